@@ -1,0 +1,150 @@
+//! URLs and listener addresses, as strict as the gateway needs them: what passes here can be connected to as written.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The longest host name there is.
+const HOST_BYTES_MAX: usize = 253;
+
+/// Whether a text is the URL of an MCP endpoint.
+pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
+    let rest = without_scheme(url)?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if path.contains('#') {
+        return Err("a fragment is never sent");
+    }
+    if path.starts_with('?') {
+        return Err("the path is missing before `?`");
+    }
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("blanks and characters beyond ASCII are percent-encoded");
+    }
+    check_authority(authority, 1)
+}
+
+/// Whether a text is what a browser sends as `Origin`: scheme, host and perhaps a port.
+pub(crate) fn check_origin(origin: &str) -> Result<(), &'static str> {
+    let authority = without_scheme(origin)?;
+    if authority.contains(['/', '?', '#']) {
+        return Err("an origin ends with its host or port");
+    }
+    check_authority(authority, 1)
+}
+
+/// Whether a text is `host:port` to listen on; port 0 lets the system choose.
+pub(crate) fn check_address(address: &str) -> Result<(), &'static str> {
+    match split_port(address)? {
+        (_, None) => Err("a port is missing"),
+        _ => check_authority(address, 0),
+    }
+}
+
+/// Whether a text is a host without a port.
+pub(crate) fn check_host(host: &str) -> Result<(), &'static str> {
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().map(drop).map_err(|_parse| "the brackets hold no IPv6 address");
+    }
+    if host.is_empty() {
+        return Err("the host is missing");
+    }
+    if host.len() > HOST_BYTES_MAX {
+        return Err("the host is longer than 253 characters");
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if !host.strip_suffix('.').unwrap_or(host).split('.').all(label) {
+        return Err("the host is no name, IPv4 address or bracketed IPv6 address");
+    }
+    // `0x7f.1` and `2130706433` are addresses to some resolvers: only the form that all agree on passes.
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let numeric = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X");
+    if numeric && host.parse::<Ipv4Addr>().is_err() {
+        return Err("an IPv4 address is four decimal numbers");
+    }
+    Ok(())
+}
+
+/// Whether a URL goes over TLS.
+pub(crate) fn is_https(url: &str) -> bool {
+    url.starts_with("https://")
+}
+
+fn without_scheme(url: &str) -> Result<&str, &'static str> {
+    url.strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))
+        .ok_or("it begins with neither `http://` nor `https://`")
+}
+
+fn check_authority(authority: &str, port_min: u16) -> Result<(), &'static str> {
+    if authority.contains('@') {
+        return Err("user and password do not belong into a URL");
+    }
+    let (host, port) = split_port(authority)?;
+    check_host(host)?;
+    let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.map(|port| port.parse::<u16>().ok().filter(|number| digits(port) && *number >= port_min)) {
+        Some(None) => Err("the port is no number from 1 to 65535"),
+        _ => Ok(()),
+    }
+}
+
+/// The host with its brackets, and what follows its colon.
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
+    let host_end = if authority.starts_with('[') { authority.find(']').ok_or("a bracket stays open")? } else { 0 };
+    match authority[host_end..].find(':').map(|at| host_end + at) {
+        Some(at) => Ok((&authority[..at], Some(&authority[at + 1..]))),
+        None => Ok((authority, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_can_be_connected_to_passes() {
+        for url in [
+            "http://10.0.0.4:8124/mcp",
+            "https://mcp.example.com",
+            "https://mcp.example.com./a?b=c",
+            "http://[::1]:65535/",
+            "http://localhost:1/mcp",
+            "http://my_service-1:80",
+        ] {
+            assert_eq!(check_url(url), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_connected_to_is_refused() {
+        let graphic = "htp://a ftp://a HTTP://a //a http:// http:///mcp http://:80 http://a:0 http://a:65536 http://a:+80 \
+            http://a: http://a:b http://u:p@a http://u@a http://a#b http://a?b http://a/é http://é/ http://[::1 \
+            http://[::1]x http://[1.2.3.4] http://-a http://a..b http://1.2.3 http://2130706433 http://0x7f.1 \
+            http://010.0.0.1 http://1.2.3.4.";
+        let others = ["", "http://a/ b", "http://a b/", "http://a\n", "http://a/\u{0}"];
+        for url in graphic.split(' ').chain(others) {
+            assert!(check_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_listen_on_has_host_and_port() {
+        for address in ["127.0.0.1:8080", "0.0.0.0:0", "[::]:8080", "localhost:80"] {
+            assert_eq!(check_address(address), Ok(()), "{address}");
+        }
+        for address in ["", "8080", ":8080", "localhost", "::1:80", "127.0.0.1:99999", "127.0.0.1:80/mcp", "[::1]"] {
+            assert!(check_address(address).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_no_path() {
+        assert_eq!(check_origin("https://app.example.com:8443"), Ok(()));
+        for origin in ["https://app.example.com/", "app.example.com", "null", "*", "https://*.example.com"] {
+            assert!(check_origin(origin).is_err(), "{origin}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Whether each backend can be reached with what its topology says.
+
+use super::Check;
+use crate::Features;
+use crate::address::{check_url, is_https};
+use crate::diagnostic::{Code, quoted};
+use crate::names::is_exposable;
+use crate::plan::Reference;
+use crate::secret::{suspect, suspect_variable};
+use crate::topology::{Backend, Names, Stdio, StreamableHttp, Transport, is_variable_name};
+use crate::yaml::{Step, steps};
+
+// === impl Check ===
+
+impl Check<'_> {
+    /// Every check of every backend.
+    pub(super) fn backends(&mut self, features: Features) {
+        for (name, backend) in self.topology.backends.iter() {
+            self.transport_features(name, backend, features);
+            self.timeout(name, backend);
+            self.renames(name, backend);
+            match &backend.transport {
+                Transport::Stdio(stdio) => {
+                    self.no_endpoints(name, backend);
+                    self.command(name, stdio);
+                    self.variables(name, stdio);
+                    self.arguments(name, stdio);
+                }
+                Transport::StreamableHttp(http) => {
+                    self.one_endpoint(name, backend);
+                    self.authorities(name, http);
+                    self.tls(name, backend, http, features);
+                }
+            }
+        }
+    }
+
+    fn timeout(&mut self, name: &str, backend: &Backend) {
+        if let Some(timeout) = backend.timeout {
+            self.timeout_bounds(steps!["backends", name, "timeout"], timeout);
+        }
+    }
+
+    fn endpoints(&mut self, name: &str, backend: &Backend) {
+        let place = self.document.key(steps!["backends", name, "endpoints"]);
+        match (&backend.transport, &backend.endpoints[..]) {
+            (Transport::Stdio(_), []) => {}
+            (Transport::Stdio(_), _) => {
+                self.problems.error(
+                    Code::Endpoints,
+                    place,
+                    format!("backend `{name}` is started, not reached: it has no endpoints"),
+                );
+            }
+            (Transport::StreamableHttp(_), [endpoint]) => {
+                let path = steps!["backends", name, "endpoints", 0, "url"];
+                match &endpoint.url {
+                    Reference::Env(_) => {}
+                    Reference::File(_) => {
+                        let message = "url is not read from files".to_owned();
+                        self.invalid(Code::InvalidUrl, path, message, "write it, or `env:NAME`");
+                    }
+                    Reference::Literal(url) => {
+                        if let Err(why) = check_url(url) {
+                            let message = format!("url {} is not that of an endpoint", quoted(url));
+                            self.invalid(Code::InvalidUrl, path, message, why);
+                        }
+                    }
+                }
+            }
+            // Endpoints that could not be read are a problem of their own.
+            (Transport::StreamableHttp(_), []) if self.document.has(steps!["backends", name, "endpoints", 0]) => {}
+            (Transport::StreamableHttp(_), endpoints) => {
+                self.problems
+                    .error(
+                        Code::Endpoints,
+                        place,
+                        format!("backend `{name}` has {} endpoints where one belongs", endpoints.len()),
+                    )
+                    .help("write `endpoints: [{ url: \"http://…\" }]`");
+            }
+        }
+        if let Transport::StreamableHttp(http) = &backend.transport
+            && matches!(http.ca, Some(Reference::Literal(_) | Reference::Env(_)))
+        {
+            let path = steps!["backends", name, "transport", "streamable_http", "ca"];
+            self.invalid(Code::InvalidValue, path, "authorities are read from a file".to_owned(), "write `file:PATH`");
+        }
+    }
+
+    fn transport_features(&mut self, name: &str, backend: &Backend, features: Features) {
+        let (key, on, feature) = match backend.transport {
+            Transport::Stdio(_) => ("stdio", features.stdio, "transport-stdio"),
+            Transport::StreamableHttp(_) => ("streamable_http", features.http, "transport-http"),
+        };
+        if !on {
+            self.problems
+                .error(
+                    Code::TransportOff,
+                    self.document.key(steps!["backends", name, "transport", key]),
+                    format!("transport `{key}` is not part of this build"),
+                )
+                .help(format!("build with `--features {feature}`"));
+        }
+    }
+
+    fn tls(&mut self, name: &str, backend: &Backend, features: Features) {
+        let Transport::StreamableHttp(http) = &backend.transport else { return };
+        let url = backend
+            .endpoints
+            .iter()
+            .position(|endpoint| matches!(&endpoint.url, Reference::Literal(url) if is_https(url)));
+        let place = match (url, &http.ca) {
+            (Some(index), _) => self.document.value(steps!["backends", name, "endpoints", index, "url"]),
+            (None, Some(_)) => self.document.key(steps!["backends", name, "transport", "streamable_http", "ca"]),
+            (None, None) => return,
+        };
+        if !features.tls {
+            self.problems
+                .error(Code::TlsOff, place, format!("backend `{name}` needs TLS, which is not part of this build"))
+                .help("build with `--features tls`");
+        }
+    }
+
+    fn command(&mut self, name: &str, stdio: &Stdio) {
+        let at = |key| ["backends", name, "transport", "stdio", key].map(Step::from);
+        if stdio.command.is_empty() || stdio.command.contains('\0') {
+            self.invalid(Code::InvalidValue, &at("command"), "command is empty".to_owned(), "");
+        } else if stdio.command.contains(char::is_whitespace) && !stdio.command.contains(['/', '\\']) {
+            let message = format!("command {} holds blanks", quoted(&stdio.command));
+            self.problems
+                .error(Code::InvalidValue, self.document.value(&at("command")), message)
+                .help("no shell reads it: the program goes into `command`, its arguments into `args`");
+        }
+        if stdio.cwd.as_ref().is_some_and(|cwd| cwd.is_empty() || cwd.contains('\0')) {
+            self.invalid(Code::InvalidValue, &at("cwd"), "working directory is empty".to_owned(), "");
+        }
+    }
+
+    fn variables(&mut self, name: &str, stdio: &Stdio) {
+        for (variable, value) in stdio.env.iter() {
+            let path = steps!["backends", name, "transport", "stdio", "env", variable];
+            if !is_variable_name(variable) {
+                let message = format!("variable {} is not letters, digits and `_`", quoted(variable));
+                self.problems.error(Code::InvalidValue, self.document.key(path), message);
+            }
+            if let Reference::Literal(value) = value
+                && let Some(why) = suspect_variable(variable, value)
+            {
+                self.problems
+                    .error(Code::LiteralSecret, self.document.value(path), format!("secret in variable `{variable}`"))
+                    .label(why)
+                    .help(format!("write `env:{variable}`, or `file:PATH`: the gateway reads it when it starts"));
+            }
+        }
+    }
+
+    fn arguments(&mut self, name: &str, stdio: &Stdio) {
+        for (index, arg) in stdio.args.iter().enumerate() {
+            // `--key=VALUE` and `KEY=VALUE` hold their secret after the sign.
+            let value = arg.split_once('=').map_or(arg.as_str(), |(_, value)| value);
+            if let Some(why) = suspect(arg).or_else(|| suspect(value)) {
+                let path = steps!["backends", name, "transport", "stdio", "args", index];
+                self.problems
+                    .error(Code::LiteralSecret, self.document.value(path), "secret among the arguments")
+                    .label(why)
+                    .help(
+                        "arguments are visible to every process: hand it over in `env`, from `env:NAME` or `file:PATH`",
+                    );
+            }
+            if arg.contains('\0') {
+                let path = steps!["backends", name, "transport", "stdio", "args", index];
+                self.invalid(Code::InvalidValue, path, "argument holds a zero byte".to_owned(), "");
+            }
+        }
+    }
+
+    fn renames(&mut self, name: &str, backend: &Backend) {
+        let Names::Prefixed(prefixed) = &self.topology.names else { return };
+        let length_max = prefixed.max_length.saturating_sub(name.len() + prefixed.separator.len());
+        for (own, exposed) in backend.tools.rename.iter() {
+            if !crate::names::is_exposable(exposed, length_max) {
+                let path = steps!["backends", name, "tools", "rename", own];
+                let message = format!("rename to {}, which clients do not take", quoted(exposed));
+                let why = format!("1 to {length_max} letters, digits, `_`, `-`");
+                self.invalid(Code::InvalidRename, path, message, &why);
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether a lock belongs to its topology.
+
+use super::Check;
+use crate::decode::near_miss;
+use crate::diagnostic::{Code, quoted};
+use crate::lock::{Lock, transport_digest};
+use crate::names::matches;
+use crate::plan;
+use crate::topology::Backend;
+use crate::yaml::steps;
+
+// === impl Check ===
+
+impl Check<'_> {
+    /// Says that there is no lock.
+    pub(crate) fn no_lock(&mut self) {
+        let name = &self.topology.name;
+        self.problems
+            .warning(Code::NoLock, self.document.value(steps!["name"]), format!("topology `{name}` has no lock"))
+            .label("its catalog is empty")
+            .help(format!("write it with `only1mcp topology lock {name}`"));
+    }
+
+    /// Every check of a lock; `backends` are those of the plan, in topology order.
+    pub(crate) fn lock(&mut self, lock: &Lock, backends: &[plan::Backend]) {
+        self.locked_unknown(lock);
+        for planned in backends {
+            let name: &str = &planned.name;
+            match lock.backends.get(name) {
+                None => self.unlocked(name),
+                Some(section) => {
+                    if section.transport != transport_digest(&planned.transport) {
+                        self.outdated(name);
+                    }
+                }
+            }
+        }
+        for (name, backend) in self.topology.backends.iter() {
+            if let Some(section) = lock.backends.get(name) {
+                let tools: Vec<&str> = section.tools.iter().map(|tool| tool.name.as_str()).collect();
+                self.unknown_tools(name, backend, &tools);
+                self.unused_deny(name, backend, &tools);
+            }
+        }
+    }
+
+    fn locked_unknown(&mut self, lock: &Lock) {
+        for name in lock.backends.keys() {
+            if !self.topology.backends.names().any(|known| known == name) {
+                let message = format!("lock has a backend {}, which the topology has not", quoted(name));
+                self.relock(Code::LockedUnknown, "backends", message);
+            }
+        }
+    }
+
+    fn unlocked(&mut self, name: &str) {
+        let place = self.document.key(steps!["backends", name]);
+        let topology = &self.topology.name;
+        self.problems
+            .warning(Code::Unlocked, place, format!("backend `{name}` is not in the lock"))
+            .label("none of its tools are exposed")
+            .help(format!("write the lock again with `only1mcp topology lock {topology}`"));
+    }
+
+    fn outdated(&mut self, name: &str) {
+        let place = self.document.key(steps!["backends", name, "transport"]);
+        let help = format!("write the lock again with `only1mcp topology lock {}`", self.topology.name);
+        self.problems
+            .error(Code::LockOutdated, place, format!("backend `{name}` changed since it was locked"))
+            .help(help)
+            .note("the lock records what another command or URL offered");
+    }
+
+    fn relock(&mut self, code: Code, key: &str, message: String) {
+        let help = format!("write the lock again with `only1mcp topology lock {}`", self.topology.name);
+        self.problems.error(code, self.document.key(steps![key]), message).help(help);
+    }
+
+    fn unknown_tools(&mut self, name: &str, backend: &Backend, tools: &[&str]) {
+        for (own, _) in backend.tools.rename.iter() {
+            if !tools.contains(&own) {
+                let place = self.document.key(steps!["backends", name, "tools", "rename", own]);
+                let message = format!("backend `{name}` has no tool {}", quoted(own));
+                let problem = self.problems.error(Code::UnknownTool, place, message);
+                if let Some(near) = near_miss(own, tools.iter().copied()) {
+                    problem.label(format!("did you mean `{near}`?"));
+                }
+            }
+        }
+    }
+
+    fn unused_deny(&mut self, name: &str, backend: &Backend, tools: &[&str]) {
+        for (index, pattern) in backend.tools.deny.iter().enumerate() {
+            if !tools.iter().any(|tool| matches(pattern, tool)) {
+                let place = self.document.value(steps!["backends", name, "tools", "deny", index]);
+                let message = format!("pattern {} matches no tool of backend `{name}`", quoted(pattern));
+                self.problems.warning(Code::UnusedDeny, place, message);
+            }
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! From the YAML tree to the types of the schema: all problems of a document are collected, each with its place.
+//!
+//! The schema itself is [`crate::topology`]; what it means is checked in [`crate::check`].
+
+use std::collections::{HashMap, HashSet};
+
+use crate::diagnostic::{Code, Problems, quoted};
+use crate::yaml::{Node, Place, Value};
+
+/// How many entries a list, or a mapping from names, may have.
+const LENGTH_MAX: usize = 1024;
+
+/// What can be read from a node. `None` means that the problem is reported.
+pub(crate) trait Decode: Sized {
+    /// What a message says was expected, with its article.
+    const EXPECTED: &'static str;
+
+    /// Reads a node.
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self>;
+}
+
+/// One key of a record, described where it is defined.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    /// Its documentation.
+    pub(crate) meaning: &'static str,
+    /// [`Decode::EXPECTED`] of its type.
+    pub(crate) expected: &'static str,
+}
+
+/// Defines a record of the schema once: the type, its keys with their documentation, and how it is read. A key without a
+/// default is required. `default struct` has a default for every key and for the whole.
+macro_rules! record {
+    ($(#[doc = $doc:literal])+ default struct $Name:ident: $expected:literal {
+        $($(#[doc = $meaning:literal])+ $key:ident: $Type:ty = $default:expr,)+
+    }) => {
+        record! {
+            $(#[doc = $doc])+
+            struct $Name: $expected { $($(#[doc = $meaning])+ $key: $Type = $default,)+ }
+        }
+
+        impl Default for $Name {
+            fn default() -> Self {
+                Self { $($key: $default,)+ }
+            }
+        }
+    };
+    ($(#[doc = $doc:literal])+ struct $Name:ident: $expected:literal {
+        $($(#[doc = $meaning:literal])+ $key:ident: $Type:ty $(= $default:expr)?,)+
+    }) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $Name {
+            $($(#[doc = $meaning])+ pub $key: $Type,)+
+        }
+
+        impl $Name {
+            /// Every key with what it means and takes.
+            pub(crate) const KEYS: &'static [$crate::decode::Key] = &[$($crate::decode::Key {
+                name: stringify!($key),
+                meaning: concat!($($meaning),+),
+                expected: <$Type as $crate::decode::Decode>::EXPECTED,
+            },)+];
+        }
+
+        impl $crate::decode::Decode for $Name {
+            const EXPECTED: &'static str = $expected;
+
+            fn decode(
+                node: &$crate::yaml::Node,
+                problems: &mut $crate::diagnostic::Problems,
+            ) -> Option<Self> {
+                let record = $crate::decode::Record::open(node, Self::EXPECTED, Self::KEYS, problems)?;
+                // Every key is read before the first that failed gives up, so that all problems are found.
+                $(let $key = record!(@read record problems $key $Type $(= $default)?);)+
+                Some(Self { $($key: $key?,)+ })
+            }
+        }
+    };
+    (@read $record:ident $problems:ident $key:ident $Type:ty = $default:expr) => {
+        Some($record.optional::<$Type>(stringify!($key), $problems).unwrap_or_else(|| $default))
+    };
+    (@read $record:ident $problems:ident $key:ident $Type:ty) => {
+        $record.required::<$Type>(stringify!($key), $problems)
+    };
+}
+pub(crate) use record;
+
+/// A mapping whose keys are known.
+pub(crate) struct Record<'n> {
+    entries: &'n [(Node, Node)],
+    keys: &'static [Key],
+    owner: Place,
+}
+
+/// A mapping from names that the user chooses, in the order of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entries<T> {
+    entries: Vec<(String, T)>,
+    /// Names whose value has a problem of its own: they exist, or every use of them would be another problem.
+    refused: Vec<String>,
+}
+
+// === impl Key ===
+
+impl Key {
+    /// What it means, as the end of a sentence.
+    fn phrase(&self) -> String {
+        let meaning = self.meaning.trim().trim_end_matches('.');
+        let first = meaning.chars().next().map_or(0, char::len_utf8);
+        meaning[..first].to_lowercase() + &meaning[first..]
+    }
+}
+
+// === impl Record ===
+
+impl<'n> Record<'n> {
+    /// Reports every key that is not one of `keys`.
+    pub(crate) fn open(node: &'n Node, expected: &str, keys: &'static [Key], problems: &mut Problems) -> Option<Self> {
+        let Value::Mapping(entries) = &node.value else {
+            wrong_type(node, expected, problems);
+            return None;
+        };
+        for (key, _) in entries {
+            match &key.value {
+                Value::String(name) if keys.iter().any(|known| known.name == name) => {}
+                Value::String(name) => unknown_key(key.place, name, expected, keys, problems),
+                _ => wrong_type(key, "a key", problems),
+            }
+        }
+        Some(Self { entries, keys, owner: node.owner })
+    }
+
+    /// The value of a key, if it is there and is right.
+    pub(crate) fn optional<T: Decode>(&self, name: &str, problems: &mut Problems) -> Option<T> {
+        self.node(name).and_then(|node| T::decode(node, problems))
+    }
+
+    /// The value of a key; reports when it is not there.
+    pub(crate) fn required<T: Decode>(&self, name: &str, problems: &mut Problems) -> Option<T> {
+        let node = self.node(name);
+        if node.is_none() {
+            let problem = problems.error(Code::MissingKey, self.owner, format!("missing key `{name}`"));
+            if let Some(key) = self.keys.iter().find(|key| key.name == name) {
+                problem.help(format!("`{name}` ({}): {}", key.expected, key.phrase()));
+            }
+        }
+        node.and_then(|node| T::decode(node, problems))
+    }
+
+    /// Which of the keys are there, in the order of the schema.
+    pub(crate) fn present(&self) -> Vec<&'static str> {
+        self.keys.iter().map(|key| key.name).filter(|name| self.node(name).is_some()).collect()
+    }
+
+    /// Whether the mapping holds nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn node(&self, name: &str) -> Option<&'n Node> {
+        self.entries.iter().find(|(key, _)| matches!(&key.value, Value::String(text) if text == name)).map(|e| &e.1)
+    }
+}
+
+// === impl Entries ===
+
+impl<T> Entries<T> {
+    /// No entries.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { entries: Vec::new(), refused: Vec::new() }
+    }
+
+    /// The value of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&T> {
+        self.entries.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// Names and values in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.entries.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every name, also of values that were refused.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(name, _)| name).chain(&self.refused).map(String::as_str)
+    }
+}
+
+impl<T: Decode> Decode for Entries<T> {
+    const EXPECTED: &'static str = "a mapping";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Mapping(nodes) = &node.value else {
+            wrong_type(node, Self::EXPECTED, problems);
+            return None;
+        };
+        within_bounds(node, nodes.len(), problems)?;
+        let mut entries = Self::new();
+        let mut known = HashSet::new();
+        for (key, node) in nodes {
+            let Value::String(name) = &key.value else {
+                wrong_type(key, "a name", problems);
+                continue;
+            };
+            // A name that stands twice is reported for the whole document.
+            if !known.insert(name) {
+                continue;
+            }
+            match T::decode(node, problems) {
+                Some(value) => entries.entries.push((name.clone(), value)),
+                None => entries.refused.push(name.clone()),
+            }
+        }
+        Some(entries)
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    const EXPECTED: &'static str = "a list";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Sequence(items) = &node.value else {
+            wrong_type(node, Self::EXPECTED, problems);
+            return None;
+        };
+        within_bounds(node, items.len(), problems)?;
+        // One bad item fails the list: leaving it out would shift the positions of the others.
+        let items: Vec<Option<T>> = items.iter().map(|item| T::decode(item, problems)).collect();
+        items.into_iter().collect()
+    }
+}
+
+fn within_bounds(node: &Node, length: usize, problems: &mut Problems) -> Option<()> {
+    if length > LENGTH_MAX {
+        let message = format!("{length} entries are over the limit of {LENGTH_MAX}");
+        problems.error(Code::OverBounds, node.owner, message);
+    }
+    (length <= LENGTH_MAX).then_some(())
+}
+
+impl<T: Decode> Decode for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        T::decode(node, problems).map(Some)
+    }
+}
+
+impl Decode for String {
+    const EXPECTED: &'static str = "text";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        text(node, Self::EXPECTED, problems).map(str::to_owned)
+    }
+}
+
+impl Decode for usize {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Int(value) = node.value else {
+            wrong_type(node, Self::EXPECTED, problems);
+            return None;
+        };
+        let number = Self::try_from(value).ok();
+        if number.is_none() {
+            problems.error(Code::InvalidValue, node.place, format!("number `{value}` is out of range"));
+        }
+        number
+    }
+}
+
+/// The text of a node, which must be text.
+pub(crate) fn text<'n>(node: &'n Node, expected: &str, problems: &mut Problems) -> Option<&'n str> {
+    match &node.value {
+        Value::String(text) => Some(text),
+        _ => {
+            wrong_type(node, expected, problems);
+            None
+        }
+    }
+}
+
+/// One of a few words, each with what it stands for.
+pub(crate) fn word<T: Copy>(node: &Node, expected: &str, words: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+    let found = text(node, expected, problems)?;
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == found) {
+        return Some(*value);
+    }
+    let message = format!("{} is not {expected}", quoted(found));
+    let problem = problems.error(Code::InvalidValue, node.place, message);
+    if let Some(near) = near_miss(found, words.iter().map(|(word, _)| *word)) {
+        problem.help(format!("did you mean `{near}`?"));
+    }
+    None
+}
+
+/// Reports a node of another type than expected.
+pub(crate) fn wrong_type(node: &Node, expected: &str, problems: &mut Problems) {
+    let found = match &node.value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(value) => format!("boolean `{value}`"),
+        Value::Int(value) => format!("number `{value}`"),
+        Value::Float(value) => format!("number `{value}`"),
+        Value::String(value) => format!("text {}", quoted(value)),
+        Value::Sequence(_) => "a list".to_owned(),
+        Value::Mapping(_) => "a mapping".to_owned(),
+    };
+    // Nothing stands where nothing is: point at the key.
+    let place = if matches!(node.value, Value::Null) { node.owner } else { node.place };
+    let problem = problems.error(Code::WrongType, place, format!("{found} where {expected} belongs"));
+    let scalar = matches!(node.value, Value::Bool(_) | Value::Int(_) | Value::Float(_));
+    if scalar && expected.contains("text") {
+        problem.help("quote it if text is meant");
+    }
+}
+
+/// The candidate that was probably meant.
+pub(crate) fn near_miss<'c>(given: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let near = |candidate: &&str| strsim::damerau_levenshtein(given, candidate) <= candidate.len().div_ceil(3);
+    candidates.filter(near).min_by_key(|candidate| strsim::damerau_levenshtein(given, candidate))
+}
+
+fn unknown_key(place: Place, name: &str, expected: &str, keys: &[Key], problems: &mut Problems) {
+    let message = format!("unknown key {} in {expected}", quoted(name));
+    let problem = problems.error(Code::UnknownKey, place, message);
+    match near_miss(name, keys.iter().map(|key| key.name)) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => {
+            let known: Vec<String> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
+            problem.help(format!("known keys are {}", known.join(", ")))
+        }
+    };
+}
+
+/// Reports every key that stands twice in one mapping, anywhere below `node`.
+pub(crate) fn duplicate_keys(node: &Node, problems: &mut Problems) {
+    match &node.value {
+        Value::Sequence(items) => items.iter().for_each(|item| duplicate_keys(item, problems)),
+        Value::Mapping(entries) => {
+            let mut first = HashMap::new();
+            for (key, value) in entries {
+                duplicate_keys(value, problems);
+                let Value::String(name) = &key.value else { continue };
+                if let Some(place) = first.get(name) {
+                    problems
+                        .error(Code::DuplicateKey, key.place, format!("key {} stands twice", quoted(name)))
+                        .label("again here")
+                        .also(*place, "first here");
+                } else {
+                    first.insert(name, key.place);
+                }
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,239 @@
+//! What is wrong with a topology or its lock, where, and how it is shown: stable codes, spans, rustc's look.
+//!
+//! Which things are wrong is decided in [`crate::check`] and by the decoding of the schema.
+
+mod code;
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin as SnippetOrigin, Renderer, Snippet};
+
+use crate::Source;
+use crate::yaml::{Document, Place};
+
+pub use code::Code;
+
+/// How many problems are shown; of the rest only the count.
+const SHOWN_MAX: usize = 50;
+/// How many bytes are read again to find where problems are.
+const REREAD_BYTES_MAX: usize = 4 << 20;
+
+/// Whether a problem stops the build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It does.
+    Error,
+    /// It does not.
+    Warning,
+}
+
+/// A range of the source and what to say about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Bytes of the source.
+    pub range: Range<usize>,
+    /// May be empty.
+    pub text: String,
+}
+
+/// A position in another file than the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file's path.
+    pub path: String,
+    /// From one.
+    pub line: usize,
+    /// In characters from one.
+    pub column: usize,
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Which kind of problem.
+    pub code: Code,
+    /// Whether it stops the build.
+    pub severity: Severity,
+    /// Lower case, noun first, no final stop.
+    pub message: String,
+    /// Where in the source.
+    pub primary: Option<Label>,
+    /// Where else to look.
+    pub secondary: Vec<Label>,
+    /// Where in another file, such as the lock.
+    pub origin: Option<Origin>,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// What else to know.
+    pub notes: Vec<String>,
+}
+
+/// The problems as text in the look of rustc, in their order; the 51st and later are only counted.
+#[must_use]
+pub fn render(diagnostics: &[Diagnostic], source: &Source, color: bool) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let mut text = String::new();
+    for diagnostic in diagnostics.iter().take(SHOWN_MAX) {
+        text.push_str(&renderer.render(&[diagnostic.group(source)]));
+        text.push_str("\n\n");
+    }
+    match diagnostics.len().saturating_sub(SHOWN_MAX) {
+        0 => {}
+        1 => text.push_str("1 more problem is not shown\n\n"),
+        rest => text.push_str(&format!("{rest} more problems are not shown\n\n")),
+    }
+    text.pop();
+    text
+}
+
+/// The paragraph, with an example, that says what a code means.
+#[must_use]
+pub fn explain(code: Code) -> &'static str {
+    code.explanation()
+}
+
+// === impl Diagnostic ===
+
+impl Diagnostic {
+    /// A problem of another file, or of none.
+    pub(crate) fn elsewhere(problem: Problem, origin: Option<Origin>) -> Self {
+        let Problem { code, severity, message, help, notes, .. } = problem;
+        Self { code, severity, message, primary: None, secondary: Vec::new(), origin, help, notes }
+    }
+
+    fn group<'a>(&'a self, source: &'a Source) -> Group<'a> {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = Group::with_title(level.primary_title(self.message.as_str()).id(self.code.as_str()));
+        if let Some(primary) = &self.primary {
+            // Only the lines in question: the renderer walks through all it is given.
+            let labels = || self.secondary.iter().chain([primary]).map(|label| &label.range);
+            let first = labels().map(|range| range.start).min().unwrap_or_default();
+            let last = labels().map(|range| range.end).max().unwrap_or_default();
+            let start = source.text[..first].rfind('\n').map_or(0, |end| end + 1);
+            let end = source.text[last..].find('\n').map_or(source.text.len(), |end| last + end);
+            let annotation = |kind: AnnotationKind, label: &'a Label| {
+                kind.span(label.range.start - start..label.range.end - start).label(label.text.as_str())
+            };
+            let secondary = self.secondary.iter().map(|label| annotation(AnnotationKind::Context, label));
+            group = group.element(
+                Snippet::source(&source.text[start..end])
+                    .line_start(source.text[..start].matches('\n').count() + 1)
+                    .path(source.path.as_str())
+                    .annotation(annotation(AnnotationKind::Primary, primary))
+                    .annotations(secondary),
+            );
+        }
+        if let Some(origin) = &self.origin {
+            group =
+                group.element(SnippetOrigin::path(origin.path.as_str()).line(origin.line).char_column(origin.column));
+        }
+        let help = self.help.iter().map(|help| Level::HELP.message(help.as_str()));
+        let notes = self.notes.iter().map(|note| Level::NOTE.message(note.as_str()));
+        group.elements(help).elements(notes)
+    }
+}
+
+/// A problem whose places in the document are not looked up yet.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    code: Code,
+    severity: Severity,
+    message: String,
+    place: Place,
+    label: String,
+    secondary: Vec<(Place, String)>,
+    help: Option<String>,
+    notes: Vec<String>,
+}
+
+/// Problems in the order in which they were found.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+// === impl Problem ===
+
+impl Problem {
+    pub(crate) fn error(code: Code, place: Place, message: String) -> Self {
+        let (label, secondary, help, notes) = (String::new(), Vec::new(), None, Vec::new());
+        Self { code, severity: Severity::Error, message, place, label, secondary, help, notes }
+    }
+
+    pub(crate) fn label(&mut self, text: impl Into<String>) -> &mut Self {
+        self.label = text.into();
+        self
+    }
+
+    pub(crate) fn help(&mut self, text: impl Into<String>) -> &mut Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    pub(crate) fn note(&mut self, text: impl Into<String>) -> &mut Self {
+        self.notes.push(text.into());
+        self
+    }
+
+    pub(crate) fn also(&mut self, place: Place, text: impl Into<String>) -> &mut Self {
+        self.secondary.push((place, text.into()));
+        self
+    }
+
+    /// The same at a range of the source that is known already.
+    pub(crate) fn at(self, range: Option<Range<usize>>) -> Diagnostic {
+        let primary = range.map(|range| Label { range, text: self.label.clone() });
+        Diagnostic { primary, ..Diagnostic::elsewhere(self, None) }
+    }
+
+    fn locate(self, document: &Document<'_>) -> Diagnostic {
+        let range = document.locate(self.place);
+        let secondary = self
+            .secondary
+            .iter()
+            .map(|(place, text)| Label { range: document.locate(*place), text: text.clone() })
+            .collect();
+        Diagnostic { secondary, ..self.at(Some(range)) }
+    }
+}
+
+// === impl Problems ===
+
+impl Problems {
+    pub(crate) fn error(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Problem {
+        self.0.push_mut(Problem::error(code, place, message.into()))
+    }
+
+    pub(crate) fn warning(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Problem {
+        let problem = self.error(code, place, message);
+        problem.severity = Severity::Warning;
+        problem
+    }
+
+    /// Whether there is one that stops the build.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.0.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Looks up where they are; errors first, each kind in source order. A look-up reads the text again, so those that
+    /// are not shown have none, nor have the last ones of a very long text.
+    pub(crate) fn locate(mut self, document: &Document<'_>) -> Vec<Diagnostic> {
+        self.0.sort_by_key(|problem| (problem.severity, problem.place));
+        let mut bytes = 0_usize;
+        let locate = |(index, problem): (usize, Problem)| {
+            bytes += document.text().len() * (1 + problem.secondary.len());
+            if index < SHOWN_MAX && bytes <= REREAD_BYTES_MAX { problem.locate(document) } else { problem.at(None) }
+        };
+        self.0.into_iter().enumerate().map(locate).collect()
+    }
+}
+
+/// A value from a file, as a message shows it: quoted, escaped, not longer than a line.
+pub(crate) fn quoted(value: &str) -> String {
+    const SHOWN_CHARS: usize = 60;
+    let shown: String = value.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
+    let rest = if value.chars().nth(SHOWN_CHARS).is_some() { "…" } else { "" };
+    // escape_debug also escapes quotes, which need none between backticks.
+    format!("`{}{rest}`", shown.replace("\\'", "'").replace("\\\"", "\""))
+}

@@ -1,0 +1,143 @@
+//! The codes of problems. A code keeps its meaning for good: one that goes is not given again.
+
+use std::fmt;
+
+/// Defines every code once: its name, its text and the paragraph that explains it.
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $Name:ident = $text:literal: $explanation:literal)+) => {
+        /// Which kind of problem.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[doc = $doc])+ $Name,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of their texts.
+            pub const ALL: &'static [Self] = &[$(Self::$Name),+];
+
+            /// The text that names it, such as `E0301`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$Name => $text,)+ }
+            }
+
+            /// See [`super::explain`].
+            pub(super) const fn explanation(self) -> &'static str {
+                match self { $(Self::$Name => $explanation,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The text is not YAML.
+    Syntax = "E0001": "The file is not one YAML document: a bracket or quote stays open, a key is indented unlike its \
+        siblings, a second document follows `---`, or a tag (`!name`) is used.\n\n    args: [-y, server    # the bracket stays open\n"
+    /// The text is larger, deeper or expands further than any topology.
+    OverBounds = "E0002": "The file is over 1 MiB, nests deeper than 32 levels, holds more than 4096 brackets, or its \
+        aliases expand to more than 100000 values. A topology stays far below; split it, or write collections in block style.\n\n    \
+        a: &a [x, x]\n    b: &b [*a, *a]    # doubles with every line\n"
+    /// A tab indents a line.
+    Tab = "E0003": "YAML indents with spaces only.\n\n    backends:\n    <tab>math: {}    # write two spaces\n"
+    /// A key stands twice in one mapping.
+    DuplicateKey = "E0004": "A mapping holds the same key twice; readers of YAML differ in which one they take. Two backends \
+        with one name are this error too.\n\n    backends:\n      math: { … }\n      math: { … }    # name it math-2\n"
+    /// A key has no meaning where it stands.
+    UnknownKey = "E0005": "The schema knows no such key at this place. The help line names the key that was probably meant, \
+        or all that are known.\n\n    listen: { mcp: { adress: \"127.0.0.1:8080\" } }    # address\n"
+    /// A required key is absent.
+    MissingKey = "E0006": "A key without a default is absent. Required are `name` and `backends` at the top, `transport` in a \
+        backend, `command` of stdio, `url` of an endpoint, `to` of a route.\n\n    transport: { stdio: { args: [-y] } }    # which command?\n"
+    /// A value has another type than its key takes.
+    WrongType = "E0007": "A value is of another type than the key takes: a number where text belongs, a list where a mapping \
+        belongs. YAML reads `8080`, `1.0`, `true` and `null` as numbers, a boolean and nothing: quote them where text is meant.\n\n    \
+        env: { PORT: 8080 }    # \"8080\"\n"
+    /// A value of the right type that its key does not take.
+    InvalidValue = "E0008": "A value has the right type but not a form or size that its key takes: a duration without a unit, \
+        a number out of range, a word that is none of the choices.\n\n    timeout: 30    # 30s\n"
+    /// A name that breaks the rules for names.
+    InvalidName = "E0101": "Names of topologies (up to 32 characters) and backends (up to 24) consist of `a` to `z`, `0` to \
+        `9` and `-`. A backend's name does not contain the separator either, so that the separator ends the prefix of an exposed name.\n\n    \
+        backends: { My_Server: { … } }    # my-server\n"
+    /// A URL that no HTTP request can go to.
+    InvalidUrl = "E0102": "An endpoint is `http://` or `https://`, a host, optionally a port and a path; without user \
+        information or fragment. A URL may also be taken from the environment at start.\n\n    \
+        url: \"htp://10.0.0.4:8124/mcp\"    # http://, or env:WEATHER_URL\n"
+    /// An address, path, origin or host name of a listener that cannot be used.
+    InvalidListen = "E0103": "A listener has an address of host and port, a path that begins with `/`, origins as browsers \
+        send them (scheme, host, port; no path) and host names without a port.\n\n    address: \"localhost\"    # localhost:8080\n"
+    /// A secret written into the topology.
+    LiteralSecret = "E0104": "The topology is in version control and is compiled into the binary, so it never holds secrets. \
+        Name where the value comes from when the gateway starts.\n\n    \
+        env: { API_KEY: \"sk-4f…\" }    # API_KEY: env:API_KEY, or file:/run/secrets/api-key\n"
+    /// A backend's endpoints do not fit its transport.
+    Endpoints = "E0105": "A backend with the transport `streamable_http` has exactly one endpoint; a stdio backend has none, \
+        for it is started, not reached.\n\n    transport: { streamable_http: {} }    # endpoints: [{ url: \"http://…\" }]\n"
+    /// A route to a backend that does not exist.
+    UnknownBackend = "E0201": "A route leads to a backend that the topology does not define.\n\n    \
+        routes: [{ tools: \"math_*\", to: maths }]    # math\n"
+    /// A rename of a tool that the lock does not have.
+    UnknownTool = "E0202": "A rename names a tool that the backend did not have when it was locked. Rename rules use the name \
+        that the backend itself uses, without prefix.\n\n    tools: { rename: { ad: sum } }    # add\n"
+    /// A route that an earlier one always forestalls.
+    UnreachableRoute = "E0203": "The first route that matches wins, so a route is never used when an earlier one matches \
+        everything it matches. Exact names always go before patterns.\n\n    \
+        routes:\n      - { tools: \"math*\", to: a }\n      - { tools: \"math_*\", to: b }    # move it up\n"
+    /// A deny pattern that matches no tool.
+    UnusedDeny = "E0204": "A pattern under `tools.deny` matches none of the tools the backend had when it was locked: it \
+        hides nothing, perhaps because of a typing error. It stays in force for a later lock.\n\n    deny: [\"delet_*\"]    # delete_*\n"
+    /// Two items are exposed under one name.
+    DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
+        a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"
+    /// Two backends have a resource with one URI.
+    DuplicateResource = "E0302": "Two backends list a resource (or template) with the same URI, and URIs are exposed as they \
+        are. A route decides which backend answers.\n\n    routes: [{ resources: \"data://*\", to: data }]\n"
+    /// `names: none` with other than one backend.
+    NamesNone = "E0303": "`names: none` exposes names as the backend has them, which is unambiguous for exactly one \
+        backend.\n\n    names: none    # names: { separator: \"__\" } for several backends\n"
+    /// A rename to a name that cannot be exposed.
+    InvalidRename = "E0304": "A rename leads to a name that clients do not take: exposed names consist of letters, digits, \
+        `_` and `-`, and are, with their prefix, no longer than `names.max_length`. Names that backends give themselves are shortened; \
+        names that you choose are not.\n\n    rename: { get_forecast: \"the forecast\" }    # the_forecast\n"
+    /// A transport that this build leaves out.
+    TransportOff = "E0401": "The topology uses a transport whose cargo feature is off in this build.\n\n    \
+        cargo build --features transport-http\n"
+    /// TLS is needed and left out of this build.
+    TlsOff = "E0402": "An endpoint begins with `https://`, or trusts a `ca`, and the cargo feature `tls` is off in this \
+        build.\n\n    cargo build --features tls\n"
+    /// There is no lock.
+    NoLock = "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
+        they are asked once.\n\n    only1mcp topology lock prod\n"
+    /// A backend is not in the lock.
+    Unlocked = "E0502": "The lock has no section for this backend, so none of its tools are in the catalog.\n\n    \
+        only1mcp topology lock prod\n"
+    /// The lock has a backend that the topology does not.
+    LockedUnknown = "E0503": "The lock has a section for a backend that the topology does not define: it was removed or \
+        renamed after it was locked.\n\n    only1mcp topology lock prod\n"
+    /// A backend changed since it was locked.
+    LockOutdated = "E0504": "The command, its arguments or environment, or the URL of a backend changed after it was locked, \
+        so the lock records what some other server offers.\n\n    only1mcp topology lock prod\n"
+    /// The lock cannot be read.
+    LockUnreadable = "E0505": "The lock is not what `topology lock` writes: cut short, merged wrongly or edited by hand. \
+        Restore it from version control, or write it again.\n\n    only1mcp topology lock prod\n"
+    /// The lock is of a later version.
+    LockVersion = "E0506": "The lock was written by a later release, in a format that this one does not know.\n\n    \
+        \"version\": 2\n"
+    /// An item of the lock is not the one that was recorded.
+    LockDigest = "E0507": "An item of the lock does not have the digest that stands beside it: it was edited after it was \
+        reviewed. Restore it, or ask the backend again.\n\n    \"digest\": \"sha256:…\", \"item\": { \"name\": \"add\", … }\n"
+}
+
+impl Code {
+    /// The code with this text, in either case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,120 @@
+//! The topology of an only1mcp gateway: YAML parsed with positions, checked, and resolved into a [`plan::Plan`].
+//!
+//! `build.rs`, the `topology!` macro, `only1mcp validate` and the run-time overlay all read topologies through
+//! [`load`]. This crate knows nothing of sockets, runtimes or generated code.
+//!
+//! **Invariant:** reading a topology or a lock of any content ends in bounded time and never panics.
+
+pub mod diagnostic;
+pub mod hash;
+pub mod lock;
+pub mod names;
+pub mod plan;
+pub mod revision;
+pub mod topology;
+pub mod url;
+
+mod address;
+mod check;
+mod decode;
+mod digest;
+mod json;
+mod resolve;
+mod secret;
+mod yaml;
+
+use check::Check;
+use decode::Decode;
+use diagnostic::{Code, Diagnostic, Origin, Problem, Problems, Severity};
+use lock::{Lock, LockErrorKind};
+use topology::Topology;
+use yaml::{Document, Place};
+
+pub use lock::lock_path;
+
+/// A file as it was read: its path for messages, its text for positions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The path as the user would name it.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// Which transports the binary in hand can carry, from its cargo features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    /// `transport-stdio`
+    pub stdio: bool,
+    /// `transport-http`
+    pub http: bool,
+    /// `tls`
+    pub tls: bool,
+}
+
+// === impl Features ===
+
+impl Features {
+    /// Everything there is.
+    #[must_use]
+    pub const fn all() -> Self {
+        Self { stdio: true, http: true, tls: true }
+    }
+}
+
+/// Parses, checks and resolves a topology and its lock. Every problem is found in one pass.
+///
+/// # Errors
+/// Every diagnostic, errors first, when there is at least one of severity error; warnings alone come with the plan.
+pub fn load(
+    topology: &Source,
+    lock: Option<&Source>,
+    features: Features,
+) -> Result<(plan::Plan, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let document = Document::parse(&topology.text).map_err(|refused| vec![*refused])?;
+    let mut problems = Problems::default();
+    decode::duplicate_keys(&document.root, &mut problems);
+    let decoded = Topology::decode(&document.root, &mut problems);
+    let (parsed_lock, lock_problem) = match lock.map(read_lock).transpose() {
+        Ok(parsed) => (parsed, None),
+        Err(diagnostic) => (None, Some(diagnostic)),
+    };
+    let plan = decoded.map(|decoded| {
+        let mut check = Check { document: &document, topology: &decoded, problems: &mut problems };
+        check.topology(features);
+        let contracts = parsed_lock.unwrap_or_default();
+        let backends = resolve::backends(&decoded, &contracts);
+        match (lock, &lock_problem) {
+            // What has errors cannot be locked yet.
+            (None, _) if check.problems.has_errors() => {}
+            (None, _) => check.no_lock(),
+            (Some(_), None) => check.lock(&contracts, &backends),
+            (Some(_), Some(_)) => {}
+        }
+        let catalog = resolve::catalog(&decoded, &contracts, &backends);
+        check.exposure(&catalog);
+        resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock))
+    });
+    let mut diagnostics: Vec<Diagnostic> =
+        lock_problem.map(|found| *found).into_iter().chain(problems.locate(&document)).collect();
+    diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
+    match plan {
+        Some(plan) if diagnostics.iter().all(|found| found.severity == Severity::Warning) => Ok((plan, diagnostics)),
+        _ => Err(diagnostics),
+    }
+}
+
+/// A lock, or the diagnostic that points into it.
+fn read_lock(source: &Source) -> Result<Lock, Box<Diagnostic>> {
+    Lock::parse(&source.text).map_err(|error| {
+        let code = match error.kind {
+            LockErrorKind::Malformed => Code::LockUnreadable,
+            LockErrorKind::Version => Code::LockVersion,
+            LockErrorKind::Digest => Code::LockDigest,
+        };
+        let mut problem = Problem::error(code, Place::ROOT, error.message);
+        problem.help("restore it from version control, or write it again with `only1mcp topology lock`");
+        let origin = Origin { path: source.path.clone(), line: error.line, column: error.column };
+        Box::new(Diagnostic::elsewhere(problem, Some(origin)))
+    })
+}

@@ -1,0 +1,437 @@
+//! The lock: what every backend offered when it was last asked, reviewed and committed beside its topology.
+//!
+//! Items keep the tokens the server sent; their digest is over a canonical form, so that white space and key order
+//! do not count as change. Whether a lock fits its topology is checked in [`crate::check`].
+
+mod diff;
+mod parse;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+
+use crate::digest;
+use crate::json::{ITEM_DEPTH_MAX, LOCK_DEPTH_MAX, Tree, TreeError, token};
+use crate::plan::{Program, Reference, Transport};
+use crate::revision::{Era, Revision};
+
+pub use diff::{Change, ChangeKind, Subject, diff};
+pub use parse::{LockError, LockErrorKind};
+
+/// The version of the format that is written and read.
+const VERSION: &str = "1";
+/// The member of `_meta` in which a modern server names itself.
+const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+
+/// The contracts of every backend, by its name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lock {
+    /// In the order of names.
+    pub backends: BTreeMap<String, Section>,
+}
+
+/// What one backend offered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    /// [`transport_digest`] of the transport it was reached by.
+    pub transport: String,
+    /// The revision it spoke.
+    pub revision: Revision,
+    /// How it names itself (`serverInfo`), if it does.
+    pub server: Option<Json>,
+    /// Its capabilities, an object.
+    pub capabilities: Json,
+    /// Its instructions.
+    pub instructions: Option<String>,
+    /// By name.
+    pub tools: Vec<Item>,
+    /// By name.
+    pub prompts: Vec<Item>,
+    /// By URI.
+    pub resources: Vec<Item>,
+    /// By URI template.
+    pub templates: Vec<Item>,
+}
+
+/// One item of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Its name, URI or URI template, decoded.
+    pub name: String,
+    /// `sha256:` and the digest of its canonical form.
+    pub digest: String,
+    /// Itself.
+    pub json: Json,
+}
+
+/// A JSON text: tokens as they were sent, no white space between them.
+#[derive(Clone, Debug)]
+pub struct Json(Box<RawValue>);
+
+/// The four lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum List {
+    /// `tools/list`
+    Tools,
+    /// `prompts/list`
+    Prompts,
+    /// `resources/list`
+    Resources,
+    /// `resources/templates/list`
+    Templates,
+}
+
+/// What a backend answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers<'a> {
+    /// How it was reached.
+    pub transport: &'a Transport,
+    /// The revision that was agreed on.
+    pub revision: Revision,
+    /// The result of `initialize` or `server/discover`.
+    pub greeting: &'a RawValue,
+    /// The results of `tools/list`, page by page.
+    pub tools: &'a [Box<RawValue>],
+    /// The results of `prompts/list`.
+    pub prompts: &'a [Box<RawValue>],
+    /// The results of `resources/list`.
+    pub resources: &'a [Box<RawValue>],
+    /// The results of `resources/templates/list`.
+    pub templates: &'a [Box<RawValue>],
+}
+
+/// Why answers make no section.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SectionError {
+    /// The answer is not an object with the member that the protocol requires.
+    #[error("answer to `{method}` has no {member}")]
+    Member {
+        /// The method that was answered.
+        method: &'static str,
+        /// What is missing.
+        member: &'static str,
+    },
+    /// An item cannot be named.
+    #[error("item {index} of `{method}` has no `{key}`")]
+    Unnamed {
+        /// The method that was answered.
+        method: &'static str,
+        /// Which item, from zero, over all pages.
+        index: usize,
+        /// The member that names it.
+        key: &'static str,
+    },
+    /// Two items have one name.
+    #[error("answer to `{method}` lists `{name}` twice")]
+    Twice {
+        /// The method that was answered.
+        method: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// An answer nests too deep or repeats a key.
+    #[error("answer to `{method}` is ambiguous or too deep: {reason}")]
+    Tree {
+        /// The method that was answered.
+        method: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Where the lock of a topology is: `prod.yaml` has `prod.lock.json`.
+#[must_use]
+pub fn lock_path(topology: &Path) -> PathBuf {
+    topology.with_extension("lock.json")
+}
+
+/// A digest over everything that decides which server a transport reaches; references count by their name.
+#[must_use]
+pub fn transport_digest(transport: &Transport) -> String {
+    let text = |reference: &Reference| match reference {
+        Reference::Literal(value) => token(value),
+        Reference::Env(name) => token(&format!("env:{name}")),
+        Reference::File(path) => token(&format!("file:{path}")),
+    };
+    let optional = |value: Option<String>| value.unwrap_or_else(|| "null".to_owned());
+    let canonical = match transport {
+        Transport::Stdio(stdio) => {
+            let program = match &stdio.program {
+                Program::Current => token("self"),
+                Program::Named(name) => token(name),
+            };
+            let args: Vec<String> = stdio.args.iter().map(|arg| token(arg)).collect();
+            let env: BTreeMap<_, _> = stdio.env.iter().map(|variable| (&variable.name, &variable.value)).collect();
+            let env: Vec<String> = env.iter().map(|(name, value)| format!("{}:{}", token(name), text(value))).collect();
+            let cwd = optional(stdio.cwd.as_deref().map(token));
+            let (args, env) = (args.join(","), env.join(","));
+            format!(r#"{{"stdio":{{"args":[{args}],"command":{program},"cwd":{cwd},"env":{{{env}}}}}}}"#)
+        }
+        Transport::StreamableHttp(http) => {
+            let (ca, url) = (optional(http.ca.as_ref().map(text)), text(&http.url));
+            format!(r#"{{"streamable_http":{{"ca":{ca},"url":{url}}}}}"#)
+        }
+    };
+    digest::tagged(canonical.as_bytes())
+}
+
+// === impl Lock ===
+
+impl Lock {
+    /// Reads a lock; every digest is verified.
+    ///
+    /// # Errors
+    /// The first thing that is not as [`Lock::render`] writes it, with its position.
+    pub fn parse(text: &str) -> Result<Self, LockError> {
+        parse::parse(text)
+    }
+
+    /// The text of the file: indented by two spaces, one line per member, a final line end.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let backends: Vec<String> =
+            self.backends.iter().map(|(name, section)| format!("{}:{}", token(name), section.json())).collect();
+        let json = Json::composed(format!(r#"{{"version":{VERSION},"backends":{{{}}}}}"#, backends.join(",")));
+        let mut out = String::new();
+        json.tree().write_pretty(&mut out, 0);
+        out.push('\n');
+        out
+    }
+}
+
+// === impl Section ===
+
+impl Section {
+    /// Records what a backend answered. Items are sorted by name; their tokens stay.
+    ///
+    /// # Errors
+    /// The first answer that is not as the protocol wants it, or not unambiguous.
+    pub fn new(answers: &Answers<'_>) -> Result<Self, SectionError> {
+        let (era, method) = match answers.revision.era() {
+            Era::Legacy => (Era::Legacy, "initialize"),
+            Era::Modern => (Era::Modern, "server/discover"),
+        };
+        let greeting = read(answers.greeting, method)?;
+        let capabilities = greeting.member("capabilities").filter(|value| matches!(value, Tree::Object(_)));
+        let server = match era {
+            Era::Legacy => greeting.member("serverInfo"),
+            Era::Modern => greeting.member("_meta").and_then(|meta| meta.member(SERVER_INFO)),
+        };
+        Ok(Self {
+            transport: transport_digest(answers.transport),
+            revision: answers.revision,
+            server: server.map(Json::from_tree),
+            capabilities: capabilities
+                .map(Json::from_tree)
+                .ok_or(SectionError::Member { method, member: "`capabilities` object" })?,
+            instructions: greeting.member("instructions").and_then(Tree::string).map(Cow::into_owned),
+            tools: items(List::Tools, answers.tools)?,
+            prompts: items(List::Prompts, answers.prompts)?,
+            resources: items(List::Resources, answers.resources)?,
+            templates: items(List::Templates, answers.templates)?,
+        })
+    }
+
+    /// The era of [`Section::revision`].
+    #[must_use]
+    pub fn era(&self) -> Era {
+        self.revision.era()
+    }
+
+    /// The items of a list.
+    #[must_use]
+    pub fn list(&self, list: List) -> &[Item] {
+        match list {
+            List::Tools => &self.tools,
+            List::Prompts => &self.prompts,
+            List::Resources => &self.resources,
+            List::Templates => &self.templates,
+        }
+    }
+
+    /// The same with the earlier text of every item that has not changed, so that a new lock differs from the old one
+    /// only where a contract does.
+    #[must_use]
+    pub fn keeping(mut self, earlier: &Self) -> Self {
+        let lists = [
+            (&mut self.tools, &earlier.tools),
+            (&mut self.prompts, &earlier.prompts),
+            (&mut self.resources, &earlier.resources),
+            (&mut self.templates, &earlier.templates),
+        ];
+        for (items, earlier) in lists {
+            for item in items {
+                if let Some(same) = earlier.iter().find(|old| old.name == item.name && old.digest == item.digest) {
+                    item.json = same.json.clone();
+                }
+            }
+        }
+        self
+    }
+
+    fn json(&self) -> String {
+        let (transport, era) = (token(&self.transport), era_word(self.era()));
+        let mut out = format!(r#"{{"transport":{transport},"era":"{era}","revision":"{}""#, self.revision);
+        if let Some(server) = &self.server {
+            out += &format!(r#","server":{}"#, server.as_str());
+        }
+        out += &format!(r#","capabilities":{}"#, self.capabilities.as_str());
+        if let Some(instructions) = &self.instructions {
+            out += &format!(r#","instructions":{}"#, token(instructions));
+        }
+        for list in List::ALL {
+            let items: Vec<String> = self
+                .list(list)
+                .iter()
+                .map(|item| format!(r#"{{"digest":{},"item":{}}}"#, token(&item.digest), item.json.as_str()))
+                .collect();
+            out += &format!(r#","{}":[{}]"#, list.key(), items.join(","));
+        }
+        out + "}"
+    }
+}
+
+/// An era as a lock and a topology write it.
+fn era_word(era: Era) -> &'static str {
+    match era {
+        Era::Legacy => "legacy",
+        Era::Modern => "modern",
+    }
+}
+
+/// The items of all pages, by name.
+fn items(list: List, pages: &[Box<RawValue>]) -> Result<Vec<Item>, SectionError> {
+    let method = list.method();
+    let mut items = Vec::new();
+    let mut names = BTreeSet::new();
+    for page in pages {
+        let page = read(page, method)?;
+        let Some(Tree::Array(found)) = page.member(list.answer_key()) else {
+            return Err(SectionError::Member { method, member: list.answer_key() });
+        };
+        for tree in found {
+            let item = Item::from_tree(tree, list);
+            let item = item.ok_or(SectionError::Unnamed { method, index: items.len(), key: list.name_key() })?;
+            if !names.insert(item.name.clone()) {
+                return Err(SectionError::Twice { method, name: item.name });
+            }
+            items.push(item);
+        }
+    }
+    items.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(items)
+}
+
+fn read<'a>(answer: &'a RawValue, method: &'static str) -> Result<Tree<'a>, SectionError> {
+    let reason = |error: TreeError<'_>| SectionError::Tree { method, reason: error.to_string() };
+    Tree::read(answer, ITEM_DEPTH_MAX).map_err(reason)
+}
+
+// === impl Item ===
+
+impl Item {
+    /// The item that a tree is, unless it is not an object with the member that names it.
+    fn from_tree(tree: &Tree<'_>, list: List) -> Option<Self> {
+        let name = tree.member(list.name_key()).and_then(Tree::string)?.into_owned();
+        let digest = digest::tagged(tree.canonical().as_bytes());
+        Some(Self { name, digest, json: Json::from_tree(tree) })
+    }
+
+    /// Whether a tool is annotated with this hint.
+    pub(crate) fn has_hint(&self, hint: &str) -> bool {
+        self.json
+            .tree()
+            .member("annotations")
+            .and_then(|annotations| annotations.member(hint))
+            .is_some_and(Tree::is_true)
+    }
+}
+
+// === impl Json ===
+
+impl Json {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The text with the value of one member of the object replaced by a string.
+    pub(crate) fn with_member(&self, key: &str, value: &str) -> String {
+        let (mut tree, value) = (self.tree(), token(value));
+        if let Tree::Object(members) = &mut tree
+            && let Some(member) = members.iter_mut().find(|member| member.key == key)
+        {
+            member.value = Tree::Scalar(&value);
+        }
+        tree.minified()
+    }
+
+    pub(crate) fn tree(&self) -> Tree<'_> {
+        Tree::read(&self.0, LOCK_DEPTH_MAX).expect("a text made from trees nests no deeper than they do")
+    }
+
+    fn from_tree(tree: &Tree<'_>) -> Self {
+        Self::composed(tree.minified())
+    }
+
+    fn composed(text: String) -> Self {
+        Self(RawValue::from_string(text).expect("valid tokens in valid places are valid JSON"))
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+// === impl List ===
+
+impl List {
+    /// Every list.
+    pub const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+
+    /// The method that lists it.
+    #[must_use]
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Tools => "tools/list",
+            Self::Prompts => "prompts/list",
+            Self::Resources => "resources/list",
+            Self::Templates => "resources/templates/list",
+        }
+    }
+
+    /// Its member in a section.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Templates => "templates",
+        }
+    }
+
+    /// Its member in an answer.
+    const fn answer_key(self) -> &'static str {
+        match self {
+            Self::Templates => "resourceTemplates",
+            _ => self.key(),
+        }
+    }
+
+    /// The member that names an item.
+    pub(crate) const fn name_key(self) -> &'static str {
+        match self {
+            Self::Tools | Self::Prompts => "name",
+            Self::Resources => "uri",
+            Self::Templates => "uriTemplate",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

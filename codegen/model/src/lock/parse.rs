@@ -1,0 +1,163 @@
+//! Reading a lock: strict, since nobody writes one by hand, and with a position for what merges and editors break.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::{Item, Json, List, Lock, Section, VERSION, era_word};
+use crate::json::{LOCK_DEPTH_MAX, Tree, TreeError};
+use crate::revision::Revision;
+
+/// Why a text is no lock, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (line {line}, column {column})")]
+pub struct LockError {
+    /// What kind of trouble.
+    pub kind: LockErrorKind,
+    /// From one.
+    pub line: usize,
+    /// In characters from one.
+    pub column: usize,
+    /// Lower case, noun first.
+    pub message: String,
+}
+
+/// What can be wrong with a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockErrorKind {
+    /// It is not what is written.
+    Malformed,
+    /// A later release wrote it.
+    Version,
+    /// An item is not the one whose digest stands beside it.
+    Digest,
+}
+
+const SECTION_KEYS: [&str; 10] = [
+    "transport",
+    "era",
+    "revision",
+    "server",
+    "capabilities",
+    "instructions",
+    "tools",
+    "prompts",
+    "resources",
+    "templates",
+];
+
+/// The text, to find positions in.
+struct Reader<'a> {
+    text: &'a str,
+}
+
+pub(super) fn parse(text: &str) -> Result<Lock, LockError> {
+    let reader = Reader { text };
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
+    let tree = Tree::read(raw, LOCK_DEPTH_MAX).map_err(|error| match error {
+        TreeError::Depth => reader.malformed(None, &error.to_string()),
+        TreeError::DuplicateKey(token) => reader.malformed(Some(token), &error.to_string()),
+    })?;
+    let version = match tree.member("version") {
+        Some(Tree::Scalar(version)) => *version,
+        _ => return Err(reader.malformed(None, "lock has no `version`")),
+    };
+    if version != VERSION {
+        let message = format!("lock has version {version}; this release reads version {VERSION}");
+        return Err(reader.error(LockErrorKind::Version, Some(version), message));
+    }
+    reader.only_known(&tree, &["version", "backends"])?;
+    let Some(Tree::Object(sections)) = tree.member("backends") else {
+        return Err(reader.malformed(None, "lock has no `backends`"));
+    };
+    let mut backends = BTreeMap::new();
+    for member in sections {
+        backends.insert(member.key.to_string(), reader.section(&member.value, member.token)?);
+    }
+    Ok(Lock { backends })
+}
+
+fn syntax_error(error: &serde_json::Error) -> LockError {
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or(&message);
+    let message = format!("text is not JSON: {message}");
+    LockError { kind: LockErrorKind::Malformed, line: error.line(), column: error.column(), message }
+}
+
+// === impl Reader ===
+
+impl<'a> Reader<'a> {
+    fn section(&self, tree: &Tree<'a>, name: &'a str) -> Result<Section, LockError> {
+        self.only_known(tree, &SECTION_KEYS)?;
+        let string = |key: &str| match tree.member(key).and_then(Tree::string) {
+            Some(string) => Ok(string),
+            None => Err(self.malformed(Some(name), &format!("section has no `{key}`"))),
+        };
+        let revision = string("revision")?;
+        let Some(revision) = Revision::parse(revision.as_bytes()) else {
+            return Err(self.malformed(Some(name), &format!("revision `{revision}` is unknown")));
+        };
+        if string("era")? != era_word(revision.era()) {
+            return Err(self.malformed(Some(name), &format!("revision `{revision}` is of another era")));
+        }
+        let Some(capabilities @ Tree::Object(_)) = tree.member("capabilities") else {
+            return Err(self.malformed(Some(name), "section has no `capabilities`"));
+        };
+        Ok(Section {
+            transport: string("transport")?.into_owned(),
+            revision,
+            server: tree.member("server").map(Json::from_tree),
+            capabilities: Json::from_tree(capabilities),
+            instructions: tree.member("instructions").map(|_| string("instructions")).transpose()?.map(Into::into),
+            tools: self.items(tree, List::Tools, name)?,
+            prompts: self.items(tree, List::Prompts, name)?,
+            resources: self.items(tree, List::Resources, name)?,
+            templates: self.items(tree, List::Templates, name)?,
+        })
+    }
+
+    fn items(&self, section: &Tree<'a>, list: List, name: &'a str) -> Result<Vec<Item>, LockError> {
+        let Some(Tree::Array(entries)) = section.member(list.key()) else {
+            return Err(self.malformed(Some(name), &format!("section has no `{}`", list.key())));
+        };
+        let mut items: Vec<Item> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            self.only_known(entry, &["digest", "item"])?;
+            let (Some(Tree::Scalar(token)), Some(tree)) = (entry.member("digest"), entry.member("item")) else {
+                return Err(self.malformed(Some(name), &format!("entry of `{}` has no digest or item", list.key())));
+            };
+            let item = Item::from_tree(tree, list)
+                .ok_or_else(|| self.malformed(Some(token), &format!("item has no `{}`", list.name_key())))?;
+            if entry.member("digest").and_then(Tree::string).as_deref() != Some(&*item.digest) {
+                let message = format!("item `{}` does not have this digest", item.name);
+                return Err(self.error(LockErrorKind::Digest, Some(token), message));
+            }
+            if items.last().is_some_and(|last| last.name >= item.name) {
+                return Err(self.malformed(Some(token), &format!("item `{}` is not in order", item.name)));
+            }
+            items.push(item);
+        }
+        Ok(items)
+    }
+
+    fn only_known(&self, tree: &Tree<'a>, known: &[&str]) -> Result<(), LockError> {
+        match tree.members().iter().find(|member| !known.contains(&member.key.as_ref())) {
+            Some(member) => Err(self.malformed(Some(member.token), &format!("unknown member {}", member.token))),
+            None => Ok(()),
+        }
+    }
+
+    fn malformed(&self, part: Option<&'a str>, message: &str) -> LockError {
+        self.error(LockErrorKind::Malformed, part, message.to_owned())
+    }
+
+    /// An error at a part of the text, or at its beginning.
+    fn error(&self, kind: LockErrorKind, part: Option<&'a str>, message: String) -> LockError {
+        // A token is a slice of the text: its address says where it stands.
+        let at = part.map_or(0, |part| part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr()));
+        let before = self.text.get(..at).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        LockError { kind, line, column, message }
+    }
+}

@@ -1,0 +1,248 @@
+//! A lock gives back what it was made from, byte for byte, and says what changed.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::plan::{Stdio, StreamableHttp, Variable};
+
+const ADD: &str = r#"{"name":"add","description":"Adds","inputSchema":{"type":"object","properties":{"a":{"type":"number","maximum":1.0}},"required":["a"]},"x-\u0061":[1e400]}"#;
+
+fn raw(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned()).unwrap()
+}
+
+fn stdio() -> Transport {
+    let args = vec!["demo-server".into(), "math".into()].into();
+    Transport::Stdio(Stdio { program: Program::Current, args, env: vec![].into(), cwd: None })
+}
+
+fn section_of(greeting: &str, tools: &[&str]) -> Result<Section, SectionError> {
+    let pages = [raw(&format!("{{ \"tools\" : [ {} ] }}", tools.join(" , ")))];
+    Section::new(&Answers {
+        transport: &stdio(),
+        revision: Revision::V2025_11_25,
+        greeting: &raw(greeting),
+        tools: &pages,
+        prompts: &[],
+        resources: &[],
+        templates: &[],
+    })
+}
+
+fn section(tools: &[&str]) -> Section {
+    section_of(r#"{"capabilities":{"tools":{}},"serverInfo":{"name":"math","version":"1"}}"#, tools).unwrap()
+}
+
+fn lock(section: Section) -> Lock {
+    Lock { backends: [("math".to_owned(), section)].into() }
+}
+
+fn changes(old: &Section, new: &Section) -> Vec<String> {
+    diff(old, new).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_rendered_lock_parses_to_itself_and_renders_the_same() {
+    let lock = lock(section(&[ADD, r#"{"name":"mul","inputSchema":{}}"#]));
+    let text = lock.render();
+    assert!(text.ends_with("}\n") && text.starts_with("{\n  \"version\": 1,\n"));
+    assert_eq!(Lock::parse(&text).unwrap(), lock);
+    assert_eq!(Lock::parse(&text).unwrap().render(), text);
+    assert_eq!(lock.backends["math"].tools[0].json.as_str(), ADD, "tokens and order of keys stay");
+}
+
+#[test]
+fn items_of_all_pages_are_sorted_by_name() {
+    let section = section(&[r#"{"name":"b"}"#, r#"{"name":"a"}"#]);
+    let names: Vec<&str> = section.tools.iter().map(|item| item.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[test]
+fn the_digest_ignores_white_space_and_key_order_but_no_token() {
+    let digest = |item: &str| section(&[item]).tools[0].digest.clone();
+    assert_eq!(digest(r#"{"name":"a","x":{"b":1,"c":2}}"#), digest(r#"{ "x": {"c":2, "b":1}, "name":"a" }"#));
+    assert_ne!(digest(r#"{"name":"a","x":1}"#), digest(r#"{"name":"a","x":1.0}"#));
+    assert_ne!(digest(r#"{"name":"a","x":[1,2]}"#), digest(r#"{"name":"a","x":[2,1]}"#));
+}
+
+#[test]
+fn a_modern_server_names_itself_in_the_metadata() {
+    let greeting = r#"{"supportedVersions":["2026-07-28"],"capabilities":{},"instructions":"Ask.",
+        "_meta":{"io.modelcontextprotocol/serverInfo":{"name":"data"}}}"#;
+    let section = Section::new(&Answers {
+        transport: &stdio(),
+        revision: Revision::V2026_07_28,
+        greeting: &raw(greeting),
+        tools: &[],
+        prompts: &[],
+        resources: &[raw(r#"{"resources":[{"uri":"data://a","name":"A"}]}"#)],
+        templates: &[raw(r#"{"resourceTemplates":[{"uriTemplate":"data://{id}","name":"T"}]}"#)],
+    })
+    .unwrap();
+    assert_eq!(section.era(), Era::Modern);
+    assert_eq!(section.server.as_ref().unwrap().as_str(), r#"{"name":"data"}"#);
+    assert_eq!(section.instructions.as_deref(), Some("Ask."));
+    assert_eq!((section.resources[0].name.as_str(), section.templates[0].name.as_str()), ("data://a", "data://{id}"));
+    assert_eq!(Lock::parse(&lock(section.clone()).render()).unwrap(), lock(section));
+}
+
+#[test]
+fn answers_that_are_not_unambiguous_make_no_section() {
+    let greeting = r#"{"capabilities":{}}"#;
+    let reason = |greeting: &str, tools: &[&str]| section_of(greeting, tools).unwrap_err().to_string();
+    assert_eq!(reason("[]", &[]), "answer to `initialize` has no `capabilities` object");
+    assert_eq!(reason(greeting, &["1"]), "item 0 of `tools/list` has no `name`");
+    assert_eq!(reason(greeting, &[ADD, r#"{"name":7}"#]), "item 1 of `tools/list` has no `name`");
+    assert_eq!(reason(greeting, &[r#"{"name":"\ud800"}"#]), "item 0 of `tools/list` has no `name`");
+    assert_eq!(reason(greeting, &[ADD, ADD]), "answer to `tools/list` lists `add` twice");
+    assert!(reason(greeting, &[r#"{"name":"a","name":"b"}"#]).contains("key \"name\" stands twice"));
+    assert!(reason(greeting, &[&("[".repeat(200) + &"]".repeat(200))]).contains("nests deeper"));
+}
+
+#[test]
+fn an_item_that_has_not_changed_keeps_its_earlier_text() {
+    let earlier = section(&[r#"{"name":"a","x":{"b":1,"c":2}}"#, r#"{"name":"b","x":1}"#]);
+    let later = section(&[r#"{"x":{"c":2,"b":1},"name":"a"}"#, r#"{"x":2,"name":"b"}"#]).keeping(&earlier);
+    assert_eq!(later.tools[0].json, earlier.tools[0].json);
+    assert_eq!(later.tools[1].json.as_str(), r#"{"x":2,"name":"b"}"#);
+}
+
+#[test]
+fn changes_are_told_field_by_field() {
+    let old = section(&[ADD, r#"{"name":"gone"}"#]);
+    let new = section(&[
+        &ADD.replace(r#""type":"number""#, r#""type":"string""#)
+            .replace(r#"["a"]"#, r#"["a","b"]"#)
+            .replace("Adds", "Sums"),
+        r#"{"name":"new"}"#,
+    ]);
+    assert_eq!(
+        changes(&old, &new),
+        [
+            r#"~ tool add  description: "Adds" → "Sums""#,
+            r#"~ tool add  inputSchema.properties.a.type: "number" → "string""#,
+            r#"~ tool add  inputSchema.required: ["a"] → ["a","b"]"#,
+            "- tool gone",
+            "+ tool new",
+        ]
+    );
+    assert_eq!(changes(&old, &old), [""; 0]);
+}
+
+#[test]
+fn changes_of_the_server_itself_are_told() {
+    let old = section(&[]);
+    let mut new = section_of(
+        r#"{"capabilities":{"tools":{"listChanged":true},"x.y":{}},"serverInfo":{"name":"math","version":"2"},"instructions":"Hi"}"#,
+        &[],
+    )
+    .unwrap();
+    new.revision = Revision::V2026_07_28;
+    assert_eq!(
+        changes(&old, &new),
+        [
+            r#"~ server  era: "legacy" → "modern""#,
+            r#"~ server  revision: "2025-11-25" → "2026-07-28""#,
+            r#"~ server  server.version: "1" → "2""#,
+            "~ server  capabilities.tools.listChanged: absent → true",
+            r#"~ server  capabilities["x.y"]: absent → {}"#,
+            r#"~ server  instructions: absent → "Hi""#,
+        ]
+    );
+}
+
+#[test]
+fn a_long_text_is_shown_where_it_differs_and_without_what_steers_a_terminal() {
+    let text = |word: &str| format!(r#"{{"name":"a","description":"{}{word}{}"}}"#, "x".repeat(200), "y".repeat(200));
+    let change = &diff(&section(&[&text("safe")]), &section(&[&text("s\u{202e}\u{9b}2Ke")]))[0];
+    let (old, new) = (change.old.as_deref().unwrap(), change.new.as_deref().unwrap());
+    assert!(old.starts_with("…xxx") && old.contains("safe") && old.ends_with("yyy…"), "{old}");
+    assert!(new.contains('\u{202e}'), "the value itself is not changed");
+    let shown = change.to_string();
+    assert!(shown.contains("s\\u{202e}\\u{9b}2Ke") && !shown.contains('\u{202e}'), "{shown}");
+}
+
+#[test]
+fn changes_are_json_for_machines() {
+    let changes = diff(&section(&[ADD]), &section(&[&ADD.replace("Adds", "Sums")]));
+    assert_eq!(
+        serde_json::to_string(&changes).unwrap(),
+        r#"[{"kind":"changed","subject":"tool","name":"add","path":"description","old":"\"Adds\"","new":"\"Sums\""}]"#
+    );
+    let added = diff(&section(&[]), &section(&[ADD]));
+    assert_eq!(serde_json::to_string(&added).unwrap(), r#"[{"kind":"added","subject":"tool","name":"add"}]"#);
+}
+
+#[test]
+fn a_lock_that_was_tampered_with_is_refused_at_the_place() {
+    let text = lock(section(&[ADD, r#"{"name":"mul"}"#])).render();
+    let error = |text: &str| {
+        let error = Lock::parse(text).unwrap_err();
+        (error.kind, error.line, error.message)
+    };
+    let line_of = |part: &str| text.lines().position(|line| line.contains(part)).unwrap() + 1;
+    let digest = line_of("\"digest\"");
+    let expected = (LockErrorKind::Digest, digest, "item `add` does not have this digest".to_owned());
+    assert_eq!(error(&text.replace("Adds", "Adds and mails")), expected);
+    assert_eq!(error(&text.replace("\"version\": 1", "\"version\": 2")).0, LockErrorKind::Version);
+    let unknown = error(&text.replace("\"prompts\"", "\"prompt\""));
+    assert_eq!(unknown, (LockErrorKind::Malformed, line_of("\"prompts\""), "unknown member \"prompt\"".to_owned()));
+    for broken in ["", "null", "[]", "{}", r#"{"version":1}"#, r#"{"version":1,"backends":{"a":{}}}"#] {
+        assert_eq!(error(broken).0, LockErrorKind::Malformed, "{broken}");
+    }
+    assert_eq!(error(&text.replace("\"legacy\"", "\"modern\"")).2, "revision `2025-11-25` is of another era");
+    for end in (0..text.len() - 2).step_by(7) {
+        assert!(Lock::parse(&text[..end]).is_err(), "cut after {end} bytes");
+    }
+}
+
+#[test]
+fn the_digest_of_a_transport_follows_everything_that_names_the_server() {
+    let child = |edit: fn(&mut Stdio)| {
+        let Transport::Stdio(mut stdio) = stdio() else { unreachable!("stdio() is a child") };
+        edit(&mut stdio);
+        transport_digest(&Transport::Stdio(stdio))
+    };
+    let http = |url, ca| transport_digest(&Transport::StreamableHttp(StreamableHttp { url, ca }));
+    let variable = |name: &'static str| Variable { name: name.into(), value: Reference::Env("X".into()) };
+    let variables = |names: [&'static str; 2]| {
+        let Transport::Stdio(mut stdio) = stdio() else { unreachable!("stdio() is a child") };
+        stdio.env = names.map(variable).to_vec().into();
+        transport_digest(&Transport::Stdio(stdio))
+    };
+    let digests = [
+        child(|_| {}),
+        child(|stdio| stdio.program = Program::Named("npx".into())),
+        child(|stdio| stdio.args = vec!["demo-server math".into()].into()),
+        child(|stdio| stdio.cwd = Some("/".into())),
+        variables(["A", "B"]),
+        http(Reference::Literal("http://a".into()), None),
+        http(Reference::Env("A".into()), None),
+        http(Reference::Env("A".into()), Some(Reference::File("ca.pem".into()))),
+    ];
+    let distinct: BTreeSet<&String> = digests.iter().collect();
+    assert_eq!(distinct.len(), digests.len());
+    assert_eq!(variables(["A", "B"]), variables(["B", "A"]), "the order of variables means nothing");
+}
+
+#[test]
+fn the_lock_is_named_like_its_topology() {
+    assert_eq!(lock_path(Path::new("topologies/prod.yaml")), Path::new("topologies/prod.lock.json"));
+}
+
+proptest! {
+    #[test]
+    fn an_item_of_any_tokens_survives_the_lock_byte_for_byte(
+        description in any::<String>(),
+        number in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,9})?([eE][+-]?[0-9]{1,3})?",
+        key in "[a-z]{1,5}",
+        escape in "[0-9a-f]{4}",
+    ) {
+        let description = serde_json::to_string(&description).unwrap();
+        let item = format!(r#"{{"{key}-x":[{number},{{}},"\u{escape}"],"name":"a","description":{description}}}"#);
+        let lock = lock(section(&[&item]));
+        let back = Lock::parse(&lock.render()).unwrap();
+        prop_assert_eq!(back.backends["math"].tools[0].json.as_str(), item);
+    }
+}

@@ -1,0 +1,242 @@
+//! From a checked topology and its lock to the plan: defaults filled in, names exposed, routes applied.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::check::subject;
+use crate::lock::{Item, List, Lock, Section};
+use crate::names::{expose, matches, prefix};
+use crate::plan::{self, Exposed, Plan, Program, Reference, Subject, WildcardRoute};
+use crate::topology::{EraChoice, Names, Stdio, Topology, Transport};
+use crate::{Source, digest};
+
+/// Everything that clients would see, before it is known to be unambiguous.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    pub(crate) tools: Vec<Found>,
+    pub(crate) prompts: Vec<Found>,
+    pub(crate) resources: Vec<Found>,
+    pub(crate) templates: Vec<Found>,
+}
+
+/// One item and where it comes from.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) exposed: Exposed,
+    /// The name of the backend that has it; a route may lead elsewhere.
+    pub(crate) origin: String,
+    pub(crate) is_tool: bool,
+}
+
+/// The backends in topology order.
+pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
+    let backend = |(name, backend): (&str, &crate::topology::Backend)| {
+        let transport = match &backend.transport {
+            Transport::Stdio(stdio) => plan::Transport::Stdio(child(stdio)),
+            Transport::StreamableHttp(http) => plan::Transport::StreamableHttp(plan::StreamableHttp {
+                // Without an endpoint the topology is refused; the digest that is compared meanwhile fits no lock.
+                url: backend.endpoints.first().map_or(Reference::Literal("".into()), |endpoint| endpoint.url.clone()),
+                ca: http.ca.clone(),
+            }),
+        };
+        plan::Backend {
+            name: name.to_owned().into(),
+            transport,
+            era: match backend.era {
+                EraChoice::Auto => None,
+                EraChoice::Pinned(era) => Some(era),
+            },
+            locked_era: lock.backends.get(name).map(Section::era),
+            timeout_ms: backend.timeout.unwrap_or(topology.defaults.timeout).0,
+        }
+    };
+    topology.backends.iter().map(backend).collect()
+}
+
+fn child(stdio: &Stdio) -> plan::Stdio {
+    let variable =
+        |(name, value): (&str, &Reference)| plan::Variable { name: name.to_owned().into(), value: value.clone() };
+    plan::Stdio {
+        program: match stdio.command.as_str() {
+            "self" => Program::Current,
+            name => Program::Named(name.to_owned().into()),
+        },
+        args: stdio.args.iter().map(|arg| arg.clone().into()).collect(),
+        env: stdio.env.iter().map(variable).collect(),
+        cwd: stdio.cwd.clone().map(Into::into),
+    }
+}
+
+/// Everything that the locked backends offer and the topology does not deny.
+pub(crate) fn catalog(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Catalog {
+    let routes = Routes::new(topology, backends);
+    let list = |list| routes.list(topology, lock, backends, list);
+    Catalog {
+        tools: list(List::Tools),
+        prompts: list(List::Prompts),
+        resources: list(List::Resources),
+        templates: list(List::Templates),
+    }
+}
+
+/// Puts the parts together.
+pub(crate) fn plan(
+    topology: &Topology,
+    lock: &Lock,
+    backends: Vec<plan::Backend>,
+    catalog: Catalog,
+    sources: (&Source, Option<&Source>),
+) -> Plan {
+    let mcp = &topology.listen.mcp;
+    let table = |texts: &[String]| texts.iter().map(|text| text.clone().into()).collect();
+    let exposed = |found: Vec<Found>| -> Vec<Exposed> { found.into_iter().map(|found| found.exposed).collect() };
+    let wildcards = Routes::new(topology, &backends).wildcards(topology, &catalog);
+    Plan {
+        name: topology.name.clone(),
+        topology_digest: digest::hex(sources.0.text.as_bytes()),
+        lock_digest: sources.1.map(|lock| digest::hex(lock.text.as_bytes())).unwrap_or_default(),
+        listen: plan::Listen {
+            address: mcp.address.clone(),
+            path: mcp.path.clone().into(),
+            origins: table(&mcp.origins),
+            hosts: table(&mcp.hosts),
+        },
+        wildcards,
+        offers: offers(lock, &catalog),
+        instructions: instructions(topology, lock),
+        tools: exposed(catalog.tools),
+        prompts: exposed(catalog.prompts),
+        resources: exposed(catalog.resources),
+        templates: exposed(catalog.templates),
+        page_items: topology.catalog.page_items,
+        ttl_ms: topology.catalog.ttl.0,
+        backends,
+    }
+}
+
+fn offers(lock: &Lock, catalog: &Catalog) -> (bool, bool, bool) {
+    let declared = |key| lock.backends.values().any(|section| section.capabilities.tree().member(key).is_some());
+    (
+        declared("tools") || !catalog.tools.is_empty(),
+        declared("prompts") || !catalog.prompts.is_empty(),
+        declared("resources") || !catalog.resources.is_empty() || !catalog.templates.is_empty(),
+    )
+}
+
+/// The instructions of every backend under its name; those of a transparent backend alone.
+fn instructions(topology: &Topology, lock: &Lock) -> Option<String> {
+    let paragraph = |(name, _)| {
+        let text = lock.backends.get(name)?.instructions.as_deref()?.trim();
+        match topology.names {
+            _ if text.is_empty() => None,
+            Names::None => Some(text.to_owned()),
+            Names::Prefixed(_) => Some(format!("# {name}\n\n{text}")),
+        }
+    };
+    let paragraphs: Vec<String> = topology.backends.iter().filter_map(paragraph).collect();
+    (!paragraphs.is_empty()).then(|| paragraphs.join("\n\n"))
+}
+
+/// The routes whose backend exists: exact names first, then patterns, each in topology order.
+struct Routes<'a>(Vec<(Subject, &'a str, u16)>);
+
+// === impl Routes ===
+
+impl<'a> Routes<'a> {
+    fn new(topology: &'a Topology, backends: &[plan::Backend]) -> Self {
+        let resolved = topology.routes.iter().filter_map(|route| {
+            let (subject, _, pattern) = subject(route)?;
+            let backend = index(backends.iter().position(|backend| backend.name == route.to)?);
+            Some((subject, pattern, backend))
+        });
+        let (exact, patterns): (Vec<_>, Vec<_>) = resolved.partition(|(_, pattern, _)| !pattern.contains('*'));
+        Self([exact, patterns].concat())
+    }
+
+    /// The backend that a name is routed to.
+    fn find(&self, subject: Subject, name: &str) -> Option<u16> {
+        self.0.iter().find(|(other, pattern, _)| *other == subject && matches(pattern, name)).map(|route| route.2)
+    }
+
+    /// One list of all backends.
+    fn list(&self, topology: &Topology, lock: &Lock, backends: &[plan::Backend], list: List) -> Vec<Found> {
+        let mut found: Vec<Found> = Vec::new();
+        for (position, backend) in backends.iter().enumerate() {
+            let Some(section) = lock.backends.get(&*backend.name) else { continue };
+            for item in section.list(list) {
+                if let Some(item) = self.item(topology, &backend.name, index(position), item, list) {
+                    found.push(item);
+                }
+            }
+        }
+        if matches!(list, List::Resources | List::Templates) {
+            keep_routed(&mut found, backends);
+        }
+        found
+    }
+
+    fn item(&self, topology: &Topology, origin: &str, own: u16, item: &Item, list: List) -> Option<Found> {
+        let tools = &topology.backends.get(origin)?.tools;
+        let is_tool = list == List::Tools;
+        if is_tool && tools.deny.iter().any(|pattern| matches(pattern, &item.name)) {
+            return None;
+        }
+        let renamed = is_tool.then(|| tools.rename.get(&item.name)).flatten().unwrap_or(&item.name);
+        let (subject, name) = match list {
+            List::Tools => (Subject::Tools, expose(&topology.names, origin, renamed)),
+            List::Prompts => (Subject::Prompts, expose(&topology.names, origin, &item.name)),
+            List::Resources | List::Templates => (Subject::Resources, item.name.clone()),
+        };
+        let exposed = Exposed {
+            backend: self.find(subject, &name).unwrap_or(own),
+            item: item.json.with_member(list.name_key(), &name),
+            upstream: item.name.clone(),
+            read_only: is_tool && item.has_hint("readOnlyHint"),
+            idempotent: is_tool && item.has_hint("idempotentHint"),
+            name,
+        };
+        Some(Found { exposed, origin: origin.to_owned(), is_tool })
+    }
+
+    /// Routes that are needed when a call comes: patterns, and exact names that no catalog holds.
+    fn wildcards(&self, topology: &Topology, catalog: &Catalog) -> Vec<WildcardRoute> {
+        let names: Vec<&str> = topology.backends.iter().map(|(name, _)| name).collect();
+        let holds = |found: &[Found], name: &str| found.iter().any(|found| found.exposed.name == name);
+        let catalogued = |subject, name: &str| match subject {
+            Subject::Tools => holds(&catalog.tools, name),
+            Subject::Prompts => holds(&catalog.prompts, name),
+            Subject::Resources => holds(&catalog.resources, name),
+        };
+        self.0
+            .iter()
+            .filter(|(subject, pattern, _)| !catalogued(*subject, pattern))
+            .map(|(subject, pattern, backend)| WildcardRoute {
+                subject: *subject,
+                pattern: (*pattern).to_owned().into(),
+                backend: *backend,
+                prefix: match subject {
+                    Subject::Resources => "".into(),
+                    _ => prefix(&topology.names, names[usize::from(*backend)]).into(),
+                },
+            })
+            .collect()
+    }
+}
+
+/// Of items with one URI that routes send to one backend, keeps that of the backend itself, or else the first.
+fn keep_routed(found: &mut Vec<Found>, backends: &[plan::Backend]) {
+    let own = |item: &Found| backends[usize::from(item.exposed.backend)].name == item.origin;
+    let mut kept: HashMap<(&str, u16), usize> = HashMap::new();
+    for (position, item) in found.iter().enumerate() {
+        let winner = kept.entry((&item.exposed.name, item.exposed.backend)).or_insert(position);
+        if own(item) && !own(&found[*winner]) {
+            *winner = position;
+        }
+    }
+    let kept: HashSet<usize> = kept.into_values().collect();
+    let mut position = 0..;
+    found.retain(|_| position.next().is_some_and(|position| kept.contains(&position)));
+}
+
+fn index(position: usize) -> u16 {
+    u16::try_from(position).expect("a mapping of the schema has at most 1024 entries")
+}

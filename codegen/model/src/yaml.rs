@@ -1,0 +1,427 @@
+//! YAML as an ordered tree in which every node knows where it stands. The reader of [`serde_yaml`] reports a position
+//! only with an error, so a position is found by reading the text again and failing at that node.
+//!
+//! What the tree means is not decided here: see [`crate::decode`].
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
+
+use crate::diagnostic::{Code, Diagnostic, Problem};
+
+/// The longest text that is read.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+/// How deep mappings and sequences may nest.
+const DEPTH_MAX: usize = 32;
+/// How many nodes a text may expand to, aliases included.
+const NODES_MAX: u32 = 100_000;
+/// How many `[` and `{` a text may hold: the reader's work grows with the square of those it has open at once.
+const FLOW_MAX: usize = 4096;
+
+/// Which node of a document, counted in the order in which the reader meets them: a key before its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(u32);
+
+/// One node and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// Itself.
+    pub(crate) place: Place,
+    /// The key it is the value of, itself elsewhere: where to point at when something is missing in it.
+    pub(crate) owner: Place,
+    /// What it holds.
+    pub(crate) value: Value,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    String(String),
+    Sequence(Vec<Node>),
+    Mapping(Vec<(Node, Node)>),
+}
+
+/// One step of a path through a document.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+/// A text and its tree.
+#[derive(Debug)]
+pub(crate) struct Document<'a> {
+    text: &'a str,
+    /// The outermost node.
+    pub(crate) root: Node,
+}
+
+// === impl Place ===
+
+impl Place {
+    /// The outermost node.
+    pub(crate) const ROOT: Self = Self(0);
+}
+
+// === impl Document ===
+
+impl<'a> Document<'a> {
+    /// Reads a text, within bounds that hold whatever it contains.
+    pub(crate) fn parse(text: &'a str) -> Result<Self, Box<Diagnostic>> {
+        let refused = |code, message, at| Box::new(Problem::error(code, Place::ROOT, message).at(Some(at)));
+        if text.len() > TEXT_BYTES_MAX {
+            let message = format!("file of {} bytes is over the limit of {TEXT_BYTES_MAX}", text.len());
+            return Err(refused(Code::OverBounds, message, 0..0));
+        }
+        let opened = text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b'[' | b'{'));
+        if let Some((at, _)) = opened.clone().nth(FLOW_MAX) {
+            let message = format!("more than {FLOW_MAX} bracketed collections in one file");
+            return Err(refused(Code::OverBounds, message, at..at + 1));
+        }
+        if let Some((at, found)) = text.char_indices().find(|(_, c)| c.is_control() && !"\n\r\t\u{85}".contains(*c)) {
+            let message = format!("control character `{}` in the text", found.escape_default());
+            return Err(refused(Code::Syntax, message, at..at + found.len_utf8()));
+        }
+        let reader = Reader::default();
+        match (Seed { reader: &reader, depth: 0, owner: None }).deserialize(serde_yaml::Deserializer::from_str(text)) {
+            Ok(root) => Ok(Self { text, root }),
+            Err(error) => Err(syntax_error(text, &error, reader.refused.take())),
+        }
+    }
+
+    /// What was read.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The node at the end of a path, or the last one on the way that exists.
+    pub(crate) fn value(&self, path: &[Step<'_>]) -> Place {
+        self.walk(path).0.place
+    }
+
+    /// The key of the node at the end of a path, or of the last one on the way that exists.
+    pub(crate) fn key(&self, path: &[Step<'_>]) -> Place {
+        self.walk(path).0.owner
+    }
+
+    /// Whether a path leads to a node.
+    pub(crate) fn has(&self, path: &[Step<'_>]) -> bool {
+        self.walk(path).1
+    }
+
+    fn walk(&self, path: &[Step<'_>]) -> (&Node, bool) {
+        let mut node = &self.root;
+        for step in path {
+            match node.step(*step) {
+                Some(next) => node = next,
+                None => return (node, false),
+            }
+        }
+        (node, true)
+    }
+
+    /// The bytes of the text that a node's position covers: a scalar whole, a collection's first line.
+    pub(crate) fn locate(&self, place: Place) -> Range<usize> {
+        let reader = Reader { stop: Some(place.0), ..Reader::default() };
+        let seed = Seed { reader: &reader, depth: 0, owner: None };
+        let Err(error) = seed.deserialize(serde_yaml::Deserializer::from_str(self.text)) else {
+            return 0..0;
+        };
+        let start = error.location().map_or(0, |at| offset(self.text, at.line(), at.column()));
+        start..start + extent(&self.text[start..], self.flow_before(start))
+    }
+
+    /// Whether the byte at `at` stands behind an opening bracket of its own line.
+    fn flow_before(&self, at: usize) -> bool {
+        let line = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        self.text[line..at].contains(['[', '{'])
+    }
+}
+
+impl Node {
+    /// The node one step further.
+    fn step(&self, step: Step<'_>) -> Option<&Self> {
+        match (step, &self.value) {
+            (Step::Key(name), Value::Mapping(entries)) => {
+                entries.iter().find(|(key, _)| matches!(&key.value, Value::String(text) if text == name)).map(|e| &e.1)
+            }
+            (Step::Index(index), Value::Sequence(items)) => items.get(index),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Step<'a> {
+    fn from(key: &'a str) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl<'a> From<&'a String> for Step<'a> {
+    fn from(key: &'a String) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<usize> for Step<'_> {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// A path: keys and indices, separated by commas.
+macro_rules! steps {
+    ($($step:expr),* $(,)?) => { &[$($crate::yaml::Step::from($step)),*] };
+}
+pub(crate) use steps;
+
+fn syntax_error(text: &str, error: &serde_yaml::Error, refused: Option<(Code, String)>) -> Box<Diagnostic> {
+    let problem = |code, message| Problem::error(code, Place::ROOT, message);
+    let at = match error.location() {
+        Some(at) => offset(text, at.line(), at.column()),
+        // The reader gives no position for this alone.
+        None => text.rfind("\n---").map_or(0, |end| end + 1),
+    };
+    let character = at..at + text[at..].chars().next().map_or(0, char::len_utf8);
+    if let Some((code, message)) = refused {
+        return Box::new(problem(code, message).at(Some(character)));
+    }
+    if let Some(tab) = indenting_tab(text, at) {
+        let mut problem = problem(Code::Tab, "tab in the indentation".to_owned());
+        problem.help("indent with spaces");
+        return Box::new(problem.at(Some(tab..tab + 1)));
+    }
+    let message = error.to_string();
+    let message = match message.split(" at line ").next().unwrap_or(&message) {
+        several if several.contains("more than one document") => "more than one document in one file".to_owned(),
+        // What follows is a position, which the snippet shows.
+        message => format!("text is not YAML: {message}"),
+    };
+    Box::new(problem(Code::Syntax, message).at(Some(character)))
+}
+
+/// The tab among the leading white space of the line that holds `at`, if there is one.
+fn indenting_tab(text: &str, at: usize) -> Option<usize> {
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let indent = text[line..].find(|c| c != ' ').map(|width| line + width)?;
+    text[indent..].starts_with('\t').then_some(indent)
+}
+
+/// The byte offset of a line and a column, both counted in characters from one.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let start = match line.checked_sub(2) {
+        None => text.len() - text.trim_start_matches('\u{feff}').len(),
+        Some(breaks) => text.match_indices('\n').nth(breaks).map_or(text.len(), |(at, _)| at + 1),
+    };
+    let at = text[start..].char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at);
+    // Of what stands at the end of the text nothing can be shown: the end of the last line stands for it.
+    at.min(text.trim_end().len())
+}
+
+/// How many bytes of `text` the node at its beginning covers on its first line.
+fn extent(text: &str, flow: bool) -> usize {
+    let line = text.lines().next().unwrap_or("");
+    let length = match line.as_bytes().first() {
+        Some(quote @ (b'"' | b'\'')) => quoted_extent(line, *quote),
+        Some(b'[' | b'{') => bracketed_extent(line),
+        _ => plain_extent(line, flow),
+    };
+    length.unwrap_or(line.trim_end().len()).max(1).min(text.len())
+}
+
+fn quoted_extent(line: &str, quote: u8) -> Option<usize> {
+    let mut escaped = false;
+    for (at, byte) in line.bytes().enumerate().skip(1) {
+        match byte {
+            b'\\' if quote == b'"' => escaped = !escaped,
+            byte if byte == quote && !escaped => return Some(at + 1),
+            _ => escaped = false,
+        }
+    }
+    None
+}
+
+fn bracketed_extent(line: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(byte) = line.as_bytes().get(at) {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            b'"' | b'\'' => at += quoted_extent(&line[at..], *byte)? - 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+fn plain_extent(line: &str, flow: bool) -> Option<usize> {
+    let ends = |(at, c): (usize, char)| {
+        let rest = &line[at..];
+        rest.starts_with(": ")
+            || rest == ":"
+            || rest.starts_with(" #")
+            || (flow && matches!(c, ',' | ']' | '}' | '[' | '{'))
+    };
+    line.char_indices().find(|found| ends(*found)).map(|(at, _)| line[..at].trim_end().len())
+}
+
+/// What all seeds of one reading share.
+#[derive(Default)]
+struct Reader {
+    nodes: Cell<u32>,
+    /// The node at which to fail.
+    stop: Option<u32>,
+    /// Why reading ended here, where that is not for the syntax.
+    refused: RefCell<Option<(Code, String)>>,
+}
+
+/// Reads one node.
+struct Seed<'r> {
+    reader: &'r Reader,
+    depth: usize,
+    owner: Option<Place>,
+}
+
+struct NodeVisitor<'r> {
+    reader: &'r Reader,
+    depth: usize,
+    place: Place,
+    owner: Place,
+}
+
+// === impl Seed ===
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        let place = Place(self.reader.nodes.get());
+        self.reader.nodes.set(place.0 + 1);
+        let owner = self.owner.unwrap_or(place);
+        deserializer.deserialize_any(NodeVisitor { reader: self.reader, depth: self.depth, place, owner })
+    }
+}
+
+// === impl NodeVisitor ===
+
+impl NodeVisitor<'_> {
+    fn scalar<E: de::Error>(self, value: Value) -> Result<Node, E> {
+        self.begin()?;
+        Ok(self.node(value))
+    }
+
+    fn node(self, value: Value) -> Node {
+        Node { place: self.place, owner: self.owner, value }
+    }
+
+    /// Fails here when this node is the one looked for, or one too many.
+    fn begin<E: de::Error>(&self) -> Result<(), E> {
+        if self.reader.stop == Some(self.place.0) {
+            return Err(E::custom("here"));
+        }
+        if self.place.0 >= NODES_MAX {
+            let message = format!("aliases expand to more than {NODES_MAX} values");
+            return Err(self.refuse(Code::OverBounds, message));
+        }
+        Ok(())
+    }
+
+    fn refuse<E: de::Error>(&self, code: Code, message: String) -> E {
+        let error = E::custom(&message);
+        self.reader.refused.replace(Some((code, message)));
+        error
+    }
+
+    fn begin_collection<E: de::Error>(&self) -> Result<(), E> {
+        self.begin()?;
+        if self.depth == DEPTH_MAX {
+            let message = format!("collections nest deeper than {DEPTH_MAX} levels");
+            return Err(self.refuse(Code::OverBounds, message));
+        }
+        Ok(())
+    }
+
+    fn within(&self, owner: Option<Place>) -> Seed<'_> {
+        Seed { reader: self.reader, depth: self.depth + 1, owner }
+    }
+}
+
+impl<'de> Visitor<'de> for NodeVisitor<'_> {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
+        self.scalar(Value::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Node, E> {
+        self.scalar(Value::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Node, E> {
+        self.scalar(Value::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Node, E> {
+        self.scalar(Value::Int(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
+        self.scalar(Value::Int(value.into()))
+    }
+
+    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Node, E> {
+        self.scalar(Value::Int(value))
+    }
+
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Node, E> {
+        // No key takes a number of this size: which one it was exactly does not matter.
+        self.scalar(Value::Int(i128::try_from(value).unwrap_or(i128::MAX)))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Node, E> {
+        self.scalar(Value::Float(value))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
+        self.scalar(Value::String(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+        self.begin_collection()?;
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element_seed(self.within(None))? {
+            items.push(item);
+        }
+        Ok(self.node(Value::Sequence(items)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+        self.begin_collection()?;
+        let mut entries = Vec::new();
+        while let Some(key) = access.next_key_seed(self.within(None))? {
+            let value = access.next_value_seed(self.within(Some(key.place)))?;
+            entries.push((key, value));
+        }
+        Ok(self.node(Value::Mapping(entries)))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Node, A::Error> {
+        self.begin()?;
+        Err(self.refuse(Code::Syntax, "tags such as `!name` have no meaning here".to_owned()))
+    }
+}

@@ -1,0 +1,118 @@
+//! Topologies and locks that mean harm, or nothing: every one is answered, in bounded time.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use only1mcp_model::diagnostic::{Code, Diagnostic, render};
+use only1mcp_model::lock::Lock;
+use only1mcp_model::{Features, Source, load};
+use proptest::prelude::*;
+
+/// What the slowest of these may take in an unoptimised build on a busy machine; optimised ones take a tenth.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn topology(text: String) -> Source {
+    Source { path: "hostile.yaml".to_owned(), text }
+}
+
+fn refused(text: String) -> Vec<Diagnostic> {
+    let start = Instant::now();
+    let source = topology(text);
+    let diagnostics = load(&source, None, Features::all()).expect_err("hostile topologies are refused");
+    let shown = render(&diagnostics, &source, true);
+    assert!(!diagnostics.is_empty() && !shown.is_empty());
+    assert!(start.elapsed() < PATIENCE, "{:?} for {}", start.elapsed(), diagnostics[0].message);
+    diagnostics
+}
+
+fn first_code(text: String) -> Code {
+    refused(text)[0].code
+}
+
+#[test]
+fn an_alias_bomb_is_refused() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..40 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        writeln!(bomb, "a{level}: &a{level} [{aliases}]").unwrap();
+    }
+    assert_eq!(first_code(bomb), Code::OverBounds);
+    assert_eq!(first_code("a: &a [*a]\n".to_owned()), Code::OverBounds, "an alias of itself");
+}
+
+#[test]
+fn nesting_of_every_kind_is_refused() {
+    for opening in ["[", "{a: ", "- ", "? ", "[{a: "] {
+        for levels in [33, 1000, 100_000] {
+            let code = first_code(format!("a: {}", "\n").trim_end().to_owned() + "\n" + &opening.repeat(levels));
+            assert!(matches!(code, Code::OverBounds | Code::Syntax), "{opening} {levels}: {code}");
+        }
+    }
+    let block: String = (0..40).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+    assert_eq!(first_code(block), Code::OverBounds);
+}
+
+#[test]
+fn a_file_over_the_limit_is_refused_unread() {
+    assert_eq!(first_code(format!("name: {}\n", "x".repeat(1 << 20))), Code::OverBounds);
+}
+
+#[test]
+fn a_file_at_the_limit_full_of_problems_is_refused() {
+    let line = |number: usize| format!("k{number}: 1\n");
+    let keys: String = (0..40_000).map(line).collect();
+    assert_eq!(refused(keys).len(), 40_000 + 2, "each unknown key, and two that are missing");
+    let same = "same: 1\n".repeat(40_000);
+    assert!(refused(same).len() > 40_000);
+    let backends: String = (0..40_000).map(|number| format!("  B{number}: 1\n")).collect();
+    assert_eq!(first_code(format!("name: a\nbackends:\n{backends}")), Code::OverBounds);
+    let routes: String = (0..20_000).map(|_| "  - { tools: \"a*\", to: b }\n").collect();
+    assert_eq!(first_code(format!("name: a\nbackends:\n  b: 1\nroutes:\n{routes}")), Code::OverBounds);
+    let quotes = format!("name: {}", "'".repeat(1_000_000));
+    refused(quotes);
+}
+
+#[test]
+fn a_lock_nested_deep_is_refused() {
+    let nested = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    assert!(Lock::parse(&nested).is_err());
+    assert!(Lock::parse(&format!(r#"{{"version":1,"backends":{{"a":{nested}}}}}"#)).is_err());
+    assert!(Lock::parse(&"{\"a\":".repeat(200_000)).is_err());
+}
+
+/// Texts that are nearly topologies: parts of good ones, cut, doubled and mixed with characters that mean something.
+fn nearly_topologies() -> impl Strategy<Value = String> {
+    let fixtures = [
+        include_str!("fixtures/pass/full.yaml"),
+        include_str!("fixtures/pass/block_style.yaml"),
+        include_str!("fixtures/fail/duplicate_key.yaml"),
+    ];
+    let edit =
+        (any::<prop::sample::Index>(), 0..20_usize, "[\\[\\]{}:,#&*!|>'\"%@`?\\-\\n\\t é\u{feff}\u{85}\u{2028}]{0,4}");
+    (prop::sample::select(fixtures.to_vec()), prop::collection::vec(edit, 1..6)).prop_map(|(text, edits)| {
+        let mut characters: Vec<char> = text.chars().collect();
+        for (at, cut, inserted) in edits {
+            let start = at.index(characters.len());
+            let end = (start + cut).min(characters.len());
+            characters.splice(start..end, inserted.chars());
+        }
+        characters.into_iter().collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in prop_oneof![nearly_topologies(), any::<String>()]) {
+        let source = topology(text);
+        let diagnostics = match load(&source, None, Features::all()) {
+            Ok((_, warnings)) => warnings,
+            Err(diagnostics) => diagnostics,
+        };
+        for label in diagnostics.iter().flat_map(|found| found.primary.iter().chain(&found.secondary)) {
+            prop_assert!(source.text.get(label.range.clone()).is_some(), "{label:?} is a range of the text");
+        }
+        prop_assert_eq!(render(&diagnostics, &source, false).is_empty(), diagnostics.is_empty());
+    }
+}

@@ -1,0 +1,121 @@
+//! What topologies amount to: the plan that the emitter and the engine take.
+
+use std::fs;
+use std::path::Path;
+
+use only1mcp_model::plan::{Exposed, Plan, Program, Reference, Subject, Transport};
+use only1mcp_model::revision::Era;
+use only1mcp_model::{Features, Source, load, lock_path};
+
+fn plan(name: &str) -> Plan {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/pass/{name}.yaml"));
+    let source = |path: &Path| Source { path: name.to_owned(), text: fs::read_to_string(path).unwrap() };
+    let lock = Some(lock_path(&path)).filter(|lock| lock.exists()).map(|lock| source(&lock));
+    load(&source(&path), lock.as_ref(), Features::all()).unwrap().0
+}
+
+/// The exposed name, the backend's own, and where it leads.
+fn names<'p>(plan: &'p Plan, list: &'p [Exposed]) -> Vec<(&'p str, &'p str, &'p str)> {
+    let backend = |exposed: &Exposed| &*plan.backends[usize::from(exposed.backend)].name;
+    list.iter().map(|exposed| (exposed.name.as_str(), exposed.upstream.as_str(), backend(exposed))).collect()
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let plan = plan("minimal");
+    assert_eq!(plan.listen.address, Reference::Literal("127.0.0.1:8080".into()));
+    assert_eq!((&*plan.listen.path, plan.page_items, plan.ttl_ms), ("/mcp", 500, 300_000));
+    let math = &plan.backends[0];
+    assert_eq!((math.timeout_ms, math.era, math.locked_era), (30_000, None, Some(Era::Legacy)));
+    let Transport::Stdio(stdio) = &math.transport else { panic!("a child") };
+    assert_eq!(stdio.program, Program::Current);
+    assert_eq!(plan.topology_digest.len(), 64);
+    assert_eq!(plan.lock_digest.len(), 64);
+}
+
+#[test]
+fn an_item_keeps_its_bytes_but_for_the_exposed_name() {
+    let plan = plan("minimal");
+    let expected = concat!(
+        r#"{"name":"math__add","title":"Add","description":"Adds two numbers: 1 \u00e9 \/ 2","inputSchema":"#,
+        r#"{"type":"object","properties":{"a":{"type":"number","maximum":1.0},"b":{"type":"number","maximum":1e400}},"#,
+        r#""required":["a","b"]},"annotations":{"readOnlyHint":true,"idempotentHint":true},"x-unknown":[1.0,2,{}]}"#,
+    );
+    assert_eq!(plan.tools[0].item, expected);
+    assert_eq!(
+        plan.tools[1].item,
+        r#"{"inputSchema":{"type":"object"},"name":"math__mul","description":"Multiplies"}"#
+    );
+    let hints: Vec<(bool, bool)> = plan.tools.iter().map(|tool| (tool.read_only, tool.idempotent)).collect();
+    assert_eq!(hints, [(true, true), (false, false)]);
+}
+
+#[test]
+fn renames_denials_and_routes_decide_what_is_exposed_and_where_it_leads() {
+    let plan = plan("full");
+    assert_eq!(
+        names(&plan, &plan.tools),
+        [("math--sum", "add", "math"), ("math--mul", "mul", "data"), ("data--get", "get", "data")]
+    );
+    assert_eq!(names(&plan, &plan.prompts), [("data--greet", "greet", "data")]);
+    assert_eq!(
+        names(&plan, &plan.resources),
+        [("data://one", "data://one", "data"), ("data://two", "data://two", "data")]
+    );
+    assert_eq!(names(&plan, &plan.templates), [("data://{id}", "data://{id}", "data")]);
+    assert_eq!(plan.offers, (true, true, true));
+}
+
+#[test]
+fn routes_for_names_that_no_catalog_holds_go_exact_names_first() {
+    let plan = plan("full");
+    let routes: Vec<_> = plan.wildcards.iter().map(|r| (r.subject, &*r.pattern, r.backend, &*r.prefix)).collect();
+    assert_eq!(
+        routes,
+        [
+            (Subject::Prompts, "unlisted", 1, "data--"),
+            (Subject::Tools, "math--*", 0, "math--"),
+            (Subject::Resources, "data://*", 1, ""),
+        ]
+    );
+}
+
+#[test]
+fn instructions_stand_under_the_name_of_their_backend() {
+    let expected = "# math\n\nUse add for sums.\n\n# data\n\nRead data first.";
+    assert_eq!(plan("full").instructions.as_deref(), Some(expected));
+    assert_eq!(plan("no_lock").instructions, None);
+}
+
+#[test]
+fn a_transparent_backend_is_exposed_as_it_is() {
+    let plan = plan("transparent");
+    assert_eq!(names(&plan, &plan.tools), [("get.Sum/1", "get.Sum/1", "everything")]);
+    assert_eq!(plan.tools[0].item, r#"{"name":"get.Sum/1","inputSchema":{}}"#);
+}
+
+#[test]
+fn names_that_clients_do_not_take_are_shortened_in_the_item_too() {
+    let plan = plan("shortened");
+    for tool in &plan.tools {
+        assert!(tool.name.len() <= 48 && tool.item.starts_with(&format!(r#"{{"name":"{}""#, tool.name)), "{tool:?}");
+    }
+    assert_eq!(plan.tools[0].upstream, "read.file");
+    assert!(plan.tools[0].name.starts_with("files__read_file_"));
+}
+
+#[test]
+fn of_resources_with_one_uri_the_routed_backend_s_own_is_kept() {
+    let plan = plan("routed_resources");
+    let expected = [("data://routed", "data://routed", "two"), ("data://shared", "data://shared", "two")];
+    assert_eq!(names(&plan, &plan.resources), expected);
+}
+
+#[test]
+fn references_stay_references() {
+    let plan = plan("environment");
+    assert_eq!(plan.listen.address, Reference::Env("ADDRESS".into()));
+    let Transport::StreamableHttp(http) = &plan.backends[0].transport else { panic!("reached by HTTP") };
+    assert_eq!(http.url, Reference::Env("DATA_URL".into()));
+    assert_eq!(plan.backends[0].locked_era, Some(Era::Modern));
+}
