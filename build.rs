@@ -1,0 +1,56 @@
+//! Compiles the chosen topology into `OUT_DIR`: `topology.rs` and `items.json`. Which one is chosen is decided in
+//! `only1mcp_emit::select`, what it becomes in `only1mcp_emit`.
+
+use std::path::Path;
+use std::{env, fs};
+
+use only1mcp_emit::{Files, Module, module, select};
+use only1mcp_model::Features;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=TOPOLOGY");
+    // A build script that fails has everything it printed repeated; cargo stops just as well on a logged error.
+    for problem in build().err().unwrap_or_default() {
+        log("error", &problem);
+    }
+}
+
+fn build() -> Result<(), Vec<String>> {
+    let (package, out_dir) = (variable("CARGO_MANIFEST_DIR"), variable("OUT_DIR"));
+    let (package, out_dir) = (Path::new(&package), Path::new(&out_dir));
+    let chosen = select::select(&topology_features(), Some(&variable("TOPOLOGY")), &select::known(package));
+    let files = Files::new(package, &chosen.map_err(|problem| vec![problem])?);
+    for path in files.watched() {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
+    let on = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
+    let features = Features { stdio: on("TRANSPORT_STDIO"), http: on("TRANSPORT_HTTP"), tls: on("TLS") };
+    let loaded = files.load(features)?;
+    for warning in &loaded.warnings {
+        log("warning", warning);
+    }
+    let Module { code, items } = module(&loaded.plan, files.topology()).map_err(|error| vec![error.to_string()])?;
+    fs::write(out_dir.join("topology.rs"), code).map_err(|error| vec![error.to_string()])?;
+    fs::write(out_dir.join("items.json"), items).map_err(|error| vec![error.to_string()])
+}
+
+/// What follows `topology-` in the features that are on, as cargo spells it in the environment.
+fn topology_features() -> Vec<String> {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut features: Vec<String> =
+        names.filter_map(|name| Some(name.strip_prefix("CARGO_FEATURE_TOPOLOGY_")?.to_owned())).collect();
+    features.sort();
+    features
+}
+
+fn variable(name: &str) -> String {
+    env::var_os(name).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Cargo takes one line at a time.
+fn log(level: &str, text: &str) {
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        println!("cargo::{level}={line}");
+    }
+}

@@ -1,0 +1,70 @@
+//! What the gateway says of itself: the results of `initialize` and `server/discover`.
+
+use only1mcp_model::plan::{Plan, Subject};
+use only1mcp_model::revision::Revision;
+
+use crate::json;
+
+/// The `_meta` member that names the gateway in results of the modern era.
+pub(crate) fn meta() -> String {
+    format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{}}}"#, server_info())
+}
+
+/// What `capabilities` declares.
+pub(crate) struct Offers {
+    pub(crate) tools: bool,
+    pub(crate) prompts: bool,
+    pub(crate) resources: bool,
+}
+
+/// The `InitializeResult` of a legacy revision.
+pub(crate) fn initialize(plan: &Plan, revision: Revision) -> String {
+    let (capabilities, server_info, instructions) = (capabilities(plan), server_info(), instructions(plan));
+    format!(
+        r#"{{"protocolVersion":"{revision}","capabilities":{capabilities},"serverInfo":{server_info}{instructions}}}"#
+    )
+}
+
+/// The `DiscoverResult`. Legacy revisions are left out: who reads it speaks a modern one.
+pub(crate) fn discover(plan: &Plan) -> String {
+    let (capabilities, instructions, ttl_ms, meta) = (capabilities(plan), instructions(plan), plan.ttl_ms, meta());
+    let modern = Revision::MODERN;
+    format!(
+        r#"{{"resultType":"complete","supportedVersions":["{modern}"],"capabilities":{capabilities}{instructions},"ttlMs":{ttl_ms},"cacheScope":"public",{meta}}}"#
+    )
+}
+
+fn server_info() -> String {
+    format!(r#"{{"name":"only1mcp","version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
+}
+
+fn capabilities(plan: &Plan) -> String {
+    let Offers { tools, prompts, resources } = Offers::of(plan);
+    let offered = [("tools", tools), ("prompts", prompts), ("resources", resources)];
+    let members: Vec<String> =
+        offered.iter().filter(|(_, offered)| *offered).map(|(name, _)| format!(r#""{name}":{{}}"#)).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// The member with its leading comma, or nothing.
+fn instructions(plan: &Plan) -> String {
+    plan.instructions.as_ref().map_or_else(String::new, |text| format!(r#","instructions":{}"#, json::string(text)))
+}
+
+// === impl Offers ===
+
+impl Offers {
+    /// What is listed, what a backend declares although it lists nothing, and what a wildcard route can reach.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let routed = |subject| plan.wildcards.iter().any(|route| route.subject == subject);
+        let (tools, prompts, resources) = plan.offers;
+        Self {
+            tools: tools || !plan.tools.is_empty() || routed(Subject::Tools),
+            prompts: prompts || !plan.prompts.is_empty() || routed(Subject::Prompts),
+            resources: resources
+                || !plan.resources.is_empty()
+                || !plan.templates.is_empty()
+                || routed(Subject::Resources),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Edits of JSON text by whole members: what stays keeps its bytes, its order and its escapes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// `object` without the members that `cut` picks by decoded key and raw value; unchanged, to the byte, if it picks none.
+pub(crate) fn without(object: &str, cut: impl Fn(&str, &str) -> bool) -> Result<Cow<'_, str>, serde_json::Error> {
+    let Members(members) = serde_json::from_str(object)?;
+    let mut kept = Vec::with_capacity(members.len());
+    for (key, value) in &members {
+        let name: String = serde_json::from_str(key.get())?;
+        if !cut(&name, value.get()) {
+            kept.push(format!("{}:{}", key.get(), value.get()));
+        }
+    }
+    if kept.len() == members.len() {
+        return Ok(Cow::Borrowed(object));
+    }
+    Ok(Cow::Owned(format!("{{{}}}", kept.join(","))))
+}
+
+/// `text` as a JSON string, with its quotes.
+pub(crate) fn string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The members of one object in the order they stand there, keys and values as written.
+struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+// === impl Members ===
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_cut_by_its_decoded_name_and_the_rest_keeps_its_bytes() {
+        let check = |object, expect| assert_eq!(without(object, |key, _| key == "cut").unwrap(), expect);
+        check(r#"{"b":1.0,"cut":{"x":[1,2]},"a":"\u00e9"}"#, r#"{"b":1.0,"a":"\u00e9"}"#);
+        check(r#"{"cut":1,"b": { "k" : 1E2 } }"#, r#"{"b":{ "k" : 1E2 }}"#);
+        check(r#"{"b":12345678901234567890123,"\u0063ut":null}"#, r#"{"b":12345678901234567890123}"#);
+        check(r#"{"cut":1,"cut":2}"#, "{}");
+        check(r#"{"a":{"cut":1}}"#, r#"{"a":{"cut":1}}"#);
+    }
+
+    #[test]
+    fn an_object_that_keeps_every_member_is_not_touched() {
+        let object = "{ \"b\" : 1.0,\"a\":\t2 }";
+        assert!(matches!(without(object, |_, _| false), Ok(Cow::Borrowed(same)) if same == object));
+    }
+
+    #[test]
+    fn text_that_is_no_object_is_refused() {
+        for text in ["", "[]", "[\"a\",1]", "null", "{\"a\":1", "{\"a\":1}{}", "1"] {
+            assert!(without(text, |_, _| false).is_err(), "{text}");
+        }
+    }
+}

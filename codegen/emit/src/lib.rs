@@ -1,0 +1,140 @@
+//! From a checked [`Plan`] to Rust source: name tables, precomputed catalogs and the dispatch over transports.
+//!
+//! Every decision is in the plan; this crate only writes it down. The generated code holds data and no logic of its
+//! own. `build.rs` and `topology!` are the two callers; the gateway itself never links this crate.
+
+mod error;
+mod greeting;
+mod json;
+mod lists;
+mod literal;
+mod load;
+mod perfect;
+pub mod select;
+mod tables;
+mod upstream;
+
+use only1mcp_model::plan::Plan;
+use only1mcp_model::revision::Revision;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{ToTokens, format_ident, quote};
+
+pub use error::Error;
+pub use load::{Files, Loaded};
+pub use perfect::{Perfect, perfect};
+
+use lists::{Kind, Lists};
+
+/// How the generated code reaches the bytes of the list items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Items {
+    /// `include_bytes!` of `OUT_DIR/items.json`, which the caller writes.
+    File,
+    /// A byte string in the code.
+    Inline,
+}
+
+/// One topology as code.
+#[derive(Debug)]
+pub struct Emitted {
+    /// Statics, the type `Upstream` and the `impl Topology`; the type that it is for is the caller's to declare.
+    pub tokens: TokenStream,
+    /// The bytes of every list item.
+    pub items: Vec<u8>,
+}
+
+/// What `build.rs` writes into `OUT_DIR`.
+#[derive(Debug)]
+pub struct Module {
+    /// `topology.rs`
+    pub code: String,
+    /// `items.json`
+    pub items: Vec<u8>,
+}
+
+/// Writes `plan` as an implementation of `Topology` for the type `name`.
+///
+/// # Errors
+/// When two entries have one name, an item is no JSON object, or the items pass 4 GiB.
+pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
+    let lists = Lists::of(plan)?;
+    let bytes = match items {
+        Items::File => quote!(include_bytes!(concat!(env!("OUT_DIR"), "/items.json"))),
+        Items::Inline => Literal::byte_string(&lists.blob).to_token_stream(),
+    };
+    let upstream = upstream::alias_or_enum(plan)?;
+    let backends = tables::backends(plan)?;
+    let tools = tables::tools(&plan.tools)?;
+    let prompts = tables::cold("prompt", &plan.prompts)?;
+    let resources = tables::cold("resource", &plan.resources)?;
+    let (pages, spec) = (lists.statics(), spec(plan, &lists, &bytes));
+    let lookups = [&tools, &prompts, &resources, &backends].map(|table| &table.lookup);
+    let statics = [&tools, &prompts, &resources, &backends].map(|table| &table.statics);
+    let tokens = quote! {
+        #upstream
+
+        impl ::only1mcp::catalog::Topology for #name {
+            type Upstream = Upstream;
+            const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
+            #(#lookups)*
+        }
+
+        #spec
+        #(#statics)*
+        #pages
+    };
+    Ok(Emitted { tokens, items: lists.blob })
+}
+
+/// The module that `build.rs` writes: the type `Compiled`, formatted, under a line that says where it comes from.
+///
+/// # Errors
+/// As [`emit`].
+pub fn module(plan: &Plan, path: &str) -> Result<Module, Error> {
+    let Emitted { tokens, items } = emit(plan, &format_ident!("Compiled"), Items::File)?;
+    let doc = format!(" The topology `{}`.", plan.name);
+    let file = quote! {
+        #[doc = #doc]
+        #[derive(Clone, Copy, Debug)]
+        pub struct Compiled;
+
+        #tokens
+    };
+    let file = syn::parse2(file).map_err(Error::Syntax)?;
+    let origin = format!("// generated from {path} (sha256 {}); do not edit\n\n", plan.topology_digest);
+    Ok(Module { code: origin + &prettyplease::unparse(&file), items })
+}
+
+/// `static SPEC`.
+fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> TokenStream {
+    let (name, topology, lock) = (&plan.name, &plan.topology_digest, &plan.lock_digest);
+    let listen = literal::listen(&plan.listen);
+    let wildcards = plan.wildcards.iter().map(literal::wildcard);
+    let templates = tables::templates(&plan.templates);
+    let legacy = Revision::ALL.into_iter().filter(|revision| *revision < Revision::MODERN);
+    let initialize = legacy.map(|revision| greeting::initialize(plan, revision));
+    let discover = greeting::discover(plan);
+    let pages = Kind::ALL.map(|kind| lists.by_revision(kind));
+    let greeting::Offers { tools, prompts, resources } = greeting::Offers::of(plan);
+    quote! {
+        static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
+            name: #name,
+            topology_digest: #topology,
+            lock_digest: #lock,
+            listen: #listen,
+            backends: &BACKENDS,
+            wildcards: &[#(#wildcards),*],
+            templates: &[#(#templates),*],
+            tools: &TOOLS,
+            prompts: &PROMPTS,
+            resources: &RESOURCES,
+            items: #items,
+            initialize: [#(#initialize),*],
+            discover: #discover,
+            lists: [#(#pages),*],
+            offers_tools: #tools,
+            offers_prompts: #prompts,
+            offers_resources: #resources,
+        };
+    }
+}

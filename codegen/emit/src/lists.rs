@@ -1,0 +1,214 @@
+//! The pages that answer every `*/list` request: which bytes frame them, which items they hold, which cursor asks for
+//! them. Items are edited per era by cutting whole members; everything else about them is the backend's.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use only1mcp_model::hash::hash64;
+use only1mcp_model::plan::{Exposed, Plan};
+use only1mcp_model::revision::{Era, Revision};
+use proc_macro2::{Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use crate::{Error, greeting, json};
+
+/// The lists of the protocol, in the order of `catalog::ListKind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+/// Every page of every list, and the bytes of the items they point at.
+pub(crate) struct Lists {
+    /// Runs of items, joined by commas within a page. Equal runs are stored once, so that eras share what they can.
+    pub(crate) blob: Vec<u8>,
+    lists: Vec<(Kind, Era, Vec<Page>)>,
+}
+
+/// `catalog::Page`.
+#[derive(Debug)]
+struct Page {
+    cursor: String,
+    head: String,
+    items: (u32, u32),
+    tail: String,
+}
+
+/// The items as they are written down, with what has been written so far.
+#[derive(Default)]
+struct Blob {
+    bytes: Vec<u8>,
+    runs: HashMap<String, (u32, u32)>,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+
+    /// The member of the result that holds the list.
+    const fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+        }
+    }
+
+    fn of(self, plan: &Plan) -> &[Exposed] {
+        match self {
+            Self::Tools => &plan.tools,
+            Self::Prompts => &plan.prompts,
+            Self::Resources => &plan.resources,
+            Self::Templates => &plan.templates,
+        }
+    }
+
+    /// The name of the static that holds its pages.
+    fn pages(self, era: Era) -> proc_macro2::Ident {
+        let kind = format!("{self:?}").to_uppercase();
+        let era = format!("{era:?}").to_uppercase();
+        format_ident!("{kind}_PAGES_{era}")
+    }
+}
+
+// === impl Lists ===
+
+impl Lists {
+    pub(crate) fn of(plan: &Plan) -> Result<Self, Error> {
+        let mut blob = Blob::default();
+        let mut lists = Vec::new();
+        for kind in Kind::ALL {
+            for era in [Era::Legacy, Era::Modern] {
+                lists.push((kind, era, pages(plan, kind, era, &mut blob)?));
+            }
+        }
+        Ok(Self { blob: blob.bytes, lists })
+    }
+
+    /// One static a list and era.
+    pub(crate) fn statics(&self) -> TokenStream {
+        let statics = self.lists.iter().map(|(kind, era, pages)| {
+            let (name, count) = (kind.pages(*era), Literal::usize_unsuffixed(pages.len()));
+            let pages = pages.iter().map(Page::literal);
+            quote!(static #name: [::only1mcp::catalog::Page; #count] = [#(#pages),*];)
+        });
+        quote!(#(#statics)*)
+    }
+
+    /// The pages of one list, by `Revision as usize`.
+    pub(crate) fn by_revision(&self, kind: Kind) -> TokenStream {
+        let pages = Revision::ALL.map(|revision| kind.pages(revision.era()));
+        quote!([#(&#pages),*])
+    }
+}
+
+fn pages(plan: &Plan, kind: Kind, era: Era, blob: &mut Blob) -> Result<Vec<Page>, Error> {
+    let items = kind.of(plan);
+    let digest = digest(items, plan.page_items);
+    let chunks: Vec<&[Exposed]> = match items {
+        [] => vec![&[]],
+        items => items.chunks(plan.page_items.max(1)).collect(),
+    };
+    let mut pages = Vec::with_capacity(chunks.len());
+    for (index, chunk) in chunks.iter().enumerate() {
+        let run: Vec<Cow<'_, str>> = chunk.iter().map(|item| edition(kind, era, item)).collect::<Result<_, _>>()?;
+        let next = (index + 1 < chunks.len()).then(|| cursor(kind, index + 1, digest));
+        pages.push(Page {
+            cursor: if index == 0 { String::new() } else { cursor(kind, index, digest) },
+            head: head(kind, era),
+            items: blob.place(run.join(","))?,
+            tail: tail(plan, era, next.as_deref()),
+        });
+    }
+    Ok(pages)
+}
+
+/// An item as clients of an era may see it.
+fn edition(kind: Kind, era: Era, item: &Exposed) -> Result<Cow<'_, str>, Error> {
+    let cut = |key: &str, value: &str| match (kind, era, key) {
+        // Tasks left the core in 2026-07-28, and with them `execution.taskSupport`.
+        (Kind::Tools, Era::Modern, "execution") => true,
+        // Up to 2025-11-25 structured content is an object, and so is its schema.
+        (Kind::Tools, Era::Legacy, "outputSchema") => !is_object_schema(value),
+        _ => false,
+    };
+    json::without(&item.item, cut).map_err(|source| Error::Item { name: item.name.clone(), source })
+}
+
+fn is_object_schema(schema: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Root {
+        r#type: String,
+    }
+    serde_json::from_str::<Root>(schema).is_ok_and(|root| root.r#type == "object")
+}
+
+fn head(kind: Kind, era: Era) -> String {
+    let member = kind.member();
+    match era {
+        Era::Legacy => format!(r#"{{"{member}":["#),
+        Era::Modern => format!(r#"{{"resultType":"complete","{member}":["#),
+    }
+}
+
+fn tail(plan: &Plan, era: Era, next: Option<&str>) -> String {
+    let next = next.map_or_else(String::new, |cursor| format!(r#","nextCursor":"{cursor}""#));
+    match era {
+        Era::Legacy => format!("]{next}}}"),
+        Era::Modern => {
+            let (ttl_ms, meta) = (plan.ttl_ms, greeting::meta());
+            format!(r#"],"ttlMs":{ttl_ms},"cacheScope":"public"{next},{meta}}}"#)
+        }
+    }
+}
+
+/// What a cursor is bound to: the same list cut into the same pages. Other changes of a topology leave cursors valid.
+fn digest(items: &[Exposed], page_items: usize) -> u64 {
+    items.iter().fold(page_items as u64, |digest, item| hash64(digest, item.item.as_bytes()))
+}
+
+/// An opaque name for a page: list, page number and digest, in the alphabet of base64url.
+fn cursor(kind: Kind, page: usize, digest: u64) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bytes = [0; 18];
+    bytes[..2].copy_from_slice(&(kind as u16).to_be_bytes());
+    bytes[2..10].copy_from_slice(&(page as u64).to_be_bytes());
+    bytes[10..].copy_from_slice(&digest.to_be_bytes());
+    let sextets = bytes.as_chunks::<3>().0.iter().flat_map(|&[a, b, c]| {
+        let triple = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        [18, 12, 6, 0].map(|shift| triple >> shift & 63)
+    });
+    sextets.map(|sextet| char::from(ALPHABET[sextet])).collect()
+}
+
+// === impl Page ===
+
+impl Page {
+    fn literal(&self) -> TokenStream {
+        let Self { cursor, head, items: (start, end), tail } = self;
+        let (start, end) = (Literal::u32_unsuffixed(*start), Literal::u32_unsuffixed(*end));
+        quote!(::only1mcp::catalog::Page { cursor: #cursor, head: #head, items: (#start, #end), tail: #tail })
+    }
+}
+
+// === impl Blob ===
+
+impl Blob {
+    /// Where `run` stands, written on first use.
+    fn place(&mut self, run: String) -> Result<(u32, u32), Error> {
+        if let Some(&place) = self.runs.get(&run) {
+            return Ok(place);
+        }
+        let end = |bytes: &[u8]| u32::try_from(bytes.len()).ok().ok_or(Error::TooLarge);
+        let start = end(&self.bytes)?;
+        self.bytes.extend_from_slice(run.as_bytes());
+        let place = (start, end(&self.bytes)?);
+        self.runs.insert(run, place);
+        Ok(place)
+    }
+}

@@ -1,0 +1,90 @@
+//! Reading and checking one topology from disk: what `build.rs` and `topology!` do before they emit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::slice;
+
+use only1mcp_model::diagnostic::{Diagnostic, Severity, render};
+use only1mcp_model::plan::Plan;
+use only1mcp_model::{Features, Source, lock_path};
+
+use crate::select;
+
+/// The files of one topology.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    package: PathBuf,
+    topology: String,
+}
+
+/// A topology that passed every check.
+#[derive(Debug)]
+pub struct Loaded {
+    /// It.
+    pub plan: Plan,
+    /// What is doubtful about it, each rendered with its place.
+    pub warnings: Vec<String>,
+}
+
+// === impl Files ===
+
+impl Files {
+    /// The topology at `path`, which is relative to the package or absolute, and the lock next to it.
+    #[must_use]
+    pub fn new(package: &Path, path: &str) -> Self {
+        Self { package: package.to_owned(), topology: path.to_owned() }
+    }
+
+    /// The path of the topology as it was given.
+    #[must_use]
+    pub fn topology(&self) -> &str {
+        &self.topology
+    }
+
+    /// The path of the lock, relative or absolute as the topology's; `None` without such a file.
+    #[must_use]
+    pub fn lock(&self) -> Option<String> {
+        let path = lock_path(Path::new(&self.topology));
+        self.package.join(&path).is_file().then(|| path.display().to_string())
+    }
+
+    /// What to watch for changes. A lock that does not exist yet will appear in its directory.
+    #[must_use]
+    pub fn watched(&self) -> Vec<PathBuf> {
+        let topology = self.package.join(&self.topology);
+        let beside = match self.lock() {
+            Some(lock) => Some(self.package.join(lock)),
+            None => topology.parent().filter(|directory| directory.is_dir()).map(Path::to_owned),
+        };
+        [Some(topology), beside].into_iter().flatten().collect()
+    }
+
+    /// Reads and checks them.
+    ///
+    /// # Errors
+    /// Every error, rendered with its place. Warnings wait until there is none.
+    pub fn load(&self, features: Features) -> Result<Loaded, Vec<String>> {
+        let topology = self.read(&self.topology).map_err(|problem| {
+            let known: Vec<String> = select::known(&self.package).iter().map(|name| format!("`{name}`")).collect();
+            vec![format!("topology {problem}\nhelp: known topologies: {}", known.join(", "))]
+        })?;
+        let lock = self.lock().map(|lock| self.read(&lock)).transpose();
+        let lock = lock.map_err(|problem| vec![format!("lock {problem}")])?;
+        let rendered = |diagnostics: &[Diagnostic], severity| {
+            let shown = diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity);
+            let each = shown.map(|diagnostic| render(slice::from_ref(diagnostic), &topology, false));
+            each.map(|text| text.trim_end().to_owned()).collect()
+        };
+        match only1mcp_model::load(&topology, lock.as_ref(), features) {
+            Ok((plan, found)) => Ok(Loaded { plan, warnings: rendered(&found, Severity::Warning) }),
+            Err(found) => Err(rendered(&found, Severity::Error)),
+        }
+    }
+
+    fn read(&self, path: &str) -> Result<Source, String> {
+        match fs::read_to_string(self.package.join(path)) {
+            Ok(text) => Ok(Source { path: path.to_owned(), text }),
+            Err(error) => Err(format!("`{path}` cannot be read: {error}")),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Which topology a build compiles: cargo features `topology-NAME`, the variable `TOPOLOGY`, or `default`.
+
+use std::fs;
+use std::path::Path;
+
+/// Where topologies stand that are chosen by name.
+const DIRECTORY: &str = "topologies";
+
+/// The path of the chosen topology, relative to the package or absolute.
+///
+/// `features` are the names behind `CARGO_FEATURE_TOPOLOGY_`, as cargo spells them; `variable` is `TOPOLOGY`: a name,
+/// or a path when it holds a `/` or ends in `.yaml`; `known` are the names of the files there are.
+///
+/// # Errors
+/// When features and variable choose several topologies.
+pub fn select(features: &[String], variable: Option<&str>, known: &[String]) -> Result<String, String> {
+    let by_feature: Vec<String> = features.iter().map(|feature| named(feature, known)).collect();
+    let by_variable = variable.filter(|variable| !variable.is_empty());
+    match (by_variable, &*by_feature) {
+        (None, []) => Ok(path("default")),
+        (None, [name]) => Ok(path(name)),
+        (None, names) => {
+            let names: Vec<String> = names.iter().map(|name| format!("`topology-{name}`")).collect();
+            Err(format!("features {} select several topologies; enable exactly one", names.join(", ")))
+        }
+        (Some(variable), [name]) if path(variable) != path(name) => {
+            Err(format!("TOPOLOGY={variable} and feature `topology-{name}` select different topologies; drop one"))
+        }
+        (Some(variable), _) => Ok(path(variable)),
+    }
+}
+
+/// The names of the topologies in the package's directory of them, sorted.
+#[must_use]
+pub fn known(package: &Path) -> Vec<String> {
+    let entries = fs::read_dir(package.join(DIRECTORY)).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".yaml")?.to_owned())).collect();
+    names.sort();
+    names
+}
+
+/// The topology a feature means. Cargo writes `topology-my-prod` as `TOPOLOGY_MY_PROD`, so `-` and `_` are told apart
+/// by the files there are.
+fn named(feature: &str, known: &[String]) -> String {
+    let plain = |name: &str| name.to_lowercase().replace('_', "-");
+    known.iter().find(|name| plain(name) == plain(feature)).cloned().unwrap_or_else(|| plain(feature))
+}
+
+fn path(choice: &str) -> String {
+    let is_path = choice.contains('/') || choice.ends_with(".yaml");
+    if is_path { choice.to_owned() } else { format!("{DIRECTORY}/{choice}.yaml") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(features: &[&str], variable: Option<&str>, expect: Result<&str, &str>) {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let known = owned(&["default", "large", "my_prod", "eu-west"]);
+        let chosen = select(&owned(features), variable, &known);
+        assert_eq!(chosen.as_deref().map_err(String::as_str), expect);
+    }
+
+    #[test]
+    fn the_default_is_built_when_nothing_selects() {
+        check(&[], None, Ok("topologies/default.yaml"));
+        check(&[], Some(""), Ok("topologies/default.yaml"));
+    }
+
+    #[test]
+    fn one_feature_selects_the_file_it_names() {
+        check(&["LARGE"], None, Ok("topologies/large.yaml"));
+        check(&["MY_PROD"], None, Ok("topologies/my_prod.yaml"));
+        check(&["EU_WEST"], Some(""), Ok("topologies/eu-west.yaml"));
+        check(&["GONE_AWAY"], None, Ok("topologies/gone-away.yaml"));
+    }
+
+    #[test]
+    fn the_variable_is_a_name_or_a_path() {
+        check(&[], Some("staging"), Ok("topologies/staging.yaml"));
+        check(&[], Some("/srv/prod.yaml"), Ok("/srv/prod.yaml"));
+        check(&[], Some("prod.yaml"), Ok("prod.yaml"));
+        check(&[], Some("./prod"), Ok("./prod"));
+    }
+
+    #[test]
+    fn several_features_are_an_error_that_names_them() {
+        check(
+            &["LARGE", "MY_PROD"],
+            None,
+            Err("features `topology-large`, `topology-my_prod` select several topologies; enable exactly one"),
+        );
+    }
+
+    #[test]
+    fn a_variable_and_a_feature_must_agree() {
+        check(&["LARGE"], Some("large"), Ok("topologies/large.yaml"));
+        check(&["LARGE"], Some("topologies/large.yaml"), Ok("topologies/large.yaml"));
+        check(
+            &["LARGE"],
+            Some("default"),
+            Err("TOPOLOGY=default and feature `topology-large` select different topologies; drop one"),
+        );
+    }
+
+    #[test]
+    fn the_variable_wins_over_several_features() {
+        check(&["LARGE", "MY_PROD"], Some("default"), Ok("topologies/default.yaml"));
+    }
+}

@@ -1,0 +1,138 @@
+//! Names to entries: the perfect-hash table of the tools, which every call asks, and plain `phf::Map`s for the rest.
+
+use only1mcp_model::plan::{Exposed, Plan};
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use crate::perfect::refuse_duplicates;
+use crate::{Error, literal, perfect};
+
+/// One kind of name.
+pub(crate) struct Table {
+    /// The list in its order, and the index over its names.
+    pub(crate) statics: TokenStream,
+    /// The function of `Topology` that asks the index.
+    pub(crate) lookup: TokenStream,
+}
+
+/// `TOOLS` and `TOOL_BY_NAME`, a `NameTable`.
+pub(crate) fn tools(tools: &[Exposed]) -> Result<Table, Error> {
+    let names = names("tool", tools)?;
+    let list = entries(&format_ident!("TOOLS"), tools);
+    if names.is_empty() {
+        return Ok(Table { statics: list, lookup: nothing("tool") });
+    }
+    let perfect::Perfect { seed, pilots, slots } = perfect(&names)?;
+    let (buckets, len) = (Literal::usize_unsuffixed(pilots.len()), Literal::usize_unsuffixed(slots.len()));
+    let seed = Literal::u64_unsuffixed(seed);
+    let pilots = pilots.into_iter().map(Literal::u32_unsuffixed);
+    let slots = slots.into_iter().map(Literal::usize_unsuffixed);
+    let statics = quote! {
+        #list
+        static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<[u32; #buckets], [::only1mcp::catalog::Entry; #len]> =
+            ::only1mcp::catalog::NameTable { seed: #seed, pilots: [#(#pilots),*], slots: [#(TOOLS[#slots]),*] };
+    };
+    let lookup = quote! {
+        #[inline]
+        fn tool(name: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
+            TOOL_BY_NAME.get(name)
+        }
+    };
+    Ok(Table { statics, lookup })
+}
+
+/// The list and the map of `kind`: prompt or resource.
+pub(crate) fn cold(kind: &'static str, items: &[Exposed]) -> Result<Table, Error> {
+    let names = names(kind, items)?;
+    let list_name = format_ident!("{}S", kind.to_uppercase());
+    let list = entries(&list_name, items);
+    if names.is_empty() {
+        return Ok(Table { statics: list, lookup: nothing(kind) });
+    }
+    let (function, map_name) = (format_ident!("{kind}"), format_ident!("{}_BY_NAME", kind.to_uppercase()));
+    let map = map(&names, |index| format!("&{list_name}[{index}]"))?;
+    let statics = quote! {
+        #list
+        static #map_name: ::only1mcp::phf::Map<&'static str, &'static ::only1mcp::catalog::Entry> = #map;
+    };
+    let lookup = quote! {
+        fn #function(name: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
+            #map_name.get(name).copied()
+        }
+    };
+    Ok(Table { statics, lookup })
+}
+
+/// `BACKENDS` and `BACKEND_BY_NAME`.
+pub(crate) fn backends(plan: &Plan) -> Result<Table, Error> {
+    let names: Vec<&str> = plan.backends.iter().map(|backend| &*backend.name).collect();
+    refuse_duplicates("backend", &names)?;
+    if let Some(name) = names.get(usize::from(u16::MAX) + 1) {
+        return Err(Error::TooManyBackends((*name).to_owned()));
+    }
+    let count = Literal::usize_unsuffixed(names.len());
+    let backends = plan.backends.iter().map(literal::backend);
+    let map = map(&names, |index| index.to_string())?;
+    let statics = quote! {
+        static BACKENDS: [::only1mcp::catalog::plan::Backend; #count] = [#(#backends),*];
+        static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = #map;
+    };
+    let lookup = quote! {
+        fn backend(name: &str) -> Option<u16> {
+            BACKEND_BY_NAME.get(name).copied()
+        }
+    };
+    Ok(Table { statics, lookup })
+}
+
+/// `catalog::Template`s, the longest literal part first: the most specific one is tried before those it begins with.
+pub(crate) fn templates(templates: &[Exposed]) -> Vec<TokenStream> {
+    let literal_len = |template: &Exposed| template.name.find('{').unwrap_or(template.name.len());
+    let mut sorted: Vec<&Exposed> = templates.iter().collect();
+    sorted.sort_by_key(|template| std::cmp::Reverse(literal_len(template)));
+    let literal = |template: &Exposed| {
+        let (name, backend) = (&template.name, Literal::u16_unsuffixed(template.backend));
+        quote!(::only1mcp::catalog::Template { uri_template: #name, backend: #backend })
+    };
+    sorted.into_iter().map(literal).collect()
+}
+
+fn names<'a>(kind: &'static str, items: &'a [Exposed]) -> Result<Vec<&'a str>, Error> {
+    let names: Vec<&str> = items.iter().map(|item| &*item.name).collect();
+    refuse_duplicates(kind, &names)?;
+    Ok(names)
+}
+
+fn entries(name: &Ident, items: &[Exposed]) -> TokenStream {
+    let count = Literal::usize_unsuffixed(items.len());
+    let entries = items.iter().map(|item| {
+        let Exposed { name, upstream, backend, item: _, read_only, idempotent } = item;
+        let backend = Literal::u16_unsuffixed(*backend);
+        quote! {
+            ::only1mcp::catalog::Entry {
+                name: #name, upstream: #upstream, backend: #backend, read_only: #read_only, idempotent: #idempotent,
+            }
+        }
+    });
+    quote!(static #name: [::only1mcp::catalog::Entry; #count] = [#(#entries),*];)
+}
+
+/// A lookup in an empty set.
+fn nothing(kind: &str) -> TokenStream {
+    let function = format_ident!("{kind}");
+    quote! {
+        fn #function(_: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
+            None
+        }
+    }
+}
+
+/// A `phf::Map` from names to what `value` says of their index.
+fn map(names: &[&str], value: impl Fn(usize) -> String) -> Result<TokenStream, Error> {
+    let mut map = phf_codegen::Map::new();
+    map.phf_path("::only1mcp::phf");
+    for (index, name) in names.iter().enumerate() {
+        map.entry(*name, value(index));
+    }
+    syn::parse_str(&map.build().to_string()).map_err(Error::Syntax)
+}

@@ -1,0 +1,321 @@
+//! The generated code: one small committed snapshot a feature, and what holds for every plan. `BLESS=1` rewrites the
+//! snapshots.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod plans;
+
+use std::collections::HashSet;
+use std::{env, fs, path::Path};
+
+use only1mcp_emit::{Emitted, Error, Items, Module, emit, module};
+use only1mcp_model::plan::{Plan, Subject, WildcardRoute};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use serde_json::Value;
+
+fn emitted(plan: &Plan) -> Emitted {
+    emit(plan, &Ident::new("Compiled", Span::call_site()), Items::File).unwrap()
+}
+
+#[track_caller]
+fn snapshot(name: &str, plan: &Plan) {
+    let Module { code, items } = module(plan, &format!("topologies/{name}.yaml")).unwrap();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    let versioned = format!(r#"\"version\":\"{}\""#, env!("CARGO_PKG_VERSION"));
+    assert!(code.contains(&versioned), "{name}.rs does not name the gateway's version");
+    for (file, actual) in [
+        (format!("{name}.rs"), code.replace(&versioned, r#"\"version\":\"0.0.0\""#).into_bytes()),
+        (format!("{name}.items.json"), items),
+    ] {
+        let path = directory.join(file);
+        if env::var_os("BLESS").is_some() {
+            fs::write(&path, &actual).unwrap();
+        }
+        let expect = fs::read(&path).unwrap_or_default();
+        let (actual, expect) = (String::from_utf8_lossy(&actual), String::from_utf8_lossy(&expect));
+        for (number, (actual, expect)) in actual.lines().zip(expect.lines()).enumerate() {
+            assert_eq!(actual, expect, "{}:{}; BLESS=1 accepts it", path.display(), number + 1);
+        }
+        assert!(actual == expect, "{} differs in length; BLESS=1 accepts it", path.display());
+    }
+}
+
+#[test]
+fn one_transport_becomes_an_alias() {
+    snapshot("stdio", &plans::stdio());
+    snapshot("streamable_http", &plans::streamable_http());
+}
+
+#[test]
+fn two_transports_become_a_closed_enum() {
+    snapshot("mixed", &plans::mixed());
+}
+
+#[test]
+fn prompts_resources_and_templates_become_phf_maps_and_lists() {
+    snapshot("prompts_and_resources", &plans::prompts_and_resources());
+}
+
+#[test]
+fn pages_have_cursors_and_eras_share_the_pages_that_are_equal() {
+    snapshot("pages", &plans::pages());
+}
+
+#[test]
+fn nothing_is_dispatched_through_a_vtable() {
+    fn idents(tokens: TokenStream, seen: &mut HashSet<String>) {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) => drop(seen.insert(ident.to_string())),
+                TokenTree::Group(group) => idents(group.stream(), seen),
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+            }
+        }
+    }
+    for plan in plans::all() {
+        let mut seen = HashSet::new();
+        idents(emitted(&plan).tokens, &mut seen);
+        assert!(seen.contains("Upstream"));
+        for word in ["dyn", "Box", "Arc", "unsafe", "match", "if"] {
+            assert!(!seen.contains(word), "`{word}` in the code of {}", plan.name);
+        }
+    }
+}
+
+#[test]
+fn the_same_plan_gives_the_same_code() {
+    let (first, second) = (emitted(&plans::mixed()), emitted(&plans::mixed()));
+    assert_eq!(first.tokens.to_string(), second.tokens.to_string());
+    assert_eq!(first.items, second.items);
+}
+
+#[test]
+fn inline_items_are_the_bytes_of_the_file() {
+    let Emitted { tokens, items } =
+        emit(&plans::mixed(), &Ident::new("Mixed", Span::call_site()), Items::Inline).unwrap();
+    let file: syn::File = syn::parse2(tokens).unwrap();
+    let code = prettyplease::unparse(&file);
+    assert!(!code.contains("include_bytes"));
+    let inline = syn::LitByteStr::new(&items, Span::call_site());
+    assert!(code.contains(&quote::quote!(#inline).to_string()));
+}
+
+/// One page of the generated code.
+struct Page {
+    cursor: String,
+    result: Value,
+    raw_items: String,
+}
+
+/// The pages of the static `name`, read back from the tokens.
+fn pages(emitted: &Emitted, name: &str) -> Vec<Page> {
+    let file: syn::File = syn::parse2(emitted.tokens.clone()).unwrap();
+    let item = file.items.iter().find_map(|item| match item {
+        syn::Item::Static(item) if item.ident == name => Some(&*item.expr),
+        _ => None,
+    });
+    let Some(syn::Expr::Array(array)) = item else { panic!("no static {name}") };
+    array.elems.iter().map(|page| read(page, &emitted.items)).collect()
+}
+
+fn read(page: &syn::Expr, items: &[u8]) -> Page {
+    let syn::Expr::Struct(page) = page else { panic!("a page is a struct") };
+    let [cursor, head, range, tail] = ["cursor", "head", "items", "tail"].map(|name| {
+        let named = |field: &&syn::FieldValue| matches!(&field.member, syn::Member::Named(member) if member == name);
+        &page.fields.iter().find(named).unwrap().expr
+    });
+    let text = |expr: &syn::Expr| match expr {
+        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => text.value(),
+        _ => panic!("a string"),
+    };
+    let number = |expr: &syn::Expr| match expr {
+        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Int(number), .. }) => number.base10_parse::<usize>().unwrap(),
+        _ => panic!("a number"),
+    };
+    let syn::Expr::Tuple(range) = range else { panic!("a range") };
+    let items = std::str::from_utf8(&items[number(&range.elems[0])..number(&range.elems[1])]).unwrap();
+    let result = serde_json::from_str(&format!("{}{items}{}", text(head), text(tail))).unwrap();
+    Page { cursor: text(cursor), result, raw_items: items.to_owned() }
+}
+
+#[test]
+fn list_pages_are_json_and_hold_every_item_once() {
+    for plan in plans::all() {
+        let emitted = emitted(&plan);
+        for (list, member, items) in [
+            ("TOOLS", "tools", &plan.tools),
+            ("PROMPTS", "prompts", &plan.prompts),
+            ("RESOURCES", "resources", &plan.resources),
+            ("TEMPLATES", "resourceTemplates", &plan.templates),
+        ] {
+            let name = if member.starts_with("resource") { ["uri", "uriTemplate"] } else { ["name", "name"] };
+            for era in ["LEGACY", "MODERN"] {
+                let pages = pages(&emitted, &format!("{list}_PAGES_{era}"));
+                let listed = pages.iter().flat_map(|page| page.result[member].as_array().unwrap());
+                let listed: Vec<_> =
+                    listed.map(|item| item[name[0]].as_str().or(item[name[1]].as_str()).unwrap()).collect();
+                assert_eq!(listed, items.iter().map(|item| &*item.name).collect::<Vec<_>>(), "{list} {era}");
+                assert!(!pages.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn each_page_names_the_cursor_of_the_next_and_no_cursor_occurs_twice() {
+    let emitted = emitted(&plans::pages());
+    let mut seen = HashSet::new();
+    for list in ["TOOLS", "PROMPTS"] {
+        for era in ["LEGACY", "MODERN"] {
+            let pages = pages(&emitted, &format!("{list}_PAGES_{era}"));
+            assert_eq!(pages.len(), 3);
+            assert_eq!(pages[0].cursor, "");
+            for pair in pages.windows(2) {
+                assert_eq!(pair[0].result["nextCursor"], *pair[1].cursor);
+                assert!(pair[1].cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+                assert!(seen.insert((era, pair[1].cursor.clone())), "{}", pair[1].cursor);
+            }
+            assert_eq!(pages[2].result.get("nextCursor"), None);
+        }
+    }
+}
+
+#[test]
+fn a_cursor_is_of_no_use_once_its_list_has_changed() {
+    let cursor = |plan: &Plan| pages(&emitted(plan), "TOOLS_PAGES_LEGACY")[1].cursor.clone();
+    let before = plans::pages();
+    let mut renamed = before.clone();
+    renamed.tools[4].item = renamed.tools[4].item.replace("tool_4", "tool_x");
+    let mut cut = before.clone();
+    cut.page_items += 1;
+    let mut slower = before.clone();
+    slower.backends[0].timeout_ms += 1;
+    assert_ne!(cursor(&before), cursor(&renamed));
+    assert_ne!(cursor(&before), cursor(&cut));
+    assert_eq!(cursor(&before), cursor(&slower));
+}
+
+#[test]
+fn results_of_lists_have_the_shape_of_their_era() {
+    let emitted = emitted(&plans::streamable_http());
+    let legacy = &pages(&emitted, "TOOLS_PAGES_LEGACY")[0].result;
+    let modern = &pages(&emitted, "TOOLS_PAGES_MODERN")[0].result;
+    assert_eq!(legacy.as_object().unwrap().keys().collect::<Vec<_>>(), ["tools"]);
+    assert_eq!(modern["resultType"], "complete");
+    assert_eq!(modern["ttlMs"], 300_000);
+    assert_eq!(modern["cacheScope"], "public");
+    assert_eq!(modern["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "only1mcp");
+}
+
+#[test]
+fn each_era_gets_the_members_it_knows_and_the_rest_byte_for_byte() {
+    let check = |item: &str, legacy: &str, modern: &str| {
+        let mut plan = plans::streamable_http();
+        plan.tools.truncate(1);
+        plan.tools[0].item = item.to_owned();
+        let emitted = emitted(&plan);
+        assert_eq!(pages(&emitted, "TOOLS_PAGES_LEGACY")[0].raw_items, legacy);
+        assert_eq!(pages(&emitted, "TOOLS_PAGES_MODERN")[0].raw_items, modern);
+        assert_eq!(emitted.items.len(), if legacy == modern { legacy.len() } else { legacy.len() + modern.len() });
+    };
+    let same = |item: &str| check(item, item, item);
+    same(r#"{"name":"a","inputSchema":{"maximum":1.0,"default":1.50,"title":"\u00e9\/"},"x":[ ]}"#);
+    same(r#"{"name":"a","outputSchema":{"properties":{},"type":"object"}}"#);
+    check(
+        r#"{"name":"a","execution":{"taskSupport":"optional"},"z":1.0}"#,
+        r#"{"name":"a","execution":{"taskSupport":"optional"},"z":1.0}"#,
+        r#"{"name":"a","z":1.0}"#,
+    );
+    for schema in [r#"{"type":"array"}"#, r#"{"type":["object","null"]}"#, "{}", "true"] {
+        let item = format!(r#"{{"name":"a","outputSchema":{schema},"z":"\u007a"}}"#);
+        check(&item, r#"{"name":"a","z":"\u007a"}"#, &item);
+    }
+}
+
+/// The strings of one field of `SPEC`.
+fn greetings(plan: &Plan, field: &str) -> Vec<Value> {
+    let file: syn::File = syn::parse2(emitted(plan).tokens).unwrap();
+    let spec = file.items.iter().find_map(|item| match item {
+        syn::Item::Static(item) if item.ident == "SPEC" => Some(&*item.expr),
+        _ => None,
+    });
+    let Some(syn::Expr::Struct(spec)) = spec else { panic!("no static SPEC") };
+    let named = |value: &&syn::FieldValue| matches!(&value.member, syn::Member::Named(member) if member == field);
+    let value = &spec.fields.iter().find(named).unwrap().expr;
+    let texts = match value {
+        syn::Expr::Array(array) => array.elems.iter().collect(),
+        text => vec![text],
+    };
+    let parse = |text: &syn::Expr| match text {
+        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => serde_json::from_str(&text.value()).unwrap(),
+        _ => panic!("a string"),
+    };
+    texts.into_iter().map(parse).collect()
+}
+
+#[test]
+fn every_legacy_revision_has_its_own_initialize_result() {
+    let results = greetings(&plans::prompts_and_resources(), "initialize");
+    let versions: Vec<_> = results.iter().map(|result| &result["protocolVersion"]).collect();
+    assert_eq!(versions, ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]);
+    for result in &results {
+        assert_eq!(result["serverInfo"]["name"], "only1mcp");
+        assert_eq!(result["instructions"], "docs\nSay \"please\".");
+        assert_eq!(result["capabilities"], serde_json::json!({ "prompts": {}, "resources": {} }));
+    }
+}
+
+#[test]
+fn discovery_names_modern_revisions_only() {
+    let plan = plans::prompts_and_resources();
+    let [result] = &*greetings(&plan, "discover") else { panic!("one result") };
+    assert_eq!(result["supportedVersions"], serde_json::json!(["2026-07-28"]));
+    assert_eq!(result["resultType"], "complete");
+    assert_eq!(result["ttlMs"], plan.ttl_ms);
+    assert_eq!(result["cacheScope"], "public");
+    assert_eq!(result["capabilities"], serde_json::json!({ "prompts": {}, "resources": {} }));
+    assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "only1mcp");
+}
+
+#[test]
+fn a_capability_is_declared_when_it_is_listed_declared_by_a_backend_or_routed_by_pattern() {
+    let capabilities = |plan: &Plan| greetings(plan, "discover")[0]["capabilities"].to_string();
+    let mut plan = plans::stdio();
+    (plan.tools, plan.offers) = (vec![], (false, false, false));
+    assert_eq!(capabilities(&plan), "{}");
+    plan.offers.1 = true;
+    assert_eq!(capabilities(&plan), r#"{"prompts":{}}"#);
+    plan.wildcards.push(WildcardRoute {
+        subject: Subject::Resources,
+        pattern: "data://*".into(),
+        backend: 0,
+        prefix: "".into(),
+    });
+    assert_eq!(capabilities(&plan), r#"{"prompts":{},"resources":{}}"#);
+    plan.tools = plans::stdio().tools;
+    assert_eq!(capabilities(&plan), r#"{"prompts":{},"resources":{},"tools":{}}"#);
+}
+
+#[test]
+fn what_has_no_code_is_an_error_that_names_it() {
+    let refuse = |spoil: fn(&mut Plan)| {
+        let mut plan = plans::prompts_and_resources();
+        spoil(&mut plan);
+        let error = emit(&plan, &Ident::new("Compiled", Span::call_site()), Items::File).unwrap_err();
+        assert!(!matches!(error, Error::Syntax(_)));
+        error.to_string()
+    };
+    assert_eq!(
+        refuse(|plan| plan.prompts.push(plan.prompts[0].clone())),
+        "prompt `docs__review` is in the catalog twice"
+    );
+    assert_eq!(
+        refuse(|plan| plan.resources.push(plan.resources[0].clone())),
+        "resource `file:///guide.md` is in the catalog twice"
+    );
+    assert_eq!(refuse(|plan| plan.backends.push(plan.backends[0].clone())), "backend `docs` is in the catalog twice");
+    assert_eq!(
+        refuse(|plan| plan.prompts[0].item = "[]".to_owned()),
+        "list item of `docs__review` is not a JSON object"
+    );
+    assert_eq!(refuse(|plan| plan.backends.clear()), "topology `prompts_and_resources` has no backend");
+}

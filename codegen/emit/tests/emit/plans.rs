@@ -1,0 +1,135 @@
+//! Small plans, one a feature of the emitter.
+
+use only1mcp_model::plan::{
+    Backend, Exposed, Listen, Plan, Program, Reference, Stdio, StreamableHttp, Subject, Transport, Variable,
+    WildcardRoute,
+};
+use only1mcp_model::revision::Era;
+
+/// Every plan below.
+pub(crate) fn all() -> [Plan; 5] {
+    [stdio(), streamable_http(), mixed(), prompts_and_resources(), pages()]
+}
+
+/// One child process with every option.
+pub(crate) fn stdio() -> Plan {
+    let child = Stdio {
+        program: Program::Named("npx".into()),
+        args: vec!["-y".into(), "@modelcontextprotocol/server-memory".into()].into(),
+        env: vec![
+            Variable { name: "MEMORY_FILE_PATH".into(), value: Reference::Literal("/data/memory.json".into()) },
+            Variable { name: "TOKEN".into(), value: Reference::Env("MEMORY_TOKEN".into()) },
+        ]
+        .into(),
+        cwd: Some("/data".into()),
+    };
+    let backend = Backend { locked_era: Some(Era::Legacy), ..backend("memory", Transport::Stdio(child)) };
+    let tools = vec![tool("memory", "read_graph", 0), tool("memory", "delete_\"all\"", 0)];
+    Plan { tools, ..plan("stdio", vec![backend]) }
+}
+
+/// One URL, certificates, a route by pattern.
+pub(crate) fn streamable_http() -> Plan {
+    let url = Reference::Env("WEATHER_URL".into());
+    let http = StreamableHttp { url, ca: Some(Reference::File("ca.pem".into())) };
+    let backend = Backend { era: Some(Era::Modern), ..backend("weather", Transport::StreamableHttp(http)) };
+    let forecast = Exposed {
+        item: r#"{"name":"forecast","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}"#
+            .to_owned(),
+        name: "forecast".to_owned(),
+        read_only: true,
+        ..tool("weather", "get-forecast", 0)
+    };
+    let route =
+        WildcardRoute { subject: Subject::Tools, pattern: "weather__*".into(), backend: 0, prefix: "weather__".into() };
+    let mut plan = Plan { tools: vec![forecast], ..plan("streamable_http", vec![backend]) };
+    plan.wildcards = vec![route];
+    plan.listen.origins = vec!["https://app.example.com".into()].into();
+    plan
+}
+
+/// Both transports.
+pub(crate) fn mixed() -> Plan {
+    let child = Stdio { program: Program::Current, args: vec!["demo".into()].into(), env: vec![].into(), cwd: None };
+    let backends = vec![backend("demo", Transport::Stdio(child)), backend("math", http("http://127.0.0.1:9001/mcp"))];
+    Plan { tools: vec![tool("demo", "echo", 0), tool("math", "add", 1)], ..plan("mixed", backends) }
+}
+
+/// Everything but tools.
+pub(crate) fn prompts_and_resources() -> Plan {
+    let exposed = |name: &str, upstream: &str, item: &str| Exposed {
+        name: name.to_owned(),
+        upstream: upstream.to_owned(),
+        item: item.to_owned(),
+        ..tool("docs", "", 0)
+    };
+    Plan {
+        prompts: vec![exposed("docs__review", "review", r#"{"name":"docs__review","arguments":[]}"#)],
+        resources: vec![
+            exposed("file:///guide.md", "file:///guide.md", r#"{"uri":"file:///guide.md","name":"Guide"}"#),
+            exposed("file:///faq.md", "file:///faq.md", r#"{"uri":"file:///faq.md","name":"FAQ"}"#),
+        ],
+        templates: vec![
+            exposed("file:///{path}", "file:///{path}", r#"{"uriTemplate":"file:///{path}","name":"Any"}"#),
+            exposed("file:///a/{path}", "file:///a/{path}", r#"{"uriTemplate":"file:///a/{path}","name":"A"}"#),
+        ],
+        instructions: Some("docs\nSay \"please\".".to_owned()),
+        ..plan("prompts_and_resources", vec![backend("docs", http("https://docs.example.com/mcp"))])
+    }
+}
+
+/// Two items a page; the page in the middle differs between the eras.
+pub(crate) fn pages() -> Plan {
+    let mut tools: Vec<Exposed> = (0..5).map(|index| tool("big", &format!("tool_{index}"), 0)).collect();
+    tools[2].item = tools[2].item.replace('}', r#","execution":{"taskSupport":"forbidden"}}"#);
+    let mut prompts: Vec<Exposed> = (0..6).map(|index| tool("big", &format!("prompt_{index}"), 0)).collect();
+    for prompt in &mut prompts {
+        prompt.item = format!(r#"{{"name":"{}"}}"#, prompt.name);
+    }
+    Plan { tools, prompts, page_items: 2, ..plan("pages", vec![backend("big", http("http://127.0.0.1:9002/"))]) }
+}
+
+fn plan(name: &str, backends: Vec<Backend>) -> Plan {
+    Plan {
+        name: name.to_owned(),
+        topology_digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        lock_digest: String::new(),
+        listen: Listen {
+            address: Reference::Literal("127.0.0.1:8080".into()),
+            path: "/mcp".into(),
+            origins: vec![].into(),
+            hosts: vec![].into(),
+        },
+        backends,
+        wildcards: vec![],
+        tools: vec![],
+        prompts: vec![],
+        resources: vec![],
+        templates: vec![],
+        offers: (false, false, false),
+        instructions: None,
+        page_items: 1000,
+        ttl_ms: 300_000,
+    }
+}
+
+fn backend(name: &'static str, transport: Transport) -> Backend {
+    Backend { name: name.into(), transport, era: None, locked_era: None, timeout_ms: 30_000 }
+}
+
+fn http(url: &'static str) -> Transport {
+    Transport::StreamableHttp(StreamableHttp { url: Reference::Literal(url.into()), ca: None })
+}
+
+fn tool(backend_name: &str, upstream: &str, backend: u16) -> Exposed {
+    let name = format!("{backend_name}__{upstream}");
+    let item = serde_json::json!({ "name": name });
+    Exposed {
+        name,
+        upstream: upstream.to_owned(),
+        backend,
+        item: item.to_string(),
+        read_only: false,
+        idempotent: false,
+    }
+}

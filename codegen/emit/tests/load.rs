@@ -1,0 +1,76 @@
+//! Topologies read from disk: which files are found, watched and reported.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use only1mcp_emit::{Files, module, select};
+use only1mcp_model::Features;
+
+const VALID: &str = "name: good\nbackends: { memory: { transport: { stdio: { command: memory-server } } } }\n";
+
+/// A package of its own for one test.
+fn package(name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if package.exists() {
+        fs::remove_dir_all(&package).unwrap();
+    }
+    fs::create_dir_all(package.join("topologies")).unwrap();
+    for (file, text) in files {
+        fs::write(package.join("topologies").join(file), text).unwrap();
+    }
+    package
+}
+
+#[test]
+fn a_topology_that_is_not_there_is_reported_with_those_that_are() {
+    let package = package("missing", &[("good.yaml", VALID), ("also.yaml", VALID), ("good.lock.json", "{}")]);
+    assert_eq!(select::known(&package), ["also", "good"]);
+    let problems = Files::new(&package, "topologies/nope.yaml").load(Features::all()).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("topology `topologies/nope.yaml` cannot be read: "), "{}", problems[0]);
+    assert!(problems[0].ends_with("\nhelp: known topologies: `also`, `good`"), "{}", problems[0]);
+}
+
+#[test]
+fn the_lock_is_watched_where_it_is_and_its_directory_where_it_is_not() {
+    let package = package("watched", &[("a.yaml", VALID), ("a.lock.json", "{}"), ("b.yaml", VALID)]);
+    let watched = |path: &str| Files::new(&package, path).watched();
+    let at = |path: &str| package.join(path);
+    assert_eq!(watched("topologies/a.yaml"), [at("topologies/a.yaml"), at("topologies/a.lock.json")]);
+    assert_eq!(watched("topologies/b.yaml"), [at("topologies/b.yaml"), at("topologies")]);
+    assert_eq!(watched("topologies/c.yaml"), [at("topologies/c.yaml"), at("topologies")]);
+    assert_eq!(watched("nowhere/c.yaml"), [at("nowhere/c.yaml")]);
+}
+
+#[test]
+fn a_valid_topology_becomes_a_module() {
+    let package = package("valid", &[("good.yaml", VALID)]);
+    let files = Files::new(&package, "topologies/good.yaml");
+    let loaded = files.load(Features::all()).unwrap();
+    assert!(loaded.warnings[0].starts_with("warning["), "{:#?}", loaded.warnings);
+    let module = module(&loaded.plan, files.topology()).unwrap();
+    let origin = format!(
+        "// generated from topologies/good.yaml (sha256 {}); do not edit\n\n/// The topology `good`.\n",
+        loaded.plan.topology_digest
+    );
+    assert!(module.code.starts_with(&origin), "{}", module.code);
+    assert_eq!(module.items, b"");
+}
+
+#[test]
+fn every_problem_is_rendered_with_its_place() {
+    let package = package("invalid", &[("bad.yaml", "nmae: bad\nbackends: { a: { transport: { stdio: {} } } }\n")]);
+    let problems = Files::new(&package, "topologies/bad.yaml").load(Features::all()).unwrap_err();
+    assert!(problems.len() > 1, "{problems:#?}");
+    assert!(problems.iter().all(|problem| problem.starts_with("error[")), "{problems:#?}");
+    assert!(problems.iter().all(|problem| problem.contains(" topologies/bad.yaml:")), "{problems:#?}");
+}
+
+#[test]
+fn a_topology_needs_the_features_of_its_transports() {
+    let package = package("features", &[("good.yaml", VALID)]);
+    let features = Features { stdio: false, ..Features::all() };
+    let problems = Files::new(&package, "topologies/good.yaml").load(features).unwrap_err();
+    assert!(problems.iter().any(|problem| problem.contains("transport-stdio")), "{problems:#?}");
+}

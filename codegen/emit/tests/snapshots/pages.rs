@@ -1,0 +1,320 @@
+// generated from topologies/pages.yaml (sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08); do not edit
+
+/// The topology `pages`.
+#[derive(Clone, Copy, Debug)]
+pub struct Compiled;
+/// Every backend is reached by Streamable HTTP.
+pub type Upstream = ::only1mcp::upstream::streamable_http::StreamableHttp;
+impl ::only1mcp::catalog::Topology for Compiled {
+    type Upstream = Upstream;
+    const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
+    #[inline]
+    fn tool(name: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
+        TOOL_BY_NAME.get(name)
+    }
+    fn prompt(name: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
+        PROMPT_BY_NAME.get(name).copied()
+    }
+    fn resource(_: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
+        None
+    }
+    fn backend(name: &str) -> Option<u16> {
+        BACKEND_BY_NAME.get(name).copied()
+    }
+}
+static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
+    name: "pages",
+    topology_digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    lock_digest: "",
+    listen: ::only1mcp::catalog::plan::Listen {
+        address: ::only1mcp::catalog::plan::Reference::Literal(
+            ::std::borrow::Cow::Borrowed("127.0.0.1:8080"),
+        ),
+        path: ::std::borrow::Cow::Borrowed("/mcp"),
+        origins: ::std::borrow::Cow::Borrowed(&[]),
+        hosts: ::std::borrow::Cow::Borrowed(&[]),
+    },
+    backends: &BACKENDS,
+    wildcards: &[],
+    templates: &[],
+    tools: &TOOLS,
+    prompts: &PROMPTS,
+    resources: &RESOURCES,
+    items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
+    initialize: [
+        "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+        "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+        "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+        "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+    ],
+    discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    lists: [
+        [
+            &TOOLS_PAGES_LEGACY,
+            &TOOLS_PAGES_LEGACY,
+            &TOOLS_PAGES_LEGACY,
+            &TOOLS_PAGES_LEGACY,
+            &TOOLS_PAGES_MODERN,
+        ],
+        [
+            &PROMPTS_PAGES_LEGACY,
+            &PROMPTS_PAGES_LEGACY,
+            &PROMPTS_PAGES_LEGACY,
+            &PROMPTS_PAGES_LEGACY,
+            &PROMPTS_PAGES_MODERN,
+        ],
+        [
+            &RESOURCES_PAGES_LEGACY,
+            &RESOURCES_PAGES_LEGACY,
+            &RESOURCES_PAGES_LEGACY,
+            &RESOURCES_PAGES_LEGACY,
+            &RESOURCES_PAGES_MODERN,
+        ],
+        [
+            &TEMPLATES_PAGES_LEGACY,
+            &TEMPLATES_PAGES_LEGACY,
+            &TEMPLATES_PAGES_LEGACY,
+            &TEMPLATES_PAGES_LEGACY,
+            &TEMPLATES_PAGES_MODERN,
+        ],
+    ],
+    offers_tools: true,
+    offers_prompts: true,
+    offers_resources: false,
+};
+static TOOLS: [::only1mcp::catalog::Entry; 5] = [
+    ::only1mcp::catalog::Entry {
+        name: "big__tool_0",
+        upstream: "tool_0",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+    ::only1mcp::catalog::Entry {
+        name: "big__tool_1",
+        upstream: "tool_1",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+    ::only1mcp::catalog::Entry {
+        name: "big__tool_2",
+        upstream: "tool_2",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+    ::only1mcp::catalog::Entry {
+        name: "big__tool_3",
+        upstream: "tool_3",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+    ::only1mcp::catalog::Entry {
+        name: "big__tool_4",
+        upstream: "tool_4",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+];
+static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<
+    [u32; 5],
+    [::only1mcp::catalog::Entry; 6],
+> = ::only1mcp::catalog::NameTable {
+    seed: 16287231350648472473,
+    pilots: [2952411558, 4213892221, 2952411558, 2952411558, 2952411558],
+    slots: [TOOLS[0], TOOLS[3], TOOLS[1], TOOLS[2], TOOLS[4], TOOLS[0]],
+};
+static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
+    ::only1mcp::catalog::Entry {
+        name: "big__prompt_0",
+        upstream: "prompt_0",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+    ::only1mcp::catalog::Entry {
+        name: "big__prompt_1",
+        upstream: "prompt_1",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+    ::only1mcp::catalog::Entry {
+        name: "big__prompt_2",
+        upstream: "prompt_2",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+    ::only1mcp::catalog::Entry {
+        name: "big__prompt_3",
+        upstream: "prompt_3",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+    ::only1mcp::catalog::Entry {
+        name: "big__prompt_4",
+        upstream: "prompt_4",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+    ::only1mcp::catalog::Entry {
+        name: "big__prompt_5",
+        upstream: "prompt_5",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+];
+static PROMPT_BY_NAME: ::only1mcp::phf::Map<
+    &'static str,
+    &'static ::only1mcp::catalog::Entry,
+> = ::only1mcp::phf::Map {
+    key: 16287231350648472473,
+    disps: &[(0, 3), (5, 0)],
+    entries: &[
+        ("big__prompt_5", &PROMPTS[5]),
+        ("big__prompt_3", &PROMPTS[3]),
+        ("big__prompt_4", &PROMPTS[4]),
+        ("big__prompt_2", &PROMPTS[2]),
+        ("big__prompt_1", &PROMPTS[1]),
+        ("big__prompt_0", &PROMPTS[0]),
+    ],
+};
+static RESOURCES: [::only1mcp::catalog::Entry; 0] = [];
+static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
+    ::only1mcp::catalog::plan::Backend {
+        name: ::std::borrow::Cow::Borrowed("big"),
+        transport: ::only1mcp::catalog::plan::Transport::StreamableHttp(::only1mcp::catalog::plan::StreamableHttp {
+            url: ::only1mcp::catalog::plan::Reference::Literal(
+                ::std::borrow::Cow::Borrowed("http://127.0.0.1:9002/"),
+            ),
+            ca: None,
+        }),
+        era: None,
+        locked_era: None,
+        timeout_ms: 30000,
+    },
+];
+static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {
+    key: 16287231350648472473,
+    disps: &[(0, 0)],
+    entries: &[("big", 0)],
+};
+static TOOLS_PAGES_LEGACY: [::only1mcp::catalog::Page; 3] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"tools\":[",
+        items: (0, 45),
+        tail: "],\"nextCursor\":\"AAAAAAAAAAAAAXgYjx04-X_L\"}",
+    },
+    ::only1mcp::catalog::Page {
+        cursor: "AAAAAAAAAAAAAXgYjx04-X_L",
+        head: "{\"tools\":[",
+        items: (45, 130),
+        tail: "],\"nextCursor\":\"AAAAAAAAAAAAAngYjx04-X_L\"}",
+    },
+    ::only1mcp::catalog::Page {
+        cursor: "AAAAAAAAAAAAAngYjx04-X_L",
+        head: "{\"tools\":[",
+        items: (130, 152),
+        tail: "]}",
+    },
+];
+static TOOLS_PAGES_MODERN: [::only1mcp::catalog::Page; 3] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resultType\":\"complete\",\"tools\":[",
+        items: (0, 45),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"nextCursor\":\"AAAAAAAAAAAAAXgYjx04-X_L\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+    ::only1mcp::catalog::Page {
+        cursor: "AAAAAAAAAAAAAXgYjx04-X_L",
+        head: "{\"resultType\":\"complete\",\"tools\":[",
+        items: (152, 197),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"nextCursor\":\"AAAAAAAAAAAAAngYjx04-X_L\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+    ::only1mcp::catalog::Page {
+        cursor: "AAAAAAAAAAAAAngYjx04-X_L",
+        head: "{\"resultType\":\"complete\",\"tools\":[",
+        items: (130, 152),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+];
+static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 3] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"prompts\":[",
+        items: (197, 246),
+        tail: "],\"nextCursor\":\"AAEAAAAAAAAAAXPhp9k1uqJ_\"}",
+    },
+    ::only1mcp::catalog::Page {
+        cursor: "AAEAAAAAAAAAAXPhp9k1uqJ_",
+        head: "{\"prompts\":[",
+        items: (246, 295),
+        tail: "],\"nextCursor\":\"AAEAAAAAAAAAAnPhp9k1uqJ_\"}",
+    },
+    ::only1mcp::catalog::Page {
+        cursor: "AAEAAAAAAAAAAnPhp9k1uqJ_",
+        head: "{\"prompts\":[",
+        items: (295, 344),
+        tail: "]}",
+    },
+];
+static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 3] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resultType\":\"complete\",\"prompts\":[",
+        items: (197, 246),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"nextCursor\":\"AAEAAAAAAAAAAXPhp9k1uqJ_\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+    ::only1mcp::catalog::Page {
+        cursor: "AAEAAAAAAAAAAXPhp9k1uqJ_",
+        head: "{\"resultType\":\"complete\",\"prompts\":[",
+        items: (246, 295),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"nextCursor\":\"AAEAAAAAAAAAAnPhp9k1uqJ_\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+    ::only1mcp::catalog::Page {
+        cursor: "AAEAAAAAAAAAAnPhp9k1uqJ_",
+        head: "{\"resultType\":\"complete\",\"prompts\":[",
+        items: (295, 344),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+];
+static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resources\":[",
+        items: (344, 344),
+        tail: "]}",
+    },
+];
+static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resultType\":\"complete\",\"resources\":[",
+        items: (344, 344),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+];
+static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resourceTemplates\":[",
+        items: (344, 344),
+        tail: "]}",
+    },
+];
+static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
+        items: (344, 344),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+];

@@ -1,0 +1,215 @@
+// generated from topologies/stdio.yaml (sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08); do not edit
+
+/// The topology `stdio`.
+#[derive(Clone, Copy, Debug)]
+pub struct Compiled;
+/// Every backend is a child process.
+pub type Upstream = ::only1mcp::upstream::stdio::Stdio;
+impl ::only1mcp::catalog::Topology for Compiled {
+    type Upstream = Upstream;
+    const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
+    #[inline]
+    fn tool(name: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
+        TOOL_BY_NAME.get(name)
+    }
+    fn prompt(_: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
+        None
+    }
+    fn resource(_: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
+        None
+    }
+    fn backend(name: &str) -> Option<u16> {
+        BACKEND_BY_NAME.get(name).copied()
+    }
+}
+static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
+    name: "stdio",
+    topology_digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    lock_digest: "",
+    listen: ::only1mcp::catalog::plan::Listen {
+        address: ::only1mcp::catalog::plan::Reference::Literal(
+            ::std::borrow::Cow::Borrowed("127.0.0.1:8080"),
+        ),
+        path: ::std::borrow::Cow::Borrowed("/mcp"),
+        origins: ::std::borrow::Cow::Borrowed(&[]),
+        hosts: ::std::borrow::Cow::Borrowed(&[]),
+    },
+    backends: &BACKENDS,
+    wildcards: &[],
+    templates: &[],
+    tools: &TOOLS,
+    prompts: &PROMPTS,
+    resources: &RESOURCES,
+    items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
+    initialize: [
+        "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+        "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+        "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+        "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+    ],
+    discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    lists: [
+        [
+            &TOOLS_PAGES_LEGACY,
+            &TOOLS_PAGES_LEGACY,
+            &TOOLS_PAGES_LEGACY,
+            &TOOLS_PAGES_LEGACY,
+            &TOOLS_PAGES_MODERN,
+        ],
+        [
+            &PROMPTS_PAGES_LEGACY,
+            &PROMPTS_PAGES_LEGACY,
+            &PROMPTS_PAGES_LEGACY,
+            &PROMPTS_PAGES_LEGACY,
+            &PROMPTS_PAGES_MODERN,
+        ],
+        [
+            &RESOURCES_PAGES_LEGACY,
+            &RESOURCES_PAGES_LEGACY,
+            &RESOURCES_PAGES_LEGACY,
+            &RESOURCES_PAGES_LEGACY,
+            &RESOURCES_PAGES_MODERN,
+        ],
+        [
+            &TEMPLATES_PAGES_LEGACY,
+            &TEMPLATES_PAGES_LEGACY,
+            &TEMPLATES_PAGES_LEGACY,
+            &TEMPLATES_PAGES_LEGACY,
+            &TEMPLATES_PAGES_MODERN,
+        ],
+    ],
+    offers_tools: true,
+    offers_prompts: false,
+    offers_resources: false,
+};
+static TOOLS: [::only1mcp::catalog::Entry; 2] = [
+    ::only1mcp::catalog::Entry {
+        name: "memory__read_graph",
+        upstream: "read_graph",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+    ::only1mcp::catalog::Entry {
+        name: "memory__delete_\"all\"",
+        upstream: "delete_\"all\"",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    },
+];
+static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<
+    [u32; 4],
+    [::only1mcp::catalog::Entry; 3],
+> = ::only1mcp::catalog::NameTable {
+    seed: 16287231350648472473,
+    pilots: [2952411558, 2952411558, 2952411558, 2952411558],
+    slots: [TOOLS[0], TOOLS[1], TOOLS[0]],
+};
+static PROMPTS: [::only1mcp::catalog::Entry; 0] = [];
+static RESOURCES: [::only1mcp::catalog::Entry; 0] = [];
+static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
+    ::only1mcp::catalog::plan::Backend {
+        name: ::std::borrow::Cow::Borrowed("memory"),
+        transport: ::only1mcp::catalog::plan::Transport::Stdio(::only1mcp::catalog::plan::Stdio {
+            program: ::only1mcp::catalog::plan::Program::Named(
+                ::std::borrow::Cow::Borrowed("npx"),
+            ),
+            args: ::std::borrow::Cow::Borrowed(
+                &[
+                    ::std::borrow::Cow::Borrowed("-y"),
+                    ::std::borrow::Cow::Borrowed("@modelcontextprotocol/server-memory"),
+                ],
+            ),
+            env: ::std::borrow::Cow::Borrowed(
+                &[
+                    ::only1mcp::catalog::plan::Variable {
+                        name: ::std::borrow::Cow::Borrowed("MEMORY_FILE_PATH"),
+                        value: ::only1mcp::catalog::plan::Reference::Literal(
+                            ::std::borrow::Cow::Borrowed("/data/memory.json"),
+                        ),
+                    },
+                    ::only1mcp::catalog::plan::Variable {
+                        name: ::std::borrow::Cow::Borrowed("TOKEN"),
+                        value: ::only1mcp::catalog::plan::Reference::Env(
+                            ::std::borrow::Cow::Borrowed("MEMORY_TOKEN"),
+                        ),
+                    },
+                ],
+            ),
+            cwd: Some(::std::borrow::Cow::Borrowed("/data")),
+        }),
+        era: None,
+        locked_era: Some(::only1mcp::catalog::Era::Legacy),
+        timeout_ms: 30000,
+    },
+];
+static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {
+    key: 16287231350648472473,
+    disps: &[(0, 0)],
+    entries: &[("memory", 0)],
+};
+static TOOLS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"tools\":[",
+        items: (0, 63),
+        tail: "]}",
+    },
+];
+static TOOLS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resultType\":\"complete\",\"tools\":[",
+        items: (0, 63),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+];
+static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"prompts\":[",
+        items: (63, 63),
+        tail: "]}",
+    },
+];
+static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resultType\":\"complete\",\"prompts\":[",
+        items: (63, 63),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+];
+static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resources\":[",
+        items: (63, 63),
+        tail: "]}",
+    },
+];
+static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resultType\":\"complete\",\"resources\":[",
+        items: (63, 63),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+];
+static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resourceTemplates\":[",
+        items: (63, 63),
+        tail: "]}",
+    },
+];
+static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
+    ::only1mcp::catalog::Page {
+        cursor: "",
+        head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
+        items: (63, 63),
+        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    },
+];

@@ -1,0 +1,137 @@
+//! The compiled catalog: which names exist, where each leads, and the bytes that answer every list.
+//!
+//! The types here surround generated data: `build.rs` and `topology!` write a type that implements [`Topology`], and
+//! the engine is generic over it. Pure lookups; no sockets, no clock, no allocation.
+
+pub mod table;
+
+pub use only1mcp_model::plan;
+pub use only1mcp_model::revision::{Era, Revision};
+pub use table::NameTable;
+
+use crate::upstream::Transport;
+
+/// One compiled topology. Implemented by generated code only.
+pub trait Topology: 'static {
+    /// The dispatch over exactly the transports that this topology uses: an alias for one, a closed enum for several.
+    type Upstream: Transport;
+    /// Everything constant about it.
+    const SPEC: &'static Spec;
+
+    /// The tool that clients know by this name.
+    fn tool(name: &str) -> Option<&'static Entry>;
+    /// The prompt that clients know by this name.
+    fn prompt(name: &str) -> Option<&'static Entry>;
+    /// The resource with this URI.
+    fn resource(uri: &str) -> Option<&'static Entry>;
+    /// The index in [`Spec::backends`] of the backend with this name.
+    fn backend(name: &str) -> Option<u16>;
+}
+
+/// One exposed tool, prompt or resource and where a call to it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name (or URI) that clients use.
+    pub name: &'static str,
+    /// The name (or URI) that the backend uses.
+    pub upstream: &'static str,
+    /// Index in [`Spec::backends`].
+    pub backend: u16,
+    /// The lock says the tool only reads (`readOnlyHint`).
+    pub read_only: bool,
+    /// The lock says that calling twice is calling once (`idempotentHint`).
+    pub idempotent: bool,
+}
+
+/// A resource template: URIs that begin with its literal part lead to its backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The template as listed, RFC 6570.
+    pub uri_template: &'static str,
+    /// Index in [`Spec::backends`].
+    pub backend: u16,
+}
+
+/// The four lists of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    /// `tools/list`
+    Tools,
+    /// `prompts/list`
+    Prompts,
+    /// `resources/list`
+    Resources,
+    /// `resources/templates/list`
+    Templates,
+}
+
+/// One page of a list: its `result` object is `head`, then `items`, then `tail`.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// The cursor that asks for this page; empty for the first.
+    pub cursor: &'static str,
+    /// From `{` to `[`.
+    pub head: &'static str,
+    /// The items, joined by commas: a range of [`Spec::items`].
+    pub items: (u32, u32),
+    /// From `]` to `}`, with `nextCursor` where a page follows.
+    pub tail: &'static str,
+}
+
+/// The constant part of a [`Topology`].
+#[derive(Debug)]
+pub struct Spec {
+    /// `name:` of the topology.
+    pub name: &'static str,
+    /// SHA-256 of the topology, in hex.
+    pub topology_digest: &'static str,
+    /// SHA-256 of the lock, in hex; empty where there is none.
+    pub lock_digest: &'static str,
+    /// Where clients connect.
+    pub listen: plan::Listen,
+    /// Every backend, in topology order.
+    pub backends: &'static [plan::Backend],
+    /// Routes with a pattern, in topology order.
+    pub wildcards: &'static [plan::WildcardRoute],
+    /// Resource templates, longest literal part first.
+    pub templates: &'static [Template],
+    /// Every exposed tool, in list order (for listing; lookups go through [`Topology::tool`]).
+    pub tools: &'static [Entry],
+    /// Every exposed prompt, in list order.
+    pub prompts: &'static [Entry],
+    /// Every exposed resource, in list order.
+    pub resources: &'static [Entry],
+    /// Bytes of every list item, shared by all revisions.
+    pub items: &'static [u8],
+    /// The `InitializeResult` of each legacy revision, by `Revision as usize`.
+    pub initialize: [&'static str; 4],
+    /// The `DiscoverResult`.
+    pub discover: &'static str,
+    /// The pages of each list, by `ListKind as usize` then `Revision as usize`. A list nobody offers has one empty page.
+    pub lists: [[&'static [Page]; 5]; 4],
+    /// Whether any backend offers tools, prompts, resources (and templates): what `capabilities` declares.
+    pub offers_tools: bool,
+    /// See [`Spec::offers_tools`].
+    pub offers_prompts: bool,
+    /// See [`Spec::offers_tools`].
+    pub offers_resources: bool,
+}
+
+impl Spec {
+    /// The page that `cursor` asks for, the first without one; `None` for a cursor this catalog never gave.
+    #[must_use]
+    pub fn page(&self, kind: ListKind, revision: Revision, cursor: Option<&str>) -> Option<&'static Page> {
+        let pages = self.lists[kind as usize][revision as usize];
+        match cursor {
+            None => pages.first(),
+            Some("") => None,
+            Some(cursor) => pages.iter().find(|page| page.cursor == cursor),
+        }
+    }
+
+    /// The items of a page.
+    #[must_use]
+    pub fn items(&self, page: &Page) -> &'static [u8] {
+        &self.items[page.items.0 as usize..page.items.1 as usize]
+    }
+}
