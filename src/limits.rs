@@ -1,0 +1,70 @@
+//! Every bound of the gateway in one place, with what happens at it.
+
+use std::time::Duration;
+
+/// A request body: above it 413 before the rest is read.
+pub const BODY_BYTES_MAX: usize = 4 << 20;
+/// The head of a request (request line and fields): above it 431.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Fields of a request or response head: above it 431 (or `upstream_protocol_error`).
+pub const FIELDS_MAX: usize = 100;
+/// The request target: above it 414.
+pub const TARGET_BYTES_MAX: usize = 8 << 10;
+/// An id as written: above it the id is invalid.
+pub const ID_BYTES_MAX: usize = 256;
+/// A method, tool or prompt name: above it the name is unknown without a look-up.
+pub const NAME_BYTES_MAX: usize = 1 << 10;
+/// A resource URI: above it the resource is unknown without a look-up.
+pub const URI_BYTES_MAX: usize = 8 << 10;
+/// One answer of a backend (JSON body): above it `upstream_response_too_large`.
+pub const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// One line of a stdio backend: above it the child is ended.
+pub const LINE_BYTES_MAX: usize = 16 << 20;
+/// One event of a backend's stream: above it `upstream_response_too_large`.
+pub const EVENT_BYTES_MAX: usize = 4 << 20;
+/// Lines of a child that are not JSON before it is ended.
+pub const BANNER_LINES_MAX: u32 = 100;
+/// Messages a call may have waiting for its client: above it notifications are dropped; the answer never is.
+pub const CALL_MESSAGES_MAX: usize = 64;
+/// Calls waiting for a stdio backend to take them: above it `overloaded`.
+pub const BACKEND_QUEUE_MAX: usize = 1024;
+/// Calls in flight on one stdio backend.
+pub const BACKEND_CALLS_MAX: usize = 4096;
+/// Idle upstream connections kept per worker and endpoint.
+pub const IDLE_CONNECTIONS_MAX: usize = 256;
+/// Client connections per worker: above it new ones wait in the accept queue.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Legacy sessions held: above it the one idle longest goes.
+pub const SESSIONS_MAX: usize = 10_000;
+/// A legacy session without requests or streams is forgotten after this.
+pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
+/// A client has this long to send a head once it began.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client has this long to send a body.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client has this long to take a write.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// An idle keep-alive connection is closed after this.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// An idle upstream connection is not reused after this.
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(20);
+/// A connection to a backend has this long to come up.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A quiet stream carries a comment this often.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// No call lives longer, whatever progress it reports.
+pub const CALL_MAX: Duration = Duration::from_secs(600);
+/// How long a backend has to say which era it speaks.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a child has to answer `initialize`.
+pub const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Delay before a child that ended is started again: doubles from the first to the second.
+pub const RESPAWN_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+/// How long a child has after its stdin closed, and again after SIGTERM.
+pub const CHILD_GRACE: Duration = Duration::from_secs(2);
+/// How long calls in flight have when the gateway stops.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
+/// Pages followed when a backend's list is read.
+pub const LIST_PAGES_MAX: usize = 100;
+/// Items read from a backend's list.
+pub const LIST_ITEMS_MAX: usize = 10_000;

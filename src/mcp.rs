@@ -1,0 +1,8 @@
+//! The vocabulary of the protocol, sans-IO: what a message is about, without building it.
+
+pub mod envelope;
+pub mod header;
+pub mod json;
+pub mod method;
+pub mod splice;
+pub mod sse;

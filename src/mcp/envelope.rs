@@ -1,0 +1,218 @@
+//! One scan of a JSON-RPC message: what it is, and where its routable parts stand. Nothing is built; every result is a
+//! span into the source. The scan accepts exactly the JSON of RFC 8259 up to [`DEPTH_MAX`] levels.
+
+mod members;
+mod scan;
+
+use super::json::{Kind, ScanError, Span, Text, Value};
+
+/// The id of a message as it stands in the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Id {
+    /// No `id` member.
+    #[default]
+    Absent,
+    /// `"id": null`, which is not the same.
+    Null,
+    /// An integer (a fraction of zeros is allowed: `1.0`), echoed as written.
+    Number(Span),
+    /// A string, span with its quotes, echoed as written.
+    String(Span),
+    /// Anything else, longer than [`crate::limits::ID_BYTES_MAX`], or there twice.
+    Invalid,
+}
+
+/// What a message is by its members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// `method` and `id`, whatever the id is.
+    Request,
+    /// `method` without `id`.
+    Notification,
+    /// `result` or `error`, no `method`.
+    Response,
+    /// None of the three, or a mixture.
+    #[default]
+    Invalid,
+}
+
+/// `params._meta`, as far as the gateway decides on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meta {
+    /// The whole object, with its braces.
+    pub value: Span,
+    /// Whether it has no members.
+    pub empty: bool,
+    /// How many members it has.
+    pub members: u32,
+    /// `io.modelcontextprotocol/protocolVersion`
+    pub protocol_version: Option<Value>,
+    /// `io.modelcontextprotocol/clientCapabilities`
+    pub client_capabilities: Option<Value>,
+    /// `io.modelcontextprotocol/clientInfo`
+    pub client_info: Option<Value>,
+    /// `io.modelcontextprotocol/logLevel`
+    pub log_level: Option<Value>,
+    /// `progressToken`
+    pub progress_token: Option<Value>,
+    /// Where each of the four `io.modelcontextprotocol/` members above stands, in that order: see [`Meta::cut`].
+    pub cuts: [Option<Cut>; 4],
+}
+
+/// A member of an object that may be taken away, together with the one comma that then goes too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// From its key to the key of the next member; to the end of its value when it is the last.
+    pub span: Span,
+    /// The offset of the comma before it; of its key when it is the first.
+    pub comma: u32,
+    /// Whether it is the last member.
+    pub last: bool,
+}
+
+/// A request, notification or response from a client, scanned.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Incoming {
+    /// What it is.
+    pub shape: Shape,
+    /// Whether `jsonrpc` is `"2.0"`.
+    pub version_ok: bool,
+    /// Its id.
+    pub id: Id,
+    /// `method`; `None` when absent or not a string.
+    pub method: Option<Text>,
+    /// The message from `{` to `}`, without the white space around it.
+    pub root: Span,
+    /// `params`.
+    pub params: Option<Value>,
+    /// Whether `params` is an object without members.
+    pub params_empty: bool,
+    /// `params.name`
+    pub name: Option<Value>,
+    /// `params.uri`
+    pub uri: Option<Value>,
+    /// `params.cursor`
+    pub cursor: Option<Value>,
+    /// `params.taskId`
+    pub task_id: Option<Value>,
+    /// `params.requestId` (of `notifications/cancelled`)
+    pub request_id: Option<Value>,
+    /// `params.arguments`
+    pub arguments: Option<Value>,
+    /// `params._meta`; `None` when absent. When it is not an object only `value` is set and `meta_kind` says so.
+    pub meta: Option<Meta>,
+    /// The kind of `params._meta`.
+    pub meta_kind: Option<Kind>,
+    /// Line feeds or carriage returns stand between tokens: strip them before writing to anything framed by lines.
+    pub multiline: bool,
+}
+
+/// A message from a backend, scanned.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outgoing {
+    /// What it is.
+    pub shape: Shape,
+    /// Whether `jsonrpc` is `"2.0"`.
+    pub version_ok: bool,
+    /// Its id.
+    pub id: Id,
+    /// `method`, of requests and notifications; `None` when absent or not a string.
+    pub method: Option<Text>,
+    /// The message from `{` to `}`, without the white space around it.
+    pub root: Span,
+    /// `params`, of requests and notifications.
+    pub params: Option<Value>,
+    /// `params.progressToken` (of `notifications/progress`), else `params._meta.progressToken`.
+    pub progress_token: Option<Value>,
+    /// `params.requestId` (of `notifications/cancelled`).
+    pub request_id: Option<Value>,
+    /// `params.level` (of `notifications/message`).
+    pub level: Option<Value>,
+    /// `result`.
+    pub result: Option<Value>,
+    /// Whether `result` is an object without members.
+    pub result_empty: bool,
+    /// `result.resultType`, its value.
+    pub result_type: Option<Value>,
+    /// The run to cut to take `result.resultType` away, with the one comma that goes with it.
+    pub result_type_cut: Option<Span>,
+    /// `result.ttlMs`
+    pub ttl_ms: Option<Value>,
+    /// `result.cacheScope`
+    pub cache_scope: Option<Value>,
+    /// `result._meta`
+    pub result_meta: Option<Value>,
+    /// Whether `result._meta` is an object without members.
+    pub result_meta_empty: bool,
+    /// `error`.
+    pub error: Option<Value>,
+    /// `error.code`
+    pub error_code: Option<Value>,
+    /// `error.message`
+    pub error_message: Option<Value>,
+    /// `error.data`
+    pub error_data: Option<Value>,
+    /// As in [`Incoming::multiline`].
+    pub multiline: bool,
+}
+
+/// Scans a message from a client.
+///
+/// # Errors
+/// Not JSON, not an object, too deep, or a member that decides something stands twice. `ScanError::id` carries the id
+/// where it was read before the error.
+pub fn incoming(source: &[u8]) -> Result<Incoming, ScanError> {
+    scan::message(source)
+}
+
+/// Scans a message from a backend.
+///
+/// # Errors
+/// As [`incoming`].
+pub fn outgoing(source: &[u8]) -> Result<Outgoing, ScanError> {
+    scan::message(source)
+}
+
+// === impl Meta ===
+
+impl Meta {
+    /// The runs of bytes to cut so that exactly the chosen of [`Meta::cuts`] are gone and the rest is a valid object.
+    /// They do not overlap.
+    #[must_use]
+    pub fn cut(&self, chosen: [bool; 4]) -> [Option<Span>; 4] {
+        let mut cuts = self.cuts;
+        for (cut, chosen) in cuts.iter_mut().zip(chosen) {
+            *cut = cut.filter(|_| chosen);
+        }
+        // In the order in which they stand; absent ones first.
+        cuts.sort_unstable_by_key(|cut| cut.map(|cut| cut.span.start));
+        let mut spans = cuts.map(|cut| cut.map(|cut| cut.span));
+        // Each takes the comma behind it. Where the cuts reach to the end of the object without a gap, the comma before
+        // the first of them would be left dangling.
+        let mut run = None;
+        for (index, cut) in cuts.iter().enumerate().rev() {
+            let Some(cut) = cut else { break };
+            if !run.map_or(cut.last, |(_, next): (usize, Cut)| cut.span.end == next.span.start) {
+                break;
+            }
+            run = Some((index, *cut));
+        }
+        if let Some((index, first)) = run {
+            spans[index] = Some(Span { start: first.comma, end: first.span.end });
+        }
+        spans
+    }
+}
+
+// === impl Cut ===
+
+impl Cut {
+    /// What to cut when no other member of the object is cut.
+    #[must_use]
+    pub fn alone(self) -> Span {
+        if self.last { Span { start: self.comma, end: self.span.end } } else { self.span }
+    }
+}
+
+#[cfg(test)]
+mod tests;
