@@ -1,0 +1,121 @@
+//! The backends' side: `exchange(call)` is the one place where a transport is chosen, and it is chosen at build time.
+//!
+//! A transport owns the links of one worker to one backend. It knows how to carry a call and its answer, which era the
+//! other side speaks, and what is proven when something breaks. It knows nothing of clients.
+//!
+//! **Invariant:** a call is written to a backend at most once, unless it is proven that nothing of it was sent.
+
+mod children;
+mod context;
+mod error;
+mod greeting;
+mod outbound;
+pub mod any;
+#[cfg(feature = "transport-stdio")]
+pub mod stdio;
+#[cfg(feature = "transport-http")]
+pub mod streamable_http;
+#[cfg(feature = "tls")]
+mod tls;
+
+use std::cell::Cell;
+
+pub use children::{CHILD_VARIABLES, Children};
+pub use context::{Context, Shared};
+pub use error::{Error, Kind, OpenError};
+pub use greeting::Greeting;
+
+use crate::catalog::{Era, plan};
+use crate::mcp::envelope::{Incoming, Outgoing};
+use crate::mcp::json::Span;
+
+/// How bytes move to one backend, from one worker. Generated enums implement it by `#[derive(Dispatch)]`.
+#[expect(async_fn_in_trait, reason = "a worker is one thread: its futures never need to be Send")]
+pub trait Transport: Sized + 'static {
+    /// Whether this transport carries backends of that kind.
+    fn carries(transport: &plan::Transport) -> bool;
+
+    /// Prepares the link of this worker to a backend; connects nothing yet.
+    ///
+    /// # Errors
+    /// When the topology's references (an address, a certificate) do not resolve.
+    fn open(context: &Context, backend: &plan::Backend) -> Result<Self, OpenError>;
+
+    /// Carries one call. Every message the backend sends on behalf of it goes to `relay` in order; the last is the
+    /// answer.
+    ///
+    /// # Errors
+    /// When no answer came; says on which side of "provably not sent" the call stands.
+    async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error>;
+
+    /// What the backend said of itself when it was greeted; greets it if that has not happened yet.
+    ///
+    /// # Errors
+    /// When it cannot be reached or answers no greeting of either era.
+    async fn greet(&self) -> Result<Greeting, Error>;
+
+    /// Ends what this worker holds open at the backend.
+    async fn close(&self);
+}
+
+/// Where the messages of one call go.
+#[expect(async_fn_in_trait, reason = "a worker is one thread: its futures never need to be Send")]
+pub trait Relay {
+    /// A notification that belongs to the call.
+    ///
+    /// # Errors
+    /// The client is gone.
+    async fn notification(&mut self, message: Message<'_>) -> Result<(), Error>;
+
+    /// The answer: the last message of the call.
+    ///
+    /// # Errors
+    /// The client is gone, or the answer is none that a backend may give.
+    async fn answer(&mut self, message: Message<'_>) -> Result<(), Error>;
+}
+
+/// A message from a backend, as it came and scanned.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Its bytes.
+    pub source: &'a [u8],
+    /// Where its parts stand.
+    pub head: &'a Outgoing,
+    /// The era in which the backend spoke.
+    pub era: Era,
+}
+
+/// Nobody is left to receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the client is gone")]
+pub struct Gone;
+
+/// One request on its way to a backend.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The client's message.
+    pub source: &'a [u8],
+    /// Where its parts stand.
+    pub head: &'a Incoming,
+    /// Its method, decoded.
+    pub method: &'static str,
+    /// The name or URI it is about, if its method has one.
+    pub target: Option<Target<'a>>,
+    /// The era in which the client spoke.
+    pub era: Era,
+    /// `Mcp-Param-*` fields that came with it.
+    pub mcp_params: &'a [(&'a str, &'a [u8])],
+    /// Set as soon as any byte of it may have reached the backend.
+    pub sent: Cell<bool>,
+}
+
+/// What a call is about, under the backend's own name for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The value in the client's message, with its quotes.
+    pub span: Span,
+    /// The name or URI the backend knows.
+    pub name: &'a str,
+    /// Whether that differs from what the client wrote.
+    pub renamed: bool,
+}

@@ -1,0 +1,160 @@
+//! Starting and ending child processes.
+//!
+//! **Invariant:** children are forked by one thread that lives as long as the process. The parent-death signal, which
+//! ends a child when the gateway dies, follows the thread that forked, not the process.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use rustix::process::{Pid, Signal};
+use tokio::process::Child;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::{OpenError, Shared};
+use crate::catalog::plan;
+use crate::limits;
+
+/// Variables of the gateway's own environment that every child gets; nothing else of it leaks.
+pub const CHILD_VARIABLES: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
+
+/// Starts that may wait for the thread.
+const JOBS_MAX: usize = 64;
+
+struct Job {
+    command: Command,
+    runtime: Handle,
+    reply: oneshot::Sender<io::Result<Child>>,
+}
+
+/// The thread that forks.
+#[derive(Debug)]
+pub struct Children;
+
+impl Children {
+    /// Starts a child whose pipes belong to the calling runtime.
+    pub(super) async fn spawn(recipe: &Recipe) -> io::Result<Child> {
+        static THREAD: OnceLock<Option<SyncSender<Job>>> = OnceLock::new();
+        let jobs = THREAD.get_or_init(|| {
+            let (sender, receiver) = sync_channel(JOBS_MAX);
+            let thread = thread::Builder::new().name("children".to_owned()).spawn(move || fork_each(&receiver));
+            thread.is_ok().then_some(sender)
+        });
+        let (reply, spawned) = oneshot::channel();
+        let job = Job { command: recipe.command(), runtime: Handle::current(), reply };
+        let taken = jobs.as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok());
+        if !taken {
+            return Err(io::Error::other("the thread that starts children takes no more"));
+        }
+        spawned.await.unwrap_or_else(|_dropped| Err(io::Error::other("the thread that starts children is gone")))
+    }
+}
+
+fn fork_each(jobs: &Receiver<Job>) {
+    for job in jobs {
+        let _entered = job.runtime.enter();
+        let child = tokio::process::Command::from(job.command).kill_on_drop(true).spawn();
+        // Nobody waits any more: dropping the child ends it.
+        drop(job.reply.send(child));
+    }
+}
+
+/// How to start the child of a stdio backend: no shell, and an environment of named variables only.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    program: OsString,
+    args: Vec<String>,
+    env: Vec<(String, OsString)>,
+    cwd: Option<String>,
+}
+
+impl Recipe {
+    /// Resolves the references of a backend's definition.
+    pub(super) fn new(shared: &Shared, backend: &plan::Backend, stdio: &plan::Stdio) -> Result<Self, OpenError> {
+        let inherited = CHILD_VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
+        let mut env: Vec<_> = inherited.collect();
+        for variable in stdio.env.iter() {
+            env.push((variable.name.to_string(), shared.resolve(backend, &variable.value)?.into()));
+        }
+        Ok(Self {
+            program: match &stdio.program {
+                plan::Program::Current => shared.program.clone().into_os_string(),
+                plan::Program::Named(name) => name.to_string().into(),
+            },
+            args: stdio.args.iter().map(ToString::to_string).collect(),
+            env,
+            cwd: stdio.cwd.as_ref().map(ToString::to_string),
+        })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(cwd);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        end_with_this_process(&mut command);
+        command
+    }
+}
+
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.program.display())?;
+        self.args.iter().try_for_each(|argument| write!(f, " {argument}"))
+    }
+}
+
+/// Puts the child at the head of its own process group and has the kernel kill it when the gateway dies.
+#[expect(unsafe_code, reason = "the parent-death signal can only be set between fork and exec")]
+fn end_with_this_process(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+
+    command.process_group(0);
+    let gateway = rustix::process::getpid();
+    let prepare = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The gateway may have died before the line above: then nobody would send the signal.
+        if rustix::process::getppid() != Some(gateway) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only system calls are made; nothing allocates and no lock is taken.
+    unsafe {
+        command.pre_exec(prepare);
+    }
+}
+
+/// Ends a child whose stdin was closed: waits, then signals its whole process group, politely first.
+pub(super) async fn end(mut child: Child) {
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if tokio::time::timeout(limits::CHILD_GRACE, child.wait()).await.is_err() {
+        signal(group, Signal::TERM);
+        // Whatever happens within the grace, the group is killed next.
+        drop(tokio::time::timeout(limits::CHILD_GRACE, child.wait()).await);
+    }
+    // Also after an orderly exit: grandchildren may be left in the group.
+    signal(group, Signal::KILL);
+    if let Err(error) = child.wait().await {
+        tracing::warn!(%error, "a child could not be reaped");
+    }
+}
+
+/// Kills the child's group at once.
+pub(super) fn kill(child: &Child) {
+    signal(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw), Signal::KILL);
+}
+
+fn signal(group: Option<Pid>, signal: Signal) {
+    // An error means that nobody is left in the group, which is what a signal is for.
+    if let Some(group) = group {
+        drop(rustix::process::kill_process_group(group, signal));
+    }
+}

@@ -1,0 +1,57 @@
+//! What a transport needs of the gateway around it to open its links.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::OpenError;
+use crate::catalog::plan;
+use crate::clock::Clock;
+use crate::references::{References, Unresolved};
+
+/// One worker, as its links see it.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Index of the worker, from 0.
+    pub(crate) worker: usize,
+    /// How many workers there are.
+    pub(crate) workers: usize,
+    /// Its clock.
+    pub(crate) clock: Clock,
+    /// What all workers share.
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the workers of one gateway share towards its backends.
+#[derive(Debug)]
+pub struct Shared {
+    /// How `env:` and `file:` resolve.
+    pub(crate) references: References,
+    /// The executable that `command: self` starts.
+    pub(crate) program: PathBuf,
+    #[cfg(feature = "transport-stdio")]
+    pub(super) hubs: super::stdio::Hubs,
+}
+
+impl Shared {
+    /// Prepares what the workers will share; starts nothing.
+    #[must_use]
+    pub(crate) fn new(references: References, program: PathBuf, backends: &[plan::Backend]) -> Self {
+        #[cfg(not(feature = "transport-stdio"))]
+        let _ = backends;
+        Self {
+            references,
+            program,
+            #[cfg(feature = "transport-stdio")]
+            hubs: super::stdio::Hubs::new(backends),
+        }
+    }
+
+    /// The value a reference of this backend stands for.
+    pub(super) fn resolve(&self, backend: &plan::Backend, reference: &plan::Reference) -> Result<String, OpenError> {
+        let backend = backend.name.to_string();
+        self.references.resolve(reference).map_err(|unresolved| match unresolved {
+            Unresolved::Variable(name) => OpenError::VariableMissing { backend, name },
+            Unresolved::File { path, source } => OpenError::FileUnreadable { backend, path, source },
+        })
+    }
+}

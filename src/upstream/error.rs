@@ -1,0 +1,139 @@
+//! What can go wrong between the gateway and a backend, and what is proven when it does.
+
+use std::fmt;
+
+/// A call that got no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}: {detail}")]
+pub struct Error {
+    /// Which of the closed list of kinds.
+    pub kind: Kind,
+    /// Whether any byte of the call may have reached the backend.
+    pub sent: bool,
+    /// One line for people: what was seen.
+    pub detail: String,
+}
+
+/// The upstream part of the closed list of error kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Not reachable; proven not sent.
+    Unavailable,
+    /// Sent, and no answer within the deadline.
+    Timeout,
+    /// Sent, and the connection or the child was lost.
+    OutcomeUnknown,
+    /// The backend broke the protocol.
+    Protocol,
+    /// The answer is over its limit.
+    ResponseTooLarge,
+    /// The backend refused the gateway's credentials.
+    Auth,
+    /// No trust could be established with the backend.
+    Tls,
+    /// Too many calls wait for the backend; proven not sent.
+    Overloaded,
+    /// The client went away; nobody is answered.
+    ClientGone,
+}
+
+/// A link to a backend could not be prepared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// An `env:` reference whose variable is not set.
+    #[error("backend `{backend}`: environment variable `{name}` is not set")]
+    VariableMissing {
+        /// The backend.
+        backend: String,
+        /// The variable.
+        name: String,
+    },
+    /// A `file:` reference whose file cannot be read.
+    #[error("backend `{backend}`: file `{path}` cannot be read")]
+    FileUnreadable {
+        /// The backend.
+        backend: String,
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A resolved value is not what it has to be.
+    #[error("backend `{backend}`: {detail}")]
+    Invalid {
+        /// The backend.
+        backend: String,
+        /// What is wrong with which value.
+        detail: String,
+    },
+    /// The transport is not part of this binary.
+    #[error("backend `{backend}` uses a transport that is not compiled in")]
+    NotCompiled {
+        /// The backend.
+        backend: String,
+    },
+}
+
+// === impl Error ===
+
+impl Error {
+    /// An error of this kind.
+    pub fn new(kind: Kind, sent: bool, detail: impl Into<String>) -> Self {
+        Self { kind, sent, detail: detail.into() }
+    }
+
+    /// Not reachable, nothing sent.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Unavailable, false, detail)
+    }
+
+    /// The connection was lost: what is known depends on whether anything had been sent.
+    pub fn lost(sent: bool, detail: impl Into<String>) -> Self {
+        Self::new(if sent { Kind::OutcomeUnknown } else { Kind::Unavailable }, sent, detail)
+    }
+
+    /// The backend broke the protocol while answering.
+    pub fn protocol(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Protocol, true, detail)
+    }
+
+    /// Nobody is left to answer.
+    #[must_use]
+    pub fn client_gone() -> Self {
+        Self::new(Kind::ClientGone, true, "the client is gone")
+    }
+}
+
+impl From<super::Gone> for Error {
+    fn from(_: super::Gone) -> Self {
+        Self::client_gone()
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// Its name in `error.data.kind`, in logs and in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "upstream_unavailable",
+            Self::Timeout => "upstream_timeout",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Protocol => "upstream_protocol_error",
+            Self::ResponseTooLarge => "upstream_response_too_large",
+            Self::Auth => "upstream_auth",
+            Self::Tls => "upstream_tls",
+            Self::Overloaded => "overloaded",
+            Self::ClientGone => "client_gone",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

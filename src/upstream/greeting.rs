@@ -1,0 +1,125 @@
+//! The first words to a backend: `server/discover` for the modern era, `initialize` for the legacy one, and what the
+//! answers mean (MCP 2026-07-28, versioning; legacy lifecycle).
+
+use serde::Deserialize;
+
+use crate::catalog::{Era, Revision};
+use crate::mcp::envelope::{Outgoing, Shape};
+
+/// What a backend said of itself.
+#[derive(Clone, Debug)]
+pub struct Greeting {
+    /// The era it is spoken to in.
+    pub era: Era,
+    /// The revision agreed on.
+    pub revision: Revision,
+    /// The `result` object of its answer: `InitializeResult` or `DiscoverResult`.
+    pub result: Box<[u8]>,
+}
+
+/// What an answer to `server/discover` says of the other side's era.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It is modern.
+    Modern(Greeting),
+    /// It knows the modern era but none of its revisions that the gateway speaks.
+    Incompatible(String),
+    /// It does not know the method: greet it with `initialize`.
+    Legacy,
+}
+
+/// The members of `params._meta` that every modern request carries.
+pub(super) const META: &str = concat!(
+    r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
+    r#""io.modelcontextprotocol/clientInfo":{"name":"only1mcp","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""},"io.modelcontextprotocol/clientCapabilities":{}"#
+);
+
+/// `notifications/initialized`
+pub(super) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// A `server/discover` request.
+pub(super) fn discover(id: u64) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"server/discover","params":{{"_meta":{{{META}}}}}}}"#)
+}
+
+/// An `initialize` request: the newest legacy revision, and no capabilities, because the gateway serves no requests of
+/// backends.
+pub(super) fn initialize(id: u64) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{{"name":"only1mcp","version":"{}"}}}}}}"#,
+        Revision::LEGACY,
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// Reads the answer to `server/discover`. Only a discover result or one of the modern error codes means modern: no
+/// single code means legacy (servers answer with at least four).
+pub(super) fn verdict(source: &[u8], head: &Outgoing) -> Verdict {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Discovered {
+        supported_versions: Vec<String>,
+    }
+    if let Some(result) = head.result {
+        let result = result.span.of(source);
+        let Ok(discovered) = serde_json::from_slice::<Discovered>(result) else { return Verdict::Legacy };
+        return if discovered.supported_versions.iter().any(|version| version == Revision::MODERN.as_str()) {
+            Verdict::Modern(Greeting { era: Era::Modern, revision: Revision::MODERN, result: result.into() })
+        } else if discovered.supported_versions.iter().any(|version| Revision::parse(version.as_bytes()).is_some()) {
+            Verdict::Legacy
+        } else {
+            Verdict::Incompatible(format!("it speaks {}", discovered.supported_versions.join(", ")))
+        };
+    }
+    match error_code(source, head) {
+        Some(-32022..=-32020) => Verdict::Incompatible(error_line(source, head)),
+        _ => Verdict::Legacy,
+    }
+}
+
+/// Reads the answer to `initialize`.
+pub(super) fn initialized(source: &[u8], head: &Outgoing) -> Result<Greeting, String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Initialized {
+        protocol_version: String,
+    }
+    let Some(result) = head.result.map(|result| result.span.of(source)) else {
+        return Err(format!("`initialize` was refused: {}", error_line(source, head)));
+    };
+    let initialized: Initialized =
+        serde_json::from_slice(result).map_err(|error| format!("`initialize` was answered with no version: {error}"))?;
+    match Revision::parse(initialized.protocol_version.as_bytes()) {
+        Some(revision) if revision.era() == Era::Legacy => {
+            Ok(Greeting { era: Era::Legacy, revision, result: result.into() })
+        }
+        _ => Err(format!("`initialize` was answered with version `{}`", initialized.protocol_version)),
+    }
+}
+
+/// The answer to a request that a backend makes of its client. The gateway declared no capabilities, so only `ping` has
+/// a result.
+pub(super) fn reply(source: &[u8], head: &Outgoing, id: &[u8]) -> String {
+    debug_assert_eq!(head.shape, Shape::Request, "only requests are replied to");
+    let id = String::from_utf8_lossy(id);
+    if head.method.is_some_and(|method| method.is(source, "ping")) {
+        return format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+    }
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"the gateway declared no capability for this request"}}}}"#
+    )
+}
+
+fn error_code(source: &[u8], head: &Outgoing) -> Option<i64> {
+    std::str::from_utf8(head.error_code?.span.of(source)).ok()?.parse().ok()
+}
+
+/// An error answer in one line.
+pub(super) fn error_line(source: &[u8], head: &Outgoing) -> String {
+    let code = error_code(source, head).unwrap_or_default();
+    let message = head.error_message.and_then(|message| message.text());
+    let message = message.map(|message| message.decode(source).into_owned()).unwrap_or_default();
+    format!("{code} {}", crate::telemetry::one_line(message.as_bytes()))
+}

@@ -1,0 +1,111 @@
+//! Lines of a child's stdout: cut out of what was read, bounded, scanned.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use crate::limits;
+use crate::mcp::envelope::{self, Outgoing};
+
+/// Collects what was read and yields messages.
+#[derive(Debug, Default)]
+pub(super) struct Framer {
+    buffer: BytesMut,
+    /// Bytes of `buffer` known to hold no line feed.
+    searched: usize,
+    banners: u32,
+}
+
+/// The child does not speak the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FramingError {
+    #[error("it wrote a line of more than {} bytes", limits::LINE_BYTES_MAX)]
+    LineTooLong,
+    #[error("it wrote more than {} lines that are no JSON-RPC messages", limits::BANNER_LINES_MAX)]
+    Banners,
+}
+
+impl Framer {
+    /// Where to read to.
+    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+        if self.buffer.capacity() - self.buffer.len() < 4 << 10 {
+            self.buffer.reserve(64 << 10);
+        }
+        &mut self.buffer
+    }
+
+    /// The next message that is whole.
+    pub(super) fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, FramingError> {
+        loop {
+            let Some(length) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
+                self.searched = self.buffer.len();
+                if self.searched > limits::LINE_BYTES_MAX {
+                    return Err(FramingError::LineTooLong);
+                }
+                return Ok(None);
+            };
+            let length = self.searched + length;
+            self.searched = 0;
+            if length > limits::LINE_BYTES_MAX {
+                return Err(FramingError::LineTooLong);
+            }
+            let mut line = self.buffer.split_to(length).freeze();
+            self.buffer.advance(1);
+            if line.ends_with(b"\r") {
+                line.truncate(length - 1);
+            }
+            if line.iter().all(|byte| matches!(byte, b' ' | b'\t' | 0)) {
+                continue;
+            }
+            match envelope::outgoing(&line) {
+                Ok(head) => return Ok(Some((line, head))),
+                Err(error) => {
+                    self.banners += 1;
+                    if self.banners > limits::BANNER_LINES_MAX {
+                        return Err(FramingError::Banners);
+                    }
+                    let text = crate::telemetry::one_line(&line);
+                    tracing::warn!(backend, at = error.at, line = text, "a line of stdout is no JSON-RPC message");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(input: &[u8], step: usize) -> Vec<String> {
+        let mut framer = Framer::default();
+        let mut found = Vec::new();
+        for part in input.chunks(step) {
+            framer.buffer().extend_from_slice(part);
+            while let Some((line, _)) = framer.next("test").expect("within bounds") {
+                found.push(String::from_utf8_lossy(&line).into_owned());
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn lines_are_the_same_for_any_chunking() {
+        let input = b"banner\n{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\r\n\n\0\0\n{\"jsonrpc\":\"2.0\",\"method\":\"m\"}\n{\"half";
+        for step in 1..=input.len() {
+            let expected = [r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, r#"{"jsonrpc":"2.0","method":"m"}"#];
+            assert_eq!(lines(input, step), expected, "step {step}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused_at_the_bound() {
+        let mut framer = Framer::default();
+        framer.buffer().extend_from_slice(&vec![b' '; limits::LINE_BYTES_MAX + 1]);
+        assert_eq!(framer.next("test").err(), Some(FramingError::LineTooLong));
+    }
+
+    #[test]
+    fn endless_banners_are_refused() {
+        let mut framer = Framer::default();
+        framer.buffer().extend_from_slice("banner\n".repeat(limits::BANNER_LINES_MAX as usize + 1).as_bytes());
+        assert_eq!(framer.next("test").err(), Some(FramingError::Banners));
+    }
+}

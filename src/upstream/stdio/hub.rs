@@ -1,0 +1,317 @@
+//! The owner of one child: starts and greets it, carries lines both ways, starts it again when it ends.
+
+mod child;
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use super::{Delivery, Inbound, Status};
+use crate::catalog::Era;
+use crate::limits;
+use crate::mcp::envelope::{Id, Outgoing, Shape};
+use crate::mcp::json::{Kind as JsonKind, Value};
+use crate::upstream::children::Recipe;
+use crate::upstream::outbound::{Ids, id_span};
+use crate::upstream::{Kind, greeting, plan};
+use child::{Event, Running, StartError};
+
+/// Lines waiting for the child to read: above it no further calls are taken off the queue.
+const PENDING_BYTES_MAX: usize = 1 << 20;
+/// Calls taken off the queue at once.
+const BATCH: usize = 64;
+/// A child that served this long is started again without delay.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// What workers ask of a hub.
+#[derive(Debug)]
+pub(super) enum ToHub {
+    /// Deliver to this worker from now on.
+    Attach { worker: usize, workers: usize, inbox: mpsc::Sender<Delivery> },
+    /// Write this line and expect an answer with this id.
+    Call { id: u64, generation: u64, line: Bytes },
+    /// Nobody waits for this id any more.
+    Cancel { id: u64 },
+    /// End the child.
+    Close,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Hub {
+    backend: String,
+    recipe: Recipe,
+    pinned_era: Option<Era>,
+    locked_era: Option<Era>,
+    calls: mpsc::Receiver<ToHub>,
+    status: watch::Sender<Status>,
+    generation: u64,
+    inboxes: Vec<Option<mpsc::Sender<Delivery>>>,
+    outbox: Vec<Vec<(u64, Inbound)>>,
+    in_flight: HashSet<u64>,
+}
+
+/// Why a child is served no longer.
+enum End {
+    /// The gateway stops.
+    Closed,
+    /// The child broke off.
+    Lost(Kind, String),
+}
+
+// === impl Hub ===
+
+impl Hub {
+    pub(super) fn new(
+        backend: &plan::Backend,
+        recipe: Recipe,
+        calls: mpsc::Receiver<ToHub>,
+        status: watch::Sender<Status>,
+    ) -> Self {
+        Self {
+            backend: backend.name.to_string(),
+            recipe,
+            pinned_era: backend.era,
+            locked_era: backend.locked_era,
+            calls,
+            status,
+            generation: 0,
+            inboxes: Vec::new(),
+            outbox: Vec::new(),
+            in_flight: HashSet::new(),
+        }
+    }
+
+    /// Keeps a child running until the gateway stops.
+    pub(super) async fn run(mut self) {
+        let mut delay = Duration::ZERO;
+        loop {
+            self.generation += 1;
+            self.status.send_replace(Status::Starting);
+            let started = Instant::now();
+            let why = match self.start().await {
+                Ok(running) => match self.serve(running).await {
+                    End::Closed => break,
+                    End::Lost(kind, detail) => {
+                        self.lose(kind, &detail).await;
+                        detail
+                    }
+                },
+                Err(StartError::Closed) => break,
+                Err(StartError::Failed(detail)) => detail,
+            };
+            tracing::warn!(backend = self.backend, why, "child is gone");
+            delay = if started.elapsed() >= SETTLED { Duration::ZERO } else { next_delay(delay) };
+            if !delay.is_zero() {
+                self.status.send_replace(Status::Down(Arc::from(why)));
+                if self.rest(delay).await.is_none() {
+                    break;
+                }
+            }
+        }
+        self.status.send_replace(Status::Closed);
+    }
+
+    /// Starts and greets a child, while calls that were meant for an earlier one are refused.
+    async fn start(&mut self) -> Result<Running, StartError> {
+        let Self { backend, recipe, pinned_era, locked_era, calls, inboxes, outbox, .. } = self;
+        let mut starting = pin!(Running::start(backend, recipe, *pinned_era, *locked_era));
+        loop {
+            tokio::select! {
+                running = &mut starting => break running,
+                request = calls.recv() => match request {
+                    Some(ToHub::Close) | None => return Err(StartError::Closed),
+                    Some(ToHub::Attach { worker, workers, inbox }) => attach(inboxes, outbox, worker, workers, inbox),
+                    Some(ToHub::Call { id, .. }) => refuse(inboxes, id, Kind::Unavailable, "the child is being started").await,
+                    Some(ToHub::Cancel { .. }) => {}
+                },
+            }
+        }
+    }
+
+    /// Waits before the next start; `None` when the gateway stops meanwhile.
+    async fn rest(&mut self, delay: Duration) -> Option<()> {
+        let mut rested = pin!(tokio::time::sleep(delay));
+        loop {
+            tokio::select! {
+                () = &mut rested => return Some(()),
+                request = self.calls.recv() => match request {
+                    Some(ToHub::Close) | None => return None,
+                    Some(ToHub::Attach { worker, workers, inbox }) => {
+                        attach(&mut self.inboxes, &mut self.outbox, worker, workers, inbox);
+                    }
+                    Some(ToHub::Call { id, .. }) => {
+                        refuse(&self.inboxes, id, Kind::Unavailable, "the child ended and is not up again").await;
+                    }
+                    Some(ToHub::Cancel { .. }) => {}
+                },
+            }
+        }
+    }
+
+    /// Carries lines until the child or the gateway ends.
+    async fn serve(&mut self, mut running: Running) -> End {
+        let greeting = Arc::new(running.greeting.clone());
+        tracing::info!(backend = self.backend, revision = %greeting.revision, "child is ready");
+        self.status.send_replace(Status::Ready { generation: self.generation, greeting });
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let room = running.pending() < PENDING_BYTES_MAX;
+            let event = tokio::select! {
+                biased;
+                event = running.turn() => event,
+                taken = self.calls.recv_many(&mut batch, BATCH), if room => {
+                    let closed = taken == 0 || self.take(&mut batch, &mut running).await;
+                    if closed {
+                        running.end().await;
+                        return End::Closed;
+                    }
+                    continue;
+                }
+            };
+            let more = match event {
+                Event::Wrote => Ok(()),
+                Event::Read => self.read(&mut running).await,
+                Event::Ended(kind, detail) => {
+                    // What it wrote before it ended still counts.
+                    drop(self.read(&mut running).await);
+                    Err((kind, detail))
+                }
+            };
+            if let Err((kind, detail)) = more {
+                running.end_now().await;
+                return End::Lost(kind, detail);
+            }
+        }
+    }
+
+    /// Takes what workers asked for; whether the gateway stops.
+    async fn take(&mut self, batch: &mut Vec<ToHub>, running: &mut Running) -> bool {
+        for request in batch.drain(..) {
+            match request {
+                ToHub::Close => return true,
+                ToHub::Attach { worker, workers, inbox } => {
+                    attach(&mut self.inboxes, &mut self.outbox, worker, workers, inbox);
+                }
+                ToHub::Call { id, generation, .. } if generation != self.generation => {
+                    refuse(&self.inboxes, id, Kind::Unavailable, "the child was started anew").await;
+                }
+                ToHub::Call { id, .. } if self.in_flight.len() >= limits::BACKEND_CALLS_MAX => {
+                    refuse(&self.inboxes, id, Kind::Overloaded, "it has as many calls in flight as it may").await;
+                }
+                ToHub::Call { id, line, .. } => {
+                    self.in_flight.insert(id);
+                    running.push(&line);
+                }
+                ToHub::Cancel { id } => {
+                    if self.in_flight.remove(&id) {
+                        let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#;
+                        running.push(format!("{cancelled}{id}}}}}\n").as_bytes());
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Sorts every whole line that was read, and delivers.
+    async fn read(&mut self, running: &mut Running) -> Result<(), (Kind, String)> {
+        let outcome = loop {
+            match running.next(&self.backend) {
+                Ok(Some((line, head))) => self.sort(line, &head, running),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err((Kind::Protocol, error.to_string())),
+            }
+        };
+        for (inbox, messages) in self.inboxes.iter().zip(&mut self.outbox) {
+            if let (Some(inbox), false) = (inbox, messages.is_empty()) {
+                // A worker that is gone has no calls left to deliver to.
+                drop(inbox.send(Delivery::To(std::mem::take(messages))).await);
+            }
+        }
+        outcome
+    }
+
+    fn sort(&mut self, line: Bytes, head: &Outgoing, running: &mut Running) {
+        let id = match (head.shape, head.id) {
+            (Shape::Response, Id::Number(span)) => {
+                decimal(span.of(&line)).filter(|id| head.version_ok && self.in_flight.remove(id))
+            }
+            (Shape::Notification, _) => self.call_of(&line, head),
+            (Shape::Request, _) => {
+                if let Some(span) = id_span(head.id) {
+                    let mut reply = greeting::reply(&line, head, span.of(&line));
+                    reply.push('\n');
+                    running.push(reply.as_bytes());
+                }
+                return;
+            }
+            _ => None,
+        };
+        let worker = id.and_then(|id| Some((id, Ids::worker(id, self.outbox.len())?)));
+        match worker.and_then(|(id, worker)| Some((id, self.outbox.get_mut(worker)?))) {
+            Some((id, messages)) => messages.push((id, Inbound::Message(line, *head))),
+            None => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
+        }
+    }
+
+    /// The call a notification belongs to: by its progress token, which is the call's minted id; a log message belongs
+    /// to a call only if there is just one.
+    fn call_of(&self, line: &[u8], head: &Outgoing) -> Option<u64> {
+        match head.progress_token {
+            Some(Value { kind: JsonKind::Number, span, .. }) => {
+                decimal(span.of(line)).filter(|id| self.in_flight.contains(id))
+            }
+            Some(_) => None,
+            None if self.in_flight.len() == 1 && head.method.is_some_and(|method| method.is(line, "notifications/message")) => {
+                self.in_flight.iter().next().copied()
+            }
+            None => None,
+        }
+    }
+
+    /// Tells every worker that the calls of this child are lost.
+    async fn lose(&mut self, kind: Kind, detail: &str) {
+        self.in_flight.clear();
+        let kind = if kind == Kind::Protocol { kind } else { Kind::OutcomeUnknown };
+        let detail: Arc<str> = Arc::from(detail);
+        for inbox in self.inboxes.iter().flatten() {
+            drop(inbox.send(Delivery::Lost(self.generation, kind, Arc::clone(&detail))).await);
+        }
+    }
+}
+
+fn attach(
+    inboxes: &mut Vec<Option<mpsc::Sender<Delivery>>>,
+    outbox: &mut Vec<Vec<(u64, Inbound)>>,
+    worker: usize,
+    workers: usize,
+    inbox: mpsc::Sender<Delivery>,
+) {
+    inboxes.resize(workers, None);
+    outbox.resize_with(workers, Vec::new);
+    if let Some(place) = inboxes.get_mut(worker) {
+        *place = Some(inbox);
+    }
+}
+
+async fn refuse(inboxes: &[Option<mpsc::Sender<Delivery>>], id: u64, kind: Kind, why: &str) {
+    let inbox = Ids::worker(id, inboxes.len()).and_then(|worker| inboxes.get(worker)?.as_ref());
+    if let Some(inbox) = inbox {
+        drop(inbox.send(Delivery::To(vec![(id, Inbound::Failed(kind, Arc::from(why)))])).await);
+    }
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn next_delay(delay: Duration) -> Duration {
+    let (first, longest) = limits::RESPAWN_BACKOFF;
+    (delay * 2).clamp(first, longest)
+}
+

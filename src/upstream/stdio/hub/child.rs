@@ -1,0 +1,248 @@
+//! A running child and its pipes: greeted, written to without blocking its reader, ended with its whole group.
+
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+
+use super::super::framer::{Framer, FramingError};
+use crate::catalog::Era;
+use crate::limits;
+use crate::mcp::envelope::{Id, Outgoing, Shape};
+use crate::upstream::children::{self, Children, Recipe};
+use crate::upstream::outbound::{DISCOVER_ID, INITIALIZE_ID, id_span};
+use crate::upstream::{Greeting, Kind, greeting};
+
+/// Lines of stderr logged a second; the rest is read and dropped.
+const STDERR_LINES_MAX: u32 = 100;
+/// Longest line of stderr logged whole.
+const STDERR_LINE_BYTES_MAX: u64 = 4 << 10;
+/// How long after its exit what a child wrote may take to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// A child that was greeted.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) greeting: Greeting,
+    pipes: Pipes,
+}
+
+/// The child and what flows to and from it.
+#[derive(Debug)]
+struct Pipes {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    framer: Framer,
+    pending: BytesMut,
+}
+
+/// One step of the pipes.
+pub(super) enum Event {
+    /// The child took some of what is pending.
+    Wrote,
+    /// The child wrote.
+    Read,
+    /// The child is of no more use.
+    Ended(Kind, String),
+}
+
+/// No child came up.
+pub(super) enum StartError {
+    /// The gateway stops.
+    Closed,
+    /// It could not be started, or would not be greeted.
+    Failed(String),
+}
+
+/// What asking a child came to when it gave no answer.
+enum Unanswered {
+    TimedOut,
+    Ended(String),
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Starts a child and greets it in the era it is pinned to or was locked in, else in the modern one first
+    /// (MCP 2026-07-28, versioning, stdio).
+    pub(super) async fn start(
+        backend: &str,
+        recipe: &Recipe,
+        pinned: Option<Era>,
+        locked: Option<Era>,
+    ) -> Result<Self, StartError> {
+        let failed = |unanswered| match unanswered {
+            Unanswered::TimedOut => StartError::Failed("it answered no greeting in time".to_owned()),
+            Unanswered::Ended(detail) => StartError::Failed(detail),
+        };
+        let mut pipes = Pipes::spawn(backend, recipe).await?;
+        if pinned.or(locked) != Some(Era::Legacy) {
+            // A child that was pinned or locked as modern may be slow to start; one of unknown era is asked for as
+            // long as a probe may take, and then started anew: some servers lock their era at the first message.
+            let patience = if pinned.or(locked).is_some() { limits::START_TIMEOUT } else { limits::PROBE_TIMEOUT };
+            match pipes.ask(backend, DISCOVER_ID, &greeting::discover(DISCOVER_ID), patience).await {
+                Ok((source, head)) => match greeting::verdict(&source, &head) {
+                    greeting::Verdict::Modern(greeting) => return Ok(Self { greeting, pipes }),
+                    greeting::Verdict::Incompatible(detail) => return Err(StartError::Failed(detail)),
+                    greeting::Verdict::Legacy if pinned == Some(Era::Modern) => {
+                        let detail = "it is pinned to the modern era and does not speak it";
+                        return Err(StartError::Failed(detail.to_owned()));
+                    }
+                    greeting::Verdict::Legacy => {}
+                },
+                Err(Unanswered::TimedOut) if pinned != Some(Era::Modern) => {
+                    pipes.end_now().await;
+                    pipes = Pipes::spawn(backend, recipe).await?;
+                }
+                Err(unanswered) => return Err(failed(unanswered)),
+            }
+        }
+        let asked = pipes.ask(backend, INITIALIZE_ID, &greeting::initialize(INITIALIZE_ID), limits::START_TIMEOUT).await;
+        let (source, head) = asked.map_err(failed)?;
+        match greeting::initialized(&source, &head) {
+            Ok(greeting) => {
+                pipes.push(greeting::INITIALIZED.as_bytes());
+                pipes.push(b"\n");
+                Ok(Self { greeting, pipes })
+            }
+            // Locked as legacy, refused now: it may have become modern only.
+            Err(_) if pinned.is_none() && locked == Some(Era::Legacy) => {
+                pipes.end_now().await;
+                Box::pin(Self::start(backend, recipe, None, None)).await
+            }
+            Err(detail) => Err(StartError::Failed(detail)),
+        }
+    }
+
+    /// Waits for the next thing to happen on the pipes. Cancel safe.
+    pub(super) async fn turn(&mut self) -> Event {
+        self.pipes.turn().await
+    }
+
+    /// The next whole message that was read.
+    pub(super) fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, FramingError> {
+        self.pipes.framer.next(backend)
+    }
+
+    /// Queues bytes for the child.
+    pub(super) fn push(&mut self, line: &[u8]) {
+        self.pipes.push(line);
+    }
+
+    /// Bytes the child has not taken yet.
+    pub(super) fn pending(&self) -> usize {
+        self.pipes.pending.len()
+    }
+
+    /// Ends the child in order: its stdin closes, then it has its time.
+    pub(super) async fn end(self) {
+        drop(self.pipes.stdin);
+        children::end(self.pipes.child).await;
+    }
+
+    /// Ends the child and its group at once.
+    pub(super) async fn end_now(self) {
+        self.pipes.end_now().await;
+    }
+}
+
+// === impl Pipes ===
+
+impl Pipes {
+    async fn spawn(backend: &str, recipe: &Recipe) -> Result<Self, StartError> {
+        let spawned = Children::spawn(recipe).await;
+        let mut child = spawned.map_err(|error| StartError::Failed(format!("`{recipe}` does not start: {error}")))?;
+        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(StartError::Failed("its pipes are missing".to_owned()));
+        };
+        tokio::task::spawn_local(log_stderr(backend.to_owned(), stderr));
+        Ok(Self { child, stdin, stdout, framer: Framer::default(), pending: BytesMut::new() })
+    }
+
+    fn push(&mut self, line: &[u8]) {
+        self.pending.extend_from_slice(line);
+    }
+
+    async fn turn(&mut self) -> Event {
+        let Self { child, stdin, stdout, framer, pending } = self;
+        tokio::select! {
+            biased;
+            read = stdout.read_buf(framer.buffer()) => match read {
+                Ok(1..) => Event::Read,
+                Ok(0) => Event::Ended(Kind::OutcomeUnknown, "it closed its stdout".to_owned()),
+                Err(error) => Event::Ended(Kind::OutcomeUnknown, format!("its stdout cannot be read: {error}")),
+            },
+            wrote = stdin.write(pending), if !pending.is_empty() => match wrote {
+                Ok(count) => {
+                    pending.advance(count);
+                    Event::Wrote
+                }
+                Err(error) => Event::Ended(Kind::OutcomeUnknown, format!("it reads no more: {error}")),
+            },
+            exited = child.wait() => {
+                // Its last words may still be in the pipe; a grandchild may hold the pipe open without end.
+                let last_words = async { while matches!(stdout.read_buf(framer.buffer()).await, Ok(1..)) {} };
+                drop(tokio::time::timeout(LAST_WORDS, last_words).await);
+                let how = exited.map_or_else(|error| error.to_string(), |status| status.to_string());
+                Event::Ended(Kind::OutcomeUnknown, format!("it ended with {how}"))
+            }
+        }
+    }
+
+    /// Writes a request and waits for its answer; requests of the child are answered meanwhile.
+    async fn ask(&mut self, backend: &str, id: u64, request: &str, patience: Duration) -> Result<(Bytes, Outgoing), Unanswered> {
+        self.push(request.as_bytes());
+        self.push(b"\n");
+        let id = id.to_string();
+        let answer = async {
+            loop {
+                while let Some((line, head)) = self.framer.next(backend).map_err(|error| Unanswered::Ended(error.to_string()))? {
+                    match (head.shape, id_span(head.id)) {
+                        (Shape::Response, Some(span)) if matches!(head.id, Id::Number(_)) && span.of(&line) == id.as_bytes() => {
+                            return Ok((line, head));
+                        }
+                        (Shape::Request, Some(span)) => {
+                            let reply = greeting::reply(&line, &head, span.of(&line));
+                            self.push(reply.as_bytes());
+                            self.push(b"\n");
+                        }
+                        _ => {}
+                    }
+                }
+                if let Event::Ended(_, detail) = self.turn().await {
+                    return Err(Unanswered::Ended(detail));
+                }
+            }
+        };
+        tokio::time::timeout(patience, answer).await.unwrap_or(Err(Unanswered::TimedOut))
+    }
+
+    async fn end_now(self) {
+        children::kill(&self.child);
+        children::end(self.child).await;
+    }
+}
+
+/// Reads what a child says of itself to the end, so that it never blocks on it; logs as much as is reasonable.
+async fn log_stderr(backend: String, stderr: ChildStderr) {
+    let mut reader = BufReader::new(stderr);
+    let mut line = Vec::new();
+    let mut window = (std::time::Instant::now(), 0);
+    loop {
+        line.clear();
+        match (&mut reader).take(STDERR_LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+        if window.0.elapsed() >= Duration::from_secs(1) {
+            window = (std::time::Instant::now(), 0);
+        }
+        window.1 += 1;
+        if window.1 <= STDERR_LINES_MAX {
+            tracing::info!(backend, line = crate::telemetry::one_line(line.trim_ascii_end()), "stderr");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! One HTTP/1.1 connection to a backend: writes a request in one piece, reads its response, knows whether it can serve
+//! another.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::http1::{BodyDecoder, Framing, HeadError, Parsed, ResponseHead};
+use crate::limits;
+
+/// Interim responses skipped before the real one.
+const INTERIM_MAX: u32 = 8;
+const READ_BYTES: usize = 64 << 10;
+/// A buffer that grew past this for one answer is given back when the connection idles.
+const KEPT_BYTES: usize = 256 << 10;
+
+/// The socket, plain or inside TLS.
+#[derive(Debug)]
+pub(super) enum Io {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// A connection and what was read from it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    io: Io,
+    /// Bytes read; those before `start` are used up.
+    buffer: Vec<u8>,
+    start: usize,
+    decoder: BodyDecoder,
+    /// Decoded bytes of a chunked body.
+    body: Vec<u8>,
+    keep_alive: bool,
+    /// When it became idle, on the worker's clock.
+    pub(super) idle_since_ms: u64,
+}
+
+/// What the response head says, without the borrow.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) media: Media,
+    pub(super) framing: Framing,
+    pub(super) session_id: Option<String>,
+}
+
+/// The media types an MCP server answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    Json,
+    EventStream,
+    Other,
+}
+
+/// Why a response could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error("the connection ended")]
+    Ended,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    #[error(transparent)]
+    Body(#[from] crate::http1::BodyError),
+    #[error("content coding was not offered")]
+    ContentCoding,
+    #[error("session id is not visible ASCII")]
+    SessionId,
+    #[error("answer is longer than {} bytes", limits::ANSWER_BYTES_MAX)]
+    TooLarge,
+    #[error("more than {INTERIM_MAX} interim responses")]
+    Interim,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    pub(super) fn new(io: Io) -> Self {
+        Self {
+            io,
+            buffer: Vec::new(),
+            start: 0,
+            decoder: BodyDecoder::new(Framing::None),
+            body: Vec::new(),
+            keep_alive: true,
+            idle_since_ms: 0,
+        }
+    }
+
+    /// Whether an idle connection still stands: nothing may have arrived on it, least of all its end.
+    pub(super) fn is_quiet(&self) -> bool {
+        let tcp = match &self.io {
+            Io::Plain(tcp) => tcp,
+            #[cfg(feature = "tls")]
+            Io::Tls(tls) => tls.get_ref().0,
+        };
+        let mut byte = [0];
+        matches!(tcp.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Writes a whole request. The error says how many bytes had been taken: none proves that nothing was sent.
+    pub(super) async fn write(&mut self, request: &[u8]) -> Result<(), (usize, io::Error)> {
+        let mut written = 0;
+        while written < request.len() {
+            match self.io.write(&request[written..]).await {
+                Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+                Ok(count) => written += count,
+                Err(error) => return Err((written, error)),
+            }
+        }
+        self.io.flush().await.map_err(|error| (written, error))
+    }
+
+    /// Reads the head of the response.
+    pub(super) async fn response(&mut self) -> Result<Response, ReadError> {
+        let mut interim = 0;
+        loop {
+            match ResponseHead::parse(&self.buffer[self.start..])? {
+                Parsed::Head(head, length) if matches!(head.status, 100..=199) && head.status != 101 => {
+                    self.start += length;
+                    interim += 1;
+                    if interim > INTERIM_MAX {
+                        return Err(ReadError::Interim);
+                    }
+                }
+                Parsed::Head(head, length) => {
+                    if head.content_encoding.count > 0 && !head.content_encoding.value.eq_ignore_ascii_case(b"identity") {
+                        return Err(ReadError::ContentCoding);
+                    }
+                    let response = Response {
+                        status: head.status,
+                        media: media(head.content_type.value),
+                        framing: head.framing,
+                        session_id: session_id(head.session_id.once())?,
+                    };
+                    self.keep_alive = head.keep_alive;
+                    self.start += length;
+                    self.decoder = BodyDecoder::new(response.framing);
+                    self.body.clear();
+                    return Ok(response);
+                }
+                Parsed::Partial => self.fill().await?,
+            }
+        }
+    }
+
+    /// Reads the whole body.
+    pub(super) async fn whole_body(&mut self, framing: Framing) -> Result<&[u8], ReadError> {
+        if let Framing::Length(length) = framing {
+            let length = usize::try_from(length).ok().filter(|length| *length <= limits::ANSWER_BYTES_MAX);
+            let length = length.ok_or(ReadError::TooLarge)?;
+            while self.buffer.len() - self.start < length {
+                self.buffer.reserve(length - (self.buffer.len() - self.start));
+                self.fill().await?;
+            }
+            self.decoder = BodyDecoder::new(Framing::None);
+            let body = self.start..self.start + length;
+            self.start += length;
+            return Ok(&self.buffer[body]);
+        }
+        while self.decode_more().await? {
+            if self.body.len() > limits::ANSWER_BYTES_MAX {
+                return Err(ReadError::TooLarge);
+            }
+        }
+        Ok(&self.body)
+    }
+
+    /// The next bytes of the body as they come; `None` at its end.
+    pub(super) async fn next_part(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        self.body.clear();
+        while self.body.is_empty() {
+            if !self.decode_more().await? {
+                break;
+            }
+        }
+        Ok((!self.body.is_empty()).then_some(&self.body[..]))
+    }
+
+    /// Decodes what is buffered, reading first where nothing is; `false` once the body has ended.
+    async fn decode_more(&mut self) -> Result<bool, ReadError> {
+        if self.decoder.is_done() {
+            return Ok(false);
+        }
+        if self.start == self.buffer.len() {
+            match self.fill().await {
+                Err(ReadError::Ended) if self.decoder.ends_with_connection() => return Ok(false),
+                filled => filled?,
+            }
+        }
+        self.start += self.decoder.decode(&self.buffer[self.start..], &mut self.body)?;
+        Ok(true)
+    }
+
+    async fn fill(&mut self) -> Result<(), ReadError> {
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+        } else if self.start > 0 && self.buffer.len() == self.buffer.capacity() {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        if self.buffer.capacity() - self.buffer.len() < 4 << 10 {
+            self.buffer.reserve(READ_BYTES);
+        }
+        match self.io.read_buf(&mut self.buffer).await? {
+            0 => Err(ReadError::Ended),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the connection can serve another request. An event stream counts as read to its end when nothing but its
+    /// terminator is left in the buffer.
+    pub(super) fn into_idle(mut self, now_ms: u64) -> Option<Self> {
+        if !self.decoder.is_done() {
+            self.body.clear();
+            self.start += self.decoder.decode(&self.buffer[self.start..], &mut self.body).ok()?;
+        }
+        if !self.keep_alive || !self.decoder.is_done() || self.start != self.buffer.len() {
+            return None;
+        }
+        self.buffer.clear();
+        self.start = 0;
+        self.buffer.shrink_to(KEPT_BYTES);
+        self.body.clear();
+        self.body.shrink_to(KEPT_BYTES);
+        self.idle_since_ms = now_ms;
+        Some(self)
+    }
+}
+
+/// MCP servers name nothing but these two; parameters are allowed.
+fn media(content_type: &[u8]) -> Media {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if essence.eq_ignore_ascii_case(b"application/json") {
+        Media::Json
+    } else if essence.eq_ignore_ascii_case(b"text/event-stream") {
+        Media::EventStream
+    } else {
+        Media::Other
+    }
+}
+
+/// MCP 2025-11-25, session management: visible ASCII. Anything else would be a way to inject fields.
+fn session_id(value: Option<&[u8]>) -> Result<Option<String>, ReadError> {
+    let Some(value) = value else { return Ok(None) };
+    if value.is_empty() || value.len() > 1024 || !value.iter().all(u8::is_ascii_graphic) {
+        return Err(ReadError::SessionId);
+    }
+    Ok(Some(String::from_utf8_lossy(value).into_owned()))
+}
+
+// === impl Io ===
+
+impl AsyncRead for Io {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buffer),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Where a backend listens: its URL taken apart once, and new connections to it.
+
+use tokio::net::TcpStream;
+
+use super::connection::{Connection, Io};
+use crate::limits;
+use crate::upstream::{Context, Error, Kind, OpenError, plan};
+
+/// The place of one HTTP backend.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    /// `host` or `host:port`, as `Host` has it.
+    pub(super) authority: String,
+    /// Path and query.
+    pub(super) path: String,
+    host: String,
+    port: u16,
+    #[cfg(feature = "tls")]
+    tls: Option<super::super::tls::Trust>,
+}
+
+impl Endpoint {
+    pub(super) fn open(
+        context: &Context,
+        backend: &plan::Backend,
+        http: &plan::StreamableHttp,
+    ) -> Result<Self, OpenError> {
+        let url = context.shared.resolve(backend, &http.url)?;
+        let invalid = |detail: String| OpenError::Invalid { backend: backend.name.to_string(), detail };
+        let parts = only1mcp_model::url::parse(&url)
+            .map_err(|problem| invalid(format!("`{url}` is not a URL of an MCP server: {problem}")))?;
+        #[cfg(not(feature = "tls"))]
+        if parts.tls {
+            return Err(invalid(format!("`{url}` needs TLS, and this binary is built without the feature `tls`")));
+        }
+        #[cfg(feature = "tls")]
+        let tls = if parts.tls {
+            let ca = http.ca.as_ref().map(|ca| context.shared.resolve(backend, ca)).transpose()?;
+            Some(super::super::tls::Trust::new(parts.host, ca.as_deref()).map_err(invalid)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            authority: parts.authority.to_owned(),
+            path: parts.path.to_owned(),
+            host: parts.host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port: parts.port,
+            #[cfg(feature = "tls")]
+            tls,
+        })
+    }
+
+    /// A new connection. Nothing of a call has been sent when this fails.
+    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+        let connect = async {
+            let tcp = TcpStream::connect((self.host.as_str(), self.port))
+                .await
+                .map_err(|error| Error::unavailable(format!("connection to {}: {error}", self.authority)))?;
+            // Requests leave in one write; waiting to fill a segment only adds latency.
+            tcp.set_nodelay(true).map_err(|error| Error::unavailable(format!("{}: {error}", self.authority)))?;
+            #[cfg(feature = "tls")]
+            if let Some(trust) = &self.tls {
+                let tls = trust
+                    .connect(tcp)
+                    .await
+                    .map_err(|error| Error::new(Kind::Tls, false, format!("TLS with {}: {error}", self.authority)))?;
+                return Ok(Connection::new(Io::Tls(Box::new(tls))));
+            }
+            Ok(Connection::new(Io::Plain(tcp)))
+        };
+        tokio::time::timeout(limits::CONNECT_TIMEOUT, connect).await.unwrap_or_else(|_elapsed| {
+            let seconds = limits::CONNECT_TIMEOUT.as_secs();
+            Err(Error::unavailable(format!("connection to {}: not up within {seconds} s", self.authority)))
+        })
+    }
+}
