@@ -1,0 +1,3 @@
+//! The transports towards clients.
+
+pub(crate) mod http;

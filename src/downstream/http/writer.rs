@@ -1,0 +1,236 @@
+//! What is written to a client: whole answers with their length, or a stream of events; one write where it can be.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, IoSlice, Write as _};
+use std::task::{Context, Poll};
+
+use tokio::net::TcpStream;
+
+use super::poll_closed;
+use crate::clock::Deadline;
+use crate::limits;
+use crate::proxy::{Answer, Downstream};
+use crate::upstream::Gone;
+
+/// A body up to this size is copied behind its head; a larger one is written from where it lies.
+const COPIED_BYTES_MAX: usize = 16 << 10;
+
+/// The writing side of one request.
+#[derive(Debug)]
+pub(super) struct Writer<'a> {
+    stream: &'a TcpStream,
+    deadline: &'a Deadline,
+    ahead: &'a RefCell<Vec<u8>>,
+    keep_alive: Cell<bool>,
+    http10: bool,
+    streaming: Cell<bool>,
+    /// A write is under way: what would interrupt it has to wait.
+    busy: Cell<bool>,
+    went_on: bool,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(stream: &'a TcpStream, deadline: &'a Deadline, ahead: &'a RefCell<Vec<u8>>) -> Self {
+        Self {
+            stream,
+            deadline,
+            ahead,
+            keep_alive: Cell::new(true),
+            http10: false,
+            streaming: Cell::new(false),
+            busy: Cell::new(false),
+            went_on: false,
+        }
+    }
+
+    /// Takes over what the request says of its connection.
+    pub(super) fn begin(&mut self, keep_alive: bool, http10: bool) {
+        self.keep_alive.set(keep_alive);
+        self.http10 = http10;
+    }
+
+    /// The connection is closed after the answer.
+    pub(super) fn close_after(&mut self) {
+        self.keep_alive.set(false);
+    }
+
+    /// Whether the connection can serve another request.
+    pub(super) fn is_open(&self) -> bool {
+        self.keep_alive.get()
+    }
+
+    /// `100 Continue`, once.
+    pub(super) async fn go_on(&mut self) -> Result<(), Gone> {
+        if std::mem::replace(&mut self.went_on, true) {
+            return Ok(());
+        }
+        self.write(&mut [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")]).await
+    }
+
+    fn connection_field(&self) -> &'static str {
+        match (self.keep_alive.get(), self.http10) {
+            (false, _) => "connection: close\r\n",
+            (true, true) => "connection: keep-alive\r\n",
+            (true, false) => "",
+        }
+    }
+
+    async fn write(&self, mut slices: &mut [IoSlice<'_>]) -> Result<(), Gone> {
+        self.busy.set(true);
+        self.deadline.set(limits::WRITE_TIMEOUT);
+        let written = poll_fn(|cx| {
+            loop {
+                while slices.first().is_some_and(|slice| slice.is_empty()) {
+                    IoSlice::advance_slices(&mut slices, 0);
+                }
+                if slices.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                match self.stream.try_write_vectored(slices) {
+                    Ok(0) => return Poll::Ready(Err(Gone)),
+                    Ok(count) => {
+                        IoSlice::advance_slices(&mut slices, count);
+                        self.deadline.set(limits::WRITE_TIMEOUT);
+                        continue;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return Poll::Ready(Err(Gone)),
+                }
+                match self.stream.poll_write_ready(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Gone)),
+                    Poll::Pending => break,
+                }
+            }
+            self.deadline.poll(cx).map(|()| Err(Gone))
+        });
+        let written = written.await;
+        self.deadline.clear();
+        self.busy.set(false);
+        written
+    }
+
+    /// The head of an event stream, unless it was written.
+    fn stream_head(&self) -> &'static [u8] {
+        if self.streaming.replace(true) {
+            return b"";
+        }
+        if self.http10 {
+            self.keep_alive.set(false);
+            return b"HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n\
+                x-accel-buffering: no\r\nconnection: close\r\n\r\n";
+        }
+        if self.keep_alive.get() {
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n\
+                x-accel-buffering: no\r\ntransfer-encoding: chunked\r\n\r\n"
+        } else {
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n\
+                x-accel-buffering: no\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+        }
+    }
+
+    /// Writes one piece of the stream.
+    async fn part(&self, part: &[u8]) -> Result<(), Gone> {
+        let head = self.stream_head();
+        if self.http10 {
+            return self.write(&mut [IoSlice::new(head), IoSlice::new(part)]).await;
+        }
+        let size = format!("{:x}\r\n", part.len());
+        let slices = &mut [
+            IoSlice::new(head),
+            IoSlice::new(size.as_bytes()),
+            IoSlice::new(part),
+            IoSlice::new(b"\r\n"),
+        ];
+        self.write(slices).await
+    }
+}
+
+impl Downstream for Writer<'_> {
+    async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
+        if answer.close {
+            self.keep_alive.set(false);
+        }
+        let length: usize = answer.body.iter().map(|slice| slice.len()).sum();
+        let media = if length > 0 { "content-type: application/json\r\n" } else { "" };
+        let version = u8::from(!self.http10);
+        let mut out = Vec::with_capacity(256 + if length <= COPIED_BYTES_MAX { length } else { 0 });
+        let _infallible = write!(
+            out,
+            "HTTP/1.{version} {} {}\r\n{media}content-length: {length}\r\n{}{}\r\n",
+            answer.status,
+            reason(answer.status),
+            answer.fields,
+            self.connection_field(),
+        );
+        if length <= COPIED_BYTES_MAX {
+            answer.body.iter().for_each(|slice| out.extend_from_slice(slice));
+            return self.write(&mut [IoSlice::new(&out)]).await;
+        }
+        let mut slices = smallvec::SmallVec::<[IoSlice<'_>; 20]>::new();
+        slices.push(IoSlice::new(&out));
+        slices.extend(answer.body.iter().map(|slice| IoSlice::new(slice)));
+        self.write(&mut slices).await
+    }
+
+    async fn event(&self, message: &[&[u8]], reframe: bool) -> Result<(), Gone> {
+        let length: usize = message.iter().map(|slice| slice.len()).sum();
+        let mut event = Vec::with_capacity(length + 32);
+        event.extend_from_slice(b"event: message\ndata: ");
+        for slice in message {
+            if reframe {
+                // Line ends cannot stand inside a JSON string, so these stand between tokens.
+                event.extend(slice.iter().filter(|byte| !matches!(byte, b'\n' | b'\r')));
+            } else {
+                event.extend_from_slice(slice);
+            }
+        }
+        event.extend_from_slice(b"\n\n");
+        self.part(&event).await
+    }
+
+    async fn keep_alive(&self) -> Result<(), Gone> {
+        if self.busy.get() {
+            return Ok(());
+        }
+        self.part(b": keep-alive\n\n").await
+    }
+
+    async fn finish(&self) -> Result<(), Gone> {
+        if self.http10 {
+            return Ok(());
+        }
+        self.write(&mut [IoSlice::new(b"0\r\n\r\n")]).await
+    }
+
+    fn streaming(&self) -> bool {
+        self.streaming.get()
+    }
+
+    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
+        poll_closed(self.stream, self.ahead, cx)
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        202 => "Accepted",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}

@@ -1,0 +1,292 @@
+//! A gateway as a whole: listeners, one thread per core, start and stop.
+//!
+//! Each worker is a thread with its own single-threaded runtime, its own listener on the shared port (`SO_REUSEPORT`)
+//! and its own links to the backends, so that a request crosses no thread unless its backend is a shared child.
+
+mod listen;
+
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Barrier, Semaphore, watch};
+
+use crate::catalog::Topology;
+use crate::catalog::plan::Reference;
+use crate::clock::Clock;
+use crate::downstream;
+use crate::limits;
+use crate::proxy::{Gate, Sessions, Shared, Worker};
+use crate::references::{References, Unresolved};
+use crate::upstream::{self, OpenError, Transport};
+
+/// How often what is idle is looked for.
+const SWEEP: Duration = Duration::from_secs(30);
+/// How long to wait after an `accept` that failed: it fails again at once while descriptors are short.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A gateway for one compiled topology. Start it with [`Gateway::builder`].
+#[derive(Debug)]
+pub struct Gateway<T>(PhantomData<T>);
+
+/// What may be decided at start.
+#[derive(Debug)]
+pub struct Builder<T> {
+    address: Option<String>,
+    references: References,
+    program: Option<PathBuf>,
+    workers: Option<usize>,
+    topology: PhantomData<T>,
+}
+
+/// A gateway that serves. It stops when this is dropped; [`Running::stop`] says how that went.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    path: String,
+    draining: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A gateway that could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A reference in `listen` does not resolve.
+    #[error("listen address does not resolve")]
+    Reference(#[from] Unresolved),
+    /// The listen address is no `host:port`.
+    #[error("listen address `{0}` is not `host:port`")]
+    Address(String),
+    /// The address cannot be listened on.
+    #[error("address {address} cannot be listened on")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A backend's link cannot be prepared.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The operating system refused a thread, a runtime or a path.
+    #[error("a worker cannot start")]
+    Worker(#[source] std::io::Error),
+}
+
+// === impl Gateway ===
+
+impl<T: Topology> Gateway<T> {
+    /// A gateway as its topology says.
+    #[must_use]
+    pub fn builder() -> Builder<T> {
+        Builder { address: None, references: References::default(), program: None, workers: None, topology: PhantomData }
+    }
+}
+
+// === impl Builder ===
+
+impl<T: Topology> Builder<T> {
+    /// Listens on this address instead of the topology's. Port 0 lets the system choose.
+    #[must_use]
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
+    /// Uses `value` for `env:NAME` whatever the environment says.
+    #[must_use]
+    pub fn reference(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.references.give(name, value);
+        self
+    }
+
+    /// The executable that `command: self` starts, instead of the one that runs.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
+    /// How many workers serve, instead of one per core.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers.max(1));
+        self
+    }
+
+    /// Starts the gateway: returns once it accepts connections. Children are started meanwhile.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or a reference of the topology does not resolve.
+    pub fn start(self) -> Result<Running, StartError> {
+        let spec = T::SPEC;
+        let address = match &self.address {
+            Some(address) => self.references.resolve(&Reference::Literal(address.clone().into()))?,
+            None => self.references.resolve(&spec.listen.address)?,
+        };
+        let workers = self.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+        let (address, listeners) = listen::bind(&address, workers)?;
+        let hosts = spec.listen.hosts.iter().map(ToString::to_string).chain(listen::names(address));
+        let origins = spec.listen.origins.iter().map(ToString::to_string);
+        let gate = Gate::new(&spec.listen.path, hosts.collect(), origins.collect());
+        let program = match self.program {
+            Some(program) => program,
+            None => std::env::current_exe().map_err(StartError::Worker)?,
+        };
+        let (draining, drain) = watch::channel(false);
+        let shared = Arc::new(Shared { gate, sessions: Sessions::default(), draining: drain });
+        let upstream = Arc::new(upstream::Shared::new(self.references, program, spec.backends));
+        let drained = Arc::new(Barrier::new(workers));
+
+        let mut running = Running { address, path: spec.listen.path.to_string(), draining, threads: Vec::new() };
+        let (ready, started) = mpsc::channel();
+        for (worker, listener) in listeners.into_iter().enumerate() {
+            let place = Place { worker, workers, shared: Arc::clone(&shared), upstream: Arc::clone(&upstream), drained: Arc::clone(&drained) };
+            let ready = ready.clone();
+            let thread = std::thread::Builder::new().name(format!("worker-{worker}"));
+            let thread = thread.spawn(move || place.run::<T>(listener, &ready)).map_err(StartError::Worker)?;
+            running.threads.push(thread);
+        }
+        drop(ready);
+        for _ in 0..workers {
+            started.recv().unwrap_or_else(|_gone| Err(StartError::Worker(std::io::ErrorKind::BrokenPipe.into())))?;
+        }
+        Ok(running)
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// The address listened on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of the MCP endpoint.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}{}", self.address, self.path)
+    }
+
+    /// Stops accepting, lets calls in flight finish within [`limits::DRAIN_GRACE`], ends the children. Blocks until all
+    /// of that is done.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.draining.send_replace(true);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+    }
+}
+
+/// Where a worker stands among the others.
+struct Place {
+    worker: usize,
+    workers: usize,
+    shared: Arc<Shared>,
+    upstream: Arc<upstream::Shared>,
+    drained: Arc<Barrier>,
+}
+
+// === impl Place ===
+
+impl Place {
+    fn run<T: Topology>(self, listener: std::net::TcpListener, ready: &mpsc::Sender<Result<(), StartError>>) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(StartError::Worker(error)))),
+        };
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, async {
+            match self.open::<T>(listener) {
+                Ok((worker, listener)) => {
+                    drop(ready.send(Ok(())));
+                    self.serve(Rc::new(worker), listener).await;
+                }
+                Err(error) => drop(ready.send(Err(error))),
+            }
+        });
+    }
+
+    fn open<T: Topology>(&self, listener: std::net::TcpListener) -> Result<(Worker<T>, TcpListener), StartError> {
+        let clock = Clock::default();
+        tokio::task::spawn_local(clock.clone().run());
+        let context = upstream::Context {
+            worker: self.worker,
+            workers: self.workers,
+            clock: clock.clone(),
+            shared: Arc::clone(&self.upstream),
+        };
+        let links = T::SPEC.backends.iter().map(|backend| T::Upstream::open(&context, backend));
+        let links = links.collect::<Result<Box<[_]>, _>>()?;
+        let listener = TcpListener::from_std(listener).map_err(StartError::Worker)?;
+        Ok((Worker { clock, links, shared: Arc::clone(&self.shared) }, listener))
+    }
+
+    /// Accepts until the gateway stops, then lets go of everything in order.
+    async fn serve<T: Topology>(self, worker: Rc<Worker<T>>, listener: TcpListener) {
+        let connections = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+        let mut draining = self.shared.draining.clone();
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                biased;
+                // Ending with an error means that nobody is left to say it: the same.
+                _ = draining.wait_for(|draining| *draining) => break,
+                _ = sweep.tick(), if self.worker == 0 => self.shared.sessions.sweep(),
+                () = accept(&worker, &listener, &connections) => {}
+            }
+        }
+        // What waits in the accept queue was accepted by the kernel: closing the listener would reset it.
+        while let Ok(()) = tokio::time::timeout(Duration::ZERO, accept(&worker, &listener, &connections)).await {}
+        drop(listener);
+        let all = u32::try_from(limits::CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        if tokio::time::timeout(limits::DRAIN_GRACE, connections.acquire_many(all)).await.is_err() {
+            tracing::warn!(worker = self.worker, "connections are left at the end of the grace period");
+        }
+        // A shared child lives on one worker and may serve the calls of all.
+        self.drained.wait().await;
+        let closing: Vec<_> = (0..worker.links.len())
+            .map(|index| {
+                let worker = Rc::clone(&worker);
+                tokio::task::spawn_local(async move { worker.links[index].close().await })
+            })
+            .collect();
+        for closed in closing {
+            drop(closed.await);
+        }
+    }
+}
+
+async fn accept<T: Topology>(worker: &Rc<Worker<T>>, listener: &TcpListener, connections: &Arc<Semaphore>) {
+    let Ok(permit) = Arc::clone(connections).acquire_owned().await else { return };
+    match listener.accept().await {
+        Ok((stream, _peer)) => {
+            let worker = Rc::clone(worker);
+            tokio::task::spawn_local(async move {
+                downstream::http::serve(worker, stream).await;
+                drop(permit);
+            });
+        }
+        Err(error) => {
+            tracing::warn!(%error, "no connection could be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+}

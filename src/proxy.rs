@@ -1,0 +1,240 @@
+//! The data plane: one request of a client, from its head to its answer.
+//!
+//! [`handle`] is the whole way in one screen: classify → validate → route → dispatch → relay → respond. What a head
+//! alone decides stands before it ([`Worker::admit`]), so that a body is only read for a request that may go on.
+//!
+//! **Invariant:** the data plane takes no lock that another thread can hold for long, and never waits for another
+//! plane. **Invariant:** a request that is refused here has caused nothing at any backend.
+
+mod admit;
+mod bridge;
+mod dispatch;
+mod error;
+mod legacy;
+mod modern;
+mod relay;
+mod respond;
+mod route;
+mod session;
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::watch;
+
+pub(crate) use admit::{Admitted, Gate};
+pub(crate) use error::Refusal;
+pub(crate) use session::Sessions;
+
+use crate::catalog::{Era, Revision, Topology};
+use crate::clock::Clock;
+use crate::http1::RequestHead;
+use crate::mcp::envelope::{self, Id, Incoming};
+use crate::mcp::json::{Kind, Value};
+use crate::mcp::method::{CallKind, Method};
+use crate::upstream::Gone;
+use bridge::Caller;
+
+/// One worker: a thread, its clock, and its link to every backend.
+#[derive(Debug)]
+pub(crate) struct Worker<T: Topology> {
+    pub(crate) clock: Clock,
+    pub(crate) links: Box<[T::Upstream]>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the workers of one gateway share towards its clients.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) gate: Gate,
+    pub(crate) sessions: Sessions,
+    /// Set once the gateway stops.
+    pub(crate) draining: watch::Receiver<bool>,
+}
+
+/// The client's side of one request: where its answer goes.
+///
+/// All methods take `&self`, because a call writes to its client and watches whether it is still there at once.
+pub(crate) trait Downstream {
+    /// Writes a whole answer.
+    async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone>;
+    /// Writes one message to the request's stream, which begins with the first. `reframe`: line ends stand between the
+    /// tokens of the message and have to go.
+    async fn event(&self, message: &[&[u8]], reframe: bool) -> Result<(), Gone>;
+    /// Shows on the stream that the request is alive; begins the stream if need be.
+    async fn keep_alive(&self) -> Result<(), Gone>;
+    /// Ends the stream.
+    async fn finish(&self) -> Result<(), Gone>;
+    /// Whether a stream was begun.
+    fn streaming(&self) -> bool;
+    /// Ready once the client is gone.
+    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    /// Fields beside the usual ones, each with its line end.
+    pub(crate) fields: &'a str,
+    /// The body in pieces; empty for none.
+    pub(crate) body: &'a [&'a [u8]],
+    /// The connection is of no use afterwards.
+    pub(crate) close: bool,
+}
+
+/// A message that was posted, scanned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Post<'a> {
+    pub(crate) head: &'a RequestHead<'a>,
+    pub(crate) body: &'a [u8],
+    pub(crate) message: &'a Incoming,
+}
+
+impl<T: Topology> Worker<T> {
+    /// Refuses what a head alone shows to be out of place.
+    pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
+        self.shared.gate.admit(head)
+    }
+}
+
+/// Answers one admitted request.
+pub(crate) async fn handle<T: Topology, D: Downstream>(
+    worker: &Worker<T>,
+    admitted: Admitted,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    downstream: &D,
+) -> Result<(), Gone> {
+    let accepts_stream = match admitted {
+        Admitted::Get => return legacy::stream(worker, head, downstream).await,
+        Admitted::Delete => return legacy::end(worker, head, downstream).await,
+        Admitted::Post { accepts_stream } => accepts_stream,
+    };
+    let message = match envelope::incoming(body) {
+        Ok(message) => message,
+        Err(error) => {
+            let id = id(error.id, body).ok();
+            return respond::refuse(downstream, &Refusal::Scan(error), Era::Modern, id).await;
+        }
+    };
+    let post = Post { head, body, message: &message };
+    let modern = modern::is_modern(head.protocol_version, &message);
+    let era = if modern { Era::Modern } else { Era::Legacy };
+    let refused = match classify(worker, &post, modern) {
+        Ok(Classified::Taken) => return respond::accepted(downstream).await,
+        Ok(Classified::Initialize(id)) => return legacy::initialize(worker, &post, id, downstream).await,
+        Ok(Classified::Request(method, revision, id)) => {
+            return serve(worker, &post, method, revision, id, accepts_stream, downstream).await;
+        }
+        Err(refusal) => refusal,
+    };
+    respond::refuse(downstream, &refused, era, id(message.id, body).ok()).await
+}
+
+/// What a valid message is, in either era.
+enum Classified<'a> {
+    Taken,
+    Initialize(&'a [u8]),
+    Request(Method, Revision, &'a [u8]),
+}
+
+fn classify<'a, T: Topology>(
+    worker: &Worker<T>,
+    post: &Post<'a>,
+    modern: bool,
+) -> Result<Classified<'a>, Refusal<'a>> {
+    if !post.message.version_ok {
+        return Err(Refusal::InvalidRequest("`jsonrpc` must be `2.0`".into()));
+    }
+    if modern {
+        return match modern::validate(post)? {
+            modern::Valid::Notification => Ok(Classified::Taken),
+            modern::Valid::Request(method) => {
+                Ok(Classified::Request(method, Revision::MODERN, id(post.message.id, post.body)?))
+            }
+        };
+    }
+    match legacy::validate(&worker.shared.sessions, post)? {
+        legacy::Valid::Taken => Ok(Classified::Taken),
+        legacy::Valid::Initialize => Ok(Classified::Initialize(id(post.message.id, post.body)?)),
+        legacy::Valid::Request(method, revision) => {
+            Ok(Classified::Request(method, revision, id(post.message.id, post.body)?))
+        }
+    }
+}
+
+/// The id of a request, as written.
+fn id(id: Id, body: &[u8]) -> Result<&[u8], Refusal<'static>> {
+    match id {
+        Id::Number(span) | Id::String(span) => Ok(span.of(body)),
+        Id::Absent | Id::Null | Id::Invalid => {
+            Err(Refusal::InvalidRequest("`id` must be a string or an integer of at most 256 bytes".into()))
+        }
+    }
+}
+
+async fn serve<T: Topology, D: Downstream>(
+    worker: &Worker<T>,
+    post: &Post<'_>,
+    method: Method,
+    revision: Revision,
+    id: &[u8],
+    accepts_stream: bool,
+    downstream: &D,
+) -> Result<(), Gone> {
+    let spec = T::SPEC;
+    let refused = match method {
+        Method::Ping => return respond::result(downstream, id, b"{}", "").await,
+        Method::Discover => return respond::result(downstream, id, spec.discover.as_bytes(), "").await,
+        Method::List(kind) => match cursor(post) {
+            Ok(cursor) => return respond::list(downstream, spec, kind, revision, id, cursor.as_deref()).await,
+            Err(refusal) => refusal,
+        },
+        Method::Call(kind) => {
+            let era = revision.era();
+            let caller = Caller { era, source: post.body, head: post.message, id, kind, accepts_stream };
+            match call(worker, post, &caller, downstream).await {
+                Ok(outcome) => return outcome,
+                Err(refusal) => refusal,
+            }
+        }
+        Method::Initialize => Refusal::MethodNotFound("initialize".into()),
+    };
+    respond::refuse(downstream, &refused, revision.era(), Some(id)).await
+}
+
+/// The cursor of a list request.
+fn cursor<'a>(post: &Post<'a>) -> Result<Option<std::borrow::Cow<'a, str>>, Refusal<'a>> {
+    if post.message.params.is_some_and(|params| params.kind != Kind::Object) {
+        return Err(Refusal::InvalidParams("`params` must be an object".into()));
+    }
+    match post.message.cursor.map(Value::text) {
+        None => Ok(None),
+        Some(Some(text)) => Ok(Some(text.decode(post.body))),
+        Some(None) => Err(Refusal::InvalidParams("`params.cursor` must be a string".into())),
+    }
+}
+
+/// Routes a call and sends it on.
+async fn call<'a, T: Topology, D: Downstream>(
+    worker: &Worker<T>,
+    post: &Post<'a>,
+    caller: &Caller<'a>,
+    downstream: &D,
+) -> Result<Result<(), Gone>, Refusal<'a>> {
+    let value = modern::target(post.message, caller.kind)?;
+    let Some(text) = value.text() else {
+        return Err(Refusal::InvalidParams("name must be a string".into()));
+    };
+    let name = text.decode(post.body);
+    let Some(route) = route::route::<T>(caller.kind, &name) else {
+        let what = match caller.kind {
+            CallKind::Tool => "tool",
+            CallKind::Prompt => "prompt",
+            CallKind::Resource => "resource",
+        };
+        return Err(Refusal::Unknown(what, name));
+    };
+    Ok(dispatch::dispatch(worker, caller, (value, &name), &route, &post.head.mcp_params, downstream).await)
+}

@@ -1,0 +1,188 @@
+//! What the head of a request alone decides: who may ask, where, how, and in which media types.
+
+use super::error::Refusal;
+use crate::http1::{Field, Method, RequestHead};
+
+/// Who may connect, from the topology and the address listened on.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    path: String,
+    /// Host names (without port) allowed beside loopback ones, lower case.
+    hosts: Vec<String>,
+    /// Origins allowed beside loopback ones.
+    origins: Vec<String>,
+}
+
+/// A request that may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// POST of a message.
+    Post {
+        /// Whether the client can read an event stream.
+        accepts_stream: bool,
+    },
+    /// GET of a session's stream.
+    Get,
+    /// DELETE of a session.
+    Delete,
+}
+
+impl Gate {
+    pub(crate) fn new(path: &str, hosts: Vec<String>, origins: Vec<String>) -> Self {
+        let hosts = hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect();
+        Self { path: path.to_owned(), hosts, origins }
+    }
+
+    /// Checks a head, in the order of MCP 2026-07-28, streamable HTTP, server validation.
+    pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
+        self.check_host(head.host)?;
+        self.check_origin(head)?;
+        if head.target.split('?').next() != Some(self.path.as_str()) {
+            return Err(Refusal::NotFound);
+        }
+        match head.method {
+            Method::Post => {}
+            Method::Get => return Ok(Admitted::Get),
+            Method::Delete => return Ok(Admitted::Delete),
+            Method::Options | Method::Other => return Err(Refusal::MethodNotAllowed("POST, GET, DELETE")),
+        }
+        if head.upgrade {
+            return Err(Refusal::Upgrade);
+        }
+        if !is_json(head.content_type) || head.content_encoding.count > 0 {
+            return Err(Refusal::UnsupportedMediaType);
+        }
+        if !accepts(head.accept, b"application/json") {
+            return Err(Refusal::NotAcceptable);
+        }
+        Ok(Admitted::Post { accepts_stream: accepts(head.accept, b"text/event-stream") })
+    }
+
+    /// DNS rebinding: a page that made its own name point here still sends that name.
+    fn check_host(&self, host: Field<'_>) -> Result<(), Refusal<'static>> {
+        let Ok(host) = std::str::from_utf8(host.value) else { return Err(Refusal::Host) };
+        // HTTP/1.0 may come without one.
+        if host.is_empty() || self.is_allowed_host(host) { Ok(()) } else { Err(Refusal::Host) }
+    }
+
+    fn is_allowed_host(&self, host: &str) -> bool {
+        let name = without_port(host);
+        is_loopback(name) || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+    }
+
+    fn check_origin(&self, head: &RequestHead<'_>) -> Result<(), Refusal<'static>> {
+        // A page's simple request without `Origin` still says that it crosses sites.
+        if head.fetch_site.count > 0 && head.fetch_site.value == b"cross-site" && head.origin.count == 0 {
+            return Err(Refusal::Origin);
+        }
+        if head.origin.count == 0 {
+            return Ok(());
+        }
+        let origin = head.origin.once().and_then(|origin| std::str::from_utf8(origin).ok()).ok_or(Refusal::Origin)?;
+        let loopback = origin.split_once("://").is_some_and(|(scheme, host)| {
+            matches!(scheme, "http" | "https") && is_loopback(without_port(host))
+        });
+        if loopback || self.origins.iter().any(|allowed| allowed == origin) { Ok(()) } else { Err(Refusal::Origin) }
+    }
+}
+
+/// The name in `host[:port]`; an IPv6 address keeps its brackets.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
+        _ => host,
+    }
+}
+
+fn is_loopback(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
+}
+
+fn is_json(content_type: Field<'_>) -> bool {
+    let Some(value) = content_type.once() else { return false };
+    let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(b"application/json"))
+        && parts.all(|parameter| {
+            let lower = parameter.to_ascii_lowercase();
+            !lower.starts_with(b"charset=") || matches!(&lower[8..], b"utf-8" | b"\"utf-8\"" | b"utf8")
+        })
+}
+
+/// RFC 9110 §12.5.1: wildcards match, `q=0` excludes; no field accepts nothing here, as the servers in the field do.
+fn accepts(accept: Field<'_>, media_type: &[u8]) -> bool {
+    let (family, _) = media_type.split_at(media_type.iter().position(|byte| *byte == b'/').unwrap_or_default());
+    accept.value.split(|byte| *byte == b',').any(|range| {
+        let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let essence = parts.next().unwrap_or_default();
+        let matches = essence.eq_ignore_ascii_case(media_type)
+            || essence == b"*/*"
+            || essence.strip_suffix(b"/*").is_some_and(|wanted| wanted.eq_ignore_ascii_case(family));
+        matches && !parts.any(|parameter| matches!(parameter, b"q=0" | b"q=0.0" | b"q=0.00" | b"q=0.000"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::Parsed;
+
+    fn admit(lines: &str) -> Result<Admitted, u16> {
+        let gate = Gate::new("/mcp", vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
+        let head = format!("{lines}\r\n\r\n");
+        let Ok(Parsed::Head(head, _)) = RequestHead::parse(head.as_bytes()) else { panic!("{head:?} is well formed") };
+        gate.admit(&head).map_err(|refusal| refusal.verdict(only1mcp_model::revision::Era::Modern).status)
+    }
+
+    #[test]
+    fn a_head_is_judged_in_the_order_of_the_specification() {
+        let json = "Content-Type: application/json\r\nAccept: application/json, text/event-stream";
+        let post = Ok(Admitted::Post { accepts_stream: true });
+        for (lines, expected) in [
+            (format!("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n{json}"), post),
+            (format!("POST /mcp HTTP/1.1\r\nHost: [::1]:8080\r\n{json}"), post),
+            (format!("POST /mcp?x=1 HTTP/1.1\r\nHost: LOCALHOST\r\n{json}"), post),
+            (format!("POST /mcp HTTP/1.1\r\nHost: gw.example\r\nOrigin: https://app.example\r\n{json}"), post),
+            (format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:3000\r\n{json}"), post),
+            (format!("POST /mcp HTTP/1.1\r\nHost: evil.example\r\n{json}"), Err(403)),
+            (format!("POST /mcp HTTP/1.1\r\nHost: localhost.evil.example\r\n{json}"), Err(403)),
+            (format!("POST /mcp HTTP/1.1\r\nHost: evil.example\r\nOrigin: https://app.example\r\n{json}"), Err(403)),
+            (format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n{json}"), Err(403)),
+            (format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n{json}"), Err(403)),
+            (format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost.evil.example\r\n{json}"), Err(403)),
+            (
+                format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example\r\nOrigin: https://evil.example\r\n{json}"),
+                Err(403),
+            ),
+            ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nSec-Fetch-Site: cross-site".to_owned(), Err(403)),
+            (format!("POST /mcp/ HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            (format!("POST //mcp HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            (format!("POST /MCP HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            (format!("POST /mcp/../admin HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            (format!("POST /mcp%2f..%2fadmin HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            ("TRACE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
+            ("post /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
+            ("OPTIONS /mcp HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example".to_owned(), Err(403)),
+            (format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n{json}"), Err(400)),
+            (format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n{json}"), post),
+            ("POST /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Err(415)),
+            ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain".to_owned(), Err(415)),
+            ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json; charset=utf-16".to_owned(), Err(415)),
+            (format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\n{json}"), Err(415)),
+            ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json".to_owned(), Err(406)),
+            ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: text/html".to_owned(), Err(406)),
+            (
+                "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json;q=0".to_owned(),
+                Err(406),
+            ),
+            (
+                "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json; charset=UTF-8\r\nAccept: application/*;q=0.5".to_owned(),
+                Ok(Admitted::Post { accepts_stream: false }),
+            ),
+            ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: */*".to_owned(), post),
+            ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(Admitted::Get)),
+            ("DELETE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(Admitted::Delete)),
+        ] {
+            assert_eq!(admit(&lines), expected, "{lines}");
+        }
+    }
+}

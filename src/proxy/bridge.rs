@@ -1,0 +1,151 @@
+//! The answers and notifications of a backend as the client has to read them: its own id and token, the result shape of
+//! its era (protocol differences of MCP 2026-07-28 against the legacy revisions); every other byte is the backend's.
+
+use crate::catalog::Era;
+use crate::mcp::envelope::{Id, Incoming};
+use crate::mcp::json::{Kind, Span, Text};
+use crate::mcp::method::CallKind;
+use crate::mcp::splice::Splice;
+use crate::upstream::{Error, Message};
+
+/// The client's side of one call.
+#[derive(Debug)]
+pub(crate) struct Caller<'a> {
+    /// The era it speaks.
+    pub(crate) era: Era,
+    /// Its message.
+    pub(crate) source: &'a [u8],
+    /// Where its parts stand.
+    pub(crate) head: &'a Incoming,
+    /// Its id as written.
+    pub(crate) id: &'a [u8],
+    /// What it asked.
+    pub(crate) kind: CallKind,
+    /// Whether it can read an event stream.
+    pub(crate) accepts_stream: bool,
+}
+
+const COMPLETE: &[u8] = br#""resultType":"complete""#;
+const COMPLETE_AND: &[u8] = br#""resultType":"complete","#;
+const UNCACHED: &[u8] = br#""ttlMs":0,"cacheScope":"private","#;
+/// What a legacy server says of a resource it does not have, and what a modern one says.
+const RESOURCE_NOT_FOUND: i64 = -32002;
+const INVALID_PARAMS: &[u8] = b"-32602";
+/// Severities of `notifications/message`, RFC 5424, least first.
+const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+/// The answer for the client, and the HTTP status under which a modern client gets it.
+///
+/// # Errors
+/// When the backend's answer is none that it may give.
+pub(crate) fn answer<'a>(message: &Message<'a>, caller: &Caller<'a>) -> Result<(Splice<'a>, u16), Error> {
+    let mut splice = Splice::new(message.source);
+    let status = match message.head.error {
+        Some(_) => error(message, caller, &mut splice)?,
+        None => {
+            result(message, caller, &mut splice)?;
+            200
+        }
+    };
+    if let Id::Number(span) | Id::String(span) = message.head.id {
+        splice.replace(span, caller.id);
+    }
+    Ok((splice, status))
+}
+
+fn result<'a>(message: &Message<'a>, caller: &Caller<'_>, splice: &mut Splice<'a>) -> Result<(), Error> {
+    let Message { source, head, era } = *message;
+    let Some(result) = head.result.filter(|result| result.kind == Kind::Object) else {
+        return Err(Error::protocol("its result is no object"));
+    };
+    let result_type = head.result_type.map(|value| value.text().ok_or(value));
+    let is = |name| matches!(result_type, Some(Ok(text)) if Text::is(text, source, name));
+    let complete = result_type.is_none() || is("complete");
+    if era == Era::Modern && !complete {
+        // MCP 2026-07-28, multi round-trip requests: only these three may ask, and only who declared that it answers.
+        return match is("input_required") && caller.era == Era::Modern {
+            true => Ok(()),
+            false if is("input_required") => Err(Error::protocol("it asks for input that nobody declared to give")),
+            false => Err(Error::protocol("its result is of an unknown `resultType`")),
+        };
+    }
+    let inside = result.span.start + 1;
+    match (era, caller.era) {
+        (_, Era::Modern) => {
+            let cacheable = caller.kind == CallKind::Resource && head.ttl_ms.is_none() && head.cache_scope.is_none();
+            if cacheable && !head.result_empty {
+                splice.insert(inside, UNCACHED);
+            }
+            match (head.result_type, head.result_empty) {
+                (Some(_), _) => {}
+                (None, true) => splice.insert(inside, COMPLETE),
+                (None, false) => splice.insert(inside, COMPLETE_AND),
+            }
+        }
+        (Era::Modern, Era::Legacy) => {
+            if let Some(span) = head.result_type_cut {
+                splice.cut(span);
+            }
+        }
+        (Era::Legacy, Era::Legacy) => {}
+    }
+    Ok(())
+}
+
+fn error<'a>(message: &Message<'a>, caller: &Caller<'a>, splice: &mut Splice<'a>) -> Result<u16, Error> {
+    let Message { source, head, .. } = *message;
+    let code = head.error_code.filter(|code| code.kind == Kind::Number);
+    let (Some(error), Some(code)) = (head.error.filter(|error| error.kind == Kind::Object), code) else {
+        return Err(Error::protocol("its error has no code"));
+    };
+    let number = std::str::from_utf8(code.span.of(source)).ok().and_then(|digits| digits.parse::<i64>().ok());
+    let number = number.ok_or_else(|| Error::protocol("its error's code is no integer"))?;
+    if !matches!(head.id, Id::Number(_) | Id::String(_)) {
+        // An HTTP-level refusal has no id, or null: it gets the one of the request that it refuses.
+        let length = u32::try_from(source.len()).unwrap_or(u32::MAX);
+        splice.replace(Span { start: 0, end: error.span.start }, br#"{"jsonrpc":"2.0","id":"#);
+        splice.insert(error.span.start, caller.id);
+        splice.insert(error.span.start, br#","error":"#);
+        splice.replace(Span { start: error.span.end, end: length }, b"}");
+    }
+    if caller.era == Era::Legacy {
+        return Ok(200);
+    }
+    if number == RESOURCE_NOT_FOUND {
+        splice.replace(code.span, INVALID_PARAMS);
+        if let (None, Some(uri)) = (head.error_data, caller.head.uri) {
+            splice.insert(error.span.end - 1, br#","data":{"uri":"#);
+            splice.insert(error.span.end - 1, uri.span.of(caller.source));
+            splice.insert(error.span.end - 1, b"}");
+        }
+        return Ok(200);
+    }
+    Ok(super::error::relayed_status(number))
+}
+
+/// A notification for the client; `None` when it is none that this client asked for.
+pub(crate) fn notification<'a>(message: &Message<'a>, caller: &Caller<'a>) -> Option<Splice<'a>> {
+    let Message { source, head, .. } = *message;
+    let method = head.method?;
+    let meta = caller.head.meta;
+    let mut splice = Splice::new(source);
+    if method.is(source, "notifications/progress") {
+        splice.replace(head.progress_token?.span, meta?.progress_token?.span.of(caller.source));
+        return Some(splice);
+    }
+    if method.is(source, "notifications/message") {
+        // MCP 2026-07-28, logging: only for a request that named a level, and only at or above it.
+        let wanted = caller.era == Era::Legacy
+            || level(meta?.log_level?.text()?, caller.source)? <= level(head.level?.text()?, source)?;
+        return wanted.then_some(splice);
+    }
+    None
+}
+
+/// The severity that a name stands for.
+pub(crate) fn level(name: Text, source: &[u8]) -> Option<usize> {
+    LEVELS.iter().position(|level| name.is(source, level))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! Every way the gateway itself refuses, with its HTTP status and JSON-RPC code. They are written in this file only.
+//!
+//! Statuses: MCP 2026-07-28, streamable HTTP, server validation; errors of legacy sessions travel in 200 as they always
+//! did. Codes: JSON-RPC 2.0, and -32020 to -32022 of MCP 2026-07-28. Failures between the gateway and a backend are
+//! -32603 with `data.kind`.
+
+use std::borrow::Cow;
+
+use only1mcp_model::revision::{Era, Revision};
+use serde_json::{Value, json};
+
+use crate::http1::HeadError;
+use crate::mcp::json::{ScanError, ScanErrorKind};
+use crate::upstream;
+
+/// A refusal, before it is written.
+#[derive(Debug)]
+pub(crate) enum Refusal<'a> {
+    /// The head could not be read.
+    Head(HeadError),
+    /// The body broke its framing.
+    Body(crate::http1::BodyError),
+    /// The body is shorter than the head said.
+    BodyCutShort,
+    /// The client took too long.
+    RequestTimeout,
+    /// `Host` names someone else.
+    Host,
+    /// `Origin` is not allowed.
+    Origin,
+    /// No such path.
+    NotFound,
+    /// The path has other methods: these.
+    MethodNotAllowed(&'static str),
+    /// The client accepts neither JSON nor an event stream.
+    NotAcceptable,
+    /// The body is not `application/json`, or is encoded.
+    UnsupportedMediaType,
+    /// `Upgrade` on a path that has none.
+    Upgrade,
+    /// The body is over its limit.
+    PayloadTooLarge,
+    /// The body is no message.
+    Scan(ScanError),
+    /// A message, but not a request or notification as they have to be.
+    InvalidRequest(Cow<'static, str>),
+    /// Standard headers are missing, doubled, malformed or differ from the body.
+    HeaderMismatch(Cow<'static, str>),
+    /// A version the gateway does not speak.
+    UnsupportedVersion(Cow<'a, str>),
+    /// No such method.
+    MethodNotFound(Cow<'a, str>),
+    /// The parameters are not what the method takes.
+    InvalidParams(Cow<'static, str>),
+    /// No tool, prompt or resource has this name: what it would be, and the name.
+    Unknown(&'static str, Cow<'a, str>),
+    /// A session is required.
+    SessionRequired,
+    /// The session is unknown or over.
+    SessionUnknown,
+    /// `MCP-Protocol-Version` of a legacy session is not one the gateway speaks.
+    SessionVersion,
+    /// The backend did not answer.
+    Upstream(&'a str, &'a upstream::Error),
+    /// The gateway is going away.
+    Draining,
+}
+
+/// What a client is told.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// JSON-RPC code; `None`: the body is empty.
+    code: Option<i32>,
+    message: Cow<'static, str>,
+    data: Value,
+    /// Fields beside the usual ones, each with its line end.
+    pub(crate) fields: Cow<'static, str>,
+    /// The connection cannot be used any further.
+    pub(crate) close: bool,
+}
+
+const PARSE_ERROR: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
+const METHOD_NOT_FOUND: i32 = -32601;
+const INVALID_PARAMS: i32 = -32602;
+const INTERNAL_ERROR: i32 = -32603;
+const HEADER_MISMATCH: i32 = -32020;
+const UNSUPPORTED_VERSION: i32 = -32022;
+
+// === impl Refusal ===
+
+impl Refusal<'_> {
+    /// What the client is told. `era` is that of the request, modern where it is not known yet.
+    pub(crate) fn verdict(&self, era: Era) -> Verdict {
+        match self {
+            Self::Head(_) | Self::Body(_) | Self::BodyCutShort | Self::RequestTimeout => self.framing(),
+            Self::Host
+            | Self::Origin
+            | Self::NotFound
+            | Self::MethodNotAllowed(_)
+            | Self::NotAcceptable
+            | Self::UnsupportedMediaType
+            | Self::Upgrade
+            | Self::PayloadTooLarge => self.http(),
+            Self::SessionRequired | Self::SessionUnknown | Self::SessionVersion => self.session(),
+            _ => self.message(era),
+        }
+    }
+
+    /// The connection's framing is lost: answer and close.
+    fn framing(&self) -> Verdict {
+        let (status, message) = match self {
+            Self::Head(error) => match error {
+                HeadError::Malformed(_) => (400, error.to_string()),
+                HeadError::TargetTooLong => (414, error.to_string()),
+                HeadError::TooLarge => (431, error.to_string()),
+                HeadError::TransferCoding => (501, error.to_string()),
+                HeadError::Version => (505, error.to_string()),
+                HeadError::Expectation => (417, error.to_string()),
+            },
+            Self::Body(error) => (400, error.to_string()),
+            Self::BodyCutShort => (400, "body is shorter than `Content-Length`".to_owned()),
+            _ => (408, "request was not complete in time".to_owned()),
+        };
+        Verdict::new(status, INVALID_REQUEST, "invalid_request", message).closing()
+    }
+
+    /// Refused by the head alone.
+    fn http(&self) -> Verdict {
+        let verdict = |status, kind, message: &'static str| Verdict::new(status, INVALID_REQUEST, kind, message);
+        match self {
+            Self::Host => verdict(403, "forbidden", "host is not allowed: name it in `listen.mcp.hosts`"),
+            Self::Origin => verdict(403, "forbidden", "origin is not allowed: name it in `listen.mcp.origins`"),
+            Self::NotFound => verdict(404, "invalid_request", "no such path"),
+            Self::MethodNotAllowed(allow) => {
+                let mut verdict = verdict(405, "invalid_request", "method is not allowed here");
+                verdict.fields = Cow::Owned(format!("allow: {allow}\r\n"));
+                verdict
+            }
+            Self::NotAcceptable => {
+                verdict(406, "invalid_request", "`Accept` must allow `application/json` and `text/event-stream`")
+            }
+            Self::UnsupportedMediaType => {
+                verdict(415, "invalid_request", "body must be `application/json` in UTF-8 without content coding")
+            }
+            Self::Upgrade => verdict(400, "invalid_request", "upgrade is not offered here").closing(),
+            _ => Verdict::new(
+                413,
+                INVALID_REQUEST,
+                "payload_too_large",
+                format!("body is longer than {} bytes", crate::limits::BODY_BYTES_MAX),
+            )
+            .closing(),
+        }
+    }
+
+    /// Refused for want of a legacy session (MCP 2025-11-25, session management).
+    fn session(&self) -> Verdict {
+        let verdict = |status, message| Verdict::new(status, INVALID_REQUEST, "invalid_request", message);
+        match self {
+            Self::SessionRequired => verdict(400, "session required: send `initialize` first, then `Mcp-Session-Id`"),
+            Self::SessionUnknown => verdict(404, "session is unknown or over: send `initialize` again"),
+            _ => verdict(400, "`MCP-Protocol-Version` is not a version of this session's era"),
+        }
+    }
+
+    /// Refused for what the message says.
+    fn message(&self, era: Era) -> Verdict {
+        // Errors of legacy requests travel in 200 once the request itself could be read.
+        let status = |modern| if era == Era::Modern { modern } else { 200 };
+        match self {
+            Self::Scan(error) => scan(error),
+            Self::InvalidRequest(message) => {
+                Verdict::new(400, INVALID_REQUEST, "invalid_request", message.clone())
+            }
+            Self::HeaderMismatch(message) => Verdict::new(400, HEADER_MISMATCH, "header_mismatch", message.clone()),
+            Self::UnsupportedVersion(requested) => {
+                let mut verdict =
+                    Verdict::new(400, UNSUPPORTED_VERSION, "unsupported_version", "protocol version is not supported");
+                verdict.data["supported"] = json!([Revision::MODERN.as_str()]);
+                verdict.data["requested"] = json!(requested);
+                verdict
+            }
+            Self::MethodNotFound(method) => {
+                let message = format!("method `{}` is not offered", cut(method));
+                Verdict::new(status(404), METHOD_NOT_FOUND, "method_not_found", message)
+            }
+            Self::InvalidParams(message) => {
+                Verdict::new(status(400), INVALID_PARAMS, "invalid_params", message.clone())
+            }
+            Self::Unknown(what, name) => {
+                let mut verdict =
+                    Verdict::new(200, INVALID_PARAMS, "invalid_params", format!("Unknown {what}: {}", cut(name)));
+                if *what == "resource" {
+                    verdict.data["uri"] = json!(name);
+                }
+                verdict
+            }
+            Self::Upstream(backend, error) => {
+                // 200, because a 5xx reaches users of the SDKs as a broken connection and not as this call's error.
+                let message = format!("backend `{backend}`: {}", error.detail);
+                let mut verdict = Verdict::new(200, INTERNAL_ERROR, error.kind.as_str(), message);
+                verdict.data["backend"] = json!(backend);
+                verdict.data["sent"] = json!(error.sent);
+                verdict.data["retryable"] = json!(!error.sent);
+                verdict
+            }
+            _ => {
+                let mut verdict = Verdict::new(503, INTERNAL_ERROR, "draining", "the gateway is going away").closing();
+                verdict.fields = Cow::Borrowed("retry-after: 1\r\n");
+                verdict.data["sent"] = json!(false);
+                verdict.data["retryable"] = json!(true);
+                verdict
+            }
+        }
+    }
+}
+
+fn scan(error: &ScanError) -> Verdict {
+    match error.kind {
+        ScanErrorKind::Syntax => {
+            Verdict::new(400, PARSE_ERROR, "parse_error", format!("body is not JSON at byte {}", error.at))
+        }
+        ScanErrorKind::NotObject => Verdict::new(400, INVALID_REQUEST, "invalid_request", "body is not a JSON object"),
+        ScanErrorKind::Depth => Verdict::new(
+            400,
+            INVALID_REQUEST,
+            "json_depth",
+            format!("body nests deeper than {} levels", crate::mcp::json::DEPTH_MAX),
+        ),
+        ScanErrorKind::DuplicateKey(key) => {
+            Verdict::new(400, INVALID_REQUEST, "duplicate_key", format!("member `{key}` stands there twice"))
+        }
+    }
+}
+
+/// A name of the client in a message to it: bounded.
+fn cut(name: &str) -> &str {
+    let mut end = name.len().min(256);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    fn new(status: u16, code: i32, kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            code: Some(code),
+            message: message.into(),
+            data: json!({ "kind": kind }),
+            fields: Cow::Borrowed(""),
+            close: false,
+        }
+    }
+
+    fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The JSON-RPC error, under the client's id as written, or without one.
+    pub(crate) fn body(&self, id: Option<&[u8]>) -> Vec<u8> {
+        let Some(code) = self.code else { return Vec::new() };
+        let mut body = br#"{"jsonrpc":"2.0","#.to_vec();
+        if let Some(id) = id {
+            body.extend_from_slice(br#""id":"#);
+            body.extend_from_slice(id);
+            body.push(b',');
+        }
+        let error = json!({ "code": code, "message": self.message, "data": self.data });
+        body.extend_from_slice(format!(r#""error":{error}}}"#).as_bytes());
+        body
+    }
+}
+
+/// The HTTP status under which an error of a backend reaches a modern client.
+pub(crate) fn relayed_status(code: i64) -> u16 {
+    match code {
+        -32700 | -32600 | -32022..=-32020 => 400,
+        -32601 => 404,
+        _ => 200,
+    }
+}

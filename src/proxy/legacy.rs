@@ -1,0 +1,151 @@
+//! Requests of the legacy era: the handshake, sessions, and the session's stream.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use serde::Deserialize;
+
+use super::error::Refusal;
+use super::session::{Session, Sessions};
+use super::{Downstream, Post, Worker, respond};
+use crate::catalog::{Era, Revision, Topology};
+use crate::http1::{Field, RequestHead};
+use crate::limits;
+use crate::mcp::envelope::Shape;
+use crate::mcp::method::Method;
+use crate::upstream::Gone;
+
+/// What a valid legacy message asks for.
+#[derive(Debug)]
+pub(crate) enum Valid {
+    /// The handshake.
+    Initialize,
+    /// A request within a session that agreed on this revision.
+    Request(Method, Revision),
+    /// A notification, or a response to a request that nobody made.
+    Taken,
+}
+
+/// Validates a legacy message.
+pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid, Refusal<'a>> {
+    let message = post.message;
+    let method = message.method.map(|method| method.decode(post.body));
+    if message.shape == Shape::Request && method.as_deref() == Some("initialize") {
+        return Ok(Valid::Initialize);
+    }
+    let session = session_of(sessions, post.head)?;
+    match (message.shape, method) {
+        (Shape::Request, Some(method)) => match Method::parse(&method) {
+            Some(Method::Discover) | None => Err(Refusal::MethodNotFound(method)),
+            Some(method) => Ok(Valid::Request(method, session.revision)),
+        },
+        (Shape::Notification | Shape::Response, _) => Ok(Valid::Taken),
+        _ => Err(Refusal::InvalidRequest("message is neither request, notification nor response".into())),
+    }
+}
+
+/// The session that a request belongs to.
+fn session_of(sessions: &Sessions, head: &RequestHead<'_>) -> Result<std::sync::Arc<Session>, Refusal<'static>> {
+    let id = session_id(head.session_id)?;
+    let session = sessions.find(id).ok_or(Refusal::SessionUnknown)?;
+    // MCP 2025-06-18, protocol version header: one that is not spoken is 400, none at all is an older client.
+    match head.protocol_version {
+        Field { count: 0, .. } => Ok(session),
+        version => match version.once().and_then(Revision::parse) {
+            Some(revision) if revision.era() == Era::Legacy => Ok(session),
+            _ => Err(Refusal::SessionVersion),
+        },
+    }
+}
+
+fn session_id(field: Field<'_>) -> Result<&[u8], Refusal<'static>> {
+    match field.count {
+        0 => Err(Refusal::SessionRequired),
+        1 if field.value.len() <= 1024 && field.value.iter().all(u8::is_ascii_graphic) => Ok(field.value),
+        _ => Err(Refusal::InvalidRequest("`Mcp-Session-Id` is malformed".into())),
+    }
+}
+
+/// Answers `initialize`: the version the client asked for where the gateway speaks it in this era, else the newest
+/// legacy one (MCP 2025-11-25, lifecycle, version negotiation).
+pub(crate) async fn initialize<T: Topology, D: Downstream>(
+    worker: &Worker<T>,
+    post: &Post<'_>,
+    id: &[u8],
+    downstream: &D,
+) -> Result<(), Gone> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Params {
+        protocol_version: String,
+    }
+    let params = post.message.params.and_then(|params| serde_json::from_slice(params.span.of(post.body)).ok());
+    let Some(Params { protocol_version }) = params else {
+        let refusal = Refusal::InvalidParams("`params.protocolVersion` must be a string".into());
+        return respond::refuse(downstream, &refusal, Era::Legacy, Some(id)).await;
+    };
+    let asked = Revision::parse(protocol_version.as_bytes()).filter(|revision| revision.era() == Era::Legacy);
+    let revision = asked.unwrap_or(Revision::LEGACY);
+    let session_id = match worker.shared.sessions.begin(revision) {
+        Ok(session_id) => session_id,
+        Err(error) => {
+            tracing::error!(%error, "no random bits for a session");
+            return respond::refuse(downstream, &Refusal::Draining, Era::Legacy, Some(id)).await;
+        }
+    };
+    let fields = format!("mcp-session-id: {}\r\n", String::from_utf8_lossy(&session_id));
+    respond::result(downstream, id, T::SPEC.initialize[revision as usize].as_bytes(), &fields).await
+}
+
+/// GET: the stream on which a session hears of what belongs to no request. It carries comments while there is nothing
+/// to say, and ends with the session.
+pub(crate) async fn stream<T: Topology, D: Downstream>(
+    worker: &Worker<T>,
+    head: &RequestHead<'_>,
+    downstream: &D,
+) -> Result<(), Gone> {
+    let modern = head.protocol_version.once().and_then(Revision::parse) == Some(Revision::MODERN);
+    if modern {
+        return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
+    }
+    let session = match session_of(&worker.shared.sessions, head) {
+        Ok(session) => session,
+        Err(refusal) => return respond::refuse(downstream, &refusal, Era::Legacy, None).await,
+    };
+    let mut over = session.watch();
+    drop(session);
+    let mut draining = worker.shared.draining.clone();
+    let quiet = worker.clock.deadline();
+    downstream.keep_alive().await?;
+    loop {
+        quiet.set(limits::KEEP_ALIVE);
+        tokio::select! {
+            () = poll_fn(|cx| match downstream.poll_left(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => Poll::Pending,
+            }) => return Err(Gone),
+            () = poll_fn(|cx| quiet.poll(cx)) => downstream.keep_alive().await?,
+            // Ending with an error means that the sender is gone: the same to a stream.
+            _ = over.wait_for(|over| *over) => return downstream.finish().await,
+            _ = draining.wait_for(|draining| *draining) => return downstream.finish().await,
+        }
+    }
+}
+
+/// DELETE: the client ends its session.
+pub(crate) async fn end<T: Topology, D: Downstream>(
+    worker: &Worker<T>,
+    head: &RequestHead<'_>,
+    downstream: &D,
+) -> Result<(), Gone> {
+    let modern = head.protocol_version.once().and_then(Revision::parse) == Some(Revision::MODERN);
+    if modern {
+        return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
+    }
+    let ended = session_id(head.session_id)
+        .and_then(|id| if worker.shared.sessions.end(id) { Ok(()) } else { Err(Refusal::SessionUnknown) });
+    match ended {
+        Ok(()) => downstream.answer(&super::Answer { status: 200, fields: "", body: &[], close: false }).await,
+        Err(refusal) => respond::refuse(downstream, &refusal, Era::Legacy, None).await,
+    }
+}

@@ -1,0 +1,131 @@
+//! Requests of the modern era: each validated by itself, in the order of MCP 2026-07-28, streamable HTTP, server
+//! validation.
+
+use std::borrow::Cow;
+
+use super::Post;
+use super::error::Refusal;
+use crate::catalog::Revision;
+use crate::http1::Field;
+use crate::mcp::envelope::{Incoming, Shape};
+use crate::mcp::header;
+use crate::mcp::json::{Kind, Value};
+use crate::mcp::method::{CallKind, Method};
+
+/// What a valid modern message asks for.
+#[derive(Debug)]
+pub(crate) enum Valid {
+    /// A request with a method that the gateway serves.
+    Request(Method),
+    /// A notification; the HTTP transport has none that a server acts on.
+    Notification,
+}
+
+/// Whether a message is of the modern era: by its header, or by its `_meta` (MCP 2026-07-28, versioning).
+pub(crate) fn is_modern(version: Field<'_>, message: &Incoming) -> bool {
+    let by_meta = message.meta.is_some_and(|meta| meta.protocol_version.is_some());
+    let by_header = version.count > 0
+        && Revision::parse(version.value).is_none_or(|revision| revision == Revision::MODERN);
+    by_meta || by_header
+}
+
+/// Validates a modern message.
+pub(crate) fn validate<'a>(post: &Post<'a>) -> Result<Valid, Refusal<'a>> {
+    let message = post.message;
+    match message.shape {
+        Shape::Request => {}
+        Shape::Notification => return Ok(Valid::Notification),
+        Shape::Response => return Err(Refusal::InvalidRequest("responses are not taken from clients".into())),
+        Shape::Invalid => return Err(Refusal::InvalidRequest("message is neither request nor notification".into())),
+    }
+    let Some(method) = message.method else {
+        return Err(Refusal::InvalidRequest("method is not a string".into()));
+    };
+    let method = method.decode(post.body);
+    standard_headers(post, &method)?;
+    metadata(post)?;
+    match Method::parse(&method) {
+        Some(Method::Initialize | Method::Ping) | None => Err(Refusal::MethodNotFound(method)),
+        Some(method) => Ok(Valid::Request(method)),
+    }
+}
+
+/// Each standard header stands there once and says what the body says.
+fn standard_headers(post: &Post<'_>, method: &str) -> Result<(), Refusal<'static>> {
+    let head = post.head;
+    let mismatch = |text: String| Refusal::HeaderMismatch(Cow::Owned(text));
+    let once = |field: Field<'_>, name: &str| match field.count {
+        0 => Err(mismatch(format!("header `{name}` is missing"))),
+        1 => Ok(()),
+        _ => Err(mismatch(format!("header `{name}` stands there more than once"))),
+    };
+    once(head.protocol_version, "MCP-Protocol-Version")?;
+    once(head.mcp_method, "Mcp-Method")?;
+    if head.mcp_method.value != method.as_bytes() {
+        return Err(mismatch("header `Mcp-Method` differs from `method`".to_owned()));
+    }
+    let (source, member) = match method {
+        "tools/call" | "prompts/get" => (post.message.name, "params.name"),
+        "resources/read" => (post.message.uri, "params.uri"),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => (post.message.task_id, "params.taskId"),
+        _ => return Ok(()),
+    };
+    once(head.mcp_name, "Mcp-Name")?;
+    let Some(named) = header::decode(head.mcp_name.value) else {
+        return Err(mismatch("header `Mcp-Name` is malformed".to_owned()));
+    };
+    // A value that is no string is an invalid parameter, reported as such further on.
+    match source.and_then(Value::text) {
+        Some(text) if !text.is(post.body, &named) => Err(mismatch(format!("header `Mcp-Name` differs from `{member}`"))),
+        _ => Ok(()),
+    }
+}
+
+/// `_meta` is there, complete, and agrees with the header.
+fn metadata<'a>(post: &Post<'a>) -> Result<(), Refusal<'a>> {
+    let missing = |what: &'static str| Err(Refusal::InvalidParams(Cow::Borrowed(what)));
+    let meta = match (post.message.meta, post.message.meta_kind) {
+        (Some(meta), Some(Kind::Object)) => meta,
+        (None, _) => return missing("`params._meta` is missing"),
+        _ => return missing("`params._meta` is not an object"),
+    };
+    let Some(version) = meta.protocol_version.and_then(Value::text) else {
+        return missing("`io.modelcontextprotocol/protocolVersion` is missing in `params._meta`");
+    };
+    if meta.client_capabilities.is_none_or(|capabilities| capabilities.kind != Kind::Object) {
+        return missing("`io.modelcontextprotocol/clientCapabilities` is missing in `params._meta`");
+    }
+    let version = version.decode(post.body);
+    if version.as_bytes() != post.head.protocol_version.value {
+        return Err(Refusal::HeaderMismatch("header `MCP-Protocol-Version` differs from `params._meta`".into()));
+    }
+    if version != Revision::MODERN.as_str() {
+        return Err(Refusal::UnsupportedVersion(version));
+    }
+    match meta.log_level.map(Value::text) {
+        None => Ok(()),
+        Some(Some(level)) if super::bridge::level(level, post.body).is_some() => Ok(()),
+        Some(_) => missing("`io.modelcontextprotocol/logLevel` is not a level"),
+    }
+}
+
+/// `params` of a call or list, as its method takes them; the value that names what the call is about.
+pub(crate) fn target<'a>(message: &Incoming, kind: CallKind) -> Result<Value, Refusal<'a>> {
+    let params = message.params.map(|params| params.kind);
+    match params {
+        Some(Kind::Object) => {}
+        Some(Kind::Array | Kind::Null) | None => return Err(Refusal::InvalidParams("`params` must be an object".into())),
+        Some(_) => return Err(Refusal::InvalidRequest("`params` must be an object".into())),
+    }
+    if message.meta_kind.is_some_and(|kind| kind != Kind::Object) {
+        return Err(Refusal::InvalidParams("`params._meta` is not an object".into()));
+    }
+    if message.arguments.is_some_and(|arguments| arguments.kind != Kind::Object) {
+        return Err(Refusal::InvalidParams("`params.arguments` must be an object".into()));
+    }
+    let (value, missing) = match kind {
+        CallKind::Tool | CallKind::Prompt => (message.name, "`params.name` must be a string"),
+        CallKind::Resource => (message.uri, "`params.uri` must be a string"),
+    };
+    value.filter(|value| value.kind == Kind::String).ok_or(Refusal::InvalidParams(missing.into()))
+}

@@ -1,0 +1,97 @@
+//! The way of a backend's messages to the client of a call.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use super::bridge::{self, Caller};
+use super::{Answer, Downstream};
+use crate::catalog::Era;
+use crate::clock::Deadline;
+use crate::limits;
+use crate::mcp::splice::Splice;
+use crate::upstream::{Error, Gone, Message, Relay};
+
+/// Writes to one client what belongs to its call.
+#[derive(Debug)]
+pub(crate) struct ClientRelay<'a, D> {
+    caller: &'a Caller<'a>,
+    downstream: &'a D,
+    deadline: &'a Deadline,
+    timeout: Duration,
+    began: Instant,
+    left: Rc<Cell<bool>>,
+    answered: bool,
+}
+
+impl<'a, D: Downstream> ClientRelay<'a, D> {
+    pub(crate) fn new(caller: &'a Caller<'a>, downstream: &'a D, deadline: &'a Deadline, timeout: Duration) -> Self {
+        Self {
+            caller,
+            downstream,
+            deadline,
+            timeout,
+            began: Instant::now(),
+            left: Rc::default(),
+            answered: false,
+        }
+    }
+
+    pub(crate) fn downstream(&self) -> &'a D {
+        self.downstream
+    }
+
+    pub(crate) fn accepts_stream(&self) -> bool {
+        self.caller.accepts_stream
+    }
+
+    /// Set when the client went away and its call goes on.
+    pub(crate) fn left(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.left)
+    }
+
+    /// Whether an answer was begun.
+    pub(crate) fn answered(&self) -> bool {
+        self.answered
+    }
+}
+
+impl<D: Downstream> Relay for ClientRelay<'_, D> {
+    async fn notification(&mut self, message: Message<'_>) -> Result<(), Error> {
+        // A call that reports progress is alive; it still ends at `CALL_MAX`.
+        self.deadline.set(self.timeout.min(limits::CALL_MAX.saturating_sub(self.began.elapsed())));
+        if !self.caller.accepts_stream || self.left.get() {
+            return Ok(());
+        }
+        let Some(splice) = bridge::notification(&message, self.caller) else { return Ok(()) };
+        let written = self.downstream.event(&slices(&splice), message.head.multiline).await;
+        match written {
+            // A legacy client that left has not cancelled: its call goes on.
+            Err(Gone) if self.caller.era == Era::Legacy => self.left.set(true),
+            written => written?,
+        }
+        Ok(())
+    }
+
+    async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
+        if self.left.get() {
+            return Err(Error::client_gone());
+        }
+        let (splice, status) = bridge::answer(&message, self.caller)?;
+        self.answered = true;
+        let body = slices(&splice);
+        if self.downstream.streaming() {
+            self.downstream.event(&body, message.head.multiline).await?;
+            return Ok(self.downstream.finish().await?);
+        }
+        Ok(self.downstream.answer(&Answer { status, fields: "", body: &body, close: false }).await?)
+    }
+}
+
+fn slices<'a>(splice: &Splice<'a>) -> SmallVec<[&'a [u8]; 16]> {
+    let mut slices = SmallVec::new();
+    splice.slices(|slice| slices.push(slice));
+    slices
+}

@@ -1,0 +1,144 @@
+//! Sessions of legacy clients: which revision was agreed on, and whether the session still stands.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use only1mcp_model::revision::Revision;
+use tokio::sync::watch;
+
+use crate::limits;
+
+/// The sessions of one gateway, shared by its workers: a client's requests may reach any of them.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    started: Instant,
+    by_id: papaya::HashMap<SessionId, Arc<Session>>,
+}
+
+/// What a client holds: 128 random bits in hex.
+pub(crate) type SessionId = [u8; 32];
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) revision: Revision,
+    /// Set when the client ended it: its streams end too.
+    over: watch::Sender<bool>,
+    last_used_ms: AtomicU64,
+}
+
+// === impl Sessions ===
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { started: Instant::now(), by_id: papaya::HashMap::new() }
+    }
+}
+
+impl Sessions {
+    /// Begins one. At the bound, the one idle longest ends.
+    pub(crate) fn begin(&self, revision: Revision) -> std::io::Result<SessionId> {
+        let mut bits = [0; 16];
+        rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())?;
+        let mut id = [0; 32];
+        for (pair, byte) in id.chunks_exact_mut(2).zip(bits) {
+            pair.copy_from_slice(&[hex(byte >> 4), hex(byte & 0xf)]);
+        }
+        let sessions = self.by_id.pin();
+        if sessions.len() >= limits::SESSIONS_MAX {
+            self.make_room();
+        }
+        let session = Session { revision, over: watch::Sender::new(false), last_used_ms: AtomicU64::new(self.now_ms()) };
+        sessions.insert(id, Arc::new(session));
+        Ok(id)
+    }
+
+    /// The session with this id, which counts as used now.
+    pub(crate) fn find(&self, id: &[u8]) -> Option<Arc<Session>> {
+        let id = SessionId::try_from(id).ok()?;
+        let sessions = self.by_id.pin();
+        let session = sessions.get(&id)?;
+        session.last_used_ms.store(self.now_ms(), Ordering::Relaxed);
+        Some(Arc::clone(session))
+    }
+
+    /// Ends one; `false` when there is none with this id.
+    pub(crate) fn end(&self, id: &[u8]) -> bool {
+        let Ok(id) = SessionId::try_from(id) else { return false };
+        let sessions = self.by_id.pin();
+        let ended = sessions.remove(&id);
+        ended.map(|session| session.over.send_replace(true)).is_some()
+    }
+
+    /// Ends those idle for longer than [`limits::SESSION_IDLE`]. One with an open stream is not idle.
+    pub(crate) fn sweep(&self) {
+        let idle_max = u64::try_from(limits::SESSION_IDLE.as_millis()).unwrap_or(u64::MAX);
+        let now_ms = self.now_ms();
+        self.by_id.pin().retain(|_, session| {
+            let idle_ms = now_ms.saturating_sub(session.last_used_ms.load(Ordering::Relaxed));
+            session.over.receiver_count() > 0 || idle_ms <= idle_max
+        });
+    }
+
+    fn make_room(&self) {
+        self.sweep();
+        let sessions = self.by_id.pin();
+        if sessions.len() < limits::SESSIONS_MAX {
+            return;
+        }
+        let idle = sessions.iter().min_by_key(|(_, session)| session.last_used_ms.load(Ordering::Relaxed));
+        if let Some((id, _)) = idle {
+            self.end(id);
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Ready once the session is over.
+    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
+        self.over.subscribe()
+    }
+}
+
+fn hex(digit: u8) -> u8 {
+    if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_found_until_it_ends() {
+        let sessions = Sessions::default();
+        let id = sessions.begin(Revision::LEGACY).expect("random bits");
+        assert_eq!(sessions.find(&id).map(|session| session.revision), Some(Revision::LEGACY));
+        assert!(sessions.find(b"too short").is_none());
+        let over = sessions.find(&id).expect("still there").watch();
+        assert!(sessions.end(&id));
+        assert!(*over.borrow());
+        assert!(!sessions.end(&id));
+        assert!(sessions.find(&id).is_none());
+    }
+
+    #[test]
+    fn at_the_bound_the_session_idle_longest_ends() {
+        let sessions = Sessions::default();
+        let ids: Vec<_> =
+            (0..limits::SESSIONS_MAX).map(|_| sessions.begin(Revision::LEGACY).expect("random bits")).collect();
+        for (age, id) in ids.iter().enumerate() {
+            sessions.by_id.pin().get(id).expect("there").last_used_ms.store(age as u64 + 1, Ordering::Relaxed);
+        }
+        sessions.begin(Revision::LEGACY).expect("random bits");
+        assert!(sessions.by_id.pin().get(&ids[0]).is_none());
+        assert!(sessions.by_id.pin().get(&ids[1]).is_some());
+        assert_eq!(sessions.by_id.len(), limits::SESSIONS_MAX);
+    }
+}
