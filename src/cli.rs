@@ -1,0 +1,184 @@
+//! The command line: what there is to say, and which exit code says how it went.
+
+mod demo_server;
+mod files;
+mod list;
+mod live;
+mod start;
+mod topology;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::catalog::Topology;
+
+/// How a command went. clap itself exits with 2 for a command line it does not understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Ok = 0,
+    Failed = 1,
+    Invalid = 3,
+    Differs = 4,
+    Unreachable = 6,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  ok
+  1  failed
+  2  the command line is not understood
+  3  a topology or lock is invalid
+  4  differences were found (`topology diff`)
+  6  a backend could not be reached (`topology lock`, `topology diff`)";
+
+/// One endpoint for many MCP servers, compiled from a topology.
+#[derive(Debug, Parser)]
+#[command(name = "only1mcp", disable_version_flag = true, after_help = EXIT_CODES)]
+#[command(after_long_help = concat!("Examples:
+  only1mcp                                  serve the compiled topology
+  only1mcp start --port 0                   the same, on a port that the system chooses
+  only1mcp list                             what is compiled in
+  only1mcp validate topologies/prod.yaml    check a topology and its lock
+  only1mcp topology lock prod               record what the backends offer
+  only1mcp topology diff prod               compare them with what was recorded
+
+Exit codes:
+  0  ok
+  1  failed
+  2  the command line is not understood
+  3  a topology or lock is invalid
+  4  differences were found (`topology diff`)
+  6  a backend could not be reached (`topology lock`, `topology diff`)"))]
+struct Cli {
+    /// Log more: once for debugging, twice for everything.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Log errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print the version; with --verbose also what was compiled in.
+    #[arg(short = 'V', long)]
+    version: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the compiled topology (the default command).
+    Start(start::Start),
+    /// Show what is compiled in.
+    List(list::List),
+    /// Check a topology and its lock.
+    Validate(validate::Validate),
+    /// Work on topologies: lock, diff.
+    #[command(subcommand)]
+    Topology(topology::Command),
+    /// Serve one of the demo servers, over stdio or HTTP.
+    DemoServer(demo_server::DemoServer),
+}
+
+/// How a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// One name a line.
+    Name,
+}
+
+/// Runs the command line of the process for a compiled topology.
+pub fn run<T: Topology>() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::INFO,
+        (false, 1) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
+    };
+    crate::telemetry::log_to_stderr(level);
+    if cli.version {
+        print(&version::<T>(cli.verbose > 0));
+        return Exit::Ok.into();
+    }
+    let outcome = match cli.command.unwrap_or_else(|| Command::Start(start::Start::default())) {
+        Command::Start(start) => start.run::<T>(),
+        Command::List(list) => list.run::<T>(),
+        Command::Validate(validate) => validate.run::<T>(),
+        Command::Topology(command) => command.run::<T>(),
+        Command::DemoServer(demo) => demo.run(),
+    };
+    outcome.unwrap_or_else(|error| {
+        complain(&format!("error: {error:#}"));
+        Exit::Failed
+    })
+    .into()
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+fn version<T: Topology>(verbose: bool) -> String {
+    let mut text = format!("only1mcp {}\n", env!("CARGO_PKG_VERSION"));
+    if verbose {
+        let spec = T::SPEC;
+        let lock = if spec.lock_digest.is_empty() { "none" } else { spec.lock_digest };
+        text += &format!("topology  {} sha256:{}\nlock      sha256:{lock}\n", spec.name, spec.topology_digest);
+        text += &format!("backends  {}\ntools     {}\n", spec.backends.len(), spec.tools.len());
+    }
+    text
+}
+
+/// Writes to stdout, which is for results. Nobody reads them when that fails.
+#[expect(clippy::print_stdout, reason = "results of commands go to stdout")]
+fn print(text: &str) {
+    print!("{text}");
+}
+
+/// Writes a line to stderr, which is for everything else.
+#[expect(clippy::print_stderr, reason = "problems of commands go to stderr")]
+fn complain(text: &str) {
+    eprintln!("{}", text.trim_end());
+}
+
+/// The path of a topology given by name or path, by the rule of the build's `TOPOLOGY`.
+fn topology_path(choice: &str) -> PathBuf {
+    if choice.contains('/') || choice.ends_with(".yaml") {
+        PathBuf::from(choice)
+    } else {
+        PathBuf::from("topologies").join(format!("{choice}.yaml"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_topology_is_named_or_a_path() {
+        for (choice, path) in [
+            ("prod", "topologies/prod.yaml"),
+            ("prod.yaml", "prod.yaml"),
+            ("/srv/prod.yaml", "/srv/prod.yaml"),
+            ("./prod", "./prod"),
+        ] {
+            assert_eq!(topology_path(choice), PathBuf::from(path));
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Topologies and locks as files.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use only1mcp_model::diagnostic::{self, Diagnostic};
+use only1mcp_model::{Features, Source, lock_path, plan};
+
+/// What this binary can carry.
+pub(super) const FEATURES: Features = Features {
+    stdio: cfg!(feature = "transport-stdio"),
+    http: cfg!(feature = "transport-http"),
+    tls: cfg!(feature = "tls"),
+};
+
+/// A text file with the path it is known by.
+pub(super) fn read(path: &Path) -> anyhow::Result<Source> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    Ok(Source { path: path.display().to_string(), text })
+}
+
+/// The lock beside a topology, if there is one.
+pub(super) fn read_lock(topology: &Path) -> anyhow::Result<Option<Source>> {
+    let path = lock_path(topology);
+    path.is_file().then(|| read(&path)).transpose()
+}
+
+/// Checks a topology. Problems are printed; `None` when one of them is an error.
+pub(super) fn load(topology: &Source, lock: Option<&Source>) -> Option<(plan::Plan, Vec<Diagnostic>)> {
+    match only1mcp_model::load(topology, lock, FEATURES) {
+        Ok((plan, warnings)) => Some((plan, warnings)),
+        Err(problems) => {
+            show(&problems, topology);
+            None
+        }
+    }
+}
+
+/// Prints diagnostics to stderr.
+pub(super) fn show(diagnostics: &[Diagnostic], topology: &Source) {
+    if !diagnostics.is_empty() {
+        super::complain(&diagnostic::render(diagnostics, topology, std::io::stderr().is_terminal()));
+    }
+}

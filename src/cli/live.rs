@@ -1,0 +1,206 @@
+//! What live backends say of themselves: greeted and listed through the gateway's own links.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use only1mcp_model::lock::{Answers, List, Section};
+use only1mcp_model::plan;
+use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
+
+use crate::catalog::Era;
+use crate::clock::Clock;
+use crate::limits;
+use crate::mcp::envelope;
+use crate::references::References;
+use crate::upstream::any::Any;
+use crate::upstream::{self, Call, Error, Message, Relay, Transport as _};
+
+/// Backends asked at once.
+const AT_ONCE: usize = 8;
+/// How long one answer may take.
+const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A backend, and what came of asking it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) name: String,
+    pub(super) outcome: Result<Section, String>,
+}
+
+/// Asks every backend for its contract. `tell` hears how each of them fares.
+pub(super) fn ask_all(backends: &[plan::Backend], tell: impl Fn(&str, Progress<'_>) + 'static) -> anyhow::Result<Vec<Asked>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let program = std::env::current_exe()?;
+    let clock = Clock::default();
+    let shared = Arc::new(upstream::Shared::new(References::default(), program, backends));
+    let context = upstream::Context { worker: 0, workers: 1, clock: clock.clone(), shared };
+    let tell = Rc::new(tell);
+    let local = tokio::task::LocalSet::new();
+    let asked = local.block_on(&runtime, async {
+        tokio::task::spawn_local(clock.run());
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let asking = backends.iter().map(|backend| {
+            let (backend, context) = (backend.clone(), context.clone());
+            let (tell, turns) = (Rc::clone(&tell), Arc::clone(&turns));
+            tokio::task::spawn_local(async move {
+                let _turn = turns.acquire().await;
+                tell(&backend.name, Progress::Asking("connecting"));
+                let outcome = ask(&context, &backend, &*tell).await;
+                tell(&backend.name, Progress::Done(outcome.as_ref().map_err(String::as_str)));
+                Asked { name: backend.name.to_string(), outcome }
+            })
+        });
+        let asking: Vec<_> = asking.collect();
+        let mut asked = Vec::with_capacity(asking.len());
+        for answer in asking {
+            asked.push(answer.await?);
+        }
+        anyhow::Ok(asked)
+    });
+    asked
+}
+
+/// How a backend fares.
+pub(super) enum Progress<'a> {
+    /// What is being asked now.
+    Asking(&'a str),
+    /// It has answered, or not.
+    Done(Result<&'a Section, &'a str>),
+}
+
+async fn ask(
+    context: &upstream::Context,
+    backend: &plan::Backend,
+    tell: &impl Fn(&str, Progress<'_>),
+) -> Result<Section, String> {
+    let link = Any::open(context, backend).map_err(|error| chain(&error))?;
+    let asked = contract(&link, backend, tell).await;
+    link.close().await;
+    asked
+}
+
+async fn contract(link: &Any, backend: &plan::Backend, tell: &impl Fn(&str, Progress<'_>)) -> Result<Section, String> {
+    let greeting = link.greet().await.map_err(|error| error.to_string())?;
+    let raw = |text: &[u8]| serde_json::from_slice::<Box<RawValue>>(text).map_err(|error| error.to_string());
+    let result = raw(&greeting.result)?;
+    let capabilities: Capabilities = serde_json::from_str(result.get()).map_err(|error| error.to_string())?;
+    let mut lists: [Vec<Box<RawValue>>; 4] = Default::default();
+    for (list, pages) in List::ALL.into_iter().zip(&mut lists) {
+        if capabilities.offers(list) {
+            tell(&backend.name, Progress::Asking(list.method()));
+            *pages = all_pages(link, list).await?;
+        }
+    }
+    let [tools, prompts, resources, templates] = &lists;
+    let answers = Answers {
+        transport: &backend.transport,
+        revision: greeting.revision,
+        greeting: &result,
+        tools,
+        prompts,
+        resources,
+        templates,
+    };
+    Section::new(&answers).map_err(|error| error.to_string())
+}
+
+#[derive(serde::Deserialize)]
+struct Capabilities {
+    capabilities: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Capabilities {
+    fn offers(&self, list: List) -> bool {
+        let capability = match list {
+            List::Tools => "tools",
+            List::Prompts => "prompts",
+            List::Resources | List::Templates => "resources",
+        };
+        self.capabilities.contains_key(capability)
+    }
+}
+
+/// Follows the pages of a list to its end.
+async fn all_pages(link: &Any, list: List) -> Result<Vec<Box<RawValue>>, String> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Paged {
+        next_cursor: Option<String>,
+    }
+    let mut pages: Vec<Box<RawValue>> = Vec::new();
+    let mut cursors: Vec<String> = Vec::new();
+    let mut bytes = 0;
+    while pages.len() < limits::LIST_PAGES_MAX {
+        let params = cursors.last().map(|cursor| serde_json::json!({ "cursor": cursor })).unwrap_or_else(|| serde_json::json!({}));
+        let result = match request(link, list.method(), &params).await? {
+            Ok(result) => result,
+            // Templates came later than resources: a server may have none of the method.
+            Err(-32601) if list == List::Templates => return Ok(Vec::new()),
+            Err(code) => return Err(format!("`{}` was answered with error {code}", list.method())),
+        };
+        bytes += result.get().len();
+        if bytes > limits::ANSWER_BYTES_MAX {
+            return Err(format!("`{}` is longer than {} bytes", list.method(), limits::ANSWER_BYTES_MAX));
+        }
+        let paged: Paged = serde_json::from_str(result.get()).map_err(|error| error.to_string())?;
+        pages.push(result);
+        match paged.next_cursor {
+            None => return Ok(pages),
+            Some(cursor) if cursors.contains(&cursor) => return Err(format!("`{}` repeats a cursor", list.method())),
+            Some(cursor) => cursors.push(cursor),
+        }
+    }
+    Err(format!("`{}` has more than {} pages", list.method(), limits::LIST_PAGES_MAX))
+}
+
+/// One request to a backend: its result, or the code of its error.
+async fn request(
+    link: &Any,
+    method: &'static str,
+    params: &serde_json::Value,
+) -> Result<Result<Box<RawValue>, i64>, String> {
+    let source = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"{method}","params":{params}}}"#);
+    let head = envelope::incoming(source.as_bytes()).map_err(|error| format!("{error:?}"))?;
+    let call = Call {
+        source: source.as_bytes(),
+        head: &head,
+        method,
+        target: None,
+        era: Era::Legacy,
+        mcp_params: &[],
+        sent: Cell::new(false),
+    };
+    let mut taken = Taken::default();
+    let exchange = link.exchange(&call, &mut taken);
+    let exchanged = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
+    exchanged.map_err(|_elapsed| format!("`{method}` was not answered in time"))?.map_err(|error| error.to_string())?;
+    taken.0.ok_or_else(|| format!("`{method}` was not answered"))
+}
+
+/// The result of the last answer, or its error's code.
+#[derive(Debug, Default)]
+struct Taken(Option<Result<Box<RawValue>, i64>>);
+
+impl Relay for Taken {
+    async fn notification(&mut self, _message: Message<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
+        let number = |value: crate::mcp::json::Value| serde_json::from_slice(value.span.of(message.source)).ok();
+        self.0 = Some(match message.head.result {
+            Some(result) => Ok(serde_json::from_slice(result.span.of(message.source))
+                .map_err(|error| Error::protocol(error.to_string()))?),
+            None => Err(message.head.error_code.and_then(number).unwrap_or_default()),
+        });
+        Ok(())
+    }
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,113 @@
+//! `only1mcp start`: serves the compiled topology until a signal says to stop.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, print};
+use crate::catalog::{Topology, plan};
+use crate::{Gateway, Running};
+
+/// Serve the compiled topology.
+#[derive(Args, Debug, Default)]
+pub(super) struct Start {
+    /// Stay in the foreground, as it does without being told.
+    #[arg(short, long)]
+    foreground: bool,
+    /// Listen on this host instead of the topology's.
+    #[arg(long, value_name = "H")]
+    host: Option<String>,
+    /// Listen on this port instead of the topology's; 0 lets the system choose.
+    #[arg(long, value_name = "P")]
+    port: Option<u16>,
+    /// Settings that differ from the compiled ones: `backends: { NAME: { timeout: 5s, disabled: true } }`.
+    #[arg(long, value_name = "FILE")]
+    overlay: Option<PathBuf>,
+}
+
+impl Start {
+    pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
+        // Children run as the same user: they must not read the environment or the memory of the gateway.
+        #[cfg(target_os = "linux")]
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+            .context("the process cannot be made non-dumpable")?;
+        let mut builder = Gateway::<T>::builder();
+        if self.host.is_some() || self.port.is_some() {
+            builder = builder.address(self.address::<T>()?);
+        }
+        // Before the gateway starts, so that no signal finds nobody.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let _entered = runtime.enter();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let running = builder.start()?;
+        print(&banner::<T>(&running));
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        });
+        tracing::info!("stopping");
+        running.stop();
+        Ok(Exit::Ok)
+    }
+
+    /// The topology's address with the host or port replaced.
+    fn address<T: Topology>(&self) -> anyhow::Result<String> {
+        let address = crate::references::References::default().resolve(&T::SPEC.listen.address);
+        let (host, port) = match (&self.host, self.port) {
+            (Some(host), Some(port)) => (host.clone(), port),
+            (host, port) => {
+                let address = address?;
+                let (own_host, own_port) = address.rsplit_once(':').context("listen address has no port")?;
+                let own_port = own_port.parse().context("listen address has no port")?;
+                (host.clone().unwrap_or_else(|| own_host.to_owned()), port.unwrap_or(own_port))
+            }
+        };
+        Ok(if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    }
+}
+
+/// What is served, where.
+fn banner<T: Topology>(running: &Running) -> String {
+    let spec = T::SPEC;
+    let mut text = format!(
+        "only1mcp {} · topology {} ({}) · {} backends · {} tools · {} prompts · {} resources\nlistening  {}\n",
+        env!("CARGO_PKG_VERSION"),
+        spec.name,
+        &spec.topology_digest[..spec.topology_digest.len().min(12)],
+        spec.backends.len(),
+        spec.tools.len(),
+        spec.prompts.len(),
+        spec.resources.len(),
+        running.url(),
+    );
+    let width = spec.backends.iter().map(|backend| backend.name.len()).max().unwrap_or_default();
+    for (index, backend) in spec.backends.iter().enumerate() {
+        let tools = spec.tools.iter().filter(|tool| usize::from(tool.backend) == index).count();
+        text += &format!("backend    {:width$}  {tools:>5} tools  {}\n", backend.name, place(&backend.transport));
+    }
+    text
+}
+
+/// Where a backend is, as the topology says it. Values of references are not shown.
+pub(super) fn place(transport: &plan::Transport) -> String {
+    match transport {
+        plan::Transport::Stdio(stdio) => {
+            let program = match &stdio.program {
+                plan::Program::Current => "self",
+                plan::Program::Named(name) => name,
+            };
+            let args: String = stdio.args.iter().map(|argument| format!(" {argument}")).collect();
+            format!("stdio  {program}{args}")
+        }
+        plan::Transport::StreamableHttp(http) => match &http.url {
+            plan::Reference::Literal(url) => format!("http   {url}"),
+            plan::Reference::Env(name) => format!("http   env:{name}"),
+            plan::Reference::File(path) => format!("http   file:{path}"),
+        },
+    }
+}

@@ -1,0 +1,50 @@
+//! only1mcp: a gateway for the Model Context Protocol that is compiled per deployment.
+//!
+//! One YAML file, the *topology*, names the MCP servers behind the gateway. The build turns it into perfect-hash tables,
+//! precomputed catalogs and a transport dispatch monomorphized for exactly the transports in use. `only1mcp` the program
+//! is [`cli::run`] for the topology that `build.rs` chose; embedders compile their own with [`topology!`] and start it
+//! with [`Gateway::builder`].
+//!
+//! # Layers
+//!
+//! Lower layers never name higher ones: `limits, clock, references, telemetry, http1, mcp` and the crate
+//! `only1mcp-model` → [`catalog`] → [`upstream`] → `proxy` → `downstream` → [`Gateway`] → [`cli`].
+//!
+//! * `mcp`: the protocol's vocabulary without input or output: one scan of a message, splices, events.
+//! * `http1`: HTTP/1.1 without input or output, strict where general servers are lenient.
+//! * [`catalog`]: the compiled tables and the types around them.
+//! * [`upstream`]: links to backends; the one place a transport is chosen, at build time.
+//! * `proxy`: one request of a client from its head to its answer.
+//! * `downstream`: the transports towards clients.
+//!
+//! # Threads
+//!
+//! One worker a core, each a single-threaded runtime with its own listener, connections and counters. A stdio child is
+//! shared by nature: it lives on one worker, and the others reach it through bounded channels. One further thread forks
+//! children and does nothing else.
+//!
+//! **Invariant:** bytes that are not spliced cross unchanged: numbers, key order, duplicate and unknown members, escapes.
+//! **Invariant:** everything that can grow has a bound in [`limits`].
+//! **Invariant:** lists and greetings are answered without asking any backend.
+
+// Generated code says `::only1mcp`, also inside this crate.
+extern crate self as only1mcp;
+
+pub mod catalog;
+pub mod cli;
+mod clock;
+pub mod demo;
+mod downstream;
+mod gateway;
+mod http1;
+pub mod limits;
+pub mod mcp;
+mod proxy;
+mod references;
+mod telemetry;
+pub mod upstream;
+
+pub use gateway::{Builder, Gateway, Running, StartError};
+pub use only1mcp_macros::{Dispatch, topology};
+#[doc(hidden)]
+pub use phf;
