@@ -9,14 +9,13 @@ mod lock;
 mod route;
 
 use crate::Features;
-use crate::address::{check_address, check_host, check_origin, check_url, is_https};
-use crate::decode::near_miss;
+use crate::address::{check_address, check_host, check_origin};
 use crate::diagnostic::{Code, Problems, quoted};
-use crate::names::matches;
-use crate::plan::{Reference, Subject};
-use crate::secret::{suspect, suspect_variable};
-use crate::topology::{Backend, Millis, Names, Route, Stdio, Topology, Transport, is_variable_name};
+use crate::plan::Reference;
+use crate::topology::{Millis, Names, Topology};
 use crate::yaml::{Document, Step, steps};
+
+pub(crate) use route::subject;
 
 /// The longest name of a topology.
 const NAME_CHARS_MAX: usize = 32;

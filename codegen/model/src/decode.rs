@@ -166,13 +166,13 @@ impl<'n> Record<'n> {
 
 // === impl Entries ===
 
-impl<T> Entries<T> {
-    /// No entries.
-    #[must_use]
-    pub const fn new() -> Self {
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
         Self { entries: Vec::new(), refused: Vec::new() }
     }
+}
 
+impl<T> Entries<T> {
     /// The value of a name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&T> {
@@ -211,7 +211,7 @@ impl<T: Decode> Decode for Entries<T> {
             return None;
         };
         within_bounds(node, nodes.len(), problems)?;
-        let mut entries = Self::new();
+        let mut entries = Self::default();
         let mut known = HashSet::new();
         for (key, node) in nodes {
             let Value::String(name) = &key.value else {

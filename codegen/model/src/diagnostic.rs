@@ -1,6 +1,6 @@
 //! What is wrong with a topology or its lock, where, and how it is shown: stable codes, spans, rustc's look.
 //!
-//! Which things are wrong is decided in [`crate::check`] and by the decoding of the schema.
+//! Which things are wrong is decided in `crate::check` and by the decoding of the schema.
 
 mod code;
 
@@ -16,7 +16,7 @@ pub use code::Code;
 /// How many problems are shown; of the rest only the count.
 const SHOWN_MAX: usize = 50;
 /// How many bytes are read again to find where problems are.
-const REREAD_BYTES_MAX: usize = 4 << 20;
+const REREAD_BYTES_MAX: usize = 2 << 20;
 
 /// Whether a problem stops the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,30 +1,28 @@
 //! The lock: what every backend offered when it was last asked, reviewed and committed beside its topology.
 //!
 //! Items keep the tokens the server sent; their digest is over a canonical form, so that white space and key order
-//! do not count as change. Whether a lock fits its topology is checked in [`crate::check`].
+//! do not count as change. Whether a lock fits its topology is checked in `crate::check`.
 
+mod answers;
 mod diff;
 mod parse;
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
 use crate::digest;
-use crate::json::{ITEM_DEPTH_MAX, LOCK_DEPTH_MAX, Tree, TreeError, token};
+use crate::json::{LOCK_DEPTH_MAX, Tree, token};
 use crate::plan::{Program, Reference, Transport};
 use crate::revision::{Era, Revision};
 
+pub use answers::{Answers, SectionError};
 pub use diff::{Change, ChangeKind, Subject, diff};
 pub use parse::{LockError, LockErrorKind};
 
 /// The version of the format that is written and read.
 const VERSION: &str = "1";
-/// The member of `_meta` in which a modern server names itself.
-const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
-
 /// The contracts of every backend, by its name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lock {
@@ -81,64 +79,6 @@ pub enum List {
     Resources,
     /// `resources/templates/list`
     Templates,
-}
-
-/// What a backend answered.
-#[derive(Clone, Copy, Debug)]
-pub struct Answers<'a> {
-    /// How it was reached.
-    pub transport: &'a Transport,
-    /// The revision that was agreed on.
-    pub revision: Revision,
-    /// The result of `initialize` or `server/discover`.
-    pub greeting: &'a RawValue,
-    /// The results of `tools/list`, page by page.
-    pub tools: &'a [Box<RawValue>],
-    /// The results of `prompts/list`.
-    pub prompts: &'a [Box<RawValue>],
-    /// The results of `resources/list`.
-    pub resources: &'a [Box<RawValue>],
-    /// The results of `resources/templates/list`.
-    pub templates: &'a [Box<RawValue>],
-}
-
-/// Why answers make no section.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SectionError {
-    /// The answer is not an object with the member that the protocol requires.
-    #[error("answer to `{method}` has no {member}")]
-    Member {
-        /// The method that was answered.
-        method: &'static str,
-        /// What is missing.
-        member: &'static str,
-    },
-    /// An item cannot be named.
-    #[error("item {index} of `{method}` has no `{key}`")]
-    Unnamed {
-        /// The method that was answered.
-        method: &'static str,
-        /// Which item, from zero, over all pages.
-        index: usize,
-        /// The member that names it.
-        key: &'static str,
-    },
-    /// Two items have one name.
-    #[error("answer to `{method}` lists `{name}` twice")]
-    Twice {
-        /// The method that was answered.
-        method: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// An answer nests too deep or repeats a key.
-    #[error("answer to `{method}` is ambiguous or too deep: {reason}")]
-    Tree {
-        /// The method that was answered.
-        method: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
 }
 
 /// Where the lock of a topology is: `prod.yaml` has `prod.lock.json`.
@@ -204,36 +144,6 @@ impl Lock {
 // === impl Section ===
 
 impl Section {
-    /// Records what a backend answered. Items are sorted by name; their tokens stay.
-    ///
-    /// # Errors
-    /// The first answer that is not as the protocol wants it, or not unambiguous.
-    pub fn new(answers: &Answers<'_>) -> Result<Self, SectionError> {
-        let (era, method) = match answers.revision.era() {
-            Era::Legacy => (Era::Legacy, "initialize"),
-            Era::Modern => (Era::Modern, "server/discover"),
-        };
-        let greeting = read(answers.greeting, method)?;
-        let capabilities = greeting.member("capabilities").filter(|value| matches!(value, Tree::Object(_)));
-        let server = match era {
-            Era::Legacy => greeting.member("serverInfo"),
-            Era::Modern => greeting.member("_meta").and_then(|meta| meta.member(SERVER_INFO)),
-        };
-        Ok(Self {
-            transport: transport_digest(answers.transport),
-            revision: answers.revision,
-            server: server.map(Json::from_tree),
-            capabilities: capabilities
-                .map(Json::from_tree)
-                .ok_or(SectionError::Member { method, member: "`capabilities` object" })?,
-            instructions: greeting.member("instructions").and_then(Tree::string).map(Cow::into_owned),
-            tools: items(List::Tools, answers.tools)?,
-            prompts: items(List::Prompts, answers.prompts)?,
-            resources: items(List::Resources, answers.resources)?,
-            templates: items(List::Templates, answers.templates)?,
-        })
-    }
-
     /// The era of [`Section::revision`].
     #[must_use]
     pub fn era(&self) -> Era {
@@ -299,34 +209,6 @@ fn era_word(era: Era) -> &'static str {
         Era::Legacy => "legacy",
         Era::Modern => "modern",
     }
-}
-
-/// The items of all pages, by name.
-fn items(list: List, pages: &[Box<RawValue>]) -> Result<Vec<Item>, SectionError> {
-    let method = list.method();
-    let mut items = Vec::new();
-    let mut names = BTreeSet::new();
-    for page in pages {
-        let page = read(page, method)?;
-        let Some(Tree::Array(found)) = page.member(list.answer_key()) else {
-            return Err(SectionError::Member { method, member: list.answer_key() });
-        };
-        for tree in found {
-            let item = Item::from_tree(tree, list);
-            let item = item.ok_or(SectionError::Unnamed { method, index: items.len(), key: list.name_key() })?;
-            if !names.insert(item.name.clone()) {
-                return Err(SectionError::Twice { method, name: item.name });
-            }
-            items.push(item);
-        }
-    }
-    items.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(items)
-}
-
-fn read<'a>(answer: &'a RawValue, method: &'static str) -> Result<Tree<'a>, SectionError> {
-    let reason = |error: TreeError<'_>| SectionError::Tree { method, reason: error.to_string() };
-    Tree::read(answer, ITEM_DEPTH_MAX).map_err(reason)
 }
 
 // === impl Item ===

@@ -33,7 +33,7 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
         let transport = match &backend.transport {
             Transport::Stdio(stdio) => plan::Transport::Stdio(child(stdio)),
             Transport::StreamableHttp(http) => plan::Transport::StreamableHttp(plan::StreamableHttp {
-                // Without an endpoint the topology is refused; the digest that is compared meanwhile fits no lock.
+                // Without an endpoint the topology is refused.
                 url: backend.endpoints.first().map_or(Reference::Literal("".into()), |endpoint| endpoint.url.clone()),
                 ca: http.ca.clone(),
             }),

@@ -1,12 +1,14 @@
 //! The schema of a topology: what the YAML may say, as types. Every key is defined, documented and read in one place.
 //!
-//! Whether the values make sense together is checked in [`crate::check`]; what they amount to is a [`crate::plan::Plan`].
+//! Whether the values make sense together is checked in `crate::check`; what they amount to is a [`crate::plan::Plan`].
 
-use crate::decode::{Decode, Entries, Key, Record, record, text, word, wrong_type};
+use crate::decode::{Decode, Key, Record, record, text, word, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::plan::Reference;
 use crate::revision::Era;
 use crate::yaml::{Node, Value};
+
+pub use crate::decode::Entries;
 
 record! {
     /// A whole topology.
@@ -102,7 +104,7 @@ record! {
         /// Its arguments, one entry each; no shell reads them.
         args: Vec<String> = Vec::new(),
         /// Variables set for it: text, `env:NAME` or `file:PATH`.
-        env: Entries<Reference> = Entries::new(),
+        env: Entries<Reference> = Entries::default(),
         /// Its working directory.
         cwd: Option<String> = None,
     }
@@ -130,7 +132,7 @@ record! {
         /// Tools to hide, by their own name; `*` stands for any run of characters.
         deny: Vec<String> = Vec::new(),
         /// New names, without prefix, by a tool's own name.
-        rename: Entries<String> = Entries::new(),
+        rename: Entries<String> = Entries::default(),
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! What the tree means is not decided here: see [`crate::decode`].
 
+mod position;
+
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Range;
@@ -10,6 +12,7 @@ use std::ops::Range;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 
 use crate::diagnostic::{Code, Diagnostic, Problem};
+use position::{extent, indenting_tab, offset};
 
 /// The longest text that is read.
 const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -134,13 +137,7 @@ impl<'a> Document<'a> {
             return 0..0;
         };
         let start = error.location().map_or(0, |at| offset(self.text, at.line(), at.column()));
-        start..start + extent(&self.text[start..], self.flow_before(start))
-    }
-
-    /// Whether the byte at `at` stands behind an opening bracket of its own line.
-    fn flow_before(&self, at: usize) -> bool {
-        let line = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
-        self.text[line..at].contains(['[', '{'])
+        start..start + extent(self.text, start)
     }
 }
 
@@ -204,76 +201,6 @@ fn syntax_error(text: &str, error: &serde_yaml::Error, refused: Option<(Code, St
         message => format!("text is not YAML: {message}"),
     };
     Box::new(problem(Code::Syntax, message).at(Some(character)))
-}
-
-/// The tab among the leading white space of the line that holds `at`, if there is one.
-fn indenting_tab(text: &str, at: usize) -> Option<usize> {
-    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
-    let indent = text[line..].find(|c| c != ' ').map(|width| line + width)?;
-    text[indent..].starts_with('\t').then_some(indent)
-}
-
-/// The byte offset of a line and a column, both counted in characters from one.
-fn offset(text: &str, line: usize, column: usize) -> usize {
-    let start = match line.checked_sub(2) {
-        None => text.len() - text.trim_start_matches('\u{feff}').len(),
-        Some(breaks) => text.match_indices('\n').nth(breaks).map_or(text.len(), |(at, _)| at + 1),
-    };
-    let at = text[start..].char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at);
-    // Of what stands at the end of the text nothing can be shown: the end of the last line stands for it.
-    at.min(text.trim_end().len())
-}
-
-/// How many bytes of `text` the node at its beginning covers on its first line.
-fn extent(text: &str, flow: bool) -> usize {
-    let line = text.lines().next().unwrap_or("");
-    let length = match line.as_bytes().first() {
-        Some(quote @ (b'"' | b'\'')) => quoted_extent(line, *quote),
-        Some(b'[' | b'{') => bracketed_extent(line),
-        _ => plain_extent(line, flow),
-    };
-    length.unwrap_or(line.trim_end().len()).max(1).min(text.len())
-}
-
-fn quoted_extent(line: &str, quote: u8) -> Option<usize> {
-    let mut escaped = false;
-    for (at, byte) in line.bytes().enumerate().skip(1) {
-        match byte {
-            b'\\' if quote == b'"' => escaped = !escaped,
-            byte if byte == quote && !escaped => return Some(at + 1),
-            _ => escaped = false,
-        }
-    }
-    None
-}
-
-fn bracketed_extent(line: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while let Some(byte) = line.as_bytes().get(at) {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth -= 1,
-            b'"' | b'\'' => at += quoted_extent(&line[at..], *byte)? - 1,
-            _ => {}
-        }
-        at += 1;
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
-}
-
-fn plain_extent(line: &str, flow: bool) -> Option<usize> {
-    let ends = |(at, c): (usize, char)| {
-        let rest = &line[at..];
-        rest.starts_with(": ")
-            || rest == ":"
-            || rest.starts_with(" #")
-            || (flow && matches!(c, ',' | ']' | '}' | '[' | '{'))
-    };
-    line.char_indices().find(|found| ends(*found)).map(|(at, _)| line[..at].trim_end().len())
 }
 
 /// What all seeds of one reading share.

@@ -9,7 +9,7 @@ use only1mcp_model::{Features, Source, load};
 use proptest::prelude::*;
 
 /// What the slowest of these may take in an unoptimised build on a busy machine; optimised ones take a tenth.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn topology(text: String) -> Source {
     Source { path: "hostile.yaml".to_owned(), text }
@@ -100,6 +100,21 @@ fn nearly_topologies() -> impl Strategy<Value = String> {
     })
 }
 
+/// Texts that are nearly locks.
+fn nearly_locks() -> impl Strategy<Value = String> {
+    let text = include_str!("fixtures/pass/minimal.lock.json");
+    let edit = (any::<prop::sample::Index>(), 0..12_usize, "[\\[\\]{}:,\"\\\\0-9a-f.\\n é]{0,3}");
+    prop::collection::vec(edit, 1..4).prop_map(|edits| {
+        let mut characters: Vec<char> = text.chars().collect();
+        for (at, cut, inserted) in edits {
+            let start = at.index(characters.len());
+            let end = (start + cut).min(characters.len());
+            characters.splice(start..end, inserted.chars());
+        }
+        characters.into_iter().collect()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -114,5 +129,13 @@ proptest! {
             prop_assert!(source.text.get(label.range.clone()).is_some(), "{label:?} is a range of the text");
         }
         prop_assert_eq!(render(&diagnostics, &source, false).is_empty(), diagnostics.is_empty());
+    }
+
+    #[test]
+    fn no_lock_makes_its_reader_panic_and_what_it_takes_it_writes_again(text in nearly_locks()) {
+        match Lock::parse(&text) {
+            Ok(lock) => prop_assert_eq!(Lock::parse(&lock.render()).unwrap(), lock),
+            Err(error) => prop_assert!(error.line >= 1 && !error.message.is_empty()),
+        }
     }
 }

@@ -14,7 +14,9 @@ type Outcome = Result<(Plan, Vec<Diagnostic>), Vec<Diagnostic>>;
 
 fn fixtures(kind: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(kind);
-    let entries = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(&directory)
+        .expect("the directory is part of the tree")
+        .map(|entry| entry.expect("entries can be read").path());
     let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
     paths.sort();
     assert!(!paths.is_empty(), "{} holds fixtures", directory.display());
@@ -23,8 +25,8 @@ fn fixtures(kind: &str) -> Vec<PathBuf> {
 
 /// A file under its bare name, so that the expected texts are the same everywhere.
 fn source(path: &Path) -> Source {
-    let text = fs::read_to_string(path).unwrap();
-    Source { path: path.file_name().unwrap().to_string_lossy().into_owned(), text }
+    let text = fs::read_to_string(path).expect("fixtures are text");
+    Source { path: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text }
 }
 
 /// Loads a fixture. A first line such as `# without: tls` says what the build leaves out.
@@ -51,7 +53,7 @@ fn check_text(path: &Path, topology: &Source, diagnostics: &[Diagnostic]) -> Res
         if actual.is_empty() {
             fs::remove_file(&expected_path).ok();
         } else {
-            fs::write(&expected_path, &actual).unwrap();
+            fs::write(&expected_path, &actual).expect("the directory can be written");
         }
         return Ok(());
     }

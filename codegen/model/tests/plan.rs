@@ -9,9 +9,10 @@ use only1mcp_model::{Features, Source, load, lock_path};
 
 fn plan(name: &str) -> Plan {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/pass/{name}.yaml"));
-    let source = |path: &Path| Source { path: name.to_owned(), text: fs::read_to_string(path).unwrap() };
+    let source =
+        |path: &Path| Source { path: name.to_owned(), text: fs::read_to_string(path).expect("fixtures are text") };
     let lock = Some(lock_path(&path)).filter(|lock| lock.exists()).map(|lock| source(&lock));
-    load(&source(&path), lock.as_ref(), Features::all()).unwrap().0
+    load(&source(&path), lock.as_ref(), Features::all()).expect("the fixture is accepted").0
 }
 
 /// The exposed name, the backend's own, and where it leads.

@@ -41,48 +41,46 @@ impl Check<'_> {
         }
     }
 
-    fn endpoints(&mut self, name: &str, backend: &Backend) {
-        let place = self.document.key(steps!["backends", name, "endpoints"]);
-        match (&backend.transport, &backend.endpoints[..]) {
-            (Transport::Stdio(_), []) => {}
-            (Transport::Stdio(_), _) => {
-                self.problems.error(
-                    Code::Endpoints,
-                    place,
-                    format!("backend `{name}` is started, not reached: it has no endpoints"),
-                );
-            }
-            (Transport::StreamableHttp(_), [endpoint]) => {
-                let path = steps!["backends", name, "endpoints", 0, "url"];
-                match &endpoint.url {
-                    Reference::Env(_) => {}
-                    Reference::File(_) => {
-                        let message = "url is not read from files".to_owned();
-                        self.invalid(Code::InvalidUrl, path, message, "write it, or `env:NAME`");
-                    }
-                    Reference::Literal(url) => {
-                        if let Err(why) = check_url(url) {
-                            let message = format!("url {} is not that of an endpoint", quoted(url));
-                            self.invalid(Code::InvalidUrl, path, message, why);
-                        }
-                    }
-                }
-            }
+    fn no_endpoints(&mut self, name: &str, backend: &Backend) {
+        if !backend.endpoints.is_empty() {
+            let place = self.document.key(steps!["backends", name, "endpoints"]);
+            let message = format!("backend `{name}` is started, not reached: it has no endpoints");
+            self.problems.error(Code::Endpoints, place, message);
+        }
+    }
+
+    fn one_endpoint(&mut self, name: &str, backend: &Backend) {
+        match &backend.endpoints[..] {
+            [endpoint] => self.url(name, &endpoint.url),
             // Endpoints that could not be read are a problem of their own.
-            (Transport::StreamableHttp(_), []) if self.document.has(steps!["backends", name, "endpoints", 0]) => {}
-            (Transport::StreamableHttp(_), endpoints) => {
-                self.problems
-                    .error(
-                        Code::Endpoints,
-                        place,
-                        format!("backend `{name}` has {} endpoints where one belongs", endpoints.len()),
-                    )
-                    .help("write `endpoints: [{ url: \"http://…\" }]`");
+            [] if self.document.has(steps!["backends", name, "endpoints", 0]) => {}
+            endpoints => {
+                let place = self.document.key(steps!["backends", name, "endpoints"]);
+                let message = format!("backend `{name}` has {} endpoints where one belongs", endpoints.len());
+                self.problems.error(Code::Endpoints, place, message).help("write `endpoints: [{ url: \"http://…\" }]`");
             }
         }
-        if let Transport::StreamableHttp(http) = &backend.transport
-            && matches!(http.ca, Some(Reference::Literal(_) | Reference::Env(_)))
-        {
+    }
+
+    fn url(&mut self, name: &str, url: &Reference) {
+        let path = steps!["backends", name, "endpoints", 0, "url"];
+        match url {
+            Reference::Env(_) => {}
+            Reference::File(_) => {
+                let message = "url is not read from files".to_owned();
+                self.invalid(Code::InvalidUrl, path, message, "write it, or `env:NAME`");
+            }
+            Reference::Literal(url) => {
+                if let Err(why) = check_url(url) {
+                    let message = format!("url {} is not that of an endpoint", quoted(url));
+                    self.invalid(Code::InvalidUrl, path, message, why);
+                }
+            }
+        }
+    }
+
+    fn authorities(&mut self, name: &str, http: &StreamableHttp) {
+        if matches!(http.ca, Some(Reference::Literal(_) | Reference::Env(_))) {
             let path = steps!["backends", name, "transport", "streamable_http", "ca"];
             self.invalid(Code::InvalidValue, path, "authorities are read from a file".to_owned(), "write `file:PATH`");
         }
@@ -104,22 +102,20 @@ impl Check<'_> {
         }
     }
 
-    fn tls(&mut self, name: &str, backend: &Backend, features: Features) {
-        let Transport::StreamableHttp(http) = &backend.transport else { return };
-        let url = backend
-            .endpoints
-            .iter()
-            .position(|endpoint| matches!(&endpoint.url, Reference::Literal(url) if is_https(url)));
-        let place = match (url, &http.ca) {
-            (Some(index), _) => self.document.value(steps!["backends", name, "endpoints", index, "url"]),
-            (None, Some(_)) => self.document.key(steps!["backends", name, "transport", "streamable_http", "ca"]),
-            (None, None) => return,
-        };
-        if !features.tls {
-            self.problems
-                .error(Code::TlsOff, place, format!("backend `{name}` needs TLS, which is not part of this build"))
-                .help("build with `--features tls`");
+    fn tls(&mut self, name: &str, backend: &Backend, http: &StreamableHttp, features: Features) {
+        let https = matches!(&backend.endpoints[..], [endpoint, ..]
+            if matches!(&endpoint.url, Reference::Literal(url) if is_https(url)));
+        if features.tls || !(https || http.ca.is_some()) {
+            return;
         }
+        let place = if https {
+            self.document.value(steps!["backends", name, "endpoints", 0, "url"])
+        } else {
+            self.document.key(steps!["backends", name, "transport", "streamable_http", "ca"])
+        };
+        self.problems
+            .error(Code::TlsOff, place, format!("backend `{name}` needs TLS, which is not part of this build"))
+            .help("build with `--features tls`");
     }
 
     fn command(&mut self, name: &str, stdio: &Stdio) {
@@ -179,7 +175,7 @@ impl Check<'_> {
         let Names::Prefixed(prefixed) = &self.topology.names else { return };
         let length_max = prefixed.max_length.saturating_sub(name.len() + prefixed.separator.len());
         for (own, exposed) in backend.tools.rename.iter() {
-            if !crate::names::is_exposable(exposed, length_max) {
+            if !is_exposable(exposed, length_max) {
                 let path = steps!["backends", name, "tools", "rename", own];
                 let message = format!("rename to {}, which clients do not take", quoted(exposed));
                 let why = format!("1 to {length_max} letters, digits, `_`, `-`");

@@ -23,13 +23,15 @@ impl Check<'_> {
 
     /// Every check of a lock; `backends` are those of the plan, in topology order.
     pub(crate) fn lock(&mut self, lock: &Lock, backends: &[plan::Backend]) {
+        // A transport that is wrong in itself need not fit as well.
+        let sound = !self.problems.has_errors();
         self.locked_unknown(lock);
         for planned in backends {
             let name: &str = &planned.name;
             match lock.backends.get(name) {
                 None => self.unlocked(name),
                 Some(section) => {
-                    if section.transport != transport_digest(&planned.transport) {
+                    if sound && section.transport != transport_digest(&planned.transport) {
                         self.outdated(name);
                     }
                 }

@@ -87,9 +87,9 @@ proptest! {
         tree.write_pretty(&mut pretty, 3);
         // serde_json keeps no tokens, so it sees only the meaning; numbers beyond its range it refuses as a whole.
         if let Ok(value) = serde_json::from_str::<Value>(text.get()) {
-            prop_assert_eq!(serde_json::from_str::<Value>(&minified).unwrap(), value.clone());
-            prop_assert_eq!(serde_json::from_str::<Value>(&pretty).unwrap(), value.clone());
-            prop_assert_eq!(serde_json::from_str::<Value>(&tree.canonical()).unwrap(), value);
+            prop_assert_eq!(&serde_json::from_str::<Value>(&minified).unwrap(), &value);
+            prop_assert_eq!(&serde_json::from_str::<Value>(&pretty).unwrap(), &value);
+            prop_assert_eq!(&serde_json::from_str::<Value>(&tree.canonical()).unwrap(), &value);
         }
         let pretty = raw(&pretty);
         prop_assert_eq!(&Tree::read(&pretty, ITEM_DEPTH_MAX).unwrap().minified(), &minified);

@@ -1,5 +1,7 @@
 //! A lock gives back what it was made from, byte for byte, and says what changed.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
