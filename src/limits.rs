@@ -54,10 +54,10 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// No call lives longer, whatever progress it reports.
 pub const CALL_MAX: Duration = Duration::from_secs(600);
-/// How long a backend has to say which era it speaks.
+/// How long a backend has to say which era it speaks, before it is greeted in the other one.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a child has to answer `initialize`.
-pub const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a child has to come up: a first `npx` or `uvx` downloads and installs.
+pub const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Delay before a child that ended is started again: doubles from the first to the second.
 pub const RESPAWN_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 /// How long a child has after its stdin closed, and again after SIGTERM.

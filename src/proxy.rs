@@ -31,9 +31,10 @@ use crate::clock::Clock;
 use crate::http1::RequestHead;
 use crate::mcp::envelope::{self, Id, Incoming};
 use crate::mcp::json::{Kind, Value};
-use crate::mcp::method::{CallKind, Method};
+use crate::mcp::method::{CallKind, Level, Method};
 use crate::upstream::Gone;
 use bridge::Caller;
+use session::Session;
 
 /// One worker: a thread, its clock, and its link to every backend.
 #[derive(Debug)]
@@ -124,9 +125,7 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
     let refused = match classify(worker, &post, modern) {
         Ok(Classified::Taken) => return respond::accepted(downstream).await,
         Ok(Classified::Initialize(id)) => return legacy::initialize(worker, &post, id, downstream).await,
-        Ok(Classified::Request(method, revision, id)) => {
-            return serve(worker, &post, method, revision, id, accepts_stream, downstream).await;
-        }
+        Ok(Classified::Request(request)) => return serve(worker, &post, &request, accepts_stream, downstream).await,
         Err(refusal) => refusal,
     };
     respond::refuse(downstream, &refused, era, id(message.id, body).ok()).await
@@ -136,7 +135,19 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
 enum Classified<'a> {
     Taken,
     Initialize(&'a [u8]),
-    Request(Method, Revision, &'a [u8]),
+    Request(Request<'a>),
+}
+
+/// A valid request.
+#[derive(Debug)]
+struct Request<'a> {
+    method: Method,
+    revision: Revision,
+    /// As written.
+    id: &'a [u8],
+    log_level: Option<Level>,
+    /// The session of a legacy request.
+    session: Option<Arc<Session>>,
 }
 
 fn classify<'a, T: Topology>(
@@ -150,17 +161,25 @@ fn classify<'a, T: Topology>(
     if modern {
         return match modern::validate(post)? {
             modern::Valid::Notification => Ok(Classified::Taken),
-            modern::Valid::Request(method) => {
-                Ok(Classified::Request(method, Revision::MODERN, id(post.message.id, post.body)?))
-            }
+            modern::Valid::Request(method) => Ok(Classified::Request(Request {
+                method,
+                revision: Revision::MODERN,
+                id: id(post.message.id, post.body)?,
+                log_level: modern::log_level(post),
+                session: None,
+            })),
         };
     }
     match legacy::validate(&worker.shared.sessions, post)? {
         legacy::Valid::Taken => Ok(Classified::Taken),
         legacy::Valid::Initialize => Ok(Classified::Initialize(id(post.message.id, post.body)?)),
-        legacy::Valid::Request(method, revision) => {
-            Ok(Classified::Request(method, revision, id(post.message.id, post.body)?))
-        }
+        legacy::Valid::Request(method, session) => Ok(Classified::Request(Request {
+            method,
+            revision: session.revision,
+            id: id(post.message.id, post.body)?,
+            log_level: Some(session.log_level()),
+            session: Some(session),
+        })),
     }
 }
 
@@ -177,13 +196,12 @@ fn id(id: Id, body: &[u8]) -> Result<&[u8], Refusal<'static>> {
 async fn serve<T: Topology, D: Downstream>(
     worker: &Worker<T>,
     post: &Post<'_>,
-    method: Method,
-    revision: Revision,
-    id: &[u8],
+    request: &Request<'_>,
     accepts_stream: bool,
     downstream: &D,
 ) -> Result<(), Gone> {
     let spec = T::SPEC;
+    let Request { method, revision, id, log_level, ref session } = *request;
     let refused = match method {
         Method::Ping => return respond::result(downstream, id, b"{}", "").await,
         Method::Discover => return respond::result(downstream, id, spec.discover.as_bytes(), "").await,
@@ -193,12 +211,17 @@ async fn serve<T: Topology, D: Downstream>(
         },
         Method::Call(kind) => {
             let era = revision.era();
-            let caller = Caller { era, source: post.body, head: post.message, id, kind, accepts_stream };
+            let caller = Caller { era, source: post.body, head: post.message, id, kind, log_level, accepts_stream };
             match call(worker, post, &caller, downstream).await {
                 Ok(outcome) => return outcome,
                 Err(refusal) => refusal,
             }
         }
+        Method::SetLevel => match session.as_deref().map(|session| legacy::set_level(session, post)) {
+            Some(Ok(())) => return respond::result(downstream, id, b"{}", "").await,
+            Some(Err(refusal)) => refusal,
+            None => Refusal::MethodNotFound("logging/setLevel".into()),
+        },
         Method::Initialize => Refusal::MethodNotFound("initialize".into()),
     };
     respond::refuse(downstream, &refused, revision.era(), Some(id)).await

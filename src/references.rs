@@ -13,7 +13,7 @@ pub(crate) struct References {
 /// A reference that does not resolve.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum Unresolved {
+pub enum Unresolved {
     /// `env:NAME` of a variable that is not set (or not text).
     #[error("environment variable `{0}` is not set")]
     Variable(String),

@@ -28,6 +28,7 @@ pub use greeting::Greeting;
 use crate::catalog::{Era, plan};
 use crate::mcp::envelope::{Incoming, Outgoing};
 use crate::mcp::json::Span;
+use crate::mcp::method::Level;
 
 /// How bytes move to one backend, from one worker. Generated enums implement it by `#[derive(Dispatch)]`.
 #[expect(async_fn_in_trait, reason = "a worker is one thread: its futures never need to be Send")]
@@ -103,6 +104,8 @@ pub struct Call<'a> {
     pub target: Option<Target<'a>>,
     /// The era in which the client spoke.
     pub era: Era,
+    /// The least severity of log messages that the client wants with it.
+    pub log_level: Option<Level>,
     /// `Mcp-Param-*` fields that came with it.
     pub mcp_params: &'a [(&'a str, &'a [u8])],
     /// Set as soon as any byte of it may have reached the backend.

@@ -169,6 +169,7 @@ async fn request(
         method,
         target: None,
         era: Era::Legacy,
+        log_level: None,
         mcp_params: &[],
         sent: Cell::new(false),
     };

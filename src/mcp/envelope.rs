@@ -162,7 +162,9 @@ pub struct Outgoing {
 /// Not JSON, not an object, too deep, or a member that decides something stands twice. `ScanError::id` carries the id
 /// where it was read before the error.
 pub fn incoming(source: &[u8]) -> Result<Incoming, ScanError> {
-    scan::message(source)
+    let mut message = Incoming::default();
+    scan::message(source, &mut message)?;
+    Ok(message)
 }
 
 /// Scans a message from a backend.
@@ -170,7 +172,9 @@ pub fn incoming(source: &[u8]) -> Result<Incoming, ScanError> {
 /// # Errors
 /// As [`incoming`].
 pub fn outgoing(source: &[u8]) -> Result<Outgoing, ScanError> {
-    scan::message(source)
+    let mut message = Outgoing::default();
+    scan::message(source, &mut message)?;
+    Ok(message)
 }
 
 // === impl Meta ===

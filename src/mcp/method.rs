@@ -1,6 +1,10 @@
-//! The requests that the gateway serves.
+//! The requests that the gateway serves, and the severities of log messages.
 
 use crate::catalog::ListKind;
+
+/// A severity of `notifications/message` (RFC 5424), least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Level(u8);
 
 /// A request method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +13,8 @@ pub enum Method {
     Initialize,
     /// `ping`, legacy only.
     Ping,
+    /// `logging/setLevel`, legacy only.
+    SetLevel,
     /// `server/discover`, modern only.
     Discover,
     /// One of the four lists.
@@ -28,6 +34,43 @@ pub enum CallKind {
     Resource,
 }
 
+// === impl Level ===
+
+impl Level {
+    const NAMES: [&'static str; 8] =
+        ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    /// What a session gets that named none.
+    pub const DEFAULT: Self = Self(1);
+
+    /// The severity with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        (0..).zip(Self::NAMES).find(|(_, known)| *known == name).map(|(level, _)| Self(level))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES[usize::from(self.0)]
+    }
+}
+
+impl From<Level> for u8 {
+    fn from(level: Level) -> Self {
+        level.0
+    }
+}
+
+impl TryFrom<u8> for Level {
+    type Error = u8;
+
+    fn try_from(level: u8) -> Result<Self, u8> {
+        if usize::from(level) < Self::NAMES.len() { Ok(Self(level)) } else { Err(level) }
+    }
+}
+
+// === impl Method ===
+
 impl Method {
     /// The method with this name, `None` for all others.
     #[must_use]
@@ -43,10 +86,13 @@ impl Method {
             "server/discover" => Self::Discover,
             "initialize" => Self::Initialize,
             "ping" => Self::Ping,
+            "logging/setLevel" => Self::SetLevel,
             _ => return None,
         })
     }
 }
+
+// === impl CallKind ===
 
 impl CallKind {
     /// Its name on the wire.

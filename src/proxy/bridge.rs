@@ -4,7 +4,7 @@
 use crate::catalog::Era;
 use crate::mcp::envelope::{Id, Incoming};
 use crate::mcp::json::{Kind, Span, Text};
-use crate::mcp::method::CallKind;
+use crate::mcp::method::{CallKind, Level};
 use crate::mcp::splice::Splice;
 use crate::upstream::{Error, Message};
 
@@ -21,6 +21,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) id: &'a [u8],
     /// What it asked.
     pub(crate) kind: CallKind,
+    /// The least severity of log messages it wants with this call; `None` for none at all.
+    pub(crate) log_level: Option<Level>,
     /// Whether it can read an event stream.
     pub(crate) accepts_stream: bool,
 }
@@ -31,8 +33,6 @@ const UNCACHED: &[u8] = br#""ttlMs":0,"cacheScope":"private","#;
 /// What a legacy server says of a resource it does not have, and what a modern one says.
 const RESOURCE_NOT_FOUND: i64 = -32002;
 const INVALID_PARAMS: &[u8] = b"-32602";
-/// Severities of `notifications/message`, RFC 5424, least first.
-const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 /// The answer for the client, and the HTTP status under which a modern client gets it.
 ///
@@ -134,17 +134,10 @@ pub(crate) fn notification<'a>(message: &Message<'a>, caller: &Caller<'a>) -> Op
         return Some(splice);
     }
     if method.is(source, "notifications/message") {
-        // MCP 2026-07-28, logging: only for a request that named a level, and only at or above it.
-        let wanted = caller.era == Era::Legacy
-            || level(meta?.log_level?.text()?, caller.source)? <= level(head.level?.text()?, source)?;
-        return wanted.then_some(splice);
+        let level = head.level?.text().and_then(|level| Level::parse(&level.decode(source)))?;
+        return (level >= caller.log_level?).then_some(splice);
     }
     None
-}
-
-/// The severity that a name stands for.
-pub(crate) fn level(name: Text, source: &[u8]) -> Option<usize> {
-    LEVELS.iter().position(|level| name.is(source, level))
 }
 
 #[cfg(test)]

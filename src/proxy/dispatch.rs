@@ -46,6 +46,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         method: caller.kind.as_str(),
         target: Some(Target { span: name.0.span, name: route.upstream, renamed: route.upstream != name.1 }),
         era: caller.era,
+        log_level: caller.log_level,
         mcp_params,
         sent: Cell::new(false),
     };

@@ -1,6 +1,7 @@
 //! Requests of the legacy era: the handshake, sessions, and the session's stream.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use crate::catalog::{Era, Revision, Topology};
 use crate::http1::{Field, RequestHead};
 use crate::limits;
 use crate::mcp::envelope::Shape;
-use crate::mcp::method::Method;
+use crate::mcp::method::{Level, Method};
 use crate::upstream::Gone;
 
 /// What a valid legacy message asks for.
@@ -20,8 +21,8 @@ use crate::upstream::Gone;
 pub(crate) enum Valid {
     /// The handshake.
     Initialize,
-    /// A request within a session that agreed on this revision.
-    Request(Method, Revision),
+    /// A request within a session.
+    Request(Method, Arc<Session>),
     /// A notification, or a response to a request that nobody made.
     Taken,
 }
@@ -37,7 +38,7 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
     match (message.shape, method) {
         (Shape::Request, Some(method)) => match Method::parse(&method) {
             Some(Method::Discover) | None => Err(Refusal::MethodNotFound(method)),
-            Some(method) => Ok(Valid::Request(method, session.revision)),
+            Some(method) => Ok(Valid::Request(method, session)),
         },
         (Shape::Notification | Shape::Response, _) => Ok(Valid::Taken),
         _ => Err(Refusal::InvalidRequest("message is neither request, notification nor response".into())),
@@ -45,7 +46,7 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
 }
 
 /// The session that a request belongs to.
-fn session_of(sessions: &Sessions, head: &RequestHead<'_>) -> Result<std::sync::Arc<Session>, Refusal<'static>> {
+fn session_of(sessions: &Sessions, head: &RequestHead<'_>) -> Result<Arc<Session>, Refusal<'static>> {
     let id = session_id(head.session_id)?;
     let session = sessions.find(id).ok_or(Refusal::SessionUnknown)?;
     // MCP 2025-06-18, protocol version header: one that is not spoken is 400, none at all is an older client.
@@ -95,6 +96,18 @@ pub(crate) async fn initialize<T: Topology, D: Downstream>(
     };
     let fields = format!("mcp-session-id: {}\r\n", String::from_utf8_lossy(&session_id));
     respond::result(downstream, id, T::SPEC.initialize[revision as usize].as_bytes(), &fields).await
+}
+
+/// `logging/setLevel`: kept for the session; backends are not told, what they log is sorted out here.
+pub(crate) fn set_level(session: &Session, post: &Post<'_>) -> Result<(), Refusal<'static>> {
+    #[derive(Deserialize)]
+    struct Params {
+        level: String,
+    }
+    let params = post.message.params.and_then(|params| serde_json::from_slice(params.span.of(post.body)).ok());
+    let level = params.and_then(|Params { level }| Level::parse(&level));
+    session.set_log_level(level.ok_or(Refusal::InvalidParams("`params.level` is not a level".into()))?);
+    Ok(())
 }
 
 /// GET: the stream on which a session hears of what belongs to no request. It carries comments while there is nothing

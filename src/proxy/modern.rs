@@ -10,7 +10,7 @@ use crate::http1::Field;
 use crate::mcp::envelope::{Incoming, Shape};
 use crate::mcp::header;
 use crate::mcp::json::{Kind, Value};
-use crate::mcp::method::{CallKind, Method};
+use crate::mcp::method::{CallKind, Level, Method};
 
 /// What a valid modern message asks for.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) fn validate<'a>(post: &Post<'a>) -> Result<Valid, Refusal<'a>> {
     standard_headers(post, &method)?;
     metadata(post)?;
     match Method::parse(&method) {
-        Some(Method::Initialize | Method::Ping) | None => Err(Refusal::MethodNotFound(method)),
+        Some(Method::Initialize | Method::Ping | Method::SetLevel) | None => Err(Refusal::MethodNotFound(method)),
         Some(method) => Ok(Valid::Request(method)),
     }
 }
@@ -102,11 +102,16 @@ fn metadata<'a>(post: &Post<'a>) -> Result<(), Refusal<'a>> {
     if version != Revision::MODERN.as_str() {
         return Err(Refusal::UnsupportedVersion(version));
     }
-    match meta.log_level.map(Value::text) {
-        None => Ok(()),
-        Some(Some(level)) if super::bridge::level(level, post.body).is_some() => Ok(()),
-        Some(_) => missing("`io.modelcontextprotocol/logLevel` is not a level"),
+    if meta.log_level.is_some() && log_level(post).is_none() {
+        return missing("`io.modelcontextprotocol/logLevel` is not a level");
     }
+    Ok(())
+}
+
+/// The least severity of log messages that a request asks for (MCP 2026-07-28, logging: none unless it does).
+pub(crate) fn log_level(post: &Post<'_>) -> Option<Level> {
+    let level = post.message.meta?.log_level?.text()?;
+    Level::parse(&level.decode(post.body))
 }
 
 /// `params` of a call or list, as its method takes them; the value that names what the call is about.

@@ -1,13 +1,14 @@
 //! Sessions of legacy clients: which revision was agreed on, and whether the session still stands.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use only1mcp_model::revision::Revision;
 use tokio::sync::watch;
 
 use crate::limits;
+use crate::mcp::method::Level;
 
 /// The sessions of one gateway, shared by its workers: a client's requests may reach any of them.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Session {
     /// Set when the client ended it: its streams end too.
     over: watch::Sender<bool>,
     last_used_ms: AtomicU64,
+    /// Of `logging/setLevel`.
+    log_level: AtomicU8,
 }
 
 // === impl Sessions ===
@@ -49,7 +52,7 @@ impl Sessions {
         if sessions.len() >= limits::SESSIONS_MAX {
             self.make_room();
         }
-        let session = Session { revision, over: watch::Sender::new(false), last_used_ms: AtomicU64::new(self.now_ms()) };
+        let session = Session { revision, over: watch::Sender::new(false), last_used_ms: AtomicU64::new(self.now_ms()), log_level: AtomicU8::new(Level::DEFAULT.into()) };
         sessions.insert(id, Arc::new(session));
         Ok(id)
     }
@@ -101,6 +104,16 @@ impl Sessions {
 // === impl Session ===
 
 impl Session {
+    /// The least severity of log messages that the client wants.
+    pub(crate) fn log_level(&self) -> Level {
+        Level::try_from(self.log_level.load(Ordering::Relaxed)).unwrap_or(Level::DEFAULT)
+    }
+
+    /// From now on, that.
+    pub(crate) fn set_log_level(&self, level: Level) {
+        self.log_level.store(level.into(), Ordering::Relaxed);
+    }
+
     /// Ready once the session is over.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.over.subscribe()

@@ -155,6 +155,6 @@ pub(super) fn kill(child: &Child) {
 fn signal(group: Option<Pid>, signal: Signal) {
     // An error means that nobody is left in the group, which is what a signal is for.
     if let Some(group) = group {
-        drop(rustix::process::kill_process_group(group, signal));
+        rustix::process::kill_process_group(group, signal).unwrap_or_default();
     }
 }

@@ -69,13 +69,18 @@ impl Scratch {
             }
         }
         if (call.era, era) == (Era::Legacy, Era::Modern) {
-            self.meta = match (call.head.params, call.head.meta) {
-                (Some(_), Some(meta)) if meta.empty => greeting::META.to_owned(),
-                (Some(_), Some(_)) => format!("{},", greeting::META),
-                (Some(_), None) if call.head.params_empty => format!(r#""_meta":{{{}}}"#, greeting::META),
-                (Some(_), None) => format!(r#""_meta":{{{}}},"#, greeting::META),
-                (None, _) => format!(r#","params":{{"_meta":{{{}}}}}"#, greeting::META),
+            let (before, after) = match (call.head.params, call.head.meta) {
+                (Some(_), Some(meta)) if meta.empty => ("", ""),
+                (Some(_), Some(_)) => ("", ","),
+                (Some(_), None) if call.head.params_empty => (r#""_meta":{"#, "}"),
+                (Some(_), None) => (r#""_meta":{"#, "},"),
+                (None, _) => (r#","params":{"_meta":{"#, "}}"),
             };
+            self.meta.extend([before, greeting::META]);
+            if let Some(level) = call.log_level {
+                let _infallible = write!(self.meta, r#","io.modelcontextprotocol/logLevel":"{}""#, level.as_str());
+            }
+            self.meta.push_str(after);
         }
     }
 

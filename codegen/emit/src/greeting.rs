@@ -1,7 +1,7 @@
 //! What the gateway says of itself: the results of `initialize` and `server/discover`.
 
 use only1mcp_model::plan::{Plan, Subject};
-use only1mcp_model::revision::Revision;
+use only1mcp_model::revision::{Era, Revision};
 
 use crate::json;
 
@@ -19,7 +19,7 @@ pub(crate) struct Offers {
 
 /// The `InitializeResult` of a legacy revision.
 pub(crate) fn initialize(plan: &Plan, revision: Revision) -> String {
-    let (capabilities, server_info, instructions) = (capabilities(plan), server_info(), instructions(plan));
+    let (capabilities, server_info, instructions) = (capabilities(plan, revision), server_info(), instructions(plan));
     format!(
         r#"{{"protocolVersion":"{revision}","capabilities":{capabilities},"serverInfo":{server_info}{instructions}}}"#
     )
@@ -27,8 +27,9 @@ pub(crate) fn initialize(plan: &Plan, revision: Revision) -> String {
 
 /// The `DiscoverResult`. Legacy revisions are left out: who reads it speaks a modern one.
 pub(crate) fn discover(plan: &Plan) -> String {
-    let (capabilities, instructions, ttl_ms, meta) = (capabilities(plan), instructions(plan), plan.ttl_ms, meta());
     let modern = Revision::MODERN;
+    let (capabilities, instructions, ttl_ms, meta) =
+        (capabilities(plan, modern), instructions(plan), plan.ttl_ms, meta());
     format!(
         r#"{{"resultType":"complete","supportedVersions":["{modern}"],"capabilities":{capabilities}{instructions},"ttlMs":{ttl_ms},"cacheScope":"public",{meta}}}"#
     )
@@ -38,9 +39,11 @@ fn server_info() -> String {
     format!(r#"{{"name":"only1mcp","version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
 }
 
-fn capabilities(plan: &Plan) -> String {
+/// In the legacy eras the gateway itself keeps a level for every session; a modern request names its own.
+fn capabilities(plan: &Plan, revision: Revision) -> String {
     let Offers { tools, prompts, resources } = Offers::of(plan);
-    let offered = [("tools", tools), ("prompts", prompts), ("resources", resources)];
+    let logging = revision.era() == Era::Legacy && (tools || prompts || resources);
+    let offered = [("logging", logging), ("tools", tools), ("prompts", prompts), ("resources", resources)];
     let members: Vec<String> =
         offered.iter().filter(|(_, offered)| *offered).map(|(name, _)| format!(r#""{name}":{{}}"#)).collect();
     format!("{{{}}}", members.join(","))

@@ -6,7 +6,7 @@ use crate::limits::ID_BYTES_MAX;
 use crate::mcp::json::{Cursor, Fault, Flaw, Kind, Members, ScanError, ScanErrorKind, Span, Text, Value};
 
 /// What is looked at below the top level, which is the same for both directions.
-pub(super) trait Message: Default {
+pub(super) trait Message {
     /// Takes `params`.
     fn params(&mut self, scan: &mut Scan<'_>) -> Result<Value, Fault>;
     /// Takes `result`.
@@ -40,21 +40,18 @@ pub(super) struct Scan<'a> {
     id: Id,
 }
 
-/// Scans a whole message.
-pub(super) fn message<M: Message>(source: &[u8]) -> Result<M, ScanError> {
+/// Scans a whole message into `message`, which is as good as new.
+pub(super) fn message(source: &[u8], message: &mut impl Message) -> Result<(), ScanError> {
     let Some(cursor) = Cursor::new(source) else {
         return Err(ScanError { kind: ScanErrorKind::Syntax, at: u32::MAX, id: Id::Absent });
     };
     let mut scan = Scan { cursor, refusal: None, id: Id::Absent };
-    let mut message = M::default();
-    let refusal = match scan.message(&mut message) {
-        Ok(()) => scan.refusal,
-        Err(fault) => Some((ScanErrorKind::from(fault.flaw), scan.cursor.offset_of(fault))),
+    let (kind, at) = match (scan.message(message), scan.refusal) {
+        (Ok(()), None) => return Ok(()),
+        (Ok(()), Some(refusal)) => refusal,
+        (Err(fault), _) => (ScanErrorKind::from(fault.flaw), scan.cursor.offset_of(fault)),
     };
-    match refusal {
-        None => Ok(message),
-        Some((kind, at)) => Err(ScanError { kind, at, id: scan.id }),
-    }
+    Err(ScanError { kind, at, id: scan.id })
 }
 
 // === impl Top ===
@@ -78,7 +75,7 @@ impl Top {
 // === impl Scan ===
 
 impl<'a> Scan<'a> {
-    fn message<M: Message>(&mut self, message: &mut M) -> Result<(), Fault> {
+    fn message(&mut self, message: &mut impl Message) -> Result<(), Fault> {
         if self.cursor.peek() != Some(b'{') {
             return self.not_object();
         }
@@ -93,27 +90,26 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes one member of the top level.
-    fn member<M: Message>(&mut self, key: &[u8], top: &mut Top, message: &mut M) -> Result<(), Fault> {
-        match key {
-            b"jsonrpc" => {
-                self.decided(&mut top.jsonrpc, "jsonrpc")?;
-                top.version_ok = top.jsonrpc.and_then(Value::text).is_some_and(|text| text.is(self.source(), "2.0"));
-            }
-            b"id" => self.id()?,
-            b"method" => self.decided(&mut top.method, "method")?,
-            b"params" => {
-                let value = message.params(self)?;
-                self.once(&mut top.params, value, "params");
-            }
-            b"result" => {
-                let value = message.result(self)?;
-                self.once(&mut top.result, value, "result");
-            }
-            b"error" => {
-                let value = message.error(self)?;
-                self.once(&mut top.error, value, "error");
-            }
-            _ => self.skip()?,
+    fn member(&mut self, key: &[u8], top: &mut Top, message: &mut impl Message) -> Result<(), Fault> {
+        // Comparisons in turn, here and in `members`: a `match` on bytes would compare them one by one.
+        if key == b"jsonrpc" {
+            self.decided(&mut top.jsonrpc, "jsonrpc")?;
+            top.version_ok = top.jsonrpc.and_then(Value::text).is_some_and(|text| text.is(self.source(), "2.0"));
+        } else if key == b"id" {
+            self.id()?;
+        } else if key == b"method" {
+            self.decided(&mut top.method, "method")?;
+        } else if key == b"params" {
+            let value = message.params(self)?;
+            self.once(&mut top.params, value, "params");
+        } else if key == b"result" {
+            let value = message.result(self)?;
+            self.once(&mut top.result, value, "result");
+        } else if key == b"error" {
+            let value = message.error(self)?;
+            self.once(&mut top.error, value, "error");
+        } else {
+            self.skip()?;
         }
         Ok(())
     }
@@ -128,23 +124,23 @@ impl<'a> Scan<'a> {
 
     /// Takes a value. Where it is an object, `member` is called behind each key to take the member's value. Returns how
     /// many members there were.
-    #[inline]
+    #[inline(always)]
     pub(super) fn object(
         &mut self,
-        mut member: impl FnMut(&mut Self, &[u8], &Members) -> Result<(), Fault>,
+        mut member: impl FnMut(&mut Self, &[u8], &Members<'_>) -> Result<(), Fault>,
     ) -> Result<(Value, u32), Fault> {
         if self.cursor.peek() != Some(b'{') {
             return Ok((self.cursor.value()?, 0));
         }
         let start = self.cursor.offset();
         let mut members = self.cursor.open()?;
-        while let Some(key) = members.next(&mut self.cursor)? {
+        while members.next(&mut self.cursor)? {
             let decoded;
-            let name = if key.escaped {
-                decoded = key.decode(self.source());
+            let name = if members.escaped {
+                decoded = members.decoded_key(&self.cursor)?;
                 decoded.as_bytes()
             } else {
-                key.span.of(self.source())
+                members.key
             };
             member(self, name, &members)?;
         }
@@ -171,7 +167,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes the value of a member that decides something.
-    #[inline]
+    #[inline(always)]
     pub(super) fn decided(&mut self, slot: &mut Option<Value>, name: &'static str) -> Result<(), Fault> {
         let value = self.cursor.decided()?;
         self.once(slot, value, name);
@@ -179,7 +175,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes the value of a member that must not stand twice but is only passed on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn passed(&mut self, slot: &mut Option<Value>, name: &'static str) -> Result<(), Fault> {
         let value = self.cursor.value()?;
         self.once(slot, value, name);
@@ -191,12 +187,12 @@ impl<'a> Scan<'a> {
         self.cursor.value()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn skip(&mut self) -> Result<(), Fault> {
         self.cursor.value().map(|_| ())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn once(&mut self, slot: &mut Option<Value>, found: Value, name: &'static str) {
         if slot.is_none() {
             *slot = Some(found);
@@ -227,10 +223,12 @@ impl<'a> Scan<'a> {
 
 /// Whether a valid number is an integer as written; `1.0` is, `1e2` is not.
 fn is_integer(number: &[u8]) -> bool {
-    let mut parts = number.splitn(2, |&byte| byte == b'.');
-    let digits = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
-    parts.next().is_some_and(|whole| whole.iter().all(digits))
-        && parts.next().is_none_or(|fraction| fraction.iter().all(|&byte| byte == b'0'))
+    let whole = number.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'-')).unwrap_or(number.len());
+    match &number[whole..] {
+        [] => true,
+        [b'.', fraction @ ..] => fraction.iter().all(|&byte| byte == b'0'),
+        _ => false,
+    }
 }
 
 impl From<Flaw> for ScanErrorKind {

@@ -1,7 +1,7 @@
 //! The cursor: takes values, keys and braces one after the other, and knows how deep it stands.
 
 use super::lex::{self, Fault, Flaw, Notes};
-use super::{DEPTH_MAX, Kind, Span, Text, Value};
+use super::{DEPTH_MAX, Kind, Span, Value, text};
 
 /// A place in the source; everything before it is valid so far.
 #[derive(Debug)]
@@ -16,13 +16,17 @@ pub(in crate::mcp) struct Cursor<'a> {
 
 /// Steps through the members of one object: [`Members::next`] reads a key, the caller then reads the value.
 #[derive(Debug)]
-pub(in crate::mcp) struct Members {
+pub(in crate::mcp) struct Members<'a> {
     /// How many keys were read.
     pub(in crate::mcp) count: u32,
-    /// The offset of the comma before the last key read; of that key, where it is the first.
+    /// The offset of the comma before the last key; of that key, where it is the first.
     pub(in crate::mcp) comma: u32,
-    /// The offset of the last key read, at its quote.
+    /// The offset of the last key, at its quote.
     pub(in crate::mcp) start: u32,
+    /// The last key, as it stands between its quotes.
+    pub(in crate::mcp) key: &'a [u8],
+    /// Whether that key holds an escape.
+    pub(in crate::mcp) escaped: bool,
 }
 
 // === impl Cursor ===
@@ -33,7 +37,7 @@ impl<'a> Cursor<'a> {
         u32::try_from(source.len()).is_ok().then(|| Self { source, rest: source, depth: 0, notes: Notes::default() })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(in crate::mcp) fn source(&self) -> &'a [u8] {
         self.source
     }
@@ -44,7 +48,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The offset of the next byte.
-    #[inline]
+    #[inline(always)]
     pub(in crate::mcp) fn offset(&self) -> u32 {
         self.offset_with_left(self.rest.len())
     }
@@ -54,14 +58,14 @@ impl<'a> Cursor<'a> {
         self.offset_with_left(fault.left)
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "`new` takes no source of 4 GiB")]
     fn offset_with_left(&self, left: usize) -> u32 {
         (self.source.len() - left) as u32
     }
 
     /// The first byte after white space, not taken; `None` at the end.
-    #[inline]
+    #[inline(always)]
     pub(in crate::mcp) fn peek(&mut self) -> Option<u8> {
         self.rest = lex::space(self.rest, &mut self.notes);
         self.rest.first().copied()
@@ -73,7 +77,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a value, whatever it is.
-    #[inline]
+    #[inline(always)]
     pub(in crate::mcp) fn value(&mut self) -> Result<Value, Fault> {
         let first = self.peek();
         let start = self.offset();
@@ -97,35 +101,35 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a value that something is decided on: where it is a string, half a surrogate pair in it is an error.
-    #[inline]
+    #[inline(always)]
     pub(in crate::mcp) fn decided(&mut self) -> Result<Value, Fault> {
         let value = self.value()?;
         if value.escaped {
-            self.well_formed(value.text())?;
+            self.well_formed(value)?;
         }
         Ok(value)
     }
 
     /// Takes the `{` of an object whose members the caller wants to see.
-    #[inline]
-    pub(in crate::mcp) fn open(&mut self) -> Result<Members, Fault> {
+    #[inline(always)]
+    pub(in crate::mcp) fn open(&mut self) -> Result<Members<'a>, Fault> {
         let [b'{', rest @ ..] = self.rest else { return Err(Fault::syntax(self.rest)) };
         if self.depth == DEPTH_MAX {
             return Err(Fault { flaw: Flaw::Depth, left: self.rest.len() });
         }
         self.depth += 1;
         self.rest = rest;
-        Ok(Members { count: 0, comma: 0, start: 0 })
+        Ok(Members { count: 0, comma: 0, start: 0, key: b"", escaped: false })
     }
 
     /// The run from `start` to here.
-    #[inline]
+    #[inline(always)]
     pub(in crate::mcp) fn span_from(&self, start: u32) -> Span {
         Span { start, end: self.offset() }
     }
 
     /// Takes the string that begins here. Returns whether it holds an escape.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<bool, Fault> {
         let [b'"', rest @ ..] = self.rest else { return Err(Fault::syntax(self.rest)) };
         let (rest, escaped) = lex::string(rest, &mut self.notes)?;
@@ -134,9 +138,9 @@ impl<'a> Cursor<'a> {
     }
 
     #[cold]
-    fn well_formed(&self, text: Option<Text>) -> Result<(), Fault> {
-        match text {
-            Some(text) if !text.is_well_formed(self.source) => Err(Fault::syntax(self.rest)),
+    fn well_formed(&self, string: Value) -> Result<(), Fault> {
+        match string.text() {
+            Some(text) if !text::is_well_formed(text.span.of(self.source)) => Err(Fault::syntax(self.rest)),
             _ => Ok(()),
         }
     }
@@ -144,35 +148,34 @@ impl<'a> Cursor<'a> {
 
 // === impl Members ===
 
-impl Members {
-    /// Takes the next key and its colon, or the closing brace. Half a surrogate pair in a key is an error.
-    #[inline]
-    pub(in crate::mcp) fn next(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<Text>, Fault> {
-        let mut first = cursor.peek();
-        if first == Some(b'}') {
-            cursor.rest = &cursor.rest[1..];
+impl<'a> Members<'a> {
+    /// Takes the next key and its colon, or the closing brace; `false` for that.
+    #[inline(always)]
+    pub(in crate::mcp) fn next(&mut self, cursor: &mut Cursor<'a>) -> Result<bool, Fault> {
+        let mut rest = lex::space(cursor.rest, &mut cursor.notes);
+        if let [b'}', after @ ..] = rest {
+            cursor.rest = after;
             cursor.depth -= 1;
-            return Ok(None);
+            return Ok(false);
         }
-        self.comma = cursor.offset();
+        self.comma = cursor.offset_with_left(rest.len());
         if self.count > 0 {
-            let [b',', rest @ ..] = cursor.rest else { return Err(Fault::syntax(cursor.rest)) };
-            cursor.rest = rest;
-            first = cursor.peek();
+            let [b',', after @ ..] = rest else { return Err(Fault::syntax(rest)) };
+            rest = lex::space(after, &mut cursor.notes);
         }
-        if first != Some(b'"') {
-            return Err(Fault::syntax(cursor.rest));
-        }
+        let [b'"', inside @ ..] = rest else { return Err(Fault::syntax(rest)) };
+        let (after, escaped) = lex::string(inside, &mut cursor.notes)?;
         self.count += 1;
-        self.start = cursor.offset();
-        let escaped = cursor.string()?;
-        let key = Text { span: Span { start: self.start + 1, end: cursor.offset() - 1 }, escaped };
-        if escaped {
-            cursor.well_formed(Some(key))?;
-        }
-        cursor.peek();
-        let [b':', rest @ ..] = cursor.rest else { return Err(Fault::syntax(cursor.rest)) };
-        cursor.rest = rest;
-        Ok(Some(key))
+        self.start = cursor.offset_with_left(rest.len());
+        self.key = &inside[..inside.len() - after.len() - 1];
+        self.escaped = escaped;
+        cursor.rest = lex::expect(b':', after, &mut cursor.notes)?;
+        Ok(true)
+    }
+
+    /// The last key decoded. Half a surrogate pair in it is an error.
+    #[cold]
+    pub(in crate::mcp) fn decoded_key(&self, cursor: &Cursor<'_>) -> Result<String, Fault> {
+        if text::is_well_formed(self.key) { Ok(text::decode(self.key)) } else { Err(Fault::syntax(cursor.rest)) }
     }
 }

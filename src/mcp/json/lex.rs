@@ -1,6 +1,8 @@
 //! The grammar of RFC 8259 over slices: every function takes what is left of the source and gives back what is left
 //! after one token or one value. No recursion, no allocation. Nothing here knows where the source began.
 
+use wide::i8x16;
+
 use super::{DEPTH_MAX, Kind};
 
 /// A problem and where it shows.
@@ -32,10 +34,9 @@ type Nesting = u128;
 const _: () = assert!(Nesting::BITS as usize == DEPTH_MAX);
 
 /// Bytes of a string looked at together.
-const WORD: usize = 8;
-/// Runs of a string that are longer than so many words are searched by [`memchr`]. Its setup does not pay for shorter
-/// ones.
-const SHORT_WORDS: usize = 4;
+const BLOCK: usize = 16;
+/// Strings of up to so many blocks are taken where they are met, longer ones by a loop elsewhere.
+const SHORT_BLOCKS: usize = 4;
 
 // === impl Fault ===
 
@@ -69,7 +70,7 @@ fn some_space<'a>(rest: &'a [u8], notes: &mut Notes) -> Result<&'a [u8], Fault> 
 
 /// Takes `byte`, which white space may precede.
 #[inline(always)]
-fn expect<'a>(byte: u8, rest: &'a [u8], notes: &mut Notes) -> Result<&'a [u8], Fault> {
+pub(super) fn expect<'a>(byte: u8, rest: &'a [u8], notes: &mut Notes) -> Result<&'a [u8], Fault> {
     match rest {
         [found, after @ ..] if *found == byte => Ok(after),
         _ => match space(rest, notes) {
@@ -190,15 +191,17 @@ fn digits(rest: &[u8]) -> Result<&[u8], Fault> {
 /// Takes a string from behind its opening quote. Returns whether it holds an escape.
 #[inline(always)]
 pub(super) fn string<'a>(mut rest: &'a [u8], notes: &mut Notes) -> Result<(&'a [u8], bool), Fault> {
-    for _ in 0..SHORT_WORDS {
-        let Some(word) = rest.first_chunk() else { break };
-        if let Some(plain) = first_special(*word) {
-            if let [b'"', rest @ ..] = &rest[plain..] {
-                return Ok((rest, false));
+    for _ in 0..SHORT_BLOCKS {
+        let Some((block, after)) = rest.split_first_chunk() else { break };
+        let special = specials(*block).to_bitmask();
+        if special != 0 {
+            rest = &rest[special.trailing_zeros() as usize..];
+            if let [b'"', after @ ..] = rest {
+                return Ok((after, false));
             }
             break;
         }
-        rest = &rest[WORD..];
+        rest = after;
     }
     long_string(rest, notes)
 }
@@ -208,7 +211,7 @@ pub(super) fn string<'a>(mut rest: &'a [u8], notes: &mut Notes) -> Result<(&'a [
 fn long_string<'a>(mut rest: &'a [u8], notes: &mut Notes) -> Result<(&'a [u8], bool), Fault> {
     let mut escaped = false;
     loop {
-        rest = plain_run(rest, notes)?;
+        rest = plain_run(rest);
         rest = match rest {
             [b'"', rest @ ..] => return Ok((rest, escaped)),
             [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => {
@@ -225,28 +228,33 @@ fn long_string<'a>(mut rest: &'a [u8], notes: &mut Notes) -> Result<(&'a [u8], b
     }
 }
 
-/// Skips the characters of a string that stand for themselves, of those beyond ASCII only some.
+/// Skips the characters of a string that stand for themselves and are ASCII.
 #[inline(always)]
-fn plain_run<'a>(mut rest: &'a [u8], notes: &mut Notes) -> Result<&'a [u8], Fault> {
-    for _ in 0..SHORT_WORDS {
-        let Some(word) = rest.first_chunk() else {
-            let plain = rest.iter().position(|&byte| !matches!(byte, b' '..0x80) || matches!(byte, b'"' | b'\\'));
-            return Ok(&rest[plain.unwrap_or(rest.len())..]);
-        };
-        if let Some(plain) = first_special(*word) {
-            return Ok(&rest[plain..]);
+fn plain_run(mut rest: &[u8]) -> &[u8] {
+    loop {
+        for _ in 0..SHORT_BLOCKS {
+            let Some((block, after)) = rest.split_first_chunk() else { return plain_tail(rest) };
+            let special = specials(*block).to_bitmask();
+            if special != 0 {
+                return &rest[special.trailing_zeros() as usize..];
+            }
+            rest = after;
         }
-        rest = &rest[WORD..];
-    }
-    let Some(length) = memchr::memchr2(b'"', b'\\', rest) else { return Err(Fault::syntax(&[])) };
-    let (run, rest_after) = rest.split_at(length);
-    if run.iter().fold(0, |most, byte| most.max(byte.wrapping_sub(b' '))) > 0x7f - b' ' {
-        if run.iter().fold(b' ', |least, &byte| least.min(byte)) < b' ' {
-            return Err(Fault::syntax(rest));
+        while let Some((blocks, after)) = rest.split_first_chunk::<{ 4 * BLOCK }>() {
+            let (blocks, _) = blocks.as_chunks();
+            if blocks.iter().fold(i8x16::ZERO, |special, block| special | specials(*block)).to_bitmask() != 0 {
+                break;
+            }
+            rest = after;
         }
-        validate_utf8(rest, notes)?;
     }
-    Ok(rest_after)
+}
+
+/// As [`plain_run`], of less than a block.
+fn plain_tail(rest: &[u8]) -> &[u8] {
+    let plain = |byte: &u8| matches!(byte, b' '..=0x7f) && !matches!(byte, b'"' | b'\\');
+    let length = rest.iter().position(|byte| !plain(byte)).unwrap_or(rest.len());
+    &rest[length..]
 }
 
 /// Skips the bytes beyond ASCII that stand here.
@@ -265,18 +273,13 @@ fn validate_utf8(rest: &[u8], notes: &mut Notes) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The first byte that is not plain: a control character, `"`, `\`, or beyond ASCII.
+/// All bits in each byte that is not plain: control characters, `"`, `\`, and what is beyond ASCII.
 #[inline(always)]
-fn first_special(word: [u8; WORD]) -> Option<usize> {
-    const fn all(byte: u8) -> u64 {
-        u64::from_ne_bytes([byte; WORD])
-    }
-    let word = u64::from_le_bytes(word);
-    // Flipping bit 1 moves `"` (0x22) right behind the control characters: both are now up to 0x20. In ASCII bytes the
-    // sums then have their high bit set where the byte is plain, and do not carry. Bytes beyond ASCII do carry, but only
-    // into later ones, and only the first matters.
-    let above_quote = (word ^ all(0x02)).wrapping_add(all(0x7f - b' '));
-    let no_backslash = (word ^ all(b'\\')).wrapping_add(all(0x7f));
-    let special = (!(above_quote & no_backslash) | word) & all(0x80);
-    (special != 0).then(|| (special.trailing_zeros() / 8) as usize)
+fn specials(block: [u8; BLOCK]) -> i8x16 {
+    let block = i8x16::new(block.map(u8::cast_signed));
+    // Flipping bit 1 moves `"` (0x22) right behind the control characters, and signed, bytes beyond ASCII are below
+    // those: one comparison finds all three.
+    let up_to_quote = (block ^ i8x16::splat(0x02)).simd_lt(i8x16::splat(0x21));
+    let backslash = block.simd_eq(i8x16::splat(b'\\'.cast_signed()));
+    up_to_quote | backslash
 }

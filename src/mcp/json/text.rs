@@ -44,22 +44,26 @@ impl Text {
         if !self.escaped {
             return String::from_utf8_lossy(raw);
         }
-        let mut decoded = String::with_capacity(raw.len());
-        for piece in pieces(raw) {
-            match piece {
-                Piece::Plain(bytes) => decoded.push_str(&String::from_utf8_lossy(bytes)),
-                Piece::Escape(char) => decoded.push(char),
-                Piece::Lone => decoded.push(char::REPLACEMENT_CHARACTER),
-            }
-        }
-        Cow::Owned(decoded)
+        Cow::Owned(decode(raw))
     }
+}
 
-    /// Whether every surrogate in it is half of a pair.
-    #[inline]
-    pub(crate) fn is_well_formed(self, source: &[u8]) -> bool {
-        !self.escaped || pieces(self.span.of(source)).all(|piece| piece != Piece::Lone)
+/// Decodes what stands between quotes, as [`Text::decode`] does.
+pub(super) fn decode(raw: &[u8]) -> String {
+    let mut decoded = String::with_capacity(raw.len());
+    for piece in pieces(raw) {
+        match piece {
+            Piece::Plain(bytes) => decoded.push_str(&String::from_utf8_lossy(bytes)),
+            Piece::Escape(char) => decoded.push(char),
+            Piece::Lone => decoded.push(char::REPLACEMENT_CHARACTER),
+        }
     }
+    decoded
+}
+
+/// Whether every surrogate in what stands between quotes is half of a pair.
+pub(super) fn is_well_formed(raw: &[u8]) -> bool {
+    pieces(raw).all(|piece| piece != Piece::Lone)
 }
 
 #[cold]

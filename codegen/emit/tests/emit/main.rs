@@ -260,7 +260,7 @@ fn every_legacy_revision_has_its_own_initialize_result() {
     for result in &results {
         assert_eq!(result["serverInfo"]["name"], "only1mcp");
         assert_eq!(result["instructions"], "docs\nSay \"please\".");
-        assert_eq!(result["capabilities"], serde_json::json!({ "prompts": {}, "resources": {} }));
+        assert_eq!(result["capabilities"], serde_json::json!({ "logging": {}, "prompts": {}, "resources": {} }));
     }
 }
 

@@ -67,52 +67,56 @@ enum Unanswered {
 impl Running {
     /// Starts a child and greets it in the era it is pinned to or was locked in, else in the modern one first
     /// (MCP 2026-07-28, versioning, stdio).
+    ///
+    /// A child that does not answer `server/discover` in time is sent `initialize` as well, and whichever it answers
+    /// decides. It reads them in order: one that was merely slow (a first `npx` installs) still finds the modern
+    /// greeting first, and one that keeps silent about methods it does not know gets the other. Ending it instead would
+    /// break off its installation.
     pub(super) async fn start(
         backend: &str,
         recipe: &Recipe,
         pinned: Option<Era>,
         locked: Option<Era>,
     ) -> Result<Self, StartError> {
-        let failed = |unanswered| match unanswered {
-            Unanswered::TimedOut => StartError::Failed("it answered no greeting in time".to_owned()),
-            Unanswered::Ended(detail) => StartError::Failed(detail),
-        };
+        let assumed = pinned.or(locked);
         let mut pipes = Pipes::spawn(backend, recipe).await?;
-        if pinned.or(locked) != Some(Era::Legacy) {
-            // A child that was pinned or locked as modern may be slow to start; one of unknown era is asked for as
-            // long as a probe may take, and then started anew: some servers lock their era at the first message.
-            let patience = if pinned.or(locked).is_some() { limits::START_TIMEOUT } else { limits::PROBE_TIMEOUT };
-            match pipes.ask(backend, DISCOVER_ID, &greeting::discover(DISCOVER_ID), patience).await {
-                Ok((source, head)) => match greeting::verdict(&source, &head) {
-                    greeting::Verdict::Modern(greeting) => return Ok(Self { greeting, pipes }),
-                    greeting::Verdict::Incompatible(detail) => return Err(StartError::Failed(detail)),
-                    greeting::Verdict::Legacy if pinned == Some(Era::Modern) => {
-                        let detail = "it is pinned to the modern era and does not speak it";
-                        return Err(StartError::Failed(detail.to_owned()));
-                    }
-                    greeting::Verdict::Legacy => {}
+        if assumed != Some(Era::Legacy) {
+            pipes.push(greeting::discover(DISCOVER_ID).as_bytes());
+            pipes.push(b"\n");
+            let patience = if assumed.is_some() { limits::START_TIMEOUT } else { limits::PROBE_TIMEOUT };
+            match pipes.answer(backend, &[DISCOVER_ID], patience).await {
+                Ok((_, source, head)) => match verdict(&source, &head, pinned)? {
+                    Some(greeting) => return Ok(Self { greeting, pipes }),
+                    None => {}
                 },
-                Err(Unanswered::TimedOut) if pinned != Some(Era::Modern) => {
-                    pipes.end_now().await;
-                    pipes = Pipes::spawn(backend, recipe).await?;
-                }
-                Err(unanswered) => return Err(failed(unanswered)),
+                Err(Unanswered::TimedOut) if pinned != Some(Era::Modern) => {}
+                Err(unanswered) => return Err(unanswered.into()),
             }
         }
-        let asked = pipes.ask(backend, INITIALIZE_ID, &greeting::initialize(INITIALIZE_ID), limits::START_TIMEOUT).await;
-        let (source, head) = asked.map_err(failed)?;
-        match greeting::initialized(&source, &head) {
-            Ok(greeting) => {
-                pipes.push(greeting::INITIALIZED.as_bytes());
-                pipes.push(b"\n");
-                Ok(Self { greeting, pipes })
+        pipes.push(greeting::initialize(INITIALIZE_ID).as_bytes());
+        pipes.push(b"\n");
+        loop {
+            let (id, source, head) =
+                pipes.answer(backend, &[DISCOVER_ID, INITIALIZE_ID], limits::START_TIMEOUT).await?;
+            if id == DISCOVER_ID {
+                if let Some(greeting) = verdict(&source, &head, pinned)? {
+                    return Ok(Self { greeting, pipes });
+                }
+                continue;
             }
-            // Locked as legacy, refused now: it may have become modern only.
-            Err(_) if pinned.is_none() && locked == Some(Era::Legacy) => {
-                pipes.end_now().await;
-                Box::pin(Self::start(backend, recipe, None, None)).await
-            }
-            Err(detail) => Err(StartError::Failed(detail)),
+            return match greeting::initialized(&source, &head) {
+                Ok(greeting) => {
+                    pipes.push(greeting::INITIALIZED.as_bytes());
+                    pipes.push(b"\n");
+                    Ok(Self { greeting, pipes })
+                }
+                // Locked as legacy, refused now: it may have become modern only.
+                Err(_) if pinned.is_none() && locked == Some(Era::Legacy) => {
+                    pipes.end_now().await;
+                    Box::pin(Self::start(backend, recipe, None, None)).await
+                }
+                Err(detail) => Err(StartError::Failed(detail)),
+            };
         }
     }
 
@@ -192,22 +196,30 @@ impl Pipes {
         }
     }
 
-    /// Writes a request and waits for its answer; requests of the child are answered meanwhile.
-    async fn ask(&mut self, backend: &str, id: u64, request: &str, patience: Duration) -> Result<(Bytes, Outgoing), Unanswered> {
-        self.push(request.as_bytes());
-        self.push(b"\n");
-        let id = id.to_string();
+    /// Waits for the answer to one of these requests; requests of the child are answered meanwhile.
+    async fn answer(
+        &mut self,
+        backend: &str,
+        ids: &[u64],
+        patience: Duration,
+    ) -> Result<(u64, Bytes, Outgoing), Unanswered> {
         let answer = async {
             loop {
-                while let Some((line, head)) = self.framer.next(backend).map_err(|error| Unanswered::Ended(error.to_string()))? {
-                    match (head.shape, id_span(head.id)) {
-                        (Shape::Response, Some(span)) if matches!(head.id, Id::Number(_)) && span.of(&line) == id.as_bytes() => {
-                            return Ok((line, head));
+                while let Some((line, head)) =
+                    self.framer.next(backend).map_err(|error| Unanswered::Ended(error.to_string()))?
+                {
+                    match (head.shape, head.id) {
+                        (Shape::Response, Id::Number(span)) => {
+                            let id = ids.iter().find(|id| id.to_string().as_bytes() == span.of(&line));
+                            if let Some(id) = id {
+                                return Ok((*id, line, head));
+                            }
                         }
-                        (Shape::Request, Some(span)) => {
-                            let reply = greeting::reply(&line, &head, span.of(&line));
-                            self.push(reply.as_bytes());
-                            self.push(b"\n");
+                        (Shape::Request, id) => {
+                            if let Some(span) = id_span(id) {
+                                self.push(greeting::reply(&line, &head, span.of(&line)).as_bytes());
+                                self.push(b"\n");
+                            }
                         }
                         _ => {}
                     }
@@ -223,6 +235,27 @@ impl Pipes {
     async fn end_now(self) {
         children::kill(&self.child);
         children::end(self.child).await;
+    }
+}
+
+/// What the answer to `server/discover` means for a child; `None` to go on with `initialize`.
+fn verdict(source: &[u8], head: &Outgoing, pinned: Option<Era>) -> Result<Option<Greeting>, StartError> {
+    match greeting::verdict(source, head) {
+        greeting::Verdict::Modern(greeting) => Ok(Some(greeting)),
+        greeting::Verdict::Incompatible(detail) => Err(StartError::Failed(detail)),
+        greeting::Verdict::Legacy if pinned == Some(Era::Modern) => {
+            Err(StartError::Failed("it is pinned to the modern era and does not speak it".to_owned()))
+        }
+        greeting::Verdict::Legacy => Ok(None),
+    }
+}
+
+impl From<Unanswered> for StartError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::TimedOut => Self::Failed("it answered no greeting in time".to_owned()),
+            Unanswered::Ended(detail) => Self::Failed(detail),
+        }
     }
 }
 
