@@ -13,6 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use only1mcp_model::overlay::Overlay;
 use tokio::net::TcpListener;
 use tokio::sync::{Barrier, Semaphore, watch};
 
@@ -21,7 +22,7 @@ use crate::catalog::plan::Reference;
 use crate::clock::Clock;
 use crate::downstream;
 use crate::limits;
-use crate::proxy::{Gate, Sessions, Shared, Worker};
+use crate::proxy::{Gate, Sessions, Settings, Shared, Worker};
 use crate::references::{References, Unresolved};
 use crate::upstream::{self, OpenError, Transport};
 
@@ -41,6 +42,7 @@ pub struct Builder<T> {
     references: References,
     program: Option<PathBuf>,
     workers: Option<usize>,
+    overlay: Overlay,
     topology: PhantomData<T>,
 }
 
@@ -86,7 +88,14 @@ impl<T: Topology> Gateway<T> {
     /// A gateway as its topology says.
     #[must_use]
     pub fn builder() -> Builder<T> {
-        Builder { address: None, references: References::default(), program: None, workers: None, topology: PhantomData }
+        Builder {
+            address: None,
+            references: References::default(),
+            program: None,
+            workers: None,
+            overlay: Overlay::default(),
+            topology: PhantomData,
+        }
     }
 }
 
@@ -111,6 +120,13 @@ impl<T: Topology> Builder<T> {
     #[must_use]
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = Some(program.into());
+        self
+    }
+
+    /// Settings of backends that differ from the compiled ones.
+    #[must_use]
+    pub fn overlay(mut self, overlay: Overlay) -> Self {
+        self.overlay = overlay;
         self
     }
 
@@ -141,7 +157,8 @@ impl<T: Topology> Builder<T> {
             None => std::env::current_exe().map_err(StartError::Worker)?,
         };
         let (draining, drain) = watch::channel(false);
-        let shared = Arc::new(Shared { gate, sessions: Sessions::default(), draining: drain });
+        let backends = spec.backends.iter().map(|backend| Settings::new(backend, &self.overlay)).collect();
+        let shared = Arc::new(Shared { gate, sessions: Sessions::default(), backends, draining: drain });
         let upstream = Arc::new(upstream::Shared::new(self.references, program, spec.backends));
         let drained = Arc::new(Barrier::new(workers));
 

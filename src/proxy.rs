@@ -19,14 +19,16 @@ mod session;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use only1mcp_model::overlay::Overlay;
 use tokio::sync::watch;
 
 pub(crate) use admit::{Admitted, Gate};
 pub(crate) use error::Refusal;
 pub(crate) use session::Sessions;
 
-use crate::catalog::{Era, Revision, Topology};
+use crate::catalog::{Era, Revision, Topology, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
 use crate::mcp::envelope::{self, Id, Incoming};
@@ -49,8 +51,19 @@ pub(crate) struct Worker<T: Topology> {
 pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) sessions: Sessions,
+    /// By the index of the backend.
+    pub(crate) backends: Box<[Settings]>,
     /// Set once the gateway stops.
     pub(crate) draining: watch::Receiver<bool>,
+}
+
+/// What may be set otherwise than compiled, for one backend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// The longest a call to it may take.
+    timeout: Duration,
+    /// Whether calls to it are refused.
+    disabled: bool,
 }
 
 /// The client's side of one request: where its answer goes.
@@ -90,6 +103,15 @@ pub(crate) struct Post<'a> {
     pub(crate) head: &'a RequestHead<'a>,
     pub(crate) body: &'a [u8],
     pub(crate) message: &'a Incoming,
+}
+
+impl Settings {
+    /// The compiled settings with what an overlay says.
+    pub(crate) fn new(backend: &plan::Backend, overlay: &Overlay) -> Self {
+        let tuned = overlay.backends.iter().find(|(name, _)| *name == backend.name).map(|(_, tuned)| tuned);
+        let timeout_ms = tuned.and_then(|tuned| tuned.timeout).map_or(backend.timeout_ms, |timeout| timeout.0);
+        Self { timeout: Duration::from_millis(timeout_ms), disabled: tuned.is_some_and(|tuned| tuned.disabled) }
+    }
 }
 
 impl<T: Topology> Worker<T> {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Exit, print};
+use super::{Exit, files, print};
 use crate::catalog::{Topology, plan};
 use crate::{Gateway, Running};
 
@@ -36,6 +36,16 @@ impl Start {
         let mut builder = Gateway::<T>::builder();
         if self.host.is_some() || self.port.is_some() {
             builder = builder.address(self.address::<T>()?);
+        }
+        if let Some(path) = &self.overlay {
+            let source = files::read(path)?;
+            match only1mcp_model::overlay::load(&source, T::SPEC.backends) {
+                Ok(overlay) => builder = builder.overlay(overlay),
+                Err(problems) => {
+                    files::show(&problems, &source);
+                    return Ok(Exit::Invalid);
+                }
+            }
         }
         // Before the gateway starts, so that no signal finds nobody.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::bridge::Caller;
 use super::error::Refusal;
@@ -35,11 +34,18 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     downstream: &D,
 ) -> Result<(), Gone> {
     let index = usize::from(route.backend);
-    let (Some(link), Some(backend)) = (worker.links.get(index), T::SPEC.backends.get(index)) else {
+    let (Some(link), Some(backend), Some(settings)) =
+        (worker.links.get(index), T::SPEC.backends.get(index), worker.shared.backends.get(index))
+    else {
         // The compiler checked every index; a table that disagrees is a broken build, not a client's mistake.
         let error = Error::unavailable("the topology has no such backend");
         return respond::refuse(downstream, &Refusal::Upstream("?", &error), caller.era, Some(caller.id)).await;
     };
+    if settings.disabled {
+        let error = Error::unavailable("it is disabled by the overlay");
+        let refusal = Refusal::Upstream(&backend.name, &error);
+        return respond::refuse(downstream, &refusal, caller.era, Some(caller.id)).await;
+    }
     let call = Call {
         source: caller.source,
         head: caller.head,
@@ -50,7 +56,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         mcp_params,
         sent: Cell::new(false),
     };
-    let timeout = Duration::from_millis(backend.timeout_ms);
+    let timeout = settings.timeout;
     let deadline = worker.clock.deadline();
     deadline.set(timeout);
     let mut relay = ClientRelay::new(caller, downstream, &deadline, timeout);

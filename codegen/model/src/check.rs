@@ -8,6 +8,7 @@ mod exposure;
 mod lock;
 mod route;
 
+use crate::yaml::Place;
 use crate::Features;
 use crate::address::{check_address, check_host, check_origin};
 use crate::diagnostic::{Code, Problems, quoted};
@@ -142,9 +143,7 @@ impl Check<'_> {
     }
 
     fn timeout_bounds(&mut self, path: &[Step<'_>], timeout: Millis) {
-        if !(Millis(1)..=Millis(600_000)).contains(&timeout) {
-            self.invalid(Code::InvalidValue, path, "timeout is not between `1ms` and `10m`".to_owned(), "");
-        }
+        timeout_bounds(self.document.value(path), timeout, self.problems);
     }
 
     fn backend_names(&mut self) {
@@ -173,4 +172,11 @@ impl Check<'_> {
 fn is_plain(name: &str, chars_max: usize) -> bool {
     (1..=chars_max).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Whether a timeout is one a call can have.
+pub(crate) fn timeout_bounds(place: Place, timeout: Millis, problems: &mut Problems) {
+    if !(Millis(1)..=Millis(600_000)).contains(&timeout) {
+        problems.error(Code::InvalidValue, place, "timeout is not between `1ms` and `10m`");
+    }
 }

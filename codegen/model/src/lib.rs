@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod hash;
 pub mod lock;
 pub mod names;
+pub mod overlay;
 pub mod plan;
 pub mod revision;
 pub mod topology;

@@ -74,7 +74,7 @@ codes! {
     Endpoints = "E0105": "A backend with the transport `streamable_http` has exactly one endpoint; a stdio backend has none, \
         for it is started, not reached.\n\n    transport: { streamable_http: {} }    # endpoints: [{ url: \"http://…\" }]\n"
     /// A route to a backend that does not exist.
-    UnknownBackend = "E0201": "A route leads to a backend that the topology does not define.\n\n    \
+    UnknownBackend = "E0201": "A route, or an overlay, names a backend that the topology does not define.\n\n    \
         routes: [{ tools: \"math_*\", to: maths }]    # math\n"
     /// A rename of a tool that the lock does not have.
     UnknownTool = "E0202": "A rename names a tool that the backend did not have when it was locked. Rename rules use the name \
