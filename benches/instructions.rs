@@ -1,0 +1,160 @@
+//! Instruction counts of the steps every call takes, with the limits that a change must not pass. Each limit stands
+//! about 5 % above what was counted when it was set. Needs valgrind and `iai-callgrind-runner`.
+#![expect(missing_docs, reason = "the benchmark macros write modules without documentation")]
+
+use std::hint::black_box;
+
+use iai_callgrind::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
+use only1mcp::catalog::{Entry, NameTable};
+use only1mcp::mcp::envelope::{self, Id, Incoming, Outgoing};
+use only1mcp::mcp::json::ScanError;
+use only1mcp::mcp::splice::Splice;
+
+type Table = NameTable<Vec<u32>, Vec<Entry>>;
+
+/// A benchmark may not take more instructions than this.
+fn at_most(instructions: u64) -> LibraryBenchmarkConfig {
+    LibraryBenchmarkConfig::default().tool(Callgrind::default().hard_limits([(EventKind::Ir, instructions)])).clone()
+}
+
+// === Scan ===
+
+/// A call as a client of the modern era sends it, with nothing it could leave out but its arguments.
+fn small_call() -> &'static [u8] {
+    call(r#"{"a":17,"b":25}"#)
+}
+
+/// 10 KB of objects with sentences in them, as for a memory server.
+fn entities_call() -> &'static [u8] {
+    let entity = |number| {
+        format!(
+            concat!(
+                r#"{{"name":"Person number {0}","entityType":"person","observations":["Works on the gateway since "#,
+                r#"last spring","Prefers short answers, and tables","Lives in building {0}"],"confidence":0.{0}}}"#
+            ),
+            number
+        )
+    };
+    call(&format!(r#"{{"entities":[{}]}}"#, (0..53).map(entity).collect::<Vec<_>>().join(",")))
+}
+
+/// 9 KB of records in which a token is five bytes long: the worst that is still sensible.
+fn records_call() -> &'static [u8] {
+    let record = |number| {
+        format!(
+            r#"{{"id":{number},"title":"Record number {number}","tags":["alpha","beta"],"price":{number}.25,"done":false}}"#
+        )
+    };
+    call(&format!(r#"{{"records":[{}]}}"#, (0..100).map(record).collect::<Vec<_>>().join(",")))
+}
+
+/// 10 KB in one string, as a file to write.
+fn text_call() -> &'static [u8] {
+    call(&format!(r#"{{"path":"notes.txt","content":"{}"}}"#, "All work and no play. ".repeat(465)))
+}
+
+/// The same with a line break every 44 bytes.
+fn lines_call() -> &'static [u8] {
+    call(&format!(
+        r#"{{"path":"notes.txt","content":"{}"}}"#,
+        "All work and no play makes Jack a dull boy.\\n".repeat(227)
+    ))
+}
+
+fn call(arguments: &str) -> &'static [u8] {
+    format!(
+        concat!(
+            r#"{{"jsonrpc":"2.0","id":12,"method":"tools/call","params":{{"name":"math__add","arguments":{},"#,
+            r#""_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
+            r#""io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+        ),
+        arguments
+    )
+    .leak()
+    .as_bytes()
+}
+
+fn answer() -> &'static [u8] {
+    br#"{"jsonrpc":"2.0","id":12,"result":{"resultType":"complete","content":[{"type":"text","text":"42"}]}}"#
+}
+
+#[library_benchmark]
+#[bench::small(args = (), setup = small_call, config = at_most(2_500))]
+#[bench::entities_10_kb(args = (), setup = entities_call, config = at_most(40_000))]
+#[bench::records_9_kb(args = (), setup = records_call, config = at_most(77_500))]
+#[bench::text_10_kb(args = (), setup = text_call, config = at_most(9_000))]
+#[bench::lines_10_kb(args = (), setup = lines_call, config = at_most(18_500))]
+fn scan_call(source: &'static [u8]) -> Result<Incoming, ScanError> {
+    envelope::incoming(black_box(source))
+}
+
+#[library_benchmark]
+#[bench::small(args = (), setup = answer, config = at_most(1_700))]
+fn scan_answer(source: &'static [u8]) -> Result<Outgoing, ScanError> {
+    envelope::outgoing(black_box(source))
+}
+
+// === Splice ===
+
+fn scanned_call() -> (&'static [u8], Incoming, Vec<u8>) {
+    let source = small_call();
+    let message = envelope::incoming(source).expect("a valid call");
+    (source, message, Vec::with_capacity(source.len() * 2))
+}
+
+// Id and name replaced, as for a stdio backend.
+#[library_benchmark]
+#[bench::id_and_name(args = (), setup = scanned_call, config = at_most(300))]
+fn splice_call((source, message, mut out): (&'static [u8], Incoming, Vec<u8>)) -> Vec<u8> {
+    let mut splice = Splice::new(black_box(source));
+    if let Id::Number(id) = message.id {
+        splice.replace(id, b"4097");
+    }
+    if let Some(name) = message.name {
+        splice.replace(name.span, b"\"add\"");
+    }
+    splice.write(&mut out);
+    out
+}
+
+// === Lookup ===
+
+/// A table of so many names as a topology would give them.
+fn table(size: usize) -> Table {
+    let names: Vec<&'static str> =
+        (0..size).map(|number| &*format!("backend-{}__tool_{number}", number % 100).leak()).collect();
+    let perfect = only1mcp_emit::perfect(&names).expect("the names differ");
+    let entry = |&index: &usize| Entry {
+        name: names[index],
+        upstream: "tool",
+        backend: 0,
+        read_only: false,
+        idempotent: false,
+    };
+    NameTable { seed: perfect.seed, pilots: perfect.pilots, slots: perfect.slots.iter().map(entry).collect() }
+}
+
+fn hit(size: usize) -> (Table, String) {
+    (table(size), "backend-7__tool_7".to_owned())
+}
+
+fn miss(size: usize) -> (Table, String) {
+    (table(size), "backend-7__tool_x".to_owned())
+}
+
+#[library_benchmark(config = at_most(100))]
+#[bench::hit_10(args = (10), setup = hit)]
+#[bench::hit_1_000(args = (1_000), setup = hit)]
+#[bench::hit_10_000(args = (10_000), setup = hit)]
+#[bench::hit_100_000(args = (100_000), setup = hit)]
+#[bench::miss_10(args = (10), setup = miss)]
+#[bench::miss_1_000(args = (1_000), setup = miss)]
+#[bench::miss_10_000(args = (10_000), setup = miss)]
+#[bench::miss_100_000(args = (100_000), setup = miss)]
+fn lookup((table, name): (Table, String)) -> (Table, String, bool) {
+    let found = table.get(black_box(&name)).is_some();
+    (table, name, found)
+}
+
+library_benchmark_group!(name = steps; benchmarks = scan_call, scan_answer, splice_call, lookup);
+main!(library_benchmark_groups = steps);

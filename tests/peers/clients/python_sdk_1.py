@@ -1,0 +1,50 @@
+"""The Python SDK 1, which knows the legacy era only, as a client of the server at URL. Usage: python_sdk_1.py URL"""
+
+from mcp import ClientSession, McpError
+from mcp.client.streamable_http import streamablehttp_client
+from pydantic import AnyUrl
+
+from checks import Checks, expect, main
+
+
+class Calls:
+    def __init__(self, session: ClientSession):
+        self._session = session
+
+    def tools(self, cursor):
+        return self._session.list_tools(cursor)
+
+    def prompts(self, cursor):
+        return self._session.list_prompts(cursor)
+
+    def resources(self, cursor):
+        return self._session.list_resources(cursor)
+
+    def call(self, name, arguments):
+        return self._session.call_tool(name, arguments)
+
+    def read(self, uri):
+        return self._session.read_resource(AnyUrl(uri))
+
+    def prompt(self, name, arguments):
+        return self._session.get_prompt(name, arguments)
+
+
+async def run(url: str) -> bool:
+    checks = Checks("python-1", McpError)
+
+    async def session():
+        async with streamablehttp_client(url) as (read, write, session_id):
+            async with ClientSession(read, write) as session:
+                version = (await session.initialize()).protocolVersion
+                expect(version == "2025-11-25", f"negotiated {version}")
+                expect(session_id(), "the server named no session")
+                await session.send_ping()
+                await checks.all(Calls(session))
+                return version
+
+    await checks.check("connects, runs, leaves", session())
+    return not checks.failed
+
+
+main(run)
