@@ -52,6 +52,18 @@ impl Default for Clock {
 }
 
 impl Clock {
+    /// A clock whose first tick finds that this much time has passed.
+    #[cfg(test)]
+    pub(crate) fn late(by: Duration) -> Self {
+        let started = Instant::now().checked_sub(by).expect("the machine has run longer");
+        Self(Rc::new(Inner {
+            started,
+            now_ms: Cell::new(0),
+            slots: RefCell::default(),
+            free: RefCell::default(),
+        }))
+    }
+
     /// Runs the tick; ends only by being dropped.
     pub(crate) async fn run(self) {
         let mut interval = tokio::time::interval(TICK);

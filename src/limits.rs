@@ -58,7 +58,8 @@ pub const CALL_MAX: Duration = Duration::from_secs(600);
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a child has to come up: a first `npx` or `uvx` downloads and installs.
 pub const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// Delay before a child that ended is started again: doubles from the first to the second.
+/// Delay before a child that ended is started again: grows fourfold from the first to the second, which makes six starts
+/// in the first minute at most.
 pub const RESPAWN_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 /// How long a child has after its stdin closed, and again after SIGTERM.
 pub const CHILD_GRACE: Duration = Duration::from_secs(2);

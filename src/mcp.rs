@@ -5,4 +5,5 @@ pub mod header;
 pub mod json;
 pub mod method;
 pub mod splice;
+pub mod parts;
 pub mod sse;

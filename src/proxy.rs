@@ -72,6 +72,10 @@ pub(crate) struct Settings {
 pub(crate) trait Downstream {
     /// Writes a whole answer.
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone>;
+    /// Begins an answer of known length whose body comes in parts.
+    async fn begin(&self, length: u64, parts: &[&[u8]]) -> Result<(), Gone>;
+    /// More of its body.
+    async fn part(&self, parts: &[&[u8]]) -> Result<(), Gone>;
     /// Writes one message to the request's stream, which begins with the first. `reframe`: line ends stand between the
     /// tokens of the message and have to go.
     async fn event(&self, message: &[&[u8]], reframe: bool) -> Result<(), Gone>;

@@ -73,6 +73,41 @@ pub trait Relay {
     /// # Errors
     /// The client is gone, or the answer is none that a backend may give.
     async fn answer(&mut self, message: Message<'_>) -> Result<(), Error>;
+
+    /// Whether a long answer may come in parts, from a backend that speaks this era: none of it may need to change
+    /// inside its result.
+    fn takes_parts(&self, era: Era) -> bool {
+        let _ = era;
+        false
+    }
+
+    /// The beginning of an answer in parts, up to where its result begins. `length` is that of the whole message,
+    /// and `minted` the length of the id that the backend has to echo.
+    ///
+    /// # Errors
+    /// As [`Relay::answer`].
+    async fn begin(&mut self, before: &[u8], length: u64, minted: usize) -> Result<(), Error> {
+        let _ = (before, length, minted);
+        Err(Error::protocol("its answer is too long"))
+    }
+
+    /// More of its result.
+    ///
+    /// # Errors
+    /// The client is gone.
+    async fn part(&mut self, part: &[u8]) -> Result<(), Error> {
+        let _ = part;
+        Err(Error::protocol("its answer is too long"))
+    }
+
+    /// Its end, behind its result. The id of the call stands at `id` in it, unless it stood before the result.
+    ///
+    /// # Errors
+    /// The client is gone.
+    async fn end(&mut self, after: &[u8], id: Option<Span>) -> Result<(), Error> {
+        let _ = (after, id);
+        Err(Error::protocol("its answer is too long"))
+    }
 }
 
 /// A message from a backend, as it came and scanned.

@@ -5,11 +5,15 @@ mod writer;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::Shutdown;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
@@ -24,15 +28,27 @@ const READ_BYTES: usize = 16 << 10;
 const AHEAD_BYTES_MAX: usize = 64 << 10;
 /// A buffer that grew past this for one request is given back after it.
 const KEPT_BYTES: usize = 64 << 10;
+/// How long a client has to read why it was refused.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What is read of a connection.
 #[derive(Debug)]
 struct Reader<'a> {
-    stream: &'a TcpStream,
+    half: &'a RefCell<ReadHalf<'a>>,
     deadline: &'a Deadline,
     buffer: Vec<u8>,
     /// The deadline of the head in hand is running.
     began: bool,
+}
+
+/// The client's end of a connection, as the request in hand uses it.
+#[derive(Debug)]
+struct Peer<'a> {
+    read: &'a RefCell<ReadHalf<'a>>,
+    write: &'a WriteHalf<'a>,
+    writing: &'a Deadline,
+    /// What it sent while its request was being answered.
+    ahead: RefCell<Vec<u8>>,
 }
 
 /// A connection may serve another request, or is over.
@@ -43,35 +59,36 @@ enum Next {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve<T: Topology>(worker: Rc<Worker<T>>, stream: TcpStream) {
+pub(crate) async fn serve<T: Topology>(worker: Rc<Worker<T>>, mut stream: TcpStream) {
     // Answers leave in one write; waiting to fill a segment only adds latency. A socket that refuses is gone.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let (reading, writing) = (worker.clock.deadline(), worker.clock.deadline());
-    let ahead = RefCell::new(Vec::new());
-    let mut reader = Reader { stream: &stream, deadline: &reading, buffer: Vec::new(), began: false };
+    let (read_half, write_half) = stream.split();
+    let read_half = RefCell::new(read_half);
+    let peer = Peer { read: &read_half, write: &write_half, writing: &writing, ahead: RefCell::default() };
+    let mut reader = Reader { half: &read_half, deadline: &reading, buffer: Vec::new(), began: false };
     loop {
         reader.began = false;
-        let next = request(&worker, &mut reader, &writing, &ahead).await;
-        reader.buffer.append(&mut ahead.borrow_mut());
+        let next = request(&worker, &mut reader, &peer).await;
+        reader.buffer.append(&mut peer.ahead.borrow_mut());
         match next {
             Ok(Next::Request) if !*worker.shared.draining.borrow() => {}
             Ok(_) => break,
             Err(Gone) => return,
         }
     }
-    linger(&stream, &reading).await;
+    linger(&mut reader, &write_half).await;
 }
 
 /// Serves one request.
 async fn request<T: Topology>(
     worker: &Worker<T>,
     reader: &mut Reader<'_>,
-    writing: &Deadline,
-    ahead: &RefCell<Vec<u8>>,
+    peer: &Peer<'_>,
 ) -> Result<Next, Gone> {
-    let mut writer = Writer::new(reader.stream, writing, ahead);
+    let mut writer = Writer::new(peer);
     let mut chunked = Vec::new();
     let mut chunked_end = None;
     reader.begin(worker).await?;
@@ -80,7 +97,7 @@ async fn request<T: Topology>(
     let end = loop {
         let missing = match RequestHead::parse(&reader.buffer) {
             Ok(Parsed::Head(head, start)) => {
-                writer.begin(head.keep_alive, head.http10);
+                writer.adopt(head.keep_alive, head.http10);
                 let end = chunked_end.or_else(|| end_of_body(head.framing, start, reader.buffer.len()));
                 match (worker.admit(&head), end) {
                     (Ok(admitted), Some(end)) => {
@@ -137,13 +154,13 @@ fn is_too_long(framing: Framing) -> bool {
 }
 
 /// Refuses and closes.
-async fn refuse(writer: &mut Writer<'_>, refusal: &Refusal<'_>) -> Result<Next, Gone> {
+async fn refuse(writer: &mut Writer<'_, '_>, refusal: &Refusal<'_>) -> Result<Next, Gone> {
     writer.close_after();
     write_refusal(writer, refusal).await?;
     Ok(Next::Close)
 }
 
-async fn write_refusal(writer: &Writer<'_>, refusal: &Refusal<'_>) -> Result<(), Gone> {
+async fn write_refusal(writer: &Writer<'_, '_>, refusal: &Refusal<'_>) -> Result<(), Gone> {
     let verdict = refusal.verdict(Era::Modern);
     let body = verdict.body(None);
     let answer = proxy::Answer {
@@ -224,75 +241,60 @@ impl Reader<'_> {
 
     async fn read(&mut self) -> io::Result<()> {
         self.buffer.reserve(READ_BYTES);
-        let (stream, deadline, buffer) = (self.stream, self.deadline, &mut self.buffer);
-        poll_fn(|cx| {
-            loop {
-                match stream.try_read_buf(buffer) {
-                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                    Ok(_) => return Poll::Ready(Ok(())),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-                match stream.poll_read_ready(cx) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => break,
-                }
-            }
-            deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let (half, deadline, buffer) = (self.half, self.deadline, &mut self.buffer);
+        poll_fn(|cx| match poll_read(half, buffer, cx) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(read) => Poll::Ready(read.map(drop)),
+            Poll::Pending => deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
         })
         .await
     }
 }
 
-/// Ready once the peer has closed; what it sends ahead meanwhile is kept, up to a bound.
-fn poll_closed(stream: &TcpStream, ahead: &RefCell<Vec<u8>>, cx: &mut Context<'_>) -> Poll<()> {
-    loop {
-        match stream.poll_read_ready(cx) {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(_)) => return Poll::Ready(()),
-            Poll::Pending => return Poll::Pending,
+/// Reads through `AsyncRead` and not `try_read`: after a read that did not fill the buffer it knows, without asking the
+/// kernel, that there is nothing more.
+fn poll_read(half: &RefCell<ReadHalf<'_>>, buffer: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pin!(half.borrow_mut().read_buf(buffer)).poll(cx)
+}
+
+// === impl Peer ===
+
+impl Peer<'_> {
+    /// Ready once the peer has closed; what it sends ahead meanwhile is kept, up to a bound.
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut ahead = self.ahead.borrow_mut();
+        // At the bound it goes on being read once the request in hand is answered.
+        while ahead.len() < AHEAD_BYTES_MAX {
+            // Reserved only when something arrives: most requests are answered before anything does.
+            let mut part = [0; 1024];
+            let mut part = ReadBuf::new(&mut part);
+            match Pin::new(&mut *self.read.borrow_mut()).poll_read(cx, &mut part) {
+                Poll::Ready(Ok(())) if !part.filled().is_empty() => ahead.extend_from_slice(part.filled()),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
         }
-        let mut ahead = ahead.borrow_mut();
-        if ahead.len() >= AHEAD_BYTES_MAX {
-            // It goes on being read once the request in hand is answered.
-            return Poll::Pending;
-        }
-        ahead.reserve(READ_BYTES);
-        match stream.try_read_buf(&mut *ahead) {
-            Ok(0) => return Poll::Ready(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return Poll::Ready(()),
-        }
+        Poll::Pending
     }
 }
 
 /// Reads a little of what a refused client still sends: closing at once would reset the connection before it has read
 /// its answer.
-async fn linger(stream: &TcpStream, deadline: &Deadline) {
-    deadline.set(Duration::from_secs(1));
-    let mut scratch = [0; 4096];
-    let mut left = limits::HEAD_BYTES_MAX;
-    if socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write).is_err() {
+async fn linger(reader: &mut Reader<'_>, write_half: &WriteHalf<'_>) {
+    reader.deadline.set(LINGER);
+    let socket: &TcpStream = write_half.as_ref();
+    if socket2::SockRef::from(socket).shutdown(Shutdown::Write).is_err() {
         return;
     }
-    loop {
-        let read = poll_fn(|cx| {
-            if deadline.poll(cx).is_ready() {
-                return Poll::Ready(Ok(0));
-            }
-            stream.poll_read_ready(cx).map_ok(|()| 1)
-        });
-        match read.await {
-            Ok(1) => {}
-            _ => return,
+    let mut left = limits::HEAD_BYTES_MAX;
+    while left > 0 {
+        reader.buffer.clear();
+        if reader.read().await.is_err() {
+            return;
         }
-        match stream.try_read(&mut scratch) {
-            Ok(0) => return,
-            Ok(count) if count < left => left -= count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            _ => return,
-        }
+        left = left.saturating_sub(reader.buffer.len());
     }
 }
+
+#[cfg(test)]
+mod tests;

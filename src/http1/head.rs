@@ -160,7 +160,7 @@ impl<'a> RequestHead<'a> {
                 return refuse_bare_line_feed(buffer).map(|()| Parsed::Partial);
             }
             Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
-            Err(httparse::Error::Version) => return Err(HeadError::Version),
+            Err(httparse::Error::Version) if names_http(buffer) => return Err(HeadError::Version),
             Err(_) => return Err(HeadError::Malformed("not HTTP/1.1")),
         };
         refuse_bare_line_feed(&buffer[..length])?;
@@ -362,6 +362,12 @@ fn target(target: &str) -> Result<&str, HeadError> {
     }
     let visible = target.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#');
     if target.starts_with('/') && visible { Ok(target) } else { Err(HeadError::Malformed("request target")) }
+}
+
+/// Whether the first line ends in a version of HTTP, or begins to: other protocols have first lines too.
+fn names_http(buffer: &[u8]) -> bool {
+    let line = buffer.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    line.rsplit(|byte| *byte == b' ').next().is_some_and(|version| version.starts_with(b"HTTP/"))
 }
 
 /// httparse accepts a bare line feed as a line end; parsers behind us may not see the same lines (RFC 9112 §2.2).

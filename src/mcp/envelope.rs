@@ -4,7 +4,7 @@
 mod members;
 mod scan;
 
-use super::json::{Kind, ScanError, Span, Text, Value};
+use super::json::{Cursor, Kind, ScanError, Span, Text, Value};
 
 /// The id of a message as it stands in the source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,6 +175,23 @@ pub fn outgoing(source: &[u8]) -> Result<Outgoing, ScanError> {
     let mut message = Outgoing::default();
     scan::message(source, &mut message)?;
     Ok(message)
+}
+
+/// Where the result of a message begins, if it is an object: `source` need not hold more of the message than that.
+#[must_use]
+pub fn result_offset(source: &[u8]) -> Option<usize> {
+    let mut cursor = Cursor::new(source)?;
+    if cursor.peek() != Some(b'{') {
+        return None;
+    }
+    let mut members = cursor.open().ok()?;
+    while members.next(&mut cursor).ok()? {
+        if !members.escaped && members.key == b"result" {
+            return (cursor.peek() == Some(b'{')).then(|| cursor.offset() as usize);
+        }
+        cursor.value().ok()?;
+    }
+    None
 }
 
 // === impl Meta ===

@@ -23,7 +23,8 @@ impl<'a> Splice<'a> {
     /// Puts `with` in the place of `span`.
     pub fn replace(&mut self, span: Span, with: &'a [u8]) {
         let place = (span.start, span.end);
-        let index = self.edits.iter().rposition(|(other, _)| (other.start, other.end) <= place).map_or(0, |last| last + 1);
+        let index =
+            self.edits.iter().rposition(|(other, _)| (other.start, other.end) <= place).map_or(0, |last| last + 1);
         debug_assert!(index == 0 || self.edits[index - 1].0.end <= span.start, "edits overlap");
         debug_assert!(self.edits.get(index).is_none_or(|(next, _)| span.end <= next.start), "edits overlap");
         self.edits.insert(index, (span, with));

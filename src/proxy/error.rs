@@ -52,7 +52,7 @@ pub(crate) enum Refusal<'a> {
     MethodNotFound(Cow<'a, str>),
     /// The parameters are not what the method takes.
     InvalidParams(Cow<'static, str>),
-    /// No tool, prompt or resource has this name: what it would be, and the name.
+    /// No tool, prompt or resource has this name, no list this cursor: what it would be, and the name.
     Unknown(&'static str, Cow<'a, str>),
     /// A session is required.
     SessionRequired,

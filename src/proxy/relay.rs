@@ -11,6 +11,9 @@ use super::{Answer, Downstream};
 use crate::catalog::Era;
 use crate::clock::Deadline;
 use crate::limits;
+use crate::mcp::envelope::Id;
+use crate::mcp::json::Span;
+use crate::mcp::parts;
 use crate::mcp::splice::Splice;
 use crate::upstream::{Error, Gone, Message, Relay};
 
@@ -87,6 +90,36 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             return Ok(self.downstream.finish().await?);
         }
         Ok(self.downstream.answer(&Answer { status, fields: "", body: &body, close: false }).await?)
+    }
+
+    fn takes_parts(&self, era: Era) -> bool {
+        // Across eras the result may change inside, and a stream that began carries whole messages.
+        era == self.caller.era && !self.downstream.streaming() && !self.left.get()
+    }
+
+    async fn begin(&mut self, before: &[u8], length: u64, minted: usize) -> Result<(), Error> {
+        let head = parts::opening(before).map_err(|_scanned_before| Error::protocol("its answer has no beginning"))?;
+        let mut splice = Splice::new(before);
+        if let Id::Number(span) | Id::String(span) = head.id {
+            splice.replace(span, self.caller.id);
+        }
+        self.answered = true;
+        let length = (length + self.caller.id.len() as u64).saturating_sub(minted as u64);
+        Ok(self.downstream.begin(length, &slices(&splice)).await?)
+    }
+
+    async fn part(&mut self, part: &[u8]) -> Result<(), Error> {
+        // Each part is progress: the deadline is for a backend that says nothing.
+        self.deadline.set(self.timeout.min(limits::CALL_MAX.saturating_sub(self.began.elapsed())));
+        Ok(self.downstream.part(&[part]).await?)
+    }
+
+    async fn end(&mut self, after: &[u8], id: Option<Span>) -> Result<(), Error> {
+        let mut splice = Splice::new(after);
+        if let Some(span) = id {
+            splice.replace(span, self.caller.id);
+        }
+        Ok(self.downstream.part(&slices(&splice)).await?)
     }
 }
 

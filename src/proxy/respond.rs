@@ -37,7 +37,7 @@ pub(crate) async fn list<D: Downstream>(
     cursor: Option<&str>,
 ) -> Result<(), Gone> {
     let Some(page) = spec.page(kind, revision, cursor) else {
-        let refusal = Refusal::InvalidParams("cursor is not one of this list".into());
+        let refusal = Refusal::Unknown("cursor", cursor.unwrap_or_default().into());
         return refuse(downstream, &refusal, revision.era(), Some(id)).await;
     };
     let body: &[&[u8]] =

@@ -6,13 +6,13 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use rustix::process::{Pid, Signal};
-use tokio::process::Child;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -29,7 +29,7 @@ const JOBS_MAX: usize = 64;
 struct Job {
     command: Command,
     runtime: Handle,
-    reply: oneshot::Sender<io::Result<Child>>,
+    reply: oneshot::Sender<io::Result<Group>>,
 }
 
 /// The thread that forks.
@@ -38,7 +38,7 @@ pub struct Children;
 
 impl Children {
     /// Starts a child whose pipes belong to the calling runtime.
-    pub(super) async fn spawn(recipe: &Recipe) -> io::Result<Child> {
+    pub(super) async fn spawn(recipe: &Recipe) -> io::Result<Group> {
         static THREAD: OnceLock<Option<SyncSender<Job>>> = OnceLock::new();
         let jobs = THREAD.get_or_init(|| {
             let (sender, receiver) = sync_channel(JOBS_MAX);
@@ -59,8 +59,8 @@ fn fork_each(jobs: &Receiver<Job>) {
     for job in jobs {
         let _entered = job.runtime.enter();
         let child = tokio::process::Command::from(job.command).kill_on_drop(true).spawn();
-        // Nobody waits any more: dropping the child ends it.
-        drop(job.reply.send(child));
+        // Nobody waits any more: dropping the group ends it.
+        drop(job.reply.send(child.map(Group::new)));
     }
 }
 
@@ -132,29 +132,65 @@ fn end_with_this_process(command: &mut Command) {
     }
 }
 
-/// Ends a child whose stdin was closed: waits, then signals its whole process group, politely first.
-pub(super) async fn end(mut child: Child) {
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if tokio::time::timeout(limits::CHILD_GRACE, child.wait()).await.is_err() {
-        signal(group, Signal::TERM);
-        // Whatever happens within the grace, the group is killed next.
-        drop(tokio::time::timeout(limits::CHILD_GRACE, child.wait()).await);
+/// A child at the head of its own process group. Whichever way it is let go, the whole group ends.
+#[derive(Debug)]
+pub(super) struct Group {
+    child: Child,
+    /// `None` once the group was killed. The child's own id would not do: it is gone with the child, and the group may
+    /// outlive it.
+    id: Option<Pid>,
+}
+
+impl Group {
+    fn new(child: Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Self { child, id }
     }
-    // Also after an orderly exit: grandchildren may be left in the group.
-    signal(group, Signal::KILL);
-    if let Err(error) = child.wait().await {
-        tracing::warn!(%error, "a child could not be reaped");
+
+    /// The child's ends of its pipes; they can be taken once.
+    pub(super) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout, ChildStderr)> {
+        Some((self.child.stdin.take()?, self.child.stdout.take()?, self.child.stderr.take()?))
+    }
+
+    /// Ready once the child has ended. Cancel safe.
+    pub(super) async fn exited(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// Ends a child whose stdin was closed: waits, then signals the group, politely first.
+    pub(super) async fn end(mut self) {
+        if tokio::time::timeout(limits::CHILD_GRACE, self.exited()).await.is_err() {
+            self.signal(Signal::TERM);
+            // Whatever happens within the grace, the group is killed next.
+            drop(tokio::time::timeout(limits::CHILD_GRACE, self.exited()).await);
+        }
+        // Also after an orderly exit: grandchildren may be left in the group.
+        self.end_now().await;
+    }
+
+    /// Kills the group at once.
+    pub(super) async fn end_now(mut self) {
+        self.kill();
+        if let Err(error) = self.exited().await {
+            tracing::warn!(%error, "a child could not be reaped");
+        }
+    }
+
+    fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.id = None;
+    }
+
+    fn signal(&self, signal: Signal) {
+        // An error means that nobody is left in the group, which is what a signal is for.
+        if let Some(group) = self.id {
+            rustix::process::kill_process_group(group, signal).unwrap_or_default();
+        }
     }
 }
 
-/// Kills the child's group at once.
-pub(super) fn kill(child: &Child) {
-    signal(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw), Signal::KILL);
-}
-
-fn signal(group: Option<Pid>, signal: Signal) {
-    // An error means that nobody is left in the group, which is what a signal is for.
-    if let Some(group) = group {
-        rustix::process::kill_process_group(group, signal).unwrap_or_default();
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }

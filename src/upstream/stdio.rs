@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::children::Recipe;
 use super::outbound::{Ids, Scratch};
@@ -28,6 +28,7 @@ use hub::{Hub, ToHub};
 #[derive(Debug)]
 pub struct Stdio {
     hub: mpsc::Sender<ToHub>,
+    closing: Arc<Notify>,
     status: watch::Receiver<Status>,
     ids: Ids,
     calls: Rc<Calls>,
@@ -49,8 +50,19 @@ enum Status {
 /// The doors of the hubs of one gateway, by backend.
 #[derive(Debug)]
 pub(super) struct Hubs {
+    doors: HashMap<String, Door>,
+}
+
+/// How a hub is reached, and where it will run.
+#[derive(Debug)]
+struct Door {
+    /// Position among the hubs: they are dealt out to the workers in turn.
+    index: usize,
+    hub: mpsc::Sender<ToHub>,
+    closing: Arc<Notify>,
+    status: watch::Receiver<Status>,
     #[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
-    doors: HashMap<String, (usize, mpsc::Sender<ToHub>, watch::Receiver<Status>, Mutex<Option<HubEnd>>)>,
+    end: Mutex<Option<HubEnd>>,
 }
 
 /// The hub's end of its channels, until its worker takes it.
@@ -103,7 +115,9 @@ impl Hubs {
         let doors = stdio.enumerate().map(|(index, backend)| {
             let (to_hub, calls) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
             let (status, statuses) = watch::channel(Status::Starting);
-            (backend.name.to_string(), (index, to_hub, statuses, Mutex::new(Some((calls, status)))))
+            let end = Mutex::new(Some((calls, status)));
+            let door = Door { index, hub: to_hub, closing: Arc::default(), status: statuses, end };
+            (backend.name.to_string(), door)
         });
         Self { doors: doors.collect() }
     }
@@ -122,21 +136,23 @@ impl Transport for Stdio {
             return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
         };
         let door = context.shared.hubs.doors.get(&*backend.name);
-        let (index, to_hub, statuses, end) = door.ok_or_else(|| invalid("it was not there when the gateway started"))?;
-        if index % context.workers == context.worker {
-            let end = end.lock().ok().and_then(|mut end| end.take());
+        let door = door.ok_or_else(|| invalid("it was not there when the gateway started"))?;
+        // On every worker, though one alone needs it: a gateway starts on all of its workers or on none.
+        let recipe = Recipe::new(&context.shared, backend, stdio)?;
+        if door.index % context.workers == context.worker {
+            let end = door.end.lock().ok().and_then(|mut end| end.take());
             let (calls, status) = end.ok_or_else(|| invalid("its hub has been taken"))?;
-            let recipe = Recipe::new(&context.shared, backend, stdio)?;
-            tokio::task::spawn_local(Hub::new(backend, recipe, calls, status).run());
+            tokio::task::spawn_local(Hub::new(backend, recipe, calls, Arc::clone(&door.closing), status).run());
         }
         let calls = Rc::<Calls>::default();
         let (inbox, deliveries) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         let attach = ToHub::Attach { worker: context.worker, workers: context.workers, inbox };
-        to_hub.try_send(attach).map_err(|_full| invalid("its hub takes no more workers"))?;
+        door.hub.try_send(attach).map_err(|_full| invalid("its hub takes no more workers"))?;
         tokio::task::spawn_local(deliver(Rc::clone(&calls), deliveries));
         Ok(Self {
-            hub: to_hub.clone(),
-            status: statuses.clone(),
+            hub: door.hub.clone(),
+            closing: Arc::clone(&door.closing),
+            status: door.status.clone(),
             ids: Ids::new(context.worker, context.workers),
             calls,
         })
@@ -168,11 +184,9 @@ impl Transport for Stdio {
     }
 
     async fn close(&self) {
-        // A hub that is gone has closed already; one that is busy is reached as soon as it takes the next call.
-        if self.hub.send(ToHub::Close).await.is_ok() {
-            let mut status = self.status.clone();
-            drop(status.wait_for(|status| matches!(status, Status::Closed)).await);
-        }
+        self.closing.notify_one();
+        // Ending with an error means that the hub is gone: the same.
+        drop(self.status.clone().wait_for(|status| matches!(status, Status::Closed)).await);
     }
 }
 

@@ -13,12 +13,16 @@ use super::outbound::{Ids, Scratch, id_span};
 use super::{Call, Context, Error, Greeting, Kind, Message, OpenError, Relay, Transport, greeting, plan};
 use crate::catalog::{Era, Revision};
 use crate::clock::Clock;
+use crate::http1::Framing;
 use crate::limits;
 use crate::mcp::envelope::{self, Id, Outgoing, Shape};
-use crate::mcp::header;
+use crate::mcp::{header, parts};
 use crate::mcp::sse;
 use connection::{Connection, Media, ReadError, Response};
 use endpoint::Endpoint;
+
+/// A JSON answer of this length or more is relayed as it comes, and not held.
+const PARTS_BYTES_MIN: u64 = 128 << 10;
 
 /// The link of one worker to one HTTP backend.
 #[derive(Debug)]
@@ -125,7 +129,9 @@ impl Transport for StreamableHttp {
             connection.write(&request).await.map_err(|(_, error)| Error::lost(true, error.to_string()))?;
             connection.response().await.map_err(|error| Error::lost(true, error.to_string()))
         };
-        if let Err(error) = ended.await {
+        // The session would end by itself: nobody waits long for it.
+        let ended = tokio::time::timeout(limits::CONNECT_TIMEOUT, ended).await;
+        if let Err(error) = ended.unwrap_or_else(|_elapsed| Err(Error::unavailable("no answer in time"))) {
             tracing::debug!(backend = self.backend, %error, "session was not ended");
         }
     }
@@ -143,11 +149,9 @@ impl StreamableHttp {
         if let Some(peer) = &*self.peer.borrow() {
             return Ok(Rc::clone(peer));
         }
-        let peer = Rc::new(
-            tokio::time::timeout(limits::PROBE_TIMEOUT, self.introduce())
-                .await
-                .unwrap_or_else(|_elapsed| Err(Error::unavailable("it answered no greeting in time")))?,
-        );
+        let introduced = tokio::time::timeout(limits::PROBE_TIMEOUT, self.introduce()).await;
+        let introduced = introduced.unwrap_or_else(|_elapsed| Err(Error::unavailable("it answered no greeting in time")));
+        let peer = Rc::new(introduced.map_err(nothing_sent)?);
         tracing::info!(backend = self.backend, revision = %peer.greeting.revision, "backend greeted");
         *self.peer.borrow_mut() = Some(Rc::clone(&peer));
         Ok(peer)
@@ -298,7 +302,7 @@ impl StreamableHttp {
             let now_ms = self.clock.now_ms();
             let idle_max = u64::try_from(limits::UPSTREAM_IDLE.as_millis()).unwrap_or(u64::MAX);
             loop {
-                let Some(connection) = self.idle.borrow_mut().pop() else { break };
+                let Some(mut connection) = self.idle.borrow_mut().pop() else { break };
                 if now_ms.saturating_sub(connection.idle_since_ms) <= idle_max && connection.is_quiet() {
                     return Ok(connection);
                 }
@@ -357,6 +361,13 @@ impl StreamableHttp {
         era: Era,
         relay: &mut R,
     ) -> Result<bool, Error> {
+        if let Framing::Length(length @ PARTS_BYTES_MIN..) = response.framing
+            && response.status == 200
+            && relay.takes_parts(era)
+            && self.relay_parts(connection, length, id, relay).await?
+        {
+            return Ok(true);
+        }
         let source = connection.whole_body(response.framing).await.map_err(|error| self.read_error(error))?;
         let head = match envelope::outgoing(source) {
             Ok(head) => head,
@@ -372,6 +383,55 @@ impl StreamableHttp {
             return Err(Error::protocol("its answer is to another request"));
         }
         relay.answer(Message { source, head: &head, era }).await?;
+        Ok(true)
+    }
+
+    /// Relays a long answer as it comes; `false`, and nothing taken, when it does not begin as such answers do.
+    async fn relay_parts<R: Relay>(
+        &self,
+        connection: &mut Connection,
+        length: u64,
+        id: u64,
+        relay: &mut R,
+    ) -> Result<bool, Error> {
+        let first = connection.first_part().await.map_err(|error| self.read_error(error))?;
+        let Some(before) = envelope::result_offset(first) else { return Ok(false) };
+        let Ok(head) = parts::opening(&first[..before]) else { return Ok(false) };
+        let minted = id.to_string();
+        let answers = |id: Id, source: &[u8]| matches!(id, Id::Number(span) if span.of(source) == minted.as_bytes());
+        if head.id != Id::Absent && !answers(head.id, first) {
+            return Err(Error::protocol("its answer is to another request"));
+        }
+        let before = connection.take(before);
+        let before = connection.taken(before).to_vec();
+        relay.begin(&before, length, minted.len()).await?;
+        let mut left = length - before.len() as u64;
+        let mut follow = parts::Follow::default();
+        let mut after = Vec::new();
+        loop {
+            let part = connection.take_part(&mut left).await.map_err(|error| self.read_error(error))?;
+            match follow.take(part).map_err(|error| Error::protocol(error.to_string()))? {
+                None if left == 0 => return Err(Error::protocol("its answer ends inside its result")),
+                None => relay.part(part).await?,
+                Some(end) => {
+                    relay.part(&part[..end]).await?;
+                    after.extend_from_slice(&part[end..]);
+                    break;
+                }
+            }
+        }
+        while left > 0 && after.len() <= parts::AROUND_BYTES_MAX {
+            after.extend_from_slice(connection.take_part(&mut left).await.map_err(|error| self.read_error(error))?);
+        }
+        let whole = parts::around(&before, &after).ok().filter(|_| left == 0);
+        let whole = whole.filter(|whole| whole.shape == Shape::Response && whole.version_ok);
+        let whole = whole.ok_or_else(|| Error::protocol("what follows its result ends no answer"))?;
+        let place = id_span(whole.id).and_then(|span| parts::span_after(span, &before));
+        if head.id == Id::Absent && !place.is_some_and(|place| place.of(&after) == minted.as_bytes()) {
+            return Err(Error::protocol("its answer is to another request"));
+        }
+        connection.finish_parts();
+        relay.end(&after, place).await?;
         Ok(true)
     }
 
@@ -459,6 +519,12 @@ impl Relay for Collected {
         self.0 = Some((message.source.to_vec(), *message.head));
         Ok(())
     }
+}
+
+/// An error of a greeting, as it concerns the call that waited for it.
+fn nothing_sent(error: Error) -> Error {
+    let kind = if error.kind == Kind::OutcomeUnknown { Kind::Unavailable } else { error.kind };
+    Error { kind, sent: false, ..error }
 }
 
 fn is_answer_to(source: &[u8], head: &Outgoing, id: u64) -> bool {

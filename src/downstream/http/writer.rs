@@ -1,14 +1,13 @@
 //! What is written to a client: whole answers with their length, or a stream of events; one write where it can be.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Write as _};
 use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-use super::poll_closed;
-use crate::clock::Deadline;
+use super::Peer;
 use crate::limits;
 use crate::proxy::{Answer, Downstream};
 use crate::upstream::Gone;
@@ -18,10 +17,8 @@ const COPIED_BYTES_MAX: usize = 16 << 10;
 
 /// The writing side of one request.
 #[derive(Debug)]
-pub(super) struct Writer<'a> {
-    stream: &'a TcpStream,
-    deadline: &'a Deadline,
-    ahead: &'a RefCell<Vec<u8>>,
+pub(super) struct Writer<'p, 'a> {
+    peer: &'p Peer<'a>,
     keep_alive: Cell<bool>,
     http10: bool,
     streaming: Cell<bool>,
@@ -30,12 +27,10 @@ pub(super) struct Writer<'a> {
     went_on: bool,
 }
 
-impl<'a> Writer<'a> {
-    pub(super) fn new(stream: &'a TcpStream, deadline: &'a Deadline, ahead: &'a RefCell<Vec<u8>>) -> Self {
+impl<'p, 'a> Writer<'p, 'a> {
+    pub(super) fn new(peer: &'p Peer<'a>) -> Self {
         Self {
-            stream,
-            deadline,
-            ahead,
+            peer,
             keep_alive: Cell::new(true),
             http10: false,
             streaming: Cell::new(false),
@@ -45,7 +40,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Takes over what the request says of its connection.
-    pub(super) fn begin(&mut self, keep_alive: bool, http10: bool) {
+    pub(super) fn adopt(&mut self, keep_alive: bool, http10: bool) {
         self.keep_alive.set(keep_alive);
         self.http10 = http10;
     }
@@ -78,7 +73,7 @@ impl<'a> Writer<'a> {
 
     async fn write(&self, mut slices: &mut [IoSlice<'_>]) -> Result<(), Gone> {
         self.busy.set(true);
-        self.deadline.set(limits::WRITE_TIMEOUT);
+        self.peer.writing.set(limits::WRITE_TIMEOUT);
         let written = poll_fn(|cx| {
             loop {
                 while slices.first().is_some_and(|slice| slice.is_empty()) {
@@ -87,26 +82,26 @@ impl<'a> Writer<'a> {
                 if slices.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
-                match self.stream.try_write_vectored(slices) {
+                match self.peer.write.try_write_vectored(slices) {
                     Ok(0) => return Poll::Ready(Err(Gone)),
                     Ok(count) => {
                         IoSlice::advance_slices(&mut slices, count);
-                        self.deadline.set(limits::WRITE_TIMEOUT);
+                        self.peer.writing.set(limits::WRITE_TIMEOUT);
                         continue;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(_) => return Poll::Ready(Err(Gone)),
                 }
-                match self.stream.poll_write_ready(cx) {
+                match AsRef::<TcpStream>::as_ref(self.peer.write).poll_write_ready(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(Gone)),
                     Poll::Pending => break,
                 }
             }
-            self.deadline.poll(cx).map(|()| Err(Gone))
+            self.peer.writing.poll(cx).map(|()| Err(Gone))
         });
         let written = written.await;
-        self.deadline.clear();
+        self.peer.writing.clear();
         self.busy.set(false);
         written
     }
@@ -147,7 +142,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl Downstream for Writer<'_> {
+impl Downstream for Writer<'_, '_> {
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
         if answer.close {
             self.keep_alive.set(false);
@@ -171,6 +166,22 @@ impl Downstream for Writer<'_> {
         let mut slices = smallvec::SmallVec::<[IoSlice<'_>; 20]>::new();
         slices.push(IoSlice::new(&out));
         slices.extend(answer.body.iter().map(|slice| IoSlice::new(slice)));
+        self.write(&mut slices).await
+    }
+
+    async fn begin(&self, length: u64, parts: &[&[u8]]) -> Result<(), Gone> {
+        let version = u8::from(!self.http10);
+        let connection = self.connection_field();
+        let head = format!(
+            "HTTP/1.{version} 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{connection}\r\n"
+        );
+        let mut slices: smallvec::SmallVec<[IoSlice<'_>; 8]> = smallvec::smallvec![IoSlice::new(head.as_bytes())];
+        slices.extend(parts.iter().map(|part| IoSlice::new(part)));
+        self.write(&mut slices).await
+    }
+
+    async fn part(&self, parts: &[&[u8]]) -> Result<(), Gone> {
+        let mut slices: smallvec::SmallVec<[IoSlice<'_>; 4]> = parts.iter().map(|part| IoSlice::new(part)).collect();
         self.write(&mut slices).await
     }
 
@@ -209,7 +220,7 @@ impl Downstream for Writer<'_> {
     }
 
     fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
-        poll_closed(self.stream, self.ahead, cx)
+        self.peer.poll_closed(cx)
     }
 }
 

@@ -64,7 +64,11 @@ impl Top {
     pub(super) fn shape(&self) -> Shape {
         match (self.method, self.result, self.error) {
             (Some(method), None, None) if method.kind == Kind::String => {
-                if self.id == Id::Absent { Shape::Notification } else { Shape::Request }
+                if self.id == Id::Absent {
+                    Shape::Notification
+                } else {
+                    Shape::Request
+                }
             }
             (None, Some(_), None) | (None, None, Some(_)) => Shape::Response,
             _ => Shape::Invalid,
@@ -213,7 +217,8 @@ impl<'a> Scan<'a> {
 
     /// Whether a value is an object without members.
     pub(super) fn is_empty_object(&self, value: Value) -> bool {
-        value.kind == Kind::Object && matches!(value.span.of(self.source()), [_, inside @ .., _] if inside.trim_ascii().is_empty())
+        value.kind == Kind::Object
+            && matches!(value.span.of(self.source()), [_, inside @ .., _] if inside.trim_ascii().is_empty())
     }
 
     fn source(&self) -> &'a [u8] {

@@ -60,7 +60,11 @@ fn hostile_sources_are_judged_as_the_table_says() {
         ("J20 before garbage", br#"{"id":1,"method":"a","method":"b"} x"#, Syntax),
         ("J21", br#"{"params":{"name":"safe","name":"dangerous"}}"#, Duplicate("params.name")),
         ("J21 params", br#"{"params":{},"params":[]}"#, Duplicate("params")),
-        ("J21 meta", br#"{"params":{"_meta":{"progressToken":1,"progressToken":2}}}"#, Duplicate("params._meta.progressToken")),
+        (
+            "J21 meta",
+            br#"{"params":{"_meta":{"progressToken":1,"progressToken":2}}}"#,
+            Duplicate("params._meta.progressToken"),
+        ),
         ("J21 undecided", br#"{"id":1,"method":"m","x":1,"x":2,"params":{"y":1,"y":2}}"#, Is(Shape::Request)),
         ("J23", br#"{"id":1,"method":"tools\u002fcall"}"#, Is(Shape::Request)),
         ("J27", br#"{"jsonrpc":"2.0","id":1}"#, Is(Shape::Invalid)),
@@ -103,10 +107,48 @@ fn large_and_deep_sources_are_judged_as_the_table_says() {
 #[test]
 fn tokens_that_json_does_not_know_are_refused() {
     let wrong = [
-        "01", "-", "+1", ".5", "1.", "1e", "1e+", "0x1", "1_0", "tru", "truee", "True", "nul", "Infinity", "'a'", "\"a",
-        "\"\\x\"", "\"\\u12g4\"", "\"\\u12\"", "\"\t\"", "\"\n\"", "\"\0\"", "[1,]", "[,1]", "[1 2]", "[1", "[}", "{]",
-        "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{a:1}", "{1:1}", "{\"a\" 1}", "//", "/**/1", "\u{a0}1", "\u{b}1",
-        "\"\\ud83d", "\"\\", "\"\\u",
+        "01",
+        "-",
+        "+1",
+        ".5",
+        "1.",
+        "1e",
+        "1e+",
+        "0x1",
+        "1_0",
+        "tru",
+        "truee",
+        "True",
+        "nul",
+        "Infinity",
+        "'a'",
+        "\"a",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\\u12\"",
+        "\"\t\"",
+        "\"\n\"",
+        "\"\0\"",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[1",
+        "[}",
+        "{]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{,}",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\" 1}",
+        "//",
+        "/**/1",
+        "\u{a0}1",
+        "\u{b}1",
+        "\"\\ud83d",
+        "\"\\",
+        "\"\\u",
     ];
     for value in wrong {
         for source in [
@@ -159,7 +201,8 @@ fn ids_are_told_apart_as_they_are_written() {
     let longest = format!("\"{}\"", "i".repeat(ID_BYTES_MAX - 2));
     let too_long = format!("\"{}\"", "i".repeat(ID_BYTES_MAX - 1));
     let digits = "9".repeat(ID_BYTES_MAX + 1);
-    let table: &[(&str, fn(Span) -> Id)] = &[
+    type Expected = fn(Span) -> Id;
+    let table: &[(&str, Expected)] = &[
         ("null", |_| Id::Null),
         ("7", Id::Number),
         ("-7", Id::Number),
@@ -199,7 +242,8 @@ fn an_error_carries_the_id_that_was_read_before_it() {
 
 #[test]
 fn escaped_and_plain_spellings_are_the_same_text() {
-    let source = br#"{"meth\u006fd":"tools\u002fcall","\u0070arams":{"n\u0061me":"\ud83d\ude00\"\\\/\b\f\n\r\t\u00e9"}}"#;
+    let source =
+        br#"{"meth\u006fd":"tools\u002fcall","\u0070arams":{"n\u0061me":"\ud83d\ude00\"\\\/\b\f\n\r\t\u00e9"}}"#;
     let message = incoming(source).unwrap();
     let method = message.method.unwrap();
     assert!(method.is(source, "tools/call"));
@@ -215,7 +259,9 @@ fn the_version_must_be_the_string_2_0() {
     let ok = |source: &str| incoming(source.as_bytes()).unwrap().version_ok;
     assert!(ok(r#"{"jsonrpc":"2.0"}"#));
     assert!(ok(r#"{"jsonrpc":"2\u002e0"}"#));
-    for wrong in [r"{}", r#"{"jsonrpc":"1.0"}"#, r#"{"jsonrpc":2.0}"#, r#"{"jsonrpc":"2.0 "}"#, r#"{"jsonrpc":["2.0"]}"#] {
+    for wrong in
+        [r"{}", r#"{"jsonrpc":"1.0"}"#, r#"{"jsonrpc":2.0}"#, r#"{"jsonrpc":"2.0 "}"#, r#"{"jsonrpc":["2.0"]}"#]
+    {
         assert!(!ok(wrong), "{wrong}");
     }
 }
@@ -231,7 +277,8 @@ fn line_breaks_between_tokens_are_told() {
 
 #[test]
 fn progress_notifications_name_their_token_before_the_metadata_does() {
-    let token = |source: &'static str| outgoing(source.as_bytes()).unwrap().progress_token.unwrap().span.of(source.as_bytes());
+    let token =
+        |source: &'static str| outgoing(source.as_bytes()).unwrap().progress_token.unwrap().span.of(source.as_bytes());
     assert_eq!(token(r#"{"method":"m","params":{"progressToken":1}}"#), b"1");
     assert_eq!(token(r#"{"method":"m","params":{"_meta":{"progressToken":"t"}}}"#), b"\"t\"");
     assert_eq!(token(r#"{"method":"m","params":{"_meta":{"progressToken":2},"progressToken":1}}"#), b"1");

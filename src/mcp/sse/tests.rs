@@ -106,7 +106,8 @@ fn only_the_first_byte_order_mark_is_skipped() {
 
 #[test]
 fn an_event_cut_at_every_byte_offset_is_the_same_event() {
-    let stream = "\u{feff}: hi\r\nevent: message\r\nid: 7\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\nretry: 5\ndata: é\r\r".as_bytes();
+    let stream =
+        "\u{feff}: hi\r\nevent: message\r\nid: 7\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\nretry: 5\ndata: é\r\r".as_bytes();
     let expected = whole(stream);
     assert_eq!(expected.len(), 2);
     for first in 0..=stream.len() {
@@ -182,8 +183,26 @@ fn an_encoded_message_is_one_event_even_where_the_json_has_line_breaks() {
 
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let parts = &[
-        "\n", "\n", "\r", "\r\n", "\n\n", "data: a", "data", "data:", "data: {\"long\":\"a value\"}", "event: x", "id: 1",
-        "id: \0", "retry: 10", "retry: x", ":", ": comment", " ", "\u{feff}", "é", "unknown: x",
+        "\n",
+        "\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "data: a",
+        "data",
+        "data:",
+        "data: {\"long\":\"a value\"}",
+        "event: x",
+        "id: 1",
+        "id: \0",
+        "retry: 10",
+        "retry: x",
+        ":",
+        ": comment",
+        " ",
+        "\u{feff}",
+        "é",
+        "unknown: x",
     ][..];
     vec(select(parts), 0..40).prop_map(|parts| parts.concat().into_bytes())
 }

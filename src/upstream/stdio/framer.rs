@@ -3,7 +3,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::limits;
-use crate::mcp::envelope::{self, Outgoing};
+use crate::mcp::envelope::{self, Id, Outgoing};
 
 /// Collects what was read and yields messages.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Framer {
         &mut self.buffer
     }
 
-    /// The next message that is whole.
+    /// The next message that is whole. Of a line that is none but begins like one, only the id is there.
     pub(super) fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, FramingError> {
         loop {
             let Some(length) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
@@ -64,6 +64,9 @@ impl Framer {
                     }
                     let text = crate::telemetry::one_line(&line);
                     tracing::warn!(backend, at = error.at, line = text, "a line of stdout is no JSON-RPC message");
+                    if error.id != Id::Absent {
+                        return Ok(Some((line, Outgoing { id: error.id, ..Outgoing::default() })));
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{Delivery, Inbound, Status};
 use crate::catalog::Era;
@@ -36,8 +36,6 @@ pub(super) enum ToHub {
     Call { id: u64, generation: u64, line: Bytes },
     /// Nobody waits for this id any more.
     Cancel { id: u64 },
-    /// End the child.
-    Close,
 }
 
 /// See the module.
@@ -48,6 +46,8 @@ pub(super) struct Hub {
     pinned_era: Option<Era>,
     locked_era: Option<Era>,
     calls: mpsc::Receiver<ToHub>,
+    /// Apart from the calls: a child that reads no more also holds up their queue.
+    closing: Arc<Notify>,
     status: watch::Sender<Status>,
     generation: u64,
     inboxes: Vec<Option<mpsc::Sender<Delivery>>>,
@@ -70,6 +70,7 @@ impl Hub {
         backend: &plan::Backend,
         recipe: Recipe,
         calls: mpsc::Receiver<ToHub>,
+        closing: Arc<Notify>,
         status: watch::Sender<Status>,
     ) -> Self {
         Self {
@@ -78,6 +79,7 @@ impl Hub {
             pinned_era: backend.era,
             locked_era: backend.locked_era,
             calls,
+            closing,
             status,
             generation: 0,
             inboxes: Vec::new(),
@@ -118,13 +120,14 @@ impl Hub {
 
     /// Starts and greets a child, while calls that were meant for an earlier one are refused.
     async fn start(&mut self) -> Result<Running, StartError> {
-        let Self { backend, recipe, pinned_era, locked_era, calls, inboxes, outbox, .. } = self;
+        let Self { backend, recipe, pinned_era, locked_era, calls, closing, inboxes, outbox, .. } = self;
         let mut starting = pin!(Running::start(backend, recipe, *pinned_era, *locked_era));
         loop {
             tokio::select! {
                 running = &mut starting => break running,
+                () = closing.notified() => return Err(StartError::Closed),
                 request = calls.recv() => match request {
-                    Some(ToHub::Close) | None => return Err(StartError::Closed),
+                    None => return Err(StartError::Closed),
                     Some(ToHub::Attach { worker, workers, inbox }) => attach(inboxes, outbox, worker, workers, inbox),
                     Some(ToHub::Call { id, .. }) => refuse(inboxes, id, Kind::Unavailable, "the child is being started").await,
                     Some(ToHub::Cancel { .. }) => {}
@@ -139,8 +142,9 @@ impl Hub {
         loop {
             tokio::select! {
                 () = &mut rested => return Some(()),
+                () = self.closing.notified() => return None,
                 request = self.calls.recv() => match request {
-                    Some(ToHub::Close) | None => return None,
+                    None => return None,
                     Some(ToHub::Attach { worker, workers, inbox }) => {
                         attach(&mut self.inboxes, &mut self.outbox, worker, workers, inbox);
                     }
@@ -165,12 +169,16 @@ impl Hub {
                 biased;
                 event = running.turn() => event,
                 taken = self.calls.recv_many(&mut batch, BATCH), if room => {
-                    let closed = taken == 0 || self.take(&mut batch, &mut running).await;
-                    if closed {
+                    if taken == 0 {
                         running.end().await;
                         return End::Closed;
                     }
+                    self.take(&mut batch, &mut running).await;
                     continue;
+                }
+                () = self.closing.notified() => {
+                    running.end().await;
+                    return End::Closed;
                 }
             };
             let more = match event {
@@ -189,11 +197,10 @@ impl Hub {
         }
     }
 
-    /// Takes what workers asked for; whether the gateway stops.
-    async fn take(&mut self, batch: &mut Vec<ToHub>, running: &mut Running) -> bool {
+    /// Takes what workers asked for.
+    async fn take(&mut self, batch: &mut Vec<ToHub>, running: &mut Running) {
         for request in batch.drain(..) {
             match request {
-                ToHub::Close => return true,
                 ToHub::Attach { worker, workers, inbox } => {
                     attach(&mut self.inboxes, &mut self.outbox, worker, workers, inbox);
                 }
@@ -215,7 +222,6 @@ impl Hub {
                 }
             }
         }
-        false
     }
 
     /// Sorts every whole line that was read, and delivers.
@@ -238,8 +244,8 @@ impl Hub {
 
     fn sort(&mut self, line: Bytes, head: &Outgoing, running: &mut Running) {
         let id = match (head.shape, head.id) {
-            (Shape::Response, Id::Number(span)) => {
-                decimal(span.of(&line)).filter(|id| head.version_ok && self.in_flight.remove(id))
+            (Shape::Response | Shape::Invalid, Id::Number(span)) => {
+                decimal(span.of(&line)).filter(|id| self.in_flight.remove(id))
             }
             (Shape::Notification, _) => self.call_of(&line, head),
             (Shape::Request, _) => {
@@ -254,6 +260,10 @@ impl Hub {
         };
         let worker = id.and_then(|id| Some((id, Ids::worker(id, self.outbox.len())?)));
         match worker.and_then(|(id, worker)| Some((id, self.outbox.get_mut(worker)?))) {
+            // Its answer, but none that can be relayed: no better one will come.
+            Some((id, messages)) if head.shape == Shape::Invalid || !head.version_ok => {
+                messages.push((id, Inbound::Failed(Kind::Protocol, Arc::from("its answer is no JSON-RPC message"))));
+            }
             Some((id, messages)) => messages.push((id, Inbound::Message(line, *head))),
             None => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
         }
@@ -312,6 +322,6 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 
 fn next_delay(delay: Duration) -> Duration {
     let (first, longest) = limits::RESPAWN_BACKOFF;
-    (delay * 2).clamp(first, longest)
+    (delay * 4).clamp(first, longest)
 }
 

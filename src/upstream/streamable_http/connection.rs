@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -14,6 +14,8 @@ use crate::limits;
 /// Interim responses skipped before the real one.
 const INTERIM_MAX: u32 = 8;
 const READ_BYTES: usize = 64 << 10;
+/// How much of a long body is at hand before it is passed on.
+const FIRST_PART_BYTES: usize = 16 << 10;
 /// A buffer that grew past this for one answer is given back when the connection idles.
 const KEPT_BYTES: usize = 256 << 10;
 
@@ -93,15 +95,12 @@ impl Connection {
         }
     }
 
-    /// Whether an idle connection still stands: nothing may have arrived on it, least of all its end.
-    pub(super) fn is_quiet(&self) -> bool {
-        let tcp = match &self.io {
-            Io::Plain(tcp) => tcp,
-            #[cfg(feature = "tls")]
-            Io::Tls(tls) => tls.get_ref().0,
-        };
+    /// Whether an idle connection still stands: nothing may have arrived on it, least of all its end. The runtime knows
+    /// that from its last poll, without asking the kernel.
+    pub(super) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
-        matches!(tcp.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(&mut self.io).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
     /// Writes a whole request. The error says how many bytes had been taken: none proves that nothing was sent.
@@ -170,6 +169,42 @@ impl Connection {
             }
         }
         Ok(&self.body)
+    }
+
+    /// Buffers the first bytes of a body of known length: as many as fit one read.
+    pub(super) async fn first_part(&mut self) -> Result<&[u8], ReadError> {
+        while self.buffer.len() - self.start < FIRST_PART_BYTES {
+            self.fill().await?;
+        }
+        Ok(&self.buffer[self.start..])
+    }
+
+    /// Takes what is buffered of a body of known length of which `left` bytes are still to come, reading first where
+    /// nothing is.
+    pub(super) async fn take_part(&mut self, left: &mut u64) -> Result<&[u8], ReadError> {
+        if self.start == self.buffer.len() {
+            self.fill().await?;
+        }
+        let part = self.take(usize::try_from(*left).unwrap_or(usize::MAX));
+        *left -= part.len() as u64;
+        Ok(&self.buffer[part])
+    }
+
+    /// Takes up to so many buffered bytes.
+    pub(super) fn take(&mut self, count: usize) -> std::ops::Range<usize> {
+        let part = self.start..self.buffer.len().min(self.start.saturating_add(count));
+        self.start = part.end;
+        part
+    }
+
+    /// The body was taken to its end.
+    pub(super) fn finish_parts(&mut self) {
+        self.decoder = BodyDecoder::new(Framing::None);
+    }
+
+    /// Bytes that [`Connection::take`] took.
+    pub(super) fn taken(&self, part: std::ops::Range<usize>) -> &[u8] {
+        &self.buffer[part]
     }
 
     /// The next bytes of the body as they come; `None` at its end.

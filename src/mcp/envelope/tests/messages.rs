@@ -16,9 +16,8 @@ pub(super) const EXAMPLES: &[&str] = &[
 ];
 
 const TOP: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error", "other"];
-const PARAMS: &[&str] = &[
-    "name", "uri", "cursor", "taskId", "requestId", "arguments", "_meta", "progressToken", "level", "other", "",
-];
+const PARAMS: &[&str] =
+    &["name", "uri", "cursor", "taskId", "requestId", "arguments", "_meta", "progressToken", "level", "other", ""];
 const META: &[&str] = &[
     "progressToken",
     "io.modelcontextprotocol/protocolVersion",
@@ -30,14 +29,59 @@ const META: &[&str] = &[
 const RESULT: &[&str] = &["resultType", "ttlMs", "cacheScope", "_meta", "content", "structuredContent"];
 const ERROR: &[&str] = &["code", "message", "data", "other"];
 const SCALARS: &[&str] = &[
-    "null", "true", "false", "0", "-0", "7", "1.0", "1.5", "-12.50e+3", "1E9", "1e999", "18446744073709551616", "\"\"",
-    "\"2.0\"", "\"a\"", "\"tools/call\"", "\"tools\\u002fcall\"", "\"\\\\\\\"\"", "\"\\n\\ud83d\\ude00\"", "\"\\ud800\"",
-    "\"\\udc00\\ud800x\"", "\"é\"", "\"日本語日本語日本語日本語\"", "\"a long string that needs more than one block of bytes\"",
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "7",
+    "1.0",
+    "1.5",
+    "-12.50e+3",
+    "1E9",
+    "1e999",
+    "18446744073709551616",
+    "\"\"",
+    "\"2.0\"",
+    "\"a\"",
+    "\"tools/call\"",
+    "\"tools\\u002fcall\"",
+    "\"\\\\\\\"\"",
+    "\"\\n\\ud83d\\ude00\"",
+    "\"\\ud800\"",
+    "\"\\udc00\\ud800x\"",
+    "\"é\"",
+    "\"日本語日本語日本語日本語\"",
+    "\"a long string that needs more than one block of bytes\"",
     "\"a long string that needs more than one block of bytes, with an escape at the end of it\\t and so on\"",
 ];
 const TOKENS: &[&str] = &[
-    "{", "}", "[", "]", ",", ":", "\"", "\\", "\"id\"", "\"params\":{", "\"_meta\":{", "\"a\":", "1", ".0", "e5", "-",
-    "true", "null", " ", "\n", "\r", "\\u00", "\\ud800", "é", "\u{1}", "\"name\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\"id\"",
+    "\"params\":{",
+    "\"_meta\":{",
+    "\"a\":",
+    "1",
+    ".0",
+    "e5",
+    "-",
+    "true",
+    "null",
+    " ",
+    "\n",
+    "\r",
+    "\\u00",
+    "\\ud800",
+    "é",
+    "\u{1}",
+    "\"name\"",
 ];
 
 /// A message, valid JSON, about the members that the scan looks at.

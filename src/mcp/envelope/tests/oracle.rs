@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::str::Utf8Error;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -52,7 +53,8 @@ struct Members<'a>(Vec<(String, &'a RawValue)>);
 pub(super) fn check_incoming(source: &[u8]) {
     let expected = read(source, INCOMING);
     let Some((message, found)) = accepted(source, incoming(source), expected) else { return };
-    let Incoming { shape, version_ok, id, method, root, params, params_empty, meta, meta_kind, multiline, .. } = message;
+    let Incoming { shape, version_ok, id, method, root, params, params_empty, meta, meta_kind, multiline, .. } =
+        message;
     assert_top(source, &found, (shape, version_ok, id, multiline), method.map(|text| text.span), root);
     assert_member(source, &found, "params", params);
     assert_member(source, &found, "params.name", message.name);
@@ -138,8 +140,8 @@ fn accepted<T: fmt::Debug>(
 }
 
 fn read(source: &[u8], levels: &[Level]) -> Result<Found, Refusal> {
-    let text = std::str::from_utf8(source).map_err(|_| Refusal::NotJson)?;
-    serde_json::from_str::<IgnoredAny>(text).map_err(|_| Refusal::NotJson)?;
+    let text = std::str::from_utf8(source)?;
+    serde_json::from_str::<IgnoredAny>(text)?;
     if depth(source) > DEPTH_MAX {
         return Err(Refusal::Depth);
     }
@@ -150,13 +152,13 @@ fn read(source: &[u8], levels: &[Level]) -> Result<Found, Refusal> {
     let mut found = Found::from([(String::new(), range(source, trimmed))]);
     let mut duplicate = false;
     for (path, decided, passed) in levels {
-        let objects: Vec<&str> = instances(&found, path).map(|range| &text[range]).collect();
-        for object in objects.into_iter().filter(|object| object.starts_with('{')) {
-            let members: Members<'_> = serde_json::from_str(object).map_err(|_| Refusal::NotJson)?;
+        let outer = found.clone();
+        for object in instances(&outer, path).map(|range| &text[range]).filter(|object| object.starts_with('{')) {
+            let members: Members<'_> = serde_json::from_str(object)?;
             for (key, value) in members.0 {
                 let decides = decided.contains(&key.as_str());
                 if decides && value.get().starts_with('"') {
-                    serde_json::from_str::<String>(value.get()).map_err(|_| Refusal::NotJson)?;
+                    serde_json::from_str::<String>(value.get())?;
                 }
                 if decides || passed.contains(&key.as_str()) {
                     let path = if path.is_empty() { key } else { format!("{path}.{key}") };
@@ -285,7 +287,8 @@ fn assert_gone(source: &[u8], object: Span, cuts: &[Span], names: &[&str]) {
 fn is_empty(source: &[u8], found: &Found, path: &str) -> bool {
     let Some(range) = found.get(path) else { return false };
     let raw = &source[range.clone()];
-    raw[0] == b'{' && serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(raw).is_ok_and(|members| members.is_empty())
+    raw[0] == b'{'
+        && serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(raw).is_ok_and(|members| members.is_empty())
 }
 
 fn range(source: &[u8], part: &str) -> Range<usize> {
@@ -295,6 +298,18 @@ fn range(source: &[u8], part: &str) -> Range<usize> {
 
 fn span(range: Range<usize>) -> Span {
     Span { start: u32::try_from(range.start).unwrap(), end: u32::try_from(range.end).unwrap() }
+}
+
+impl From<Utf8Error> for Refusal {
+    fn from(_: Utf8Error) -> Self {
+        Self::NotJson
+    }
+}
+
+impl From<serde_json::Error> for Refusal {
+    fn from(_: serde_json::Error) -> Self {
+        Self::NotJson
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {

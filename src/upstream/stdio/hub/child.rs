@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 
 use super::super::framer::{Framer, FramingError};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::envelope::{Id, Outgoing, Shape};
-use crate::upstream::children::{self, Children, Recipe};
+use crate::upstream::children::{Children, Group, Recipe};
 use crate::upstream::outbound::{DISCOVER_ID, INITIALIZE_ID, id_span};
 use crate::upstream::{Greeting, Kind, greeting};
 
@@ -31,7 +31,7 @@ pub(super) struct Running {
 /// The child and what flows to and from it.
 #[derive(Debug)]
 struct Pipes {
-    child: Child,
+    group: Group,
     stdin: ChildStdin,
     stdout: ChildStdout,
     framer: Framer,
@@ -143,7 +143,7 @@ impl Running {
     /// Ends the child in order: its stdin closes, then it has its time.
     pub(super) async fn end(self) {
         drop(self.pipes.stdin);
-        children::end(self.pipes.child).await;
+        self.pipes.group.end().await;
     }
 
     /// Ends the child and its group at once.
@@ -157,13 +157,11 @@ impl Running {
 impl Pipes {
     async fn spawn(backend: &str, recipe: &Recipe) -> Result<Self, StartError> {
         let spawned = Children::spawn(recipe).await;
-        let mut child = spawned.map_err(|error| StartError::Failed(format!("`{recipe}` does not start: {error}")))?;
-        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(StartError::Failed("its pipes are missing".to_owned()));
-        };
+        let mut group = spawned.map_err(|error| StartError::Failed(format!("`{recipe}` does not start: {error}")))?;
+        let pipes = group.pipes();
+        let (stdin, stdout, stderr) = pipes.ok_or_else(|| StartError::Failed("its pipes are missing".to_owned()))?;
         tokio::task::spawn_local(log_stderr(backend.to_owned(), stderr));
-        Ok(Self { child, stdin, stdout, framer: Framer::default(), pending: BytesMut::new() })
+        Ok(Self { group, stdin, stdout, framer: Framer::default(), pending: BytesMut::new() })
     }
 
     fn push(&mut self, line: &[u8]) {
@@ -171,7 +169,7 @@ impl Pipes {
     }
 
     async fn turn(&mut self) -> Event {
-        let Self { child, stdin, stdout, framer, pending } = self;
+        let Self { group, stdin, stdout, framer, pending } = self;
         tokio::select! {
             biased;
             read = stdout.read_buf(framer.buffer()) => match read {
@@ -186,7 +184,7 @@ impl Pipes {
                 }
                 Err(error) => Event::Ended(Kind::OutcomeUnknown, format!("it reads no more: {error}")),
             },
-            exited = child.wait() => {
+            exited = group.exited() => {
                 // Its last words may still be in the pipe; a grandchild may hold the pipe open without end.
                 let last_words = async { while matches!(stdout.read_buf(framer.buffer()).await, Ok(1..)) {} };
                 drop(tokio::time::timeout(LAST_WORDS, last_words).await);
@@ -233,8 +231,7 @@ impl Pipes {
     }
 
     async fn end_now(self) {
-        children::kill(&self.child);
-        children::end(self.child).await;
+        self.group.end_now().await;
     }
 }
 
