@@ -9,6 +9,7 @@ pub use only1mcp_model::plan;
 pub use only1mcp_model::revision::{Era, Revision};
 pub use table::NameTable;
 
+pub use crate::mcp::method::ListKind;
 use crate::upstream::Transport;
 
 /// One compiled topology. Implemented by generated code only.
@@ -50,19 +51,6 @@ pub struct Template {
     pub uri_template: &'static str,
     /// Index in [`Spec::backends`].
     pub backend: u16,
-}
-
-/// The four lists of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListKind {
-    /// `tools/list`
-    Tools,
-    /// `prompts/list`
-    Prompts,
-    /// `resources/list`
-    Resources,
-    /// `resources/templates/list`
-    Templates,
 }
 
 /// One page of a list: its `result` object is `head`, then `items`, then `tail`.

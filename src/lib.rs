@@ -8,7 +8,8 @@
 //! # Layers
 //!
 //! Lower layers never name higher ones: `limits, clock, references, telemetry, http1, mcp` and the crate
-//! `only1mcp-model` → [`catalog`] → [`upstream`] → `proxy` → `downstream` → [`Gateway`] → [`cli`].
+//! `only1mcp-model` → [`catalog`] → [`upstream`] → `proxy` → `downstream` → [`Gateway`] → [`cli`]. One name goes
+//! upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of the topology.
 //!
 //! * `mcp`: the protocol's vocabulary without input or output: one scan of a message, splices, events.
 //! * `http1`: HTTP/1.1 without input or output, strict where general servers are lenient.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::plan::Reference;
+use only1mcp_model::plan::Reference;
 
 /// Resolves references from the environment of the process, or from values given by an embedder or a test.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,5 @@
 //! The requests that the gateway serves, and the severities of log messages.
 
-use crate::catalog::ListKind;
-
 /// A severity of `notifications/message` (RFC 5424), least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Level(u8);
@@ -21,6 +19,19 @@ pub enum Method {
     List(ListKind),
     /// A call that a backend answers.
     Call(CallKind),
+}
+
+/// The four lists of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    /// `tools/list`
+    Tools,
+    /// `prompts/list`
+    Prompts,
+    /// `resources/list`
+    Resources,
+    /// `resources/templates/list`
+    Templates,
 }
 
 /// A call that a backend answers.

@@ -10,7 +10,9 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+#[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
+use std::sync::Mutex;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;

@@ -23,6 +23,8 @@ use endpoint::Endpoint;
 
 /// A JSON answer of this length or more is relayed as it comes, and not held.
 const PARTS_BYTES_MIN: u64 = 128 << 10;
+/// One above this is refused before anything of it was relayed.
+const PARTS_BYTES_MAX: u64 = limits::ANSWER_BYTES_MAX as u64;
 
 /// The link of one worker to one HTTP backend.
 #[derive(Debug)]
@@ -361,7 +363,7 @@ impl StreamableHttp {
         era: Era,
         relay: &mut R,
     ) -> Result<bool, Error> {
-        if let Framing::Length(length @ PARTS_BYTES_MIN..) = response.framing
+        if let Framing::Length(length @ PARTS_BYTES_MIN..=PARTS_BYTES_MAX) = response.framing
             && response.status == 200
             && relay.takes_parts(era)
             && self.relay_parts(connection, length, id, relay).await?
@@ -427,7 +429,7 @@ impl StreamableHttp {
         let whole = whole.filter(|whole| whole.shape == Shape::Response && whole.version_ok);
         let whole = whole.ok_or_else(|| Error::protocol("what follows its result ends no answer"))?;
         let place = id_span(whole.id).and_then(|span| parts::span_after(span, &before));
-        if head.id == Id::Absent && !place.is_some_and(|place| place.of(&after) == minted.as_bytes()) {
+        if head.id == Id::Absent && place.is_none_or(|place| place.of(&after) != minted.as_bytes()) {
             return Err(Error::protocol("its answer is to another request"));
         }
         connection.finish_parts();
@@ -450,7 +452,7 @@ impl StreamableHttp {
                     .decode(part)
                     .map_err(|error| Error::new(Kind::ResponseTooLarge, true, error.to_string()))?;
                 part = &part[taken..];
-                let Some(event) = event.filter(|event| event.name == "message" && !event.data.is_empty()) else { continue };
+                let Some(event) = event.filter(|event| matches!(event.name, "" | "message") && !event.data.is_empty()) else { continue };
                 let head = envelope::outgoing(event.data)
                     .map_err(|error| Error::protocol(format!("an event is no JSON-RPC message: {:?}", error.kind)))?;
                 match head.shape {

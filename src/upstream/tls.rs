@@ -29,9 +29,15 @@ impl Trust {
             tracing::warn!(%error, "a system authority is not usable");
         }
         let (_added, _ignored) = roots.add_parsable_certificates(system.certs);
-        for certificate in CertificateDer::pem_slice_iter(ca.unwrap_or_default().as_bytes()) {
-            let certificate = certificate.map_err(|error| format!("`ca` is not PEM: {error}"))?;
-            roots.add(certificate).map_err(|error| format!("`ca` holds a certificate that is not usable: {error}"))?;
+        if let Some(ca) = ca {
+            let before = roots.len();
+            for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+                let certificate = certificate.map_err(|error| format!("`ca` is not PEM: {error}"))?;
+                roots.add(certificate).map_err(|error| format!("`ca` holds a certificate that is not usable: {error}"))?;
+            }
+            if roots.len() == before {
+                return Err("`ca` holds no certificate".to_owned());
+            }
         }
         if roots.is_empty() {
             return Err("no authority to trust: neither the system nor `ca` has one".to_owned());

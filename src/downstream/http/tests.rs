@@ -1,3 +1,5 @@
+//! Deadlines of a connection that are too long to be waited for through a gateway.
+
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 

@@ -1,3 +1,5 @@
+//! What clients read of what backends say, as tables.
+
 use super::*;
 use crate::mcp::envelope::{self, Outgoing};
 use crate::upstream::Kind as Failure;

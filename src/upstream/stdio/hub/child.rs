@@ -85,10 +85,11 @@ impl Running {
             pipes.push(b"\n");
             let patience = if assumed.is_some() { limits::START_TIMEOUT } else { limits::PROBE_TIMEOUT };
             match pipes.answer(backend, &[DISCOVER_ID], patience).await {
-                Ok((_, source, head)) => match verdict(&source, &head, pinned)? {
-                    Some(greeting) => return Ok(Self { greeting, pipes }),
-                    None => {}
-                },
+                Ok((_, source, head)) => {
+                    if let Some(greeting) = verdict(&source, &head, pinned)? {
+                        return Ok(Self { greeting, pipes });
+                    }
+                }
                 Err(Unanswered::TimedOut) if pinned != Some(Era::Modern) => {}
                 Err(unanswered) => return Err(unanswered.into()),
             }

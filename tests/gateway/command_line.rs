@@ -1,0 +1,252 @@
+//! The program as people and scripts run it: what it prints where, and which exit code says how it went.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::support::client::{Client, Request};
+use crate::support::ledger::Directory;
+use crate::support::server::{Request as Received, Script, Server, json_answer, modern, result_body};
+
+/// How a command went.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(arguments: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_only1mcp")).args(arguments).output().expect("the binary starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A gateway started from the command line; killed when dropped.
+struct Started {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Started {
+    fn new(port: u16) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
+        let command = command.args(["start", "--quiet", "--port", &port.to_string()]);
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+        let url = stdout.lines().find_map(|line| Some(line.ok()?.strip_prefix("listening")?.trim().to_owned()));
+        let url = url.expect("it says where it listens");
+        let address = url.strip_prefix("http://").and_then(|url| url.strip_suffix("/mcp"));
+        Self { address: address.and_then(|address| address.parse().ok()).expect(&url), process }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // Already gone where the test ended it.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+#[tokio::test]
+async fn start_says_where_it_listens_and_ends_in_order_on_sigterm() {
+    let mut gateway = Started::new(0);
+    let answer = Client::ask(gateway.address, &Request::modern("tools/list", None, "")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let pid = i32::try_from(gateway.process.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::TERM).expect("it runs");
+    assert_eq!(gateway.process.wait().expect("it ended").code(), Some(0));
+}
+
+#[test]
+fn a_second_gateway_on_a_port_says_that_it_is_taken() {
+    let gateway = Started::new(0);
+    let second = run(&["start", "--port", &gateway.address.port().to_string()]);
+    assert_eq!(second.code, Some(1));
+    let expected = format!("address {} cannot be listened on", gateway.address);
+    assert!(second.stderr.contains(&expected) && second.stdout.is_empty(), "{second:?}");
+}
+
+#[test]
+fn what_is_not_understood_exits_with_2() {
+    for arguments in [&["--nonsense"][..], &["start", "--port", "many"], &["nonsense"], &["list", "nonsense"]] {
+        let ran = run(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(ran.stderr.starts_with("error: "), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_version_says_more_when_asked_for_more() {
+    let version = format!("only1mcp {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(&["--version"]).stdout, version);
+    let verbose = run(&["--version", "--verbose"]);
+    assert_eq!(verbose.code, Some(0));
+    assert!(verbose.stdout.starts_with(&version), "{}", verbose.stdout);
+    for line in ["topology  default sha256:", "lock      ", "backends  3", "tools     "] {
+        assert!(verbose.stdout.lines().any(|found| found.starts_with(line)), "{line} in {}", verbose.stdout);
+    }
+}
+
+#[test]
+fn list_prints_for_people_and_for_programs() {
+    assert_eq!(run(&["list", "backends", "--output", "name"]).stdout, "math\ndata\nadmin\n");
+    let json: Value = serde_json::from_str(&run(&["list", "backends", "-o", "json"]).stdout).expect("JSON");
+    assert_eq!(json[0]["name"], "math");
+    let table = run(&["list", "backends"]);
+    assert!(table.stdout.starts_with("name   tools  place\nmath   "), "{}", table.stdout);
+}
+
+#[test]
+fn validate_tells_good_topologies_from_bad_ones() {
+    let directory = Directory::new();
+    let path = directory.path("some.yaml");
+    write(
+        &path,
+        "name: some\nbackends:\n  math:\n    transport: { stdio: { command: self, args: [demo-server, math] } }\n",
+    );
+    let good = run(&["validate", &path.display().to_string()]);
+    assert_eq!(good.code, Some(0), "{good:?}");
+    assert!(good.stdout.contains("some.yaml: ok · 1 backends"), "{}", good.stdout);
+    write(&path, "name: some\nbackends:\n  math:\n    transport: { stdio: { comand: self } }\n");
+    let bad = run(&["validate", &path.display().to_string()]);
+    assert_eq!((bad.code, bad.stdout.as_str()), (Some(3), ""));
+    assert!(bad.stderr.contains("some.yaml:4:") && bad.stderr.contains("`comand`"), "{}", bad.stderr);
+    let absent = run(&["validate", &directory.path("absent.yaml").display().to_string()]);
+    assert_eq!(absent.code, Some(1));
+    assert!(absent.stderr.contains("absent.yaml` cannot be read"), "{}", absent.stderr);
+}
+
+fn write(path: impl AsRef<Path>, text: &str) {
+    std::fs::write(path, text).expect("a directory of this test");
+}
+
+/// A server with one tool, whose description and schema are those of the version at hand.
+fn versioned(version: Arc<AtomicU8>) -> Server {
+    Server::start(modern(move |request: &Received| {
+        let version = version.load(Ordering::SeqCst);
+        let properties = if version == 0 { json!({ "a": {} }) } else { json!({ "a": {}, "b": {} }) };
+        list(
+            request,
+            &json!([{
+                "name": "tool",
+                "description": format!("version {version}"),
+                "inputSchema": { "type": "object", "properties": properties },
+            }]),
+        )
+    }))
+}
+
+fn list(request: &Received, tools: &Value) -> Script {
+    assert_eq!(request.rpc(), "tools/list", "only what was offered is asked for");
+    vec![json_answer(200, &result_body(&request.id(), &json!({ "resultType": "complete", "tools": tools })))]
+}
+
+/// A topology of a demo server as a child and a server at this URL.
+fn topology(directory: &Directory, url: &str) -> (String, std::path::PathBuf) {
+    let path = directory.path("some.yaml");
+    let math = "transport: { stdio: { command: self, args: [demo-server, math] } }";
+    let web = format!("transport: {{ streamable_http: {{}} }}\n    endpoints: [{{ url: \"{url}\" }}]");
+    write(&path, &format!("name: some\nbackends:\n  math:\n    {math}\n  web:\n    {web}\n"));
+    (path.display().to_string(), directory.path("some.lock.json"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("the lock")
+}
+
+#[test]
+fn a_lock_is_canonical_and_a_backend_that_is_down_keeps_its_section() {
+    let (directory, version) = (Directory::new(), Arc::<AtomicU8>::default());
+    let server = versioned(Arc::clone(&version));
+    let (topology, lock) = topology(&directory, &server.url());
+
+    let first = run(&["topology", "lock", &topology]);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert!(
+        first.stdout.contains("math: 2026-07-28 · 6 tools · 1 prompts · 2 resources · 0 templates · new"),
+        "{first:?}"
+    );
+    let text = read(&lock);
+    assert_eq!(run(&["topology", "lock", &topology]).code, Some(0));
+    assert_eq!(read(&lock), text, "the second run writes the same bytes");
+    assert_eq!(run(&["validate", &topology]).code, Some(0));
+
+    drop(server);
+    let down = run(&["topology", "lock", &topology]);
+    assert_eq!(down.code, Some(6));
+    assert!(
+        down.stderr.contains("backend `web` could not be reached") && down.stderr.contains("its section is as it was")
+    );
+    assert_eq!(read(&lock), text);
+    let left = std::fs::read_dir(lock.parent().expect("a directory")).expect("a directory").count();
+    assert_eq!(left, 2, "topology and lock, no temporary file");
+}
+
+#[test]
+fn a_diff_names_every_field_that_changed() {
+    let (directory, version) = (Directory::new(), Arc::<AtomicU8>::default());
+    let server = versioned(Arc::clone(&version));
+    let (topology, lock) = topology(&directory, &server.url());
+    assert_eq!(run(&["topology", "diff", &topology]).code, Some(4), "nothing is locked yet");
+    assert_eq!(run(&["topology", "lock", &topology]).code, Some(0));
+    let text = read(&lock);
+
+    let same = run(&["topology", "diff", &topology]);
+    assert_eq!((same.code, same.stdout.as_str()), (Some(0), "every backend offers what the lock says\n"));
+    version.store(1, Ordering::SeqCst);
+    let differs = run(&["topology", "diff", &topology]);
+    assert_eq!(differs.code, Some(4), "{differs:?}");
+    assert!(!differs.stdout.contains("math"), "{}", differs.stdout);
+    for part in ["web:\n", "tool", "description", "inputSchema"] {
+        assert!(differs.stdout.contains(part), "{part} in {}", differs.stdout);
+    }
+    let json: Value = serde_json::from_str(&run(&["topology", "diff", "--json", &topology]).stdout).expect("JSON");
+    assert_eq!((&json["math"]["changes"], json["web"]["changes"].as_array().map(Vec::len)), (&json!([]), Some(2)));
+
+    drop(server);
+    let down = run(&["topology", "diff", &topology]);
+    assert_eq!(down.code, Some(6));
+    assert!(down.stderr.contains("backend `web` could not be reached"), "{}", down.stderr);
+    assert_eq!(read(&lock), text, "comparing writes nothing");
+}
+
+#[test]
+fn endless_lists_are_not_followed_to_the_end() {
+    let cursors: [fn(&str) -> String; 2] = [|_| "again".to_owned(), |cursor| format!("{cursor}x")];
+    for (next, why) in
+        cursors.into_iter().zip(["`tools/list` repeats a cursor", "`tools/list` has more than 100 pages"])
+    {
+        let directory = Directory::new();
+        let server = Server::start(modern(move |request: &Received| {
+            let cursor = request.body["params"]["cursor"].as_str().unwrap_or_default();
+            let result = json!({ "resultType": "complete", "tools": [], "nextCursor": next(cursor) });
+            vec![json_answer(200, &result_body(&request.id(), &result))]
+        }));
+        let (topology, lock) = topology(&directory, &server.url());
+        let ran = run(&["topology", "lock", &topology]);
+        assert_eq!(ran.code, Some(6));
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+        assert!(read(&lock).contains("\"math\""), "the others are locked");
+    }
+}
+
+#[test]
+fn a_demo_server_serves_until_its_input_ends() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
+    let command =
+        command.args(["demo-server", "math"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = command.spawn().expect("the binary starts");
+    drop(server.stdin.take());
+    assert_eq!(server.wait().expect("it ended").code(), Some(0));
+    let mut said = String::new();
+    server.stdout.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    assert_eq!(said, "");
+}

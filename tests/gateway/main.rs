@@ -1,0 +1,21 @@
+//! The whole gateway: real sockets, real child processes, servers that a test plays. One module a topic; what they share
+//! is in `support`.
+
+mod support;
+
+mod at_most_once;
+mod children;
+mod command_line;
+mod eras;
+mod http;
+mod jsonrpc;
+mod legacy;
+mod lists;
+mod modern;
+mod peers;
+mod stdio;
+mod streamable_http;
+mod streams;
+#[cfg(feature = "tls")]
+mod tls;
+mod topologies;

@@ -1,0 +1,128 @@
+//! The public conformance suite through the gateway, against the fixture that passes all of it. What may fail stands in
+//! lists beside the runner, `tests/conformance/run`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use only1mcp::Gateway;
+
+use super::{command, peers, script};
+
+only1mcp::topology!(Conformance = "tests/conformance/topology.yaml");
+
+const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
+
+/// The server that the suite expects, over HTTP; killed when dropped.
+struct Fixture {
+    process: Child,
+    url: String,
+}
+
+// === impl Fixture ===
+
+impl Fixture {
+    fn start(peers: &Path, era: &str) -> Self {
+        let mut command = command(peers.join("python/bin/python"));
+        let command = command.args(["tests/conformance/fixture.py", "--era", era]);
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the fixture starts");
+        let mut url = String::new();
+        let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+        stdout.read_line(&mut url).expect("the fixture says its URL");
+        Self { process, url: url.trim().to_owned() }
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        // Already gone where it failed.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// The suite against a gateway whose backend speaks these eras: its results, or what went wrong.
+fn through_gateway(peers: &Path, fixture: &Fixture, era: &str) -> Result<PathBuf, String> {
+    let gateway = Gateway::<Conformance>::builder().reference("CONFORMANCE_URL", &fixture.url);
+    let gateway = gateway.start().expect("the gateway starts");
+    run(&gateway.url(), peers.join("conformance").join(era), &["--backend", era])
+}
+
+/// The suite against a URL, with its results in a folder.
+fn run(url: &str, results: PathBuf, options: &[&str]) -> Result<PathBuf, String> {
+    let mut arguments: Vec<&OsStr> = vec![url.as_ref(), "--results".as_ref(), results.as_ref()];
+    arguments.extend(options.iter().map(OsStr::new));
+    script("tests/conformance/run", &arguments).map(|_scenarios| results)
+}
+
+#[track_caller]
+fn pass<T>(outcome: Result<T, String>) -> T {
+    outcome.unwrap_or_else(|printed| panic!("{printed}"))
+}
+
+#[test]
+fn the_gateway_conforms_as_its_backend_does() {
+    let Some(peers) = peers() else { return };
+    let fixture = Fixture::start(peers, "both");
+    let direct = pass(run(&fixture.url, peers.join("conformance/direct"), &["--direct"]));
+    let gateway = pass(through_gateway(peers, &fixture, "both"));
+    for revision in REVISIONS {
+        let [direct, gateway] = [&direct, &gateway].map(|results| results.join(revision));
+        pass(script("tests/conformance/compare", &[direct.as_ref(), gateway.as_ref()]));
+    }
+}
+
+#[test]
+fn the_gateway_conforms_in_both_eras_before_a_legacy_backend() {
+    let Some(peers) = peers() else { return };
+    pass(through_gateway(peers, &Fixture::start(peers, "legacy"), "legacy"));
+}
+
+#[test]
+fn the_gateway_conforms_in_both_eras_before_a_modern_backend() {
+    let Some(peers) = peers() else { return };
+    pass(through_gateway(peers, &Fixture::start(peers, "modern"), "modern"));
+}
+
+/// Scenarios, by how they begin, of which something may fail: what a gateway need not carry. All else is required.
+const OPTIONAL: [&str; 8] = [
+    "completion-",
+    "elicitation-",
+    "resources-subscribe:",
+    "resources-unsubscribe:",
+    "server-sse-polling:",
+    "tasks-",
+    "tools-call-elicitation:",
+    "tools-call-sampling:",
+];
+/// Checks of `subscriptions/listen`, in a scenario that is required for the rest.
+const SUBSCRIPTIONS: [&str; 6] = [
+    "server-stateless:sep-2575-http-server-no-independent-requests-on-stream",
+    "server-stateless:sep-2575-server-honors-notification-filter",
+    "server-stateless:sep-2575-server-sends-prompts-list-changed-on-subscription",
+    "server-stateless:sep-2575-server-sends-subscription-ack",
+    "server-stateless:sep-2575-server-sends-tools-list-changed-on-subscription",
+    "server-stateless:sep-2575-server-tags-subscription-id",
+];
+/// Further ones, of modern clients, where the backend is legacy: it has no word for them.
+const MODERN_ONLY: [&str; 2] = ["input-required-result-", "http-custom-header-server-validation:"];
+
+#[test]
+fn only_what_is_optional_may_fail() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    for revision in REVISIONS {
+        for backend in ["", "-legacy-backend", "-modern-backend"] {
+            let name = format!("expected-failures-{revision}{backend}.txt");
+            let list = fs::read_to_string(folder.join(&name)).expect("the list is there");
+            let named = list.lines().filter(|line| !line.starts_with('#'));
+            let required = named.filter(|line| {
+                let begins = |scenarios: &[&str]| scenarios.iter().any(|scenario| line.starts_with(scenario));
+                let modern_only = backend == "-legacy-backend" && begins(&MODERN_ONLY);
+                !begins(&OPTIONAL) && !SUBSCRIPTIONS.contains(line) && !modern_only
+            });
+            assert_eq!(required.collect::<Vec<_>>(), [""; 0], "{name}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Four reference servers from npm, children of the gateway as `topologies/npm.yaml` starts them.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use only1mcp::catalog::{Topology as _, plan};
+use only1mcp::{Gateway, Running};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::{Peer, peers, skipped};
+use crate::support::client::Request;
+
+only1mcp::topology!(Npm = "topologies/npm.yaml");
+
+/// How long four runtimes may take to start on a machine that does much else.
+const START_PATIENCE: Duration = Duration::from_secs(180);
+
+/// A harmless call of each server.
+const CALLS: [(&str, &str); 4] = [
+    ("memory__read_graph", "{}"),
+    ("thinking__sequentialthinking", r#"{"thought":"a","nextThoughtNeeded":false,"thoughtNumber":1,"totalThoughts":1}"#),
+    ("files__list_directory", r#"{"path":"/tmp"}"#),
+    ("everything__echo", r#"{"message":"a"}"#),
+];
+
+/// Has npx fetch what the topology starts; says whether it could.
+fn fetched() -> bool {
+    let packages = Npm::SPEC.backends.iter().map(|backend| match &backend.transport {
+        plan::Transport::Stdio(stdio) => &*stdio.args[1],
+        plan::Transport::StreamableHttp(_) => unreachable!("every server of this topology is a child"),
+    });
+    // All at once; npx keeps what is there.
+    let fetching: Vec<_> = packages
+        .map(|package| {
+            let mut npx = Command::new("npx");
+            npx.args(["--yes", "--package", package, "--call", "true"]).stdout(Stdio::null());
+            (package, npx.spawn())
+        })
+        .collect();
+    fetching.into_iter().all(|(package, npx)| {
+        let fetched = npx.and_then(|mut npx| npx.wait()).is_ok_and(|status| status.success());
+        if !fetched {
+            skipped(&format!("npx cannot fetch {package}"));
+        }
+        fetched
+    })
+}
+
+async fn started() -> Option<Running> {
+    if peers().is_none() || !fetched() {
+        return None;
+    }
+    let gateway = Gateway::<Npm>::builder().address("127.0.0.1:0").workers(2).start().expect("the gateway starts");
+    let address = gateway.address();
+    let answered = CALLS.map(|(tool, arguments)| tokio::spawn(answered(address, Request::call(tool, arguments))));
+    for answered in answered {
+        answered.await.expect("every server answers");
+    }
+    Some(gateway)
+}
+
+/// Waits for the first byte of an answer, whatever it is.
+async fn answered(gateway: SocketAddr, request: Request) {
+    let mut stream = TcpStream::connect(gateway).await.expect("the gateway listens");
+    stream.write_all(&request.bytes()).await.expect("the gateway reads");
+    tokio::time::timeout(START_PATIENCE, stream.readable()).await.expect("an answer").expect("the socket stands");
+}
+
+#[tokio::test]
+async fn npm_servers_serve_clients_of_both_eras() {
+    let Some(gateway) = started().await else { return };
+    for mut peer in Peer::of_both_eras(&gateway).await {
+        assert!(peer.call("memory__read_graph", "{}").await.contains("entities"));
+        let thought = peer.call("thinking__sequentialthinking", CALLS[1].1).await;
+        assert!(thought.contains("thoughtHistoryLength"), "{thought}");
+        // Cargo's own scratch directory need not be there; the one of the topology is.
+        assert!(!peer.call("files__list_directory", r#"{"path":"/tmp"}"#).await.is_empty());
+        assert_eq!(peer.call("everything__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
+        assert!(peer.call("everything__get-sum", r#"{"a":2,"b":40}"#).await.contains("42"));
+
+        assert_eq!(peer.list("tools/list", "tools").await.len(), 37);
+        let resources = peer.list("resources/list", "resources").await;
+        let uri = resources[0]["uri"].as_str().expect("a URI");
+        let read = peer.result("resources/read", Some(uri), &format!(r#""uri":"{uri}""#)).await;
+        assert!(read["contents"][0]["text"].as_str().is_some_and(|text| !text.is_empty()), "{read}");
+        let name = "everything__args-prompt";
+        let params = format!(r#""name":"{name}","arguments":{{"city":"Lyon"}}"#);
+        let prompt = peer.result("prompts/get", Some(name), &params).await;
+        assert!(prompt["messages"][0]["content"]["text"].as_str().is_some_and(|text| text.contains("Lyon")), "{prompt}");
+    }
+}

@@ -1,0 +1,10 @@
+//! What the topics share: a client that writes exact bytes, servers that are played, gateways that are started.
+
+pub(crate) mod child;
+pub(crate) mod client;
+pub(crate) mod gateways;
+pub(crate) mod ledger;
+pub(crate) mod recorder;
+pub(crate) mod rows;
+pub(crate) mod scripted;
+pub(crate) mod server;

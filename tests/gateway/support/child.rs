@@ -1,0 +1,288 @@
+//! The scripted stdio backend: this test binary itself, started as a child in a role of its own. `CHILD_START` says how
+//! it begins, the name of a called tool how it answers. What it did stands in the ledger; what the gateway makes of it
+//! is tested elsewhere.
+//!
+//! The test harness writes `running 1 test` before the role begins: one line of banner, which every gateway skips.
+
+use std::fmt::Display;
+use std::io::{BufRead as _, Write as _};
+use std::process::exit;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::ledger::Ledger;
+
+/// A text longer than any line that a child may write.
+const TOO_LONG: usize = only1mcp::limits::LINE_BYTES_MAX + (1 << 20);
+/// Longer than any test waits.
+const FOREVER: Duration = Duration::from_secs(600);
+
+#[test]
+#[ignore = "a role of this binary: other tests start it as a child"]
+fn scripted_child() {
+    let Ok(start) = std::env::var("CHILD_START") else { return };
+    let ledger = Ledger::at(std::env::var_os("CHILD_LEDGER").expect("CHILD_LEDGER").into());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock past 1970");
+    ledger.note(format_args!("spawn {} {}", std::process::id(), now.as_millis()));
+    Child { ledger, start, asked: None }.run();
+    exit(0);
+}
+
+struct Child {
+    ledger: Ledger,
+    start: String,
+    /// The call that waits for the answers to the child's own requests, and those that came.
+    asked: Option<(Value, Vec<Value>)>,
+}
+
+/// What a request is answered with.
+enum Answer {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// Nothing, or nothing now.
+    Later,
+}
+
+impl Child {
+    fn run(mut self) {
+        let start = self.start.clone();
+        let (how, count) = start.split_once(':').unwrap_or((&start, "0"));
+        match how {
+            "exit" => exit(3),
+            "banner" => (0..count.parse().expect("a count")).for_each(|line| say(format!("banner {line}\n"))),
+            "slow" => thread::sleep(Duration::from_millis(count.parse().expect("milliseconds"))),
+            "forks" => {
+                self.ledger.note(format_args!("spawn {}", grandchild()));
+                thread::sleep(FOREVER);
+            }
+            "silent" => thread::sleep(FOREVER),
+            "endless_line" => loop {
+                say([b'x'; 1 << 16]);
+            },
+            "stays" => ignore_terminate(),
+            _ => {}
+        }
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            self.take(&line);
+        }
+        if how == "stays" {
+            thread::sleep(FOREVER);
+        }
+    }
+
+    fn take(&mut self, line: &str) {
+        let message: Value = serde_json::from_str(line).expect("the gateway writes one message a line");
+        let (id, method) = (&message["id"], message["method"].as_str());
+        self.ledger.note(format_args!("read {line}"));
+        match method {
+            None => self.answered(message),
+            Some("server/discover") => match self.start.as_str() {
+                // As some do with methods that they do not know.
+                "silent_about_discover" => {}
+                "modern" => say(result(id, &discovered())),
+                _ => say(error(id, "-32601", "no such method")),
+            },
+            Some("initialize") => say(result(id, &initialized())),
+            Some("tools/call") => {
+                let name = message["params"]["name"].as_str().unwrap_or_default();
+                match self.call(id, name, &message["params"]["arguments"]) {
+                    Answer::Bytes(bytes) => say(bytes),
+                    Answer::Later => {}
+                }
+            }
+            Some(_) if id.is_null() => {}
+            Some(_) => say(error(id, "-32601", "no such method")),
+        }
+    }
+
+    /// Takes the answer to a request of the child.
+    fn answered(&mut self, response: Value) {
+        let Some((id, mut answers)) = self.asked.take() else { return };
+        answers.push(response);
+        if answers.len() < 3 {
+            self.asked = Some((id, answers));
+        } else {
+            say(text(&id, &Value::from(answers).to_string()));
+        }
+    }
+
+    fn call(&mut self, id: &Value, name: &str, arguments: &Value) -> Answer {
+        let own = arguments["text"].as_str().unwrap_or_default();
+        match name {
+            "echo" => Answer::Bytes(text(id, own)),
+            "once" => {
+                self.ledger.note(format_args!("ran {own}"));
+                Answer::Bytes(text(id, own))
+            }
+            "late" => {
+                let (id, ms) = (id.clone(), arguments["ms"].as_u64().expect("ms"));
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(ms));
+                    say(text(&id, "late"));
+                });
+                Answer::Later
+            }
+            "asks" => {
+                self.asked = Some((id.clone(), Vec::new()));
+                let request = |id: &str, method: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"}}"#);
+                say(request("\"s-1\"", "ping") + "\n");
+                say(request("2", "roots/list") + "\n");
+                Answer::Bytes((request("3", "sampling/createMessage") + "\n").into())
+            }
+            "grandchild" => Answer::Bytes(text(id, &grandchild().to_string())),
+            "surroundings" => Answer::Bytes(text(id, &surroundings().to_string())),
+            _ => breaks(id, name).unwrap_or_else(|| Answer::Bytes(misanswers(id, name))),
+        }
+    }
+}
+
+/// Starts a process that inherits stdout and that nothing but a signal ends.
+fn grandchild() -> u32 {
+    std::process::Command::new("sleep").arg("600").spawn().expect("`sleep`").id()
+}
+
+/// What the child was given: its variables and its descriptors.
+fn surroundings() -> Value {
+    let variables: Vec<_> = std::env::vars().map(|(name, _)| name).collect();
+    json!({ "variables": variables, "descriptors": inherited() })
+}
+
+/// The descriptors of this process that a process it starts would have too.
+pub(crate) fn inherited() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc/self/fdinfo").expect("/proc").filter_map(Result::ok);
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let info = std::fs::read_to_string(entry.path()).ok()?;
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?.trim();
+            let flags = u32::from_str_radix(flags, 8).expect("flags are octal");
+            (flags & rustix::fs::OFlags::CLOEXEC.bits() == 0).then(|| entry.file_name().into_string().ok())?
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// Ends the child, or what it can do.
+fn breaks(id: &Value, name: &str) -> Option<Answer> {
+    match name {
+        "never" => {}
+        "exits" => exit(7),
+        "half_line" => {
+            let whole = text(id, "half of this");
+            say(&whole[..whole.len() / 2]);
+            exit(0);
+        }
+        "closes_stdout" => {
+            rustix::stdio::dup2_stdout(null()).expect("a descriptor");
+            thread::sleep(FOREVER);
+        }
+        "closes_stdin" => {
+            say(text(id, "stdin is closed"));
+            rustix::stdio::dup2_stdin(null()).expect("a descriptor");
+            thread::sleep(FOREVER);
+        }
+        "reads_no_more" => thread::sleep(FOREVER),
+        "line_without_end" => say(vec![b' '; TOO_LONG]),
+        "floods_notifications" => {
+            say(text(id, "flooding"));
+            let line = "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":0}}\n";
+            let lines = line.repeat(2000);
+            thread::spawn(move || {
+                loop {
+                    say(&lines);
+                }
+            });
+        }
+        _ => return None,
+    }
+    Some(Answer::Later)
+}
+
+/// An answer, right or wrong in the way its name says.
+fn misanswers(id: &Value, name: &str) -> Vec<u8> {
+    let other = id.as_u64().unwrap_or_default() + 1_000_000;
+    let with_code = |code: &str| error(id, code, "odd");
+    let joined = |parts: &[&[u8]]| parts.concat();
+    match name {
+        "wrong_id" => text(&other.into(), "another's"),
+        "text_id" => text(&id.to_string().into(), "no number"),
+        "no_message" => b"{\"hello\":\"world\"}\n".to_vec(),
+        "fraction_code" => with_code("1.5"),
+        "text_code" => with_code("\"-32602\""),
+        "huge_code" => with_code("1e99"),
+        "tool_error" => with_code("-32602"),
+        "not_utf8" => {
+            joined(&[b"{\"jsonrpc\":\"2.0\",\"id\":", id.to_string().as_bytes(), b",\"result\":{\"x\":\"\xff\"}}\n"])
+        }
+        "unknown_type" => result(id, &json!({ "resultType": "surprise", "content": [] })),
+        "two_answers" => joined(&[&text(id, "first"), &text(id, "second")]),
+        "strays" => joined(&[&text(&other.into(), "another's"), b"{\"hello\":\"world\"}\n", &text(id, "after strays")]),
+        "crlf" => text(id, "crlf").strip_suffix(b"\n").map(|line| joined(&[line, b"\r\n"])).unwrap_or_default(),
+        "nuls" => joined(&[b"\0\0\n\0\n", &text(id, "nuls")]),
+        "unknown_progress" => {
+            let progress = json!({ "progressToken": "nobody's", "progress": 1 });
+            joined(&[&notification("notifications/progress", &progress), &text(id, "after progress")])
+        }
+        "stderr" => {
+            let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
+            (0..8 << 10).for_each(|_| std::io::stderr().write_all(&line).expect("stderr is drained"));
+            text(id, "after stderr")
+        }
+        _ => error(id, "-32602", "no such tool"),
+    }
+}
+
+fn discovered() -> Value {
+    json!({ "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} }, "ttlMs": 0, "cacheScope": "private" })
+}
+
+fn initialized() -> Value {
+    json!({
+        "protocolVersion": "2025-11-25",
+        "capabilities": { "tools": {} },
+        "serverInfo": { "name": "scripted", "version": "1" },
+    })
+}
+
+fn text(id: &Value, text: &str) -> Vec<u8> {
+    result(id, &json!({ "content": [{ "type": "text", "text": text }] }))
+}
+
+fn result(id: &Value, result: &Value) -> Vec<u8> {
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}\n").into()
+}
+
+fn error(id: &Value, code: impl Display, message: &str) -> Vec<u8> {
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":\"{message}\"}}}}\n").into()
+}
+
+fn notification(method: &str, params: &Value) -> Vec<u8> {
+    format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}}}\n").into()
+}
+
+/// Writes to stdout; a gateway that reads no more ends the child.
+fn say(bytes: impl AsRef<[u8]>) {
+    let mut stdout = std::io::stdout().lock();
+    if stdout.write_all(bytes.as_ref()).and_then(|()| stdout.flush()).is_err() {
+        exit(1);
+    }
+}
+
+fn null() -> std::fs::File {
+    std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null")
+}
+
+/// From now on SIGTERM is caught, and nothing follows from it.
+fn ignore_terminate() {
+    thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let kind = tokio::signal::unix::SignalKind::terminate();
+            let mut signals = tokio::signal::unix::signal(kind).expect("a signal handler");
+            while signals.recv().await.is_some() {}
+        });
+    });
+}

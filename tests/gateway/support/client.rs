@@ -1,0 +1,326 @@
+//! An HTTP/1.1 client that writes exactly the bytes it is given and reads what comes back, and the requests that most
+//! tests begin with. Every step has a deadline: a hang is a failure.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// How long any one step may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The members of `_meta` that make a request modern.
+pub(crate) const META: &str =
+    r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}"#;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: TcpStream,
+    /// Read and not yet taken.
+    buffer: Vec<u8>,
+    /// Decoded of a stream of events and not yet taken.
+    events: Vec<u8>,
+}
+
+/// A response.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Names in lower case.
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// One block of an event stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Comment(String),
+    Message(String),
+}
+
+/// A request before it is bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    line: String,
+    fields: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+/// Awaits a step.
+pub(crate) async fn within<F: Future>(what: &str, step: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, step).await.expect(what)
+}
+
+// === impl Client ===
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = within("connect", TcpStream::connect(address)).await.expect("the gateway listens");
+        stream.set_nodelay(true).expect("a socket");
+        Self { stream, buffer: Vec::new(), events: Vec::new() }
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn ask(address: SocketAddr, request: &Request) -> Answer {
+        Self::connect(address).await.exchange(request).await
+    }
+
+    pub(crate) async fn exchange(&mut self, request: &Request) -> Answer {
+        self.write(&request.bytes()).await;
+        self.answer().await
+    }
+
+    /// Writes; a peer that has refused and gone is no error here, because its answer is what counts.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        if let Err(error) = within("write", self.stream.write_all(bytes)).await {
+            use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+            assert!(matches!(error.kind(), BrokenPipe | ConnectionReset), "{error}");
+        }
+    }
+
+    /// No more will be written.
+    pub(crate) async fn half_close(&mut self) {
+        within("half close", self.stream.shutdown()).await.expect("the socket stands");
+    }
+
+    /// Reads a whole response.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        let mut answer = self.head().await;
+        answer.body = match (answer.field("content-length"), answer.field("transfer-encoding")) {
+            (Some(length), _) => {
+                let length = length.parse().expect("a length");
+                while self.buffer.len() < length {
+                    assert!(self.fill().await, "body ended after {} of {length} bytes", self.buffer.len());
+                }
+                self.buffer.drain(..length).collect()
+            }
+            (None, Some("chunked")) => {
+                let mut body = Vec::new();
+                while let Some(mut chunk) = self.chunk().await {
+                    body.append(&mut chunk);
+                }
+                body
+            }
+            _ => {
+                while self.fill().await {}
+                std::mem::take(&mut self.buffer)
+            }
+        };
+        answer
+    }
+
+    /// Reads the head of a response.
+    pub(crate) async fn head(&mut self) -> Answer {
+        let end = loop {
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                break end;
+            }
+            assert!(self.fill().await, "ended within a head: {:?}", String::from_utf8_lossy(&self.buffer));
+        };
+        let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
+        let head = String::from_utf8(head).expect("heads of the gateway are ASCII");
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
+        let fields = lines.map(|line| {
+            let (name, value) = line.split_once(':').expect("a field has a colon");
+            (name.to_ascii_lowercase(), value.trim().to_owned())
+        });
+        Answer { status: status.expect("a status line"), fields: fields.collect(), body: Vec::new() }
+    }
+
+    /// The next block of an event stream whose head was read; `None` at its end.
+    pub(crate) async fn event(&mut self) -> Option<Event> {
+        let end = loop {
+            if let Some(end) = find(&self.events, b"\n\n") {
+                break end;
+            }
+            let mut chunk = self.chunk().await?;
+            self.events.append(&mut chunk);
+        };
+        let block: Vec<u8> = self.events.drain(..end + 2).collect();
+        let block = String::from_utf8(block).expect("event streams are UTF-8");
+        let lines: Vec<&str> = block.trim_end().split(['\n', '\r']).collect();
+        if let [comment] = lines[..]
+            && let Some(comment) = comment.strip_prefix(':')
+        {
+            return Some(Event::Comment(comment.trim().to_owned()));
+        }
+        let data = lines.iter().filter_map(|line| line.strip_prefix("data: "));
+        let unexpected = lines.iter().find(|line| !line.starts_with("data: ") && **line != "event: message");
+        assert_eq!(unexpected, None, "{block:?}");
+        Some(Event::Message(data.collect::<Vec<_>>().join("\n")))
+    }
+
+    /// The next message of an event stream; comments are passed over.
+    pub(crate) async fn message(&mut self) -> Option<Value> {
+        loop {
+            match self.event().await? {
+                Event::Comment(_) => {}
+                Event::Message(data) => return Some(serde_json::from_str(&data).expect("messages are JSON")),
+            }
+        }
+    }
+
+    /// Reads to the end of the connection and returns what still came.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        while self.fill().await {}
+        std::mem::take(&mut self.buffer)
+    }
+
+    async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line = loop {
+            if let Some(end) = find(&self.buffer, b"\r\n") {
+                break self.buffer.drain(..end + 2).collect::<Vec<_>>();
+            }
+            if !self.fill().await {
+                return None;
+            }
+        };
+        let size = std::str::from_utf8(&line).ok().and_then(|line| usize::from_str_radix(line.trim_end(), 16).ok());
+        let size = size.expect("a chunk begins with its size");
+        while self.buffer.len() < size + 2 {
+            assert!(self.fill().await, "ended within a chunk");
+        }
+        let chunk: Vec<u8> = self.buffer.drain(..size).collect();
+        assert_eq!(self.buffer.drain(..2).collect::<Vec<_>>(), b"\r\n");
+        (size > 0).then_some(chunk)
+    }
+
+    /// Reads more; `false` at the end of the connection.
+    async fn fill(&mut self) -> bool {
+        match within("read", self.stream.read_buf(&mut self.buffer)).await {
+            Ok(count) => count > 0,
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
+                false
+            }
+        }
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// The field with this name, in lower case.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON; null where it is none.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    pub(crate) fn code(&self) -> Option<i64> {
+        self.json()["error"]["code"].as_i64()
+    }
+
+    pub(crate) fn kind(&self) -> Option<String> {
+        self.json()["error"]["data"]["kind"].as_str().map(ToOwned::to_owned)
+    }
+}
+
+// === impl Request ===
+
+impl Request {
+    /// A request without body, with `Host`.
+    pub(crate) fn bare(line: &str) -> Self {
+        let request = Self { line: line.to_owned(), fields: Vec::new(), body: Vec::new() };
+        request.field("Host", "localhost")
+    }
+
+    /// A POST of a message, without any field of MCP.
+    pub(crate) fn post(body: impl Into<Vec<u8>>) -> Self {
+        let request = Self::bare("POST /mcp HTTP/1.1")
+            .field("Content-Type", "application/json")
+            .field("Accept", "application/json, text/event-stream");
+        Self { body: body.into(), ..request }
+    }
+
+    /// A modern request of `method` whose body is given.
+    pub(crate) fn raw(method: &str, name: Option<&str>, body: impl Into<Vec<u8>>) -> Self {
+        let request = Self::post(body).field("MCP-Protocol-Version", "2026-07-28").field("Mcp-Method", method);
+        match name {
+            Some(name) => request.field("Mcp-Name", name),
+            None => request,
+        }
+    }
+
+    /// A modern request. `params` are members, such as `"cursor":"x"`; `_meta` is added.
+    pub(crate) fn modern(method: &str, name: Option<&str>, params: &str) -> Self {
+        let comma = if params.is_empty() { "" } else { "," };
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}{comma}"_meta":{{{META}}}}}}}"#);
+        Self::raw(method, name, body)
+    }
+
+    /// A modern call of a tool.
+    pub(crate) fn call(tool: &str, arguments: &str) -> Self {
+        Self::modern("tools/call", Some(tool), &format!(r#""name":"{tool}","arguments":{arguments}"#))
+    }
+
+    /// A request within a legacy session.
+    pub(crate) fn legacy(session_id: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self::post(body).field("Mcp-Session-Id", session_id)
+    }
+
+    /// Adds a field.
+    pub(crate) fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.fields.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Takes a field away.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.fields.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// Gives a field another value.
+    pub(crate) fn with(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.without(name).field(name, value)
+    }
+
+    /// Replaces the request line.
+    pub(crate) fn line(mut self, line: &str) -> Self {
+        line.clone_into(&mut self.line);
+        self
+    }
+
+    /// Replaces text of the body.
+    pub(crate) fn edit(mut self, from: &str, to: &str) -> Self {
+        let body = String::from_utf8(self.body).expect("the body is text");
+        assert!(body.contains(from), "{from} in {body}");
+        self.body = body.replacen(from, to, 1).into_bytes();
+        self
+    }
+
+    /// As it is sent: framed by `Content-Length` unless it says otherwise.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = format!("{}\r\n", self.line).into_bytes();
+        for (name, value) in &self.fields {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        let framed = |name: &str| self.fields.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        if self.line.starts_with("POST") && !framed("content-length") && !framed("transfer-encoding") {
+            bytes.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    memchr::memmem::find(haystack, needle)
+}

@@ -1,0 +1,27 @@
+//! The gateways that are tested, compiled from the topologies beside the tests.
+
+use only1mcp::{Gateway, Running};
+
+use super::recorder::Recorder;
+
+only1mcp::topology!(pub(crate) Demo = "tests/gateway/topologies/demo.yaml");
+only1mcp::topology!(pub(crate) Recorded = "tests/gateway/topologies/recorded.yaml");
+only1mcp::topology!(pub(crate) Large = "topologies/large.yaml");
+
+/// In front of the demo servers as children.
+pub(crate) fn demo() -> Running {
+    let builder = Gateway::<Demo>::builder().address("127.0.0.1:0").program(env!("CARGO_BIN_EXE_only1mcp"));
+    builder.workers(2).start().expect("the gateway starts")
+}
+
+/// In front of a server that the test plays.
+pub(crate) fn recorded(upstream: &Recorder) -> Running {
+    let builder = Gateway::<Recorded>::builder().address("127.0.0.1:0").workers(2);
+    let builder = builder.reference("ADMIN_URL", upstream.url()).reference("DATA_URL", upstream.url());
+    builder.start().expect("the gateway starts")
+}
+
+/// With 3000 tools of backends that do not run.
+pub(crate) fn large() -> Running {
+    Gateway::<Large>::builder().address("127.0.0.1:0").workers(1).start().expect("the gateway starts")
+}

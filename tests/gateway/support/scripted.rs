@@ -1,0 +1,146 @@
+//! Gateways in front of scripted backends, `odd` and `good`, and what a call through them came to.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use only1mcp::{Gateway, Running};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::client::{Answer, Client, PATIENCE, Request};
+use super::ledger::{Directory, Ledger};
+use super::server::Server;
+
+only1mcp::topology!(pub(crate) Children = "tests/gateway/topologies/children.yaml");
+only1mcp::topology!(pub(crate) Servers = "tests/gateway/topologies/servers.yaml");
+
+/// How often something is looked at that will soon be so.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A gateway whose backends are two children of this binary.
+#[derive(Debug)]
+pub(crate) struct WithChildren {
+    pub(crate) gateway: Running,
+    /// What `odd` does.
+    pub(crate) ledger: Ledger,
+    directory: Directory,
+}
+
+/// What a call came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A result with this text.
+    Text(String),
+    /// An error of the backend, with this code.
+    Error(i64),
+    /// The gateway got no answer from the backend: the kind, and whether the call may have been executed.
+    Failed(String, bool),
+    /// Anything else, and an answer that contradicts itself.
+    Other(String),
+}
+
+// === impl WithChildren ===
+
+impl WithChildren {
+    /// One whose child `odd` begins as `start` says.
+    pub(crate) fn start(start: &str) -> Self {
+        let directory = Directory::new();
+        let ledger = Ledger::at(directory.path("ledger"));
+        let program = std::env::current_exe().expect("this binary has a path");
+        let builder = Gateway::<Children>::builder().program(program).workers(2);
+        let builder = builder.reference("CHILD_START", start).reference("CHILD_LEDGER", ledger.path());
+        Self { gateway: builder.start().expect("the gateway starts"), ledger, directory }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Stops the gateway; the directory stays as long as the returned handle.
+    pub(crate) fn stop(self) -> Directory {
+        self.gateway.stop();
+        self.directory
+    }
+}
+
+/// A gateway in front of two servers.
+pub(crate) fn with_servers(odd: &Server, good: &Server) -> Running {
+    let builder = Gateway::<Servers>::builder().workers(2);
+    builder.reference("ODD_URL", odd.url()).reference("GOOD_URL", good.url()).start().expect("the gateway starts")
+}
+
+/// Calls a tool with `text` as its argument.
+pub(crate) async fn call(gateway: SocketAddr, tool: &str, text: &str) -> Outcome {
+    call_with(gateway, tool, &json!({ "text": text })).await
+}
+
+/// Calls a tool with these arguments.
+pub(crate) async fn call_with(gateway: SocketAddr, tool: &str, arguments: &Value) -> Outcome {
+    Outcome::of(&Client::ask(gateway, &Request::call(tool, &arguments.to_string())).await)
+}
+
+/// Asserts that a backend still, or again, answers: each call gets its own answer.
+pub(crate) async fn assert_serves(gateway: SocketAddr, backend: &str) {
+    let began = Instant::now();
+    for attempt in 0.. {
+        let own = format!("{backend} {attempt}");
+        let outcome = call(gateway, &format!("{backend}__echo"), &own).await;
+        if outcome == Outcome::Text(own) {
+            return;
+        }
+        assert!(matches!(outcome, Outcome::Failed(..)) && began.elapsed() < PATIENCE, "{backend}: {outcome:?}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Whether a process is there; one that was ended and not collected yet is not.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// Kills one process.
+pub(crate) fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::KILL).expect("the process is there");
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// A failure of this kind, before or after the call was sent.
+    pub(crate) fn failed(kind: &str, sent: bool) -> Self {
+        Self::Failed(kind.to_owned(), sent)
+    }
+
+    /// What a modern client is told.
+    pub(crate) fn of(answer: &Answer) -> Self {
+        let body = answer.json();
+        let other = || Self::Other(format!("{} {}", answer.status, answer.text()));
+        if body["id"] != 1 || body["jsonrpc"] != "2.0" {
+            return other();
+        }
+        if let Some(text) = body["result"]["content"][0]["text"].as_str() {
+            return if answer.status == 200 { Self::Text(text.to_owned()) } else { other() };
+        }
+        let data = &body["error"]["data"];
+        match (body["error"]["code"].as_i64(), data["kind"].as_str(), data["sent"].as_bool()) {
+            (Some(-32603), Some(kind), Some(sent)) => {
+                let consistent = answer.status == 200 && data["retryable"] == !sent && data["backend"].is_string();
+                if consistent { Self::failed(kind, sent) } else { other() }
+            }
+            (Some(code), None, None) => Self::Error(code),
+            _ => other(),
+        }
+    }
+}
