@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use iai_callgrind::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
-use only1mcp::catalog::{Entry, NameTable};
+use only1mcp::catalog::{Entry, ListKind, NameTable, Revision, Spec, Topology as _};
 use only1mcp::mcp::envelope::{self, Id, Incoming, Outgoing};
 use only1mcp::mcp::json::ScanError;
 use only1mcp::mcp::splice::Splice;
@@ -155,5 +155,26 @@ fn lookup((table, name): (&'static Table, &'static str)) -> Option<&'static Entr
     table.get(black_box(name))
 }
 
-library_benchmark_group!(name = steps; benchmarks = scan_call, scan_answer, splice_call, lookup);
+// === List answer ===
+
+only1mcp::topology!(Few = "topologies/default.yaml");
+only1mcp::topology!(Many = "topologies/large.yaml");
+
+// Finds the page and puts the answer together; what the HTTP layer does with the pieces is not part of it.
+#[library_benchmark]
+#[bench::tools_13(config = at_most(120), args = (Few::SPEC, None))]
+#[bench::tools_500_of_3000(config = at_most(120), args = (Many::SPEC, None))]
+#[bench::tools_last_page_of_3000(config = at_most(200), args = (Many::SPEC, Some(last_cursor(Many::SPEC))))]
+fn list_answer(spec: &'static Spec, cursor: Option<&'static str>) -> usize {
+    let page = spec.page(ListKind::Tools, Revision::MODERN, black_box(cursor));
+    let pieces = page.map(|page| spec.list_answer(page, black_box(b"1234")));
+    black_box(pieces).iter().flatten().map(|piece| piece.len()).sum()
+}
+
+fn last_cursor(spec: &'static Spec) -> &'static str {
+    let pages = spec.lists[ListKind::Tools as usize][Revision::MODERN as usize];
+    pages.last().expect("a list has a page").cursor
+}
+
+library_benchmark_group!(name = steps; benchmarks = scan_call, scan_answer, splice_call, lookup, list_answer);
 main!(library_benchmark_groups = steps);

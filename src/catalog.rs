@@ -53,6 +53,9 @@ pub struct Template {
     pub backend: u16,
 }
 
+/// What stands around the id and the result of an answer.
+pub(crate) const RESULT_AROUND: [&[u8]; 3] = [br#"{"jsonrpc":"2.0","id":"#, br#","result":"#, b"}"];
+
 /// One page of a list: its `result` object is `head`, then `items`, then `tail`.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
@@ -115,6 +118,13 @@ impl Spec {
             Some("") => None,
             Some(cursor) => pages.iter().find(|page| page.cursor == cursor),
         }
+    }
+
+    /// The answer to a list request with this id (as written): compiled bytes around it, nothing copied.
+    #[must_use]
+    pub fn list_answer<'a>(&self, page: &Page, id: &'a [u8]) -> [&'a [u8]; 7] {
+        let [prefix, middle, end] = RESULT_AROUND;
+        [prefix, id, middle, page.head.as_bytes(), self.items(page), page.tail.as_bytes(), end]
     }
 
     /// The items of a page.

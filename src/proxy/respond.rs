@@ -2,11 +2,8 @@
 
 use super::error::Refusal;
 use super::{Answer, Downstream};
-use crate::catalog::{Era, ListKind, Revision, Spec};
+use crate::catalog::{Era, ListKind, RESULT_AROUND, Revision, Spec};
 use crate::upstream::Gone;
-
-const PREFIX: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
-const RESULT: &[u8] = br#","result":"#;
 
 /// Refuses a request. The error bears its id where that could be read.
 pub(crate) async fn refuse<D: Downstream>(
@@ -23,7 +20,8 @@ pub(crate) async fn refuse<D: Downstream>(
 
 /// Answers with a compiled result.
 pub(crate) async fn result<D: Downstream>(downstream: &D, id: &[u8], result: &[u8], fields: &str) -> Result<(), Gone> {
-    let body: &[&[u8]] = &[PREFIX, id, RESULT, result, b"}"];
+    let [prefix, middle, end] = RESULT_AROUND;
+    let body: &[&[u8]] = &[prefix, id, middle, result, end];
     downstream.answer(&Answer { status: 200, fields, body, close: false }).await
 }
 
@@ -40,9 +38,8 @@ pub(crate) async fn list<D: Downstream>(
         let refusal = Refusal::Unknown("cursor", cursor.unwrap_or_default().into());
         return refuse(downstream, &refusal, revision.era(), Some(id)).await;
     };
-    let body: &[&[u8]] =
-        &[PREFIX, id, RESULT, page.head.as_bytes(), spec.items(page), page.tail.as_bytes(), b"}"];
-    downstream.answer(&Answer { status: 200, fields: "", body, close: false }).await
+    let body = spec.list_answer(page, id);
+    downstream.answer(&Answer { status: 200, fields: "", body: &body, close: false }).await
 }
 
 /// 202 for a notification that was taken.

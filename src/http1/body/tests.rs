@@ -1,3 +1,5 @@
+//! Bodies in every chunking, cut short, and framed in ways that two readers would read differently.
+
 use super::*;
 
 fn decode(framing: Framing, input: &[u8], step: usize) -> Result<(Vec<u8>, usize, bool), BodyError> {

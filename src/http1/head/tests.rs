@@ -1,3 +1,5 @@
+//! Heads that are taken and heads that are refused, as tables. What a gateway answers to them is tested elsewhere.
+
 use super::*;
 
 fn request(head: &str) -> Result<String, HeadError> {

@@ -1,3 +1,5 @@
+//! Messages as tables of what the scan says of them, and against a second reading of the same text (`oracle`).
+
 use super::super::json::{DEPTH_MAX, ScanErrorKind};
 use super::*;
 use crate::limits::ID_BYTES_MAX;

@@ -1,3 +1,5 @@
+//! What the text of a string is, whatever its escapes.
+
 use super::*;
 
 fn text(inside: &str) -> (String, Text) {

@@ -1,3 +1,5 @@
+//! Edits of a message: what they change, and that they change nothing else.
+
 use super::*;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Event streams in every chunking, beyond every bound, and there and back.
+
 use super::*;
 use proptest::collection::vec;
 use proptest::prelude::*;

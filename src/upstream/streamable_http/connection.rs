@@ -13,11 +13,15 @@ use crate::limits;
 
 /// Interim responses skipped before the real one.
 const INTERIM_MAX: u32 = 8;
-const READ_BYTES: usize = 64 << 10;
+const READ_BYTES: usize = 16 << 10;
+/// How much of a long body is read at once: every read and write of loopback or a fast network costs far more than
+/// the copy, so larger is cheaper up to about the size of the socket's own buffers.
+const PART_BYTES: usize = 256 << 10;
 /// How much of a long body is at hand before it is passed on.
 const FIRST_PART_BYTES: usize = 16 << 10;
-/// A buffer that grew past this for one answer is given back when the connection idles.
-const KEPT_BYTES: usize = 256 << 10;
+/// A buffer that grew past this for one answer is given back when the connection idles; one for parts is kept, because
+/// fresh memory costs as much as the copy.
+const KEPT_BYTES: usize = 2 * PART_BYTES;
 
 /// The socket, plain or inside TLS.
 #[derive(Debug)]
@@ -173,6 +177,7 @@ impl Connection {
 
     /// Buffers the first bytes of a body of known length: as many as fit one read.
     pub(super) async fn first_part(&mut self) -> Result<&[u8], ReadError> {
+        self.buffer.reserve(PART_BYTES);
         while self.buffer.len() - self.start < FIRST_PART_BYTES {
             self.fill().await?;
         }
