@@ -114,11 +114,12 @@ pub fn run<T: Topology>() -> ExitCode {
         Command::Topology(command) => command.run::<T>(),
         Command::DemoServer(demo) => demo.run(),
     };
-    outcome.unwrap_or_else(|error| {
-        complain(&format!("error: {error:#}"));
-        Exit::Failed
-    })
-    .into()
+    outcome
+        .unwrap_or_else(|error| {
+            complain(&format!("error: {error:#}"));
+            Exit::Failed
+        })
+        .into()
 }
 
 impl From<Exit> for ExitCode {

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// How often deadlines are looked at.
-pub(crate) const TICK: Duration = Duration::from_millis(25);
+pub(crate) const TICK: Duration = Duration::from_millis(TICK_MS);
+const TICK_MS: u64 = 25;
 
 const NEVER: u64 = u64::MAX;
 
@@ -56,12 +57,7 @@ impl Clock {
     #[cfg(test)]
     pub(crate) fn late(by: Duration) -> Self {
         let started = Instant::now().checked_sub(by).expect("the machine has run longer");
-        Self(Rc::new(Inner {
-            started,
-            now_ms: Cell::new(0),
-            slots: RefCell::default(),
-            free: RefCell::default(),
-        }))
+        Self(Rc::new(Inner { started, now_ms: Cell::new(0), slots: RefCell::default(), free: RefCell::default() }))
     }
 
     /// Runs the tick; ends only by being dropped.
@@ -113,8 +109,7 @@ impl Deadline {
     pub(crate) fn set(&self, after: Duration) {
         let after = u64::try_from(after.as_millis()).unwrap_or(NEVER >> 1);
         // One tick more: `now_ms` may be one tick old, and a deadline never fires early.
-        let tick = TICK.as_millis() as u64;
-        self.slot.at_ms.set(self.clock.now_ms().saturating_add(after).saturating_add(tick));
+        self.slot.at_ms.set(self.clock.now_ms().saturating_add(after).saturating_add(TICK_MS));
     }
 
     /// Unsets it.

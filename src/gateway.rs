@@ -165,7 +165,13 @@ impl<T: Topology> Builder<T> {
         let mut running = Running { address, path: spec.listen.path.to_string(), draining, threads: Vec::new() };
         let (ready, started) = mpsc::channel();
         for (worker, listener) in listeners.into_iter().enumerate() {
-            let place = Place { worker, workers, shared: Arc::clone(&shared), upstream: Arc::clone(&upstream), drained: Arc::clone(&drained) };
+            let place = Place {
+                worker,
+                workers,
+                shared: Arc::clone(&shared),
+                upstream: Arc::clone(&upstream),
+                drained: Arc::clone(&drained),
+            };
             let ready = ready.clone();
             let thread = std::thread::Builder::new().name(format!("worker-{worker}"));
             let thread = thread.spawn(move || place.run::<T>(listener, &ready)).map_err(StartError::Worker)?;

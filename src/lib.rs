@@ -47,6 +47,6 @@ pub mod upstream;
 
 pub use gateway::{Builder, Gateway, Running, StartError};
 pub use only1mcp_macros::{Dispatch, topology};
-pub use references::Unresolved;
 #[doc(hidden)]
 pub use phf;
+pub use references::Unresolved;

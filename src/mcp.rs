@@ -4,6 +4,6 @@ pub mod envelope;
 pub mod header;
 pub mod json;
 pub mod method;
-pub mod splice;
 pub mod parts;
+pub mod splice;
 pub mod sse;

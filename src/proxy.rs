@@ -176,11 +176,7 @@ struct Request<'a> {
     session: Option<Arc<Session>>,
 }
 
-fn classify<'a, T: Topology>(
-    worker: &Worker<T>,
-    post: &Post<'a>,
-    modern: bool,
-) -> Result<Classified<'a>, Refusal<'a>> {
+fn classify<'a, T: Topology>(worker: &Worker<T>, post: &Post<'a>, modern: bool) -> Result<Classified<'a>, Refusal<'a>> {
     if !post.message.version_ok {
         return Err(Refusal::InvalidRequest("`jsonrpc` must be `2.0`".into()));
     }

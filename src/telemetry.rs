@@ -45,11 +45,9 @@ mod tests {
 
     #[test]
     fn text_of_peers_stays_on_its_line() {
-        for (text, expected) in [
-            ("plain", "plain"),
-            ("a\r\nb\u{1b}[31m", "a\\r\\nb\\u{1b}[31m"),
-            ("a\u{2028}b", "a\\u{2028}b"),
-        ] {
+        for (text, expected) in
+            [("plain", "plain"), ("a\r\nb\u{1b}[31m", "a\\r\\nb\\u{1b}[31m"), ("a\u{2028}b", "a\\u{2028}b")]
+        {
             assert_eq!(one_line(text.as_bytes()), expected);
         }
         assert!(one_line(&[b'a'; 1 << 20]).len() <= TEXT_BYTES_MAX + '…'.len_utf8());

@@ -5,12 +5,12 @@
 //!
 //! **Invariant:** a call is written to a backend at most once, unless it is proven that nothing of it was sent.
 
+pub mod any;
 mod children;
 mod context;
 mod error;
 mod greeting;
 mod outbound;
-pub mod any;
 #[cfg(feature = "transport-stdio")]
 pub mod stdio;
 #[cfg(feature = "transport-http")]

@@ -30,7 +30,10 @@ pub(super) struct Asked {
 }
 
 /// Asks every backend for its contract. `tell` hears how each of them fares.
-pub(super) fn ask_all(backends: &[plan::Backend], tell: impl Fn(&str, Progress<'_>) + 'static) -> anyhow::Result<Vec<Asked>> {
+pub(super) fn ask_all(
+    backends: &[plan::Backend],
+    tell: impl Fn(&str, Progress<'_>) + 'static,
+) -> anyhow::Result<Vec<Asked>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let program = std::env::current_exe()?;
     let clock = Clock::default();
@@ -38,7 +41,7 @@ pub(super) fn ask_all(backends: &[plan::Backend], tell: impl Fn(&str, Progress<'
     let context = upstream::Context { worker: 0, workers: 1, clock: clock.clone(), shared };
     let tell = Rc::new(tell);
     let local = tokio::task::LocalSet::new();
-    let asked = local.block_on(&runtime, async {
+    local.block_on(&runtime, async {
         tokio::task::spawn_local(clock.run());
         let turns = Arc::new(Semaphore::new(AT_ONCE));
         let asking = backends.iter().map(|backend| {
@@ -57,9 +60,8 @@ pub(super) fn ask_all(backends: &[plan::Backend], tell: impl Fn(&str, Progress<'
         for answer in asking {
             asked.push(answer.await?);
         }
-        anyhow::Ok(asked)
-    });
-    asked
+        Ok(asked)
+    })
 }
 
 /// How a backend fares.
@@ -133,7 +135,10 @@ async fn all_pages(link: &Any, list: List) -> Result<Vec<Box<RawValue>>, String>
     let mut cursors: Vec<String> = Vec::new();
     let mut bytes = 0;
     while pages.len() < limits::LIST_PAGES_MAX {
-        let params = cursors.last().map(|cursor| serde_json::json!({ "cursor": cursor })).unwrap_or_else(|| serde_json::json!({}));
+        let params = cursors
+            .last()
+            .map(|cursor| serde_json::json!({ "cursor": cursor }))
+            .unwrap_or_else(|| serde_json::json!({}));
         let result = match request(link, list.method(), &params).await? {
             Ok(result) => result,
             // Templates came later than resources: a server may have none of the method.

@@ -77,7 +77,11 @@ impl Start {
                 (host.clone().unwrap_or_else(|| own_host.to_owned()), port.unwrap_or(own_port))
             }
         };
-        Ok(if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+        Ok(if host.contains(':') && !host.starts_with('[') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        })
     }
 }
 

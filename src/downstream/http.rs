@@ -83,11 +83,7 @@ pub(crate) async fn serve<T: Topology>(worker: Rc<Worker<T>>, mut stream: TcpStr
 }
 
 /// Serves one request.
-async fn request<T: Topology>(
-    worker: &Worker<T>,
-    reader: &mut Reader<'_>,
-    peer: &Peer<'_>,
-) -> Result<Next, Gone> {
+async fn request<T: Topology>(worker: &Worker<T>, reader: &mut Reader<'_>, peer: &Peer<'_>) -> Result<Next, Gone> {
     let mut writer = Writer::new(peer);
     let mut chunked = Vec::new();
     let mut chunked_end = None;
@@ -142,9 +138,9 @@ async fn request<T: Topology>(
 fn end_of_body(framing: Framing, start: usize, length: usize) -> Option<usize> {
     match framing {
         Framing::None => Some(start),
-        Framing::Length(body) => {
-            start.checked_add(usize::try_from(body).ok()?).filter(|end| *end <= length && *end - start <= limits::BODY_BYTES_MAX)
-        }
+        Framing::Length(body) => start
+            .checked_add(usize::try_from(body).ok()?)
+            .filter(|end| *end <= length && *end - start <= limits::BODY_BYTES_MAX),
         Framing::Chunked | Framing::UntilClose => None,
     }
 }
@@ -163,12 +159,8 @@ async fn refuse(writer: &mut Writer<'_, '_>, refusal: &Refusal<'_>) -> Result<Ne
 async fn write_refusal(writer: &Writer<'_, '_>, refusal: &Refusal<'_>) -> Result<(), Gone> {
     let verdict = refusal.verdict(Era::Modern);
     let body = verdict.body(None);
-    let answer = proxy::Answer {
-        status: verdict.status,
-        fields: &verdict.fields,
-        body: &[&body],
-        close: verdict.close,
-    };
+    let answer =
+        proxy::Answer { status: verdict.status, fields: &verdict.fields, body: &[&body], close: verdict.close };
     writer.answer(&answer).await
 }
 

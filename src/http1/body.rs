@@ -35,12 +35,25 @@ enum State {
     Length(u64),
     UntilClose,
     /// In a chunk-size line: the size so far, whether a digit was seen, whether past the digits, bytes of the line.
-    Size { size: u64, digits: u32, extension: bool, line: usize, cr: bool },
+    Size {
+        size: u64,
+        digits: u32,
+        extension: bool,
+        line: usize,
+        cr: bool,
+    },
     Data(u64),
     /// After chunk data: CR, then LF.
-    DataEnd { cr: bool },
+    DataEnd {
+        cr: bool,
+    },
     /// In the trailer section: bytes in the current line, total bytes, fields.
-    Trailer { line: usize, total: usize, fields: usize, cr: bool },
+    Trailer {
+        line: usize,
+        total: usize,
+        fields: usize,
+        cr: bool,
+    },
 }
 
 const SIZE: State = State::Size { size: 0, digits: 0, extension: false, line: 0, cr: false };

@@ -1,5 +1,5 @@
 //! One scan of a JSON-RPC message: what it is, and where its routable parts stand. Nothing is built; every result is a
-//! span into the source. The scan accepts exactly the JSON of RFC 8259 up to [`DEPTH_MAX`] levels.
+//! span into the source. The scan accepts exactly the JSON of RFC 8259 up to [`super::json::DEPTH_MAX`] levels.
 
 mod members;
 mod scan;

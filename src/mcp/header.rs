@@ -45,7 +45,9 @@ mod tests {
 
     #[test]
     fn what_is_encoded_decodes_to_itself() {
-        for value in ["", "a", "math__add", " edge", "edge ", "naïve", "日本", "a\nb", "=?base64?YQ==?=", "\u{0}", "a b"] {
+        for value in
+            ["", "a", "math__add", " edge", "edge ", "naïve", "日本", "a\nb", "=?base64?YQ==?=", "\u{0}", "a b"]
+        {
             let mut encoded = Vec::new();
             encode(value, &mut encoded);
             assert!(encoded.iter().all(|byte| matches!(byte, b' '..=b'~')), "{value:?}");

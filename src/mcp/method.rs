@@ -48,8 +48,7 @@ pub enum CallKind {
 // === impl Level ===
 
 impl Level {
-    const NAMES: [&'static str; 8] =
-        ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    const NAMES: [&'static str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
     /// What a session gets that named none.
     pub const DEFAULT: Self = Self(1);
 

@@ -79,9 +79,9 @@ impl Gate {
             return Ok(());
         }
         let origin = head.origin.once().and_then(|origin| std::str::from_utf8(origin).ok()).ok_or(Refusal::Origin)?;
-        let loopback = origin.split_once("://").is_some_and(|(scheme, host)| {
-            matches!(scheme, "http" | "https") && is_loopback(without_port(host))
-        });
+        let loopback = origin
+            .split_once("://")
+            .is_some_and(|(scheme, host)| matches!(scheme, "http" | "https") && is_loopback(without_port(host)));
         if loopback || self.origins.iter().any(|allowed| allowed == origin) { Ok(()) } else { Err(Refusal::Origin) }
     }
 }

@@ -172,9 +172,7 @@ impl Refusal<'_> {
         let status = |modern| if era == Era::Modern { modern } else { 200 };
         match self {
             Self::Scan(error) => scan(error),
-            Self::InvalidRequest(message) => {
-                Verdict::new(400, INVALID_REQUEST, "invalid_request", message.clone())
-            }
+            Self::InvalidRequest(message) => Verdict::new(400, INVALID_REQUEST, "invalid_request", message.clone()),
             Self::HeaderMismatch(message) => Verdict::new(400, HEADER_MISMATCH, "header_mismatch", message.clone()),
             Self::UnsupportedVersion(requested) => {
                 let mut verdict =

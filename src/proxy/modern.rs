@@ -24,8 +24,8 @@ pub(crate) enum Valid {
 /// Whether a message is of the modern era: by its header, or by its `_meta` (MCP 2026-07-28, versioning).
 pub(crate) fn is_modern(version: Field<'_>, message: &Incoming) -> bool {
     let by_meta = message.meta.is_some_and(|meta| meta.protocol_version.is_some());
-    let by_header = version.count > 0
-        && Revision::parse(version.value).is_none_or(|revision| revision == Revision::MODERN);
+    let by_header =
+        version.count > 0 && Revision::parse(version.value).is_none_or(|revision| revision == Revision::MODERN);
     by_meta || by_header
 }
 
@@ -76,7 +76,9 @@ fn standard_headers(post: &Post<'_>, method: &str) -> Result<(), Refusal<'static
     };
     // A value that is no string is an invalid parameter, reported as such further on.
     match source.and_then(Value::text) {
-        Some(text) if !text.is(post.body, &named) => Err(mismatch(format!("header `Mcp-Name` differs from `{member}`"))),
+        Some(text) if !text.is(post.body, &named) => {
+            Err(mismatch(format!("header `Mcp-Name` differs from `{member}`")))
+        }
         _ => Ok(()),
     }
 }
@@ -119,7 +121,9 @@ pub(crate) fn target<'a>(message: &Incoming, kind: CallKind) -> Result<Value, Re
     let params = message.params.map(|params| params.kind);
     match params {
         Some(Kind::Object) => {}
-        Some(Kind::Array | Kind::Null) | None => return Err(Refusal::InvalidParams("`params` must be an object".into())),
+        Some(Kind::Array | Kind::Null) | None => {
+            return Err(Refusal::InvalidParams("`params` must be an object".into()));
+        }
         Some(_) => return Err(Refusal::InvalidRequest("`params` must be an object".into())),
     }
     if message.meta_kind.is_some_and(|kind| kind != Kind::Object) {

@@ -31,15 +31,7 @@ pub(crate) struct ClientRelay<'a, D> {
 
 impl<'a, D: Downstream> ClientRelay<'a, D> {
     pub(crate) fn new(caller: &'a Caller<'a>, downstream: &'a D, deadline: &'a Deadline, timeout: Duration) -> Self {
-        Self {
-            caller,
-            downstream,
-            deadline,
-            timeout,
-            began: Instant::now(),
-            left: Rc::default(),
-            answered: false,
-        }
+        Self { caller, downstream, deadline, timeout, began: Instant::now(), left: Rc::default(), answered: false }
     }
 
     pub(crate) fn downstream(&self) -> &'a D {

@@ -52,7 +52,12 @@ impl Sessions {
         if sessions.len() >= limits::SESSIONS_MAX {
             self.make_room();
         }
-        let session = Session { revision, over: watch::Sender::new(false), last_used_ms: AtomicU64::new(self.now_ms()), log_level: AtomicU8::new(Level::DEFAULT.into()) };
+        let session = Session {
+            revision,
+            over: watch::Sender::new(false),
+            last_used_ms: AtomicU64::new(self.now_ms()),
+            log_level: AtomicU8::new(Level::DEFAULT.into()),
+        };
         sessions.insert(id, Arc::new(session));
         Ok(id)
     }

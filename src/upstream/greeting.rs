@@ -89,8 +89,8 @@ pub(super) fn initialized(source: &[u8], head: &Outgoing) -> Result<Greeting, St
     let Some(result) = head.result.map(|result| result.span.of(source)) else {
         return Err(format!("`initialize` was refused: {}", error_line(source, head)));
     };
-    let initialized: Initialized =
-        serde_json::from_slice(result).map_err(|error| format!("`initialize` was answered with no version: {error}"))?;
+    let initialized: Initialized = serde_json::from_slice(result)
+        .map_err(|error| format!("`initialize` was answered with no version: {error}"))?;
     match Revision::parse(initialized.protocol_version.as_bytes()) {
         Some(revision) if revision.era() == Era::Legacy => {
             Ok(Greeting { era: Era::Legacy, revision, result: result.into() })

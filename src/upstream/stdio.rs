@@ -1,6 +1,6 @@
 //! stdio towards a backend: one child process shared by all workers and clients, many calls in flight on its pipes.
 //!
-//! The child and its pipes belong to a [`hub`] on one worker. Every worker has a link: calls go to the hub as finished
+//! The child and its pipes belong to a `hub` on one worker. Every worker has a link: calls go to the hub as finished
 //! lines, what the child writes comes back scanned. Ids say which worker a message belongs to.
 
 mod framer;
@@ -83,6 +83,7 @@ struct Waiting {
 }
 
 /// What a hub has for the workers.
+#[expect(clippy::large_enum_variant, reason = "nearly all are messages: boxing them would cost each an allocation")]
 #[derive(Clone, Debug)]
 enum Inbound {
     /// A message of the child, scanned.
@@ -133,7 +134,8 @@ impl Transport for Stdio {
     }
 
     fn open(context: &Context, backend: &plan::Backend) -> Result<Self, OpenError> {
-        let invalid = |detail: &str| OpenError::Invalid { backend: backend.name.to_string(), detail: detail.to_owned() };
+        let invalid =
+            |detail: &str| OpenError::Invalid { backend: backend.name.to_string(), detail: detail.to_owned() };
         let plan::Transport::Stdio(stdio) = &backend.transport else {
             return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
         };
@@ -168,7 +170,11 @@ impl Transport for Stdio {
         scratch.prepare(call, era, id);
         let splice = scratch.splice(call, era);
         let mut line = Vec::with_capacity(splice.len() + 1);
-        if call.head.multiline { splice.write_line(&mut line) } else { splice.write(&mut line) }
+        if call.head.multiline {
+            splice.write_line(&mut line)
+        } else {
+            splice.write(&mut line)
+        }
         line.push(b'\n');
 
         let mut in_flight = InFlight::new(self, id, generation);

@@ -16,8 +16,8 @@ use crate::clock::Clock;
 use crate::http1::Framing;
 use crate::limits;
 use crate::mcp::envelope::{self, Id, Outgoing, Shape};
-use crate::mcp::{header, parts};
 use crate::mcp::sse;
+use crate::mcp::{header, parts};
 use connection::{Connection, Media, ReadError, Response};
 use endpoint::Endpoint;
 
@@ -122,9 +122,12 @@ impl Transport for StreamableHttp {
         let Some(peer) = self.peer.borrow_mut().take() else { return };
         let Some(session_id) = &peer.session_id else { return };
         let mut request = Vec::new();
-        request.extend_from_slice(format!("DELETE {} HTTP/1.1\r\nhost: {}\r\n", self.endpoint.path, self.endpoint.authority).as_bytes());
         request.extend_from_slice(
-            format!("mcp-session-id: {session_id}\r\nmcp-protocol-version: {}\r\n\r\n", peer.greeting.revision).as_bytes(),
+            format!("DELETE {} HTTP/1.1\r\nhost: {}\r\n", self.endpoint.path, self.endpoint.authority).as_bytes(),
+        );
+        request.extend_from_slice(
+            format!("mcp-session-id: {session_id}\r\nmcp-protocol-version: {}\r\n\r\n", peer.greeting.revision)
+                .as_bytes(),
         );
         let ended = async {
             let mut connection = self.connection(true).await?;
@@ -152,7 +155,8 @@ impl StreamableHttp {
             return Ok(Rc::clone(peer));
         }
         let introduced = tokio::time::timeout(limits::PROBE_TIMEOUT, self.introduce()).await;
-        let introduced = introduced.unwrap_or_else(|_elapsed| Err(Error::unavailable("it answered no greeting in time")));
+        let introduced =
+            introduced.unwrap_or_else(|_elapsed| Err(Error::unavailable("it answered no greeting in time")));
         let peer = Rc::new(introduced.map_err(nothing_sent)?);
         tracing::info!(backend = self.backend, revision = %peer.greeting.revision, "backend greeted");
         *self.peer.borrow_mut() = Some(Rc::clone(&peer));
@@ -173,13 +177,21 @@ impl StreamableHttp {
                 greeting::Verdict::Modern(greeting) => return Ok(self.peer_of(greeting, None)),
                 greeting::Verdict::Incompatible(detail) => return Err(Error::new(Kind::Protocol, false, detail)),
                 greeting::Verdict::Legacy if self.pinned_era == Some(Era::Modern) => {
-                    return Err(Error::new(Kind::Protocol, false, "it is pinned to the modern era and does not speak it"));
+                    return Err(Error::new(
+                        Kind::Protocol,
+                        false,
+                        "it is pinned to the modern era and does not speak it",
+                    ));
                 }
                 greeting::Verdict::Legacy => {}
             }
         }
         match self.initialize().await {
-            Err(error) if self.assumed_era == Some(Era::Legacy) && self.pinned_era.is_none() && error.kind == Kind::Protocol => {
+            Err(error)
+                if self.assumed_era == Some(Era::Legacy)
+                    && self.pinned_era.is_none()
+                    && error.kind == Kind::Protocol =>
+            {
                 // Locked as legacy, refused now: it may have become modern only.
                 match self.discover().await? {
                     greeting::Verdict::Modern(greeting) => Ok(self.peer_of(greeting, None)),
@@ -195,7 +207,8 @@ impl StreamableHttp {
         let head = head_of(&self.endpoint, Revision::MODERN, None);
         let mut collected = Collected::default();
         let fields = b"mcp-method: server/discover\r\n";
-        let posted = self.post(&[&head, fields], greeting::discover(id).as_bytes(), Era::Modern, id, &mut collected).await?;
+        let posted =
+            self.post(&[&head, fields], greeting::discover(id).as_bytes(), Era::Modern, id, &mut collected).await?;
         match (posted, collected.0) {
             (Posted::Answered { .. }, Some((source, head))) => Ok(greeting::verdict(&source, &head)),
             _ => Ok(greeting::Verdict::Legacy),
@@ -207,15 +220,36 @@ impl StreamableHttp {
         let refused = |detail: String| Error::new(Kind::Protocol, false, detail);
         let mut collected = Collected::default();
         let head = format!("{}\r\n", request_line(&self.endpoint));
-        let posted = self.post(&[head.trim_end_matches("\r\n").as_bytes(), b"\r\n"], greeting::initialize(id).as_bytes(), Era::Legacy, id, &mut collected).await?;
+        let posted = self
+            .post(
+                &[head.trim_end_matches("\r\n").as_bytes(), b"\r\n"],
+                greeting::initialize(id).as_bytes(),
+                Era::Legacy,
+                id,
+                &mut collected,
+            )
+            .await?;
         let (Posted::Answered { session_id }, Some((source, outgoing))) = (&posted, collected.0) else {
             return Err(self.unanswered(&posted));
         };
         let greeting = greeting::initialized(&source, &outgoing).map_err(refused)?;
         let peer = self.peer_of(greeting, session_id.clone());
         let sent = Cell::new(false);
-        match self.post_to(&peer.head, &[], greeting::INITIALIZED.as_bytes(), peer.greeting.era, None, &sent, &mut Collected::default()).await? {
-            Posted::Refused(status) => Err(refused(format!("`notifications/initialized` was answered with status {status}"))),
+        match self
+            .post_to(
+                &peer.head,
+                &[],
+                greeting::INITIALIZED.as_bytes(),
+                peer.greeting.era,
+                None,
+                &sent,
+                &mut Collected::default(),
+            )
+            .await?
+        {
+            Posted::Refused(status) => {
+                Err(refused(format!("`notifications/initialized` was answered with status {status}")))
+            }
             Posted::NotFound => Err(refused("`notifications/initialized` was answered with status 404".to_owned())),
             Posted::Accepted | Posted::Answered { .. } => Ok(peer),
         }
@@ -256,7 +290,14 @@ impl StreamableHttp {
         self.receive(sent?, Some(id), era, peer.session_id.is_some(), Some(peer), relay).await
     }
 
-    async fn post(&self, head: &[&[u8]], body: &[u8], era: Era, id: u64, collected: &mut Collected) -> Result<Posted, Error> {
+    async fn post(
+        &self,
+        head: &[&[u8]],
+        body: &[u8],
+        era: Era,
+        id: u64,
+        collected: &mut Collected,
+    ) -> Result<Posted, Error> {
         let sent = Cell::new(false);
         self.post_to(&head.concat(), &[], body, era, Some(id), &sent, collected).await
     }
@@ -293,7 +334,9 @@ impl StreamableHttp {
                         return Err(Error::unavailable(format!("write to {}: {error}", self.endpoint.authority)));
                     }
                 }
-                Err((_, error)) => return Err(Error::lost(true, format!("write to {}: {error}", self.endpoint.authority))),
+                Err((_, error)) => {
+                    return Err(Error::lost(true, format!("write to {}: {error}", self.endpoint.authority)));
+                }
             }
         }
         Err(Error::unavailable("no connection took the request"))
@@ -452,7 +495,10 @@ impl StreamableHttp {
                     .decode(part)
                     .map_err(|error| Error::new(Kind::ResponseTooLarge, true, error.to_string()))?;
                 part = &part[taken..];
-                let Some(event) = event.filter(|event| matches!(event.name, "" | "message") && !event.data.is_empty()) else { continue };
+                let Some(event) = event.filter(|event| matches!(event.name, "" | "message") && !event.data.is_empty())
+                else {
+                    continue;
+                };
                 let head = envelope::outgoing(event.data)
                     .map_err(|error| Error::protocol(format!("an event is no JSON-RPC message: {:?}", error.kind)))?;
                 match head.shape {
@@ -506,7 +552,9 @@ impl StreamableHttp {
     fn unanswered(&self, posted: &Posted) -> Error {
         match posted {
             Posted::NotFound => Error::protocol("it answered with status 404"),
-            Posted::Refused(status) => Error::protocol(format!("it answered with status {status} and no JSON-RPC message")),
+            Posted::Refused(status) => {
+                Error::protocol(format!("it answered with status {status} and no JSON-RPC message"))
+            }
             Posted::Accepted | Posted::Answered { .. } => Error::protocol("it took the request and gave no answer"),
         }
     }

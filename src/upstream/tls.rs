@@ -33,7 +33,9 @@ impl Trust {
             let before = roots.len();
             for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
                 let certificate = certificate.map_err(|error| format!("`ca` is not PEM: {error}"))?;
-                roots.add(certificate).map_err(|error| format!("`ca` holds a certificate that is not usable: {error}"))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| format!("`ca` holds a certificate that is not usable: {error}"))?;
             }
             if roots.len() == before {
                 return Err("`ca` holds no certificate".to_owned());

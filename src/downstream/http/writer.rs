@@ -132,12 +132,8 @@ impl<'p, 'a> Writer<'p, 'a> {
             return self.write(&mut [IoSlice::new(head), IoSlice::new(part)]).await;
         }
         let size = format!("{:x}\r\n", part.len());
-        let slices = &mut [
-            IoSlice::new(head),
-            IoSlice::new(size.as_bytes()),
-            IoSlice::new(part),
-            IoSlice::new(b"\r\n"),
-        ];
+        let slices =
+            &mut [IoSlice::new(head), IoSlice::new(size.as_bytes()), IoSlice::new(part), IoSlice::new(b"\r\n")];
         self.write(slices).await
     }
 }

@@ -18,7 +18,10 @@ fn heads_that_frame_a_message_one_way_are_taken() {
         ("GET / HTTP/1.0\r\n\r\n", "Get None keep_alive=false"),
         ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "Get None keep_alive=true"),
         ("post / HTTP/1.1\r\nHost: a\r\n\r\n", "Other None keep_alive=true"),
-        ("POST /mcp HTTP/1.1\r\nHost: a\r\nTransfer_Encoding: chunked\r\nContent-Length: 2\r\n\r\n", "Post Length(2) keep_alive=true"),
+        (
+            "POST /mcp HTTP/1.1\r\nHost: a\r\nTransfer_Encoding: chunked\r\nContent-Length: 2\r\n\r\n",
+            "Post Length(2) keep_alive=true",
+        ),
         ("POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Le", "partial"),
     ] {
         assert_eq!(request(head).as_deref(), Ok(expected), "{head:?}");

@@ -165,8 +165,8 @@ impl Hub {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let room = running.pending() < PENDING_BYTES_MAX;
+            // In random order: a child that never stops talking must not keep calls from it.
             let event = tokio::select! {
-                biased;
                 event = running.turn() => event,
                 taken = self.calls.recv_many(&mut batch, BATCH), if room => {
                     if taken == 0 {
@@ -277,7 +277,9 @@ impl Hub {
                 decimal(span.of(line)).filter(|id| self.in_flight.contains(id))
             }
             Some(_) => None,
-            None if self.in_flight.len() == 1 && head.method.is_some_and(|method| method.is(line, "notifications/message")) => {
+            None if self.in_flight.len() == 1
+                && head.method.is_some_and(|method| method.is(line, "notifications/message")) =>
+            {
                 self.in_flight.iter().next().copied()
             }
             None => None,
@@ -324,4 +326,3 @@ fn next_delay(delay: Duration) -> Duration {
     let (first, longest) = limits::RESPAWN_BACKOFF;
     (delay * 4).clamp(first, longest)
 }
-

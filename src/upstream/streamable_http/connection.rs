@@ -133,7 +133,8 @@ impl Connection {
                     }
                 }
                 Parsed::Head(head, length) => {
-                    if head.content_encoding.count > 0 && !head.content_encoding.value.eq_ignore_ascii_case(b"identity") {
+                    if head.content_encoding.count > 0 && !head.content_encoding.value.eq_ignore_ascii_case(b"identity")
+                    {
                         return Err(ReadError::ContentCoding);
                     }
                     let response = Response {

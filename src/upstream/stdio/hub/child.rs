@@ -172,7 +172,6 @@ impl Pipes {
     async fn turn(&mut self) -> Event {
         let Self { group, stdin, stdout, framer, pending } = self;
         tokio::select! {
-            biased;
             read = stdout.read_buf(framer.buffer()) => match read {
                 Ok(1..) => Event::Read,
                 Ok(0) => Event::Ended(Kind::OutcomeUnknown, "it closed its stdout".to_owned()),
