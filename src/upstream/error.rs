@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A call that got no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{kind}: {detail}")]
 pub struct Error {
     /// Which of the closed list of kinds.

@@ -36,6 +36,8 @@ pub struct StreamableHttp {
     peer: RefCell<Option<Rc<Peer>>>,
     /// Held while the backend is being greeted, so that it is greeted once.
     greeting: tokio::sync::Mutex<()>,
+    /// How many greetings failed, and how the last one did.
+    failures: RefCell<(u64, Option<Error>)>,
     ids: Ids,
     clock: Clock,
     /// Idle connections, the one used last at the end.
@@ -89,6 +91,7 @@ impl Transport for StreamableHttp {
             pinned_era: backend.era,
             peer: RefCell::new(None),
             greeting: tokio::sync::Mutex::new(()),
+            failures: RefCell::default(),
             ids: Ids::new(context.worker, context.workers),
             clock: context.clock.clone(),
             idle: RefCell::default(),
@@ -102,7 +105,13 @@ impl Transport for StreamableHttp {
             Posted::Answered { .. } => return Ok(()),
             // MCP 2025-11-25, session management: 404 means that the session is over and the request was not dispatched.
             Posted::NotFound if peer.session_id.is_some() => {}
-            other => return Err(self.unanswered(&other)),
+            other => {
+                // It may be another server by now, of another era: the next call finds out.
+                if peer.session_id.is_none() {
+                    self.forget(&peer);
+                }
+                return Err(self.unanswered(&other));
+            }
         }
         tracing::info!(backend = self.backend, "session is over: greeting again");
         self.forget(&peer);
@@ -150,14 +159,23 @@ impl StreamableHttp {
         if let Some(peer) = &*self.peer.borrow() {
             return Ok(Rc::clone(peer));
         }
+        let failures = self.failures.borrow().0;
         let _greeting = self.greeting.lock().await;
         if let Some(peer) = &*self.peer.borrow() {
             return Ok(Rc::clone(peer));
         }
+        // Whoever waited while the greeting failed shares its outcome: each trying in turn would add up their waits.
+        if let (count, Some(error)) = &*self.failures.borrow()
+            && *count != failures
+        {
+            return Err(error.clone());
+        }
         let introduced = tokio::time::timeout(limits::PROBE_TIMEOUT, self.introduce()).await;
         let introduced =
             introduced.unwrap_or_else(|_elapsed| Err(Error::unavailable("it answered no greeting in time")));
-        let peer = Rc::new(introduced.map_err(nothing_sent)?);
+        let peer = Rc::new(introduced.map_err(nothing_sent).inspect_err(|error| {
+            self.failures.replace_with(|(count, _)| (*count + 1, Some(error.clone())));
+        })?);
         tracing::info!(backend = self.backend, revision = %peer.greeting.revision, "backend greeted");
         *self.peer.borrow_mut() = Some(Rc::clone(&peer));
         Ok(peer)

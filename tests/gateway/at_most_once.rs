@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::support::ledger::{Directory, Ledger};
-use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, eventually, kill, with_servers};
+use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, eventually, signal, with_servers};
 use crate::support::server::{Request, Script, Server, Step, json_answer, modern, text_body};
 
 const CLIENTS: usize = 8;
@@ -73,7 +75,7 @@ async fn a_child_that_is_killed_again_and_again_executes_no_call_twice() {
     let driven = tokio::spawn(drive(address));
     for executed in [300, 800, 1500] {
         eventually("some calls", || ledger.after("ran").len() >= executed).await;
-        kill(*ledger.spawned().last().expect("a child"));
+        signal(*ledger.spawned().last().expect("a child"), Signal::KILL);
     }
     settle(&driven.await.expect("the clients"), &ledger);
     assert_eq!(ledger.spawned().len(), 4);

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::child::inherited;
-use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, eventually, is_alive, kill};
+use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, eventually, is_alive, signal, state};
 
 #[tokio::test]
 async fn a_killed_child_leaves_its_call_unknown_and_the_next_one_served() {
@@ -18,7 +18,7 @@ async fn a_killed_child_leaves_its_call_unknown_and_the_next_one_served() {
     let pending = tokio::spawn(async move { call(address, "odd__never", "x").await });
     let reached = || rig.ledger.after("read").iter().any(|line| line.contains("never"));
     eventually("the call at the child", reached).await;
-    kill(rig.ledger.spawned()[0]);
+    signal(rig.ledger.spawned()[0], Signal::KILL);
     assert_eq!(pending.await.expect("a call"), Outcome::failed("outcome_unknown", true));
     assert_serves(address, "odd").await;
     assert_eq!(rig.ledger.spawned().len(), 2);
@@ -75,6 +75,19 @@ async fn stopping_while_a_child_comes_up_leaves_nobody_either() {
 }
 
 #[tokio::test]
+async fn a_child_that_stands_still_is_ended_all_the_same() {
+    let rig = WithChildren::start("plain");
+    assert_serves(rig.address(), "odd").await;
+    let child = rig.ledger.spawned()[0];
+    signal(child, Signal::STOP);
+    eventually("its standstill", || state(child) == Some('T')).await;
+    assert_eq!(call(rig.address(), "odd__echo", "x").await, Outcome::failed("upstream_timeout", true));
+    assert_serves(rig.address(), "good").await;
+    let _directory = rig.stop();
+    eventually("the child's end", || !is_alive(child)).await;
+}
+
+#[tokio::test]
 async fn a_grandchild_that_holds_stdout_does_not_hold_up_the_end_of_a_child() {
     let rig = WithChildren::start("plain");
     assert_serves(rig.address(), "odd").await;
@@ -121,7 +134,7 @@ async fn children_die_with_a_gateway_that_is_killed() {
     let mut gateway = gateway.spawn().expect("the binary starts");
     eventually("three children", || children_of(gateway.id()).len() == 3).await;
     let children = children_of(gateway.id());
-    kill(gateway.id());
+    signal(gateway.id(), Signal::KILL);
     assert_eq!(gateway.wait().expect("it ended").signal(), Some(Signal::KILL.as_raw()));
     eventually("the children's end", || !children.iter().any(|pid| is_alive(*pid))).await;
 }

@@ -7,11 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, Request};
 use crate::support::ledger::Directory;
+use crate::support::scripted::signal;
 use crate::support::server::{Request as Received, Script, Server, json_answer, modern, result_body};
 
 /// How a command went.
@@ -60,8 +61,7 @@ async fn start_says_where_it_listens_and_ends_in_order_on_sigterm() {
     let mut gateway = Started::new(0);
     let answer = Client::ask(gateway.address, &Request::modern("tools/list", None, "")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let pid = i32::try_from(gateway.process.id()).ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(pid, Signal::TERM).expect("it runs");
+    signal(gateway.process.id(), Signal::TERM);
     assert_eq!(gateway.process.wait().expect("it ended").code(), Some(0));
 }
 

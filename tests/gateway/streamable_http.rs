@@ -302,15 +302,10 @@ async fn long_answers_are_relayed_whole_or_seen_to_be_broken_off() {
     let (odd, good) = (Server::start(modern(at_length)), Server::start(modern(echo)));
     let gateway = with_servers(&odd, &good);
     for tool in ["id_first", "id_last"] {
-        for tens in [1, 13_000, 13_108, 100_000, 1_000_000] {
+        for tens in [1, 13_000, 13_108, 200_000] {
             let outcome = call(gateway.address(), &format!("odd__{tool}"), &tens.to_string()).await;
             assert!(outcome == Outcome::Text("0123456789".repeat(tens)), "{tool}, {tens}");
         }
-    }
-    let too_large = (limits::ANSWER_BYTES_MAX / 10).to_string();
-    for tool in ["id_first", "id_last"] {
-        let outcome = call(gateway.address(), &format!("odd__{tool}"), &too_large).await;
-        assert_eq!(outcome, Outcome::failed("upstream_response_too_large", true));
     }
     let outcome = call(gateway.address(), "odd__another's", "100000").await;
     assert_eq!(outcome, Outcome::failed("upstream_protocol_error", true));
@@ -384,6 +379,32 @@ async fn a_session_that_is_over_is_begun_anew_and_the_call_carried_once_more() {
     assert_eq!(call(address, "odd__refused", "x").await, Outcome::failed("upstream_protocol_error", true));
     assert_eq!(sessions.load(Ordering::SeqCst), 4, "it was tried once more, not again and again");
     assert_serves(address, "odd").await;
+}
+
+#[tokio::test]
+async fn requests_of_a_legacy_backend_are_answered_by_the_gateway() {
+    let (keep, kept) = std::sync::mpsc::channel();
+    let odd = Server::start(legacy(
+        || "session".to_owned(),
+        move |request: &Request| match request.rpc() {
+            // The answer to one of its own.
+            "" => {
+                keep.send(request.body.clone()).expect("it is waited for");
+                vec![head(202, "content-length: 0\r\n")]
+            }
+            _ => event_stream(&[
+                r#"{"jsonrpc":"2.0","id":"s-1","method":"ping"}"#,
+                r#"{"jsonrpc":"2.0","id":2,"method":"roots/list"}"#,
+                &ok(&request.id()),
+            ]),
+        },
+    ));
+    let good = Server::start(modern(echo));
+    let gateway = with_servers(&odd, &good);
+    assert_eq!(call(gateway.address(), "odd__asks", "x").await, Outcome::Text("ok".to_owned()));
+    assert_eq!(kept.recv().expect("an answer"), json!({ "jsonrpc": "2.0", "id": "s-1", "result": {} }));
+    let refused = kept.recv().expect("an answer");
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(2), &json!(-32601)));
 }
 
 #[tokio::test]

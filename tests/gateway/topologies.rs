@@ -51,7 +51,11 @@ fn transports(spec: &Spec) -> Vec<String> {
     });
     let features: BTreeSet<&str> = features.collect();
     // In the order of the manifest.
-    ["transport-stdio", "transport-http", "tls"].iter().filter(|name| features.contains(*name)).map(ToString::to_string).collect()
+    ["transport-stdio", "transport-http", "tls"]
+        .iter()
+        .filter(|name| features.contains(*name))
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -108,8 +112,8 @@ fn listed(spec: &Spec, kind: ListKind, revision: Revision, member: &str, key: &s
     let mut cursor: Option<String> = None;
     loop {
         let page = spec.page(kind, revision, cursor.as_deref()).expect("a page");
-        let json = [page.head.as_bytes(), spec.items(page), page.tail.as_bytes()].concat();
-        let page: Value = serde_json::from_slice(&json).expect("a page is JSON");
+        let answer: Value = serde_json::from_slice(&spec.list_answer(page, b"1").concat()).expect("an answer is JSON");
+        let page = &answer["result"];
         let items = page[member].as_array().expect("a list");
         listed.extend(items.iter().map(|item| item[key].as_str().expect("text").to_owned()));
         match page["nextCursor"].as_str() {

@@ -8,12 +8,12 @@ mod exposure;
 mod lock;
 mod route;
 
-use crate::yaml::Place;
 use crate::Features;
 use crate::address::{check_address, check_host, check_origin};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::plan::Reference;
 use crate::topology::{Millis, Names, Topology};
+use crate::yaml::Place;
 use crate::yaml::{Document, Step, steps};
 
 pub(crate) use route::subject;

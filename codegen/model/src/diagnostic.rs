@@ -74,7 +74,8 @@ pub fn render(diagnostics: &[Diagnostic], source: &Source, color: bool) -> Strin
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     for diagnostic in diagnostics.iter().take(SHOWN_MAX) {
-        text.push_str(&renderer.render(&[diagnostic.group(source)]));
+        let masked = diagnostic.mask(source);
+        text.push_str(&renderer.render(&[diagnostic.group(masked.as_ref().unwrap_or(source))]));
         text.push_str("\n\n");
     }
     match diagnostics.len().saturating_sub(SHOWN_MAX) {
@@ -99,6 +100,14 @@ impl Diagnostic {
     pub(crate) fn elsewhere(problem: Problem, origin: Option<Origin>) -> Self {
         let Problem { code, severity, message, help, notes, .. } = problem;
         Self { code, severity, message, primary: None, secondary: Vec::new(), origin, help, notes }
+    }
+
+    /// The source without the secret that this is about: what is rendered ends in the logs of builds.
+    fn mask(&self, source: &Source) -> Option<Source> {
+        let range = self.primary.as_ref().filter(|_| self.code == Code::LiteralSecret)?.range.clone();
+        let mut text = source.text.clone();
+        text.replace_range(range.clone(), &"*".repeat(range.len()));
+        Some(Source { path: source.path.clone(), text })
     }
 
     fn group<'a>(&'a self, source: &'a Source) -> Group<'a> {

@@ -57,9 +57,11 @@ fn run(url: &str, results: PathBuf, options: &[&str]) -> Result<PathBuf, String>
     script("tests/conformance/run", &arguments).map(|_scenarios| results)
 }
 
+/// Fails with what was printed, as it was printed.
 #[track_caller]
 fn pass<T>(outcome: Result<T, String>) -> T {
-    outcome.unwrap_or_else(|printed| panic!("{printed}"))
+    assert!(outcome.is_ok(), "{}", outcome.err().unwrap_or_default());
+    outcome.expect("it was looked at")
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Four reference servers from npm, children of the gateway as `topologies/npm.yaml` starts them.
 
+use std::fs;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use only1mcp::catalog::{Topology as _, plan};
@@ -20,7 +22,10 @@ const START_PATIENCE: Duration = Duration::from_secs(180);
 /// A harmless call of each server.
 const CALLS: [(&str, &str); 4] = [
     ("memory__read_graph", "{}"),
-    ("thinking__sequentialthinking", r#"{"thought":"a","nextThoughtNeeded":false,"thoughtNumber":1,"totalThoughts":1}"#),
+    (
+        "thinking__sequentialthinking",
+        r#"{"thought":"a","nextThoughtNeeded":false,"thoughtNumber":1,"totalThoughts":1}"#,
+    ),
     ("files__list_directory", r#"{"path":"/tmp"}"#),
     ("everything__echo", r#"{"message":"a"}"#),
 ];
@@ -31,21 +36,22 @@ fn fetched() -> bool {
         plan::Transport::Stdio(stdio) => &*stdio.args[1],
         plan::Transport::StreamableHttp(_) => unreachable!("every server of this topology is a child"),
     });
-    // All at once; npx keeps what is there.
+    #[expect(clippy::needless_collect, reason = "all begin before the first is waited for")]
     let fetching: Vec<_> = packages
         .map(|package| {
             let mut npx = Command::new("npx");
-            npx.args(["--yes", "--package", package, "--call", "true"]).stdout(Stdio::null());
+            npx.args(["--yes", "--package", package, "--call", "true"]).stdout(Stdio::null()).stderr(Stdio::piped());
             (package, npx.spawn())
         })
         .collect();
-    fetching.into_iter().all(|(package, npx)| {
-        let fetched = npx.and_then(|mut npx| npx.wait()).is_ok_and(|status| status.success());
-        if !fetched {
-            skipped(&format!("npx cannot fetch {package}"));
-        }
-        fetched
-    })
+    let problems = fetching.into_iter().filter_map(|(package, npx)| match npx.and_then(Child::wait_with_output) {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(format!("npx cannot fetch {package}: {}", String::from_utf8_lossy(&output.stderr))),
+        Err(error) => Some(format!("npx does not start: {error}")),
+    });
+    let problems: Vec<_> = problems.collect();
+    problems.iter().for_each(|problem| skipped(problem));
+    problems.is_empty()
 }
 
 async fn started() -> Option<Running> {
@@ -68,15 +74,36 @@ async fn answered(gateway: SocketAddr, request: Request) {
     tokio::time::timeout(START_PATIENCE, stream.readable()).await.expect("an answer").expect("the socket stands");
 }
 
+/// A directory in the one that the topology lets a server see.
+struct Seen(String);
+
+// === impl Seen ===
+
+impl Seen {
+    fn new() -> Self {
+        let name = format!("only1mcp-{}", std::process::id());
+        fs::create_dir(Path::new("/tmp").join(&name)).expect("`/tmp` can be written");
+        Self(name)
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        // An empty directory that stays behind harms nobody.
+        drop(fs::remove_dir(Path::new("/tmp").join(&self.0)));
+    }
+}
+
 #[tokio::test]
 async fn npm_servers_serve_clients_of_both_eras() {
     let Some(gateway) = started().await else { return };
+    let seen = Seen::new();
     for mut peer in Peer::of_both_eras(&gateway).await {
         assert!(peer.call("memory__read_graph", "{}").await.contains("entities"));
         let thought = peer.call("thinking__sequentialthinking", CALLS[1].1).await;
         assert!(thought.contains("thoughtHistoryLength"), "{thought}");
-        // Cargo's own scratch directory need not be there; the one of the topology is.
-        assert!(!peer.call("files__list_directory", r#"{"path":"/tmp"}"#).await.is_empty());
+        let files = peer.call("files__list_directory", CALLS[2].1).await;
+        assert!(files.contains(&format!("[DIR] {}", seen.0)), "{files}");
         assert_eq!(peer.call("everything__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
         assert!(peer.call("everything__get-sum", r#"{"a":2,"b":40}"#).await.contains("42"));
 
@@ -88,6 +115,9 @@ async fn npm_servers_serve_clients_of_both_eras() {
         let name = "everything__args-prompt";
         let params = format!(r#""name":"{name}","arguments":{{"city":"Lyon"}}"#);
         let prompt = peer.result("prompts/get", Some(name), &params).await;
-        assert!(prompt["messages"][0]["content"]["text"].as_str().is_some_and(|text| text.contains("Lyon")), "{prompt}");
+        assert!(
+            prompt["messages"][0]["content"]["text"].as_str().is_some_and(|text| text.contains("Lyon")),
+            "{prompt}"
+        );
     }
 }

@@ -115,6 +115,8 @@ impl Child {
             "echo" => Answer::Bytes(text(id, own)),
             "once" => {
                 self.ledger.note(format_args!("ran {own}"));
+                // The window that matters: executed and not answered.
+                thread::sleep(Duration::from_millis(1));
                 Answer::Bytes(text(id, own))
             }
             "late" => {
@@ -193,6 +195,8 @@ fn breaks(id: &Value, name: &str) -> Option<Answer> {
             thread::spawn(move || {
                 loop {
                     say(&lines);
+                    // Locks are not fair: the child's answers have to get in between.
+                    thread::sleep(Duration::from_micros(100));
                 }
             });
         }

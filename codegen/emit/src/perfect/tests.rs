@@ -1,3 +1,5 @@
+//! Perfect hashes of names that are chosen badly, many, few, or drawn at random.
+
 use std::collections::HashMap;
 
 use only1mcp_model::hash;

@@ -186,7 +186,11 @@ impl Pipes {
             },
             exited = group.exited() => {
                 // Its last words may still be in the pipe; a grandchild may hold the pipe open without end.
-                let last_words = async { while matches!(stdout.read_buf(framer.buffer()).await, Ok(1..)) {} };
+                let last_words = async {
+                    while framer.buffer().len() <= limits::LINE_BYTES_MAX
+                        && matches!(stdout.read_buf(framer.buffer()).await, Ok(1..))
+                    {}
+                };
                 drop(tokio::time::timeout(LAST_WORDS, last_words).await);
                 let how = exited.map_or_else(|error| error.to_string(), |status| status.to_string());
                 Event::Ended(Kind::OutcomeUnknown, format!("it ended with {how}"))
