@@ -26,18 +26,22 @@ enum Exit {
     Unreachable = 6,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
+/// A literal, because `concat!` takes no constants.
+macro_rules! exit_codes {
+    () => {
+        "Exit codes:
   0  ok
   1  failed
   2  the command line is not understood
   3  a topology or lock is invalid
   4  differences were found (`topology diff`)
-  6  a backend could not be reached (`topology lock`, `topology diff`)";
+  6  a backend could not be reached (`topology lock`, `topology diff`)"
+    };
+}
 
 /// One endpoint for many MCP servers, compiled from a topology.
 #[derive(Debug, Parser)]
-#[command(name = "only1mcp", disable_version_flag = true, after_help = EXIT_CODES)]
+#[command(name = "only1mcp", disable_version_flag = true, after_help = exit_codes!())]
 #[command(after_long_help = concat!("Examples:
   only1mcp                                  serve the compiled topology
   only1mcp start --port 0                   the same, on a port that the system chooses
@@ -46,13 +50,7 @@ Exit codes:
   only1mcp topology lock prod               record what the backends offer
   only1mcp topology diff prod               compare them with what was recorded
 
-Exit codes:
-  0  ok
-  1  failed
-  2  the command line is not understood
-  3  a topology or lock is invalid
-  4  differences were found (`topology diff`)
-  6  a backend could not be reached (`topology lock`, `topology diff`)"))]
+", exit_codes!()))]
 struct Cli {
     /// Log more: once for debugging, twice for everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]

@@ -117,8 +117,7 @@ pub(crate) async fn stream<T: Topology, D: Downstream>(
     head: &RequestHead<'_>,
     downstream: &D,
 ) -> Result<(), Gone> {
-    let modern = head.protocol_version.once().and_then(Revision::parse) == Some(Revision::MODERN);
-    if modern {
+    if is_modern(head) {
         return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
     }
     let session = match session_of(&worker.shared.sessions, head) {
@@ -151,8 +150,7 @@ pub(crate) async fn end<T: Topology, D: Downstream>(
     head: &RequestHead<'_>,
     downstream: &D,
 ) -> Result<(), Gone> {
-    let modern = head.protocol_version.once().and_then(Revision::parse) == Some(Revision::MODERN);
-    if modern {
+    if is_modern(head) {
         return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
     }
     let ended = session_id(head.session_id)
@@ -161,4 +159,9 @@ pub(crate) async fn end<T: Topology, D: Downstream>(
         Ok(()) => downstream.answer(&super::Answer { status: 200, fields: "", body: &[], close: false }).await,
         Err(refusal) => respond::refuse(downstream, &refusal, Era::Legacy, None).await,
     }
+}
+
+/// MCP 2026-07-28 has neither GET nor DELETE.
+fn is_modern(head: &RequestHead<'_>) -> bool {
+    head.protocol_version.once().and_then(Revision::parse) == Some(Revision::MODERN)
 }
