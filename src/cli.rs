@@ -68,15 +68,27 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the compiled topology (the default command).
+    ///
+    /// Prints the URL, the backends and how many tools each has, then serves until SIGTERM or SIGINT; calls in flight
+    /// have ten seconds to finish. For other machines: `only1mcp start --host 0.0.0.0 --port 80`, with the name they use
+    /// in `listen.mcp.hosts`.
     Start(start::Start),
     /// Show what is compiled in.
+    ///
+    /// `only1mcp list` shows the tools, `only1mcp list backends --output json` the backends for a program.
     List(list::List),
     /// Check a topology and its lock.
+    ///
+    /// The checks of the build, without a build: `only1mcp validate topologies/prod.yaml`. Every problem is shown in one
+    /// pass; the exit code is 3 if there is an error.
     Validate(validate::Validate),
     /// Work on topologies: lock, diff.
     #[command(subcommand)]
     Topology(topology::Command),
     /// Serve one of the demo servers, over stdio or HTTP.
+    ///
+    /// `only1mcp demo-server math` speaks on stdin and stdout, `only1mcp demo-server data --http 127.0.0.1:9001 --era
+    /// legacy` serves http://127.0.0.1:9001/mcp as an older server would.
     DemoServer(demo_server::DemoServer),
 }
 
@@ -96,6 +108,8 @@ pub fn run<T: Topology>() -> ExitCode {
     let cli = Cli::parse();
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => LevelFilter::ERROR,
+        // These report what they find; log lines would stand among it, and in the progress display.
+        (false, 0) if matches!(cli.command, Some(Command::Topology(_))) => LevelFilter::ERROR,
         (false, 0) => LevelFilter::INFO,
         (false, 1) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,

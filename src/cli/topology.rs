@@ -18,6 +18,9 @@ use crate::catalog::Topology;
 pub(super) enum Command {
     /// Ask every backend what it offers and write the lock.
     ///
+    /// `only1mcp topology lock prod` writes topologies/prod.lock.json, `only1mcp topology lock /srv/edge.yaml` writes
+    /// /srv/edge.lock.json. Backends are started or connected to; no tool is called.
+    ///
     /// A backend that cannot be reached is named and keeps the section it had; the exit code is 6 then.
     Lock(Chosen),
     /// Compare live backends with the lock, field by field.

@@ -1,0 +1,210 @@
+//! The first words with an HTTP backend, and what is kept of them.
+
+use std::cell::Cell;
+use std::io::Write as _;
+use std::rc::Rc;
+
+use super::endpoint::Endpoint;
+use super::{Peer, Posted, StreamableHttp};
+use crate::catalog::{Era, Revision};
+use crate::limits;
+use crate::mcp::envelope::Outgoing;
+use crate::upstream::{Error, Greeting, Kind, Message, Relay, greeting};
+
+/// Takes the answer of a greeting.
+#[derive(Debug, Default)]
+pub(super) struct Collected(Option<(Vec<u8>, Outgoing)>);
+
+impl StreamableHttp {
+    /// The backend as it was greeted; greets it first where that has not happened.
+    pub(super) async fn peer(&self) -> Result<Rc<Peer>, Error> {
+        if let Some(peer) = &*self.peer.borrow() {
+            return Ok(Rc::clone(peer));
+        }
+        let failures = self.failures.borrow().0;
+        let _greeting = self.greeting.lock().await;
+        if let Some(peer) = &*self.peer.borrow() {
+            return Ok(Rc::clone(peer));
+        }
+        // Whoever waited while the greeting failed shares its outcome: each trying in turn would add up their waits.
+        if let (count, Some(error)) = &*self.failures.borrow()
+            && *count != failures
+        {
+            return Err(error.clone());
+        }
+        let introduced = tokio::time::timeout(limits::PROBE_TIMEOUT, self.introduce()).await;
+        let introduced =
+            introduced.unwrap_or_else(|_elapsed| Err(Error::unavailable("it answered no greeting in time")));
+        let peer = Rc::new(introduced.map_err(nothing_sent).inspect_err(|error| {
+            self.failures.replace_with(|(count, _)| (*count + 1, Some(error.clone())));
+        })?);
+        tracing::info!(backend = self.backend, revision = %peer.greeting.revision, "backend greeted");
+        *self.peer.borrow_mut() = Some(Rc::clone(&peer));
+        Ok(peer)
+    }
+
+    pub(super) fn forget(&self, peer: &Rc<Peer>) {
+        let mut current = self.peer.borrow_mut();
+        if current.as_ref().is_some_and(|current| Rc::ptr_eq(current, peer)) {
+            *current = None;
+        }
+    }
+
+    /// Greets the backend in the era it is pinned to or was locked in, else in the modern one first.
+    async fn introduce(&self) -> Result<Peer, Error> {
+        if self.assumed_era != Some(Era::Legacy) {
+            match self.discover().await? {
+                greeting::Verdict::Modern(greeting) => return Ok(self.peer_of(greeting, None)),
+                greeting::Verdict::Incompatible(detail) => return Err(Error::new(Kind::Protocol, false, detail)),
+                greeting::Verdict::Legacy if self.pinned_era == Some(Era::Modern) => {
+                    return Err(Error::new(
+                        Kind::Protocol,
+                        false,
+                        "it is pinned to the modern era and does not speak it",
+                    ));
+                }
+                greeting::Verdict::Legacy => {}
+            }
+        }
+        match self.initialize().await {
+            Err(error)
+                if self.assumed_era == Some(Era::Legacy)
+                    && self.pinned_era.is_none()
+                    && error.kind == Kind::Protocol =>
+            {
+                // Locked as legacy, refused now: it may have become modern only.
+                match self.discover().await? {
+                    greeting::Verdict::Modern(greeting) => Ok(self.peer_of(greeting, None)),
+                    _ => Err(error),
+                }
+            }
+            other => other,
+        }
+    }
+
+    async fn discover(&self) -> Result<greeting::Verdict, Error> {
+        let id = self.ids.mint();
+        let head = head_of(&self.endpoint, Revision::MODERN, None);
+        let mut collected = Collected::default();
+        let fields = b"mcp-method: server/discover\r\n";
+        let posted =
+            self.post(&[&head, fields], greeting::discover(id).as_bytes(), Era::Modern, id, &mut collected).await?;
+        match (posted, collected.0) {
+            (Posted::Answered { .. }, Some((source, head))) => Ok(greeting::verdict(&source, &head)),
+            _ => Ok(greeting::Verdict::Legacy),
+        }
+    }
+
+    async fn initialize(&self) -> Result<Peer, Error> {
+        let id = self.ids.mint();
+        let refused = |detail: String| Error::new(Kind::Protocol, false, detail);
+        let mut collected = Collected::default();
+        let head = format!("{}\r\n", request_line(&self.endpoint));
+        let posted = self
+            .post(
+                &[head.trim_end_matches("\r\n").as_bytes(), b"\r\n"],
+                greeting::initialize(id).as_bytes(),
+                Era::Legacy,
+                id,
+                &mut collected,
+            )
+            .await?;
+        let (Posted::Answered { session_id }, Some((source, outgoing))) = (&posted, collected.0) else {
+            return Err(self.unanswered(&posted));
+        };
+        let greeting = greeting::initialized(&source, &outgoing).map_err(refused)?;
+        let peer = self.peer_of(greeting, session_id.clone());
+        let sent = Cell::new(false);
+        match self
+            .post_to(
+                &peer.head,
+                &[],
+                greeting::INITIALIZED.as_bytes(),
+                peer.greeting.era,
+                None,
+                &sent,
+                &mut Collected::default(),
+            )
+            .await?
+        {
+            Posted::Refused(status) => {
+                Err(refused(format!("`notifications/initialized` was answered with status {status}")))
+            }
+            Posted::NotFound => Err(refused("`notifications/initialized` was answered with status 404".to_owned())),
+            Posted::Accepted | Posted::Answered { .. } => Ok(peer),
+        }
+    }
+
+    fn peer_of(&self, greeting: Greeting, session_id: Option<String>) -> Peer {
+        let head = head_of(&self.endpoint, greeting.revision, session_id.as_deref());
+        Peer { greeting, session_id, head }
+    }
+
+    async fn post(
+        &self,
+        head: &[&[u8]],
+        body: &[u8],
+        era: Era,
+        id: u64,
+        collected: &mut Collected,
+    ) -> Result<Posted, Error> {
+        let sent = Cell::new(false);
+        self.post_to(&head.concat(), &[], body, era, Some(id), &sent, collected).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a request has this many parts, and only greetings are built so")]
+    pub(super) async fn post_to<R: Relay>(
+        &self,
+        head: &[u8],
+        fields: &[u8],
+        body: &[u8],
+        era: Era,
+        id: Option<u64>,
+        sent: &Cell<bool>,
+        relay: &mut R,
+    ) -> Result<Posted, Error> {
+        let mut request = [head, fields].concat();
+        let _infallible = write!(request, "content-length: {}\r\n\r\n", body.len());
+        request.extend_from_slice(body);
+        let connection = self.send(&request, sent).await?;
+        self.receive(connection, id, era, false, None, relay).await
+    }
+}
+
+impl Relay for Collected {
+    async fn notification(&mut self, _message: Message<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
+        self.0 = Some((message.source.to_vec(), *message.head));
+        Ok(())
+    }
+}
+
+/// An error of a greeting, as it concerns the call that waited for it.
+fn nothing_sent(error: Error) -> Error {
+    let kind = if error.kind == Kind::OutcomeUnknown { Kind::Unavailable } else { error.kind };
+    Error { kind, sent: false, ..error }
+}
+
+fn request_line(endpoint: &Endpoint) -> String {
+    format!(
+        "POST {} HTTP/1.1\r\nhost: {}\r\nuser-agent: only1mcp/{}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream",
+        endpoint.path,
+        endpoint.authority,
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+fn head_of(endpoint: &Endpoint, revision: Revision, session_id: Option<&str>) -> Vec<u8> {
+    let mut head = format!("{}\r\n", request_line(endpoint));
+    // The field exists since 2025-06-18; older servers may refuse a version they do not know.
+    if revision >= Revision::V2025_06_18 {
+        head.push_str(&format!("mcp-protocol-version: {revision}\r\n"));
+    }
+    if let Some(session_id) = session_id {
+        head.push_str(&format!("mcp-session-id: {session_id}\r\n"));
+    }
+    head.into_bytes()
+}
