@@ -42,7 +42,7 @@ pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client has this long to send a body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// A client has this long to take a write.
+/// A client, or a child, has this long to take more of a write; a child that does not is ended and started anew.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// An idle keep-alive connection is closed after this.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);

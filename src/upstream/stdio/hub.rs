@@ -55,6 +55,14 @@ pub(super) struct Hub {
     in_flight: HashSet<u64>,
 }
 
+/// Notices a child that has stopped reading: a call that cannot be written would only ever time out, and so would the
+/// next one.
+struct Stall {
+    interval: tokio::time::Interval,
+    taken: u64,
+    ticks: u32,
+}
+
 /// Why a child is served no longer.
 enum End {
     /// The gateway stops.
@@ -163,6 +171,7 @@ impl Hub {
         tracing::info!(backend = self.backend, revision = %greeting.revision, "child is ready");
         self.status.send_replace(Status::Ready { generation: self.generation, greeting });
         let mut batch = Vec::with_capacity(BATCH);
+        let mut stall = Stall::new();
         loop {
             let room = running.pending() < PENDING_BYTES_MAX;
             // In random order: a child that never stops talking must not keep calls from it.
@@ -179,6 +188,12 @@ impl Hub {
                 () = self.closing.notified() => {
                     running.end().await;
                     return End::Closed;
+                }
+                () = stall.tick() => {
+                    if !stall.is_reached(&running) {
+                        continue;
+                    }
+                    Event::Ended(Kind::OutcomeUnknown, "it reads no more".to_owned())
                 }
             };
             let more = match event {
@@ -294,6 +309,30 @@ impl Hub {
         for inbox in self.inboxes.iter().flatten() {
             drop(inbox.send(Delivery::Lost(self.generation, kind, Arc::clone(&detail))).await);
         }
+    }
+}
+
+// === impl Stall ===
+
+impl Stall {
+    const TICKS: u32 = 4;
+
+    fn new() -> Self {
+        let mut interval = tokio::time::interval(limits::WRITE_TIMEOUT / Self::TICKS);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        Self { interval, taken: 0, ticks: 0 }
+    }
+
+    async fn tick(&mut self) {
+        self.interval.tick().await;
+    }
+
+    /// Whether the child has taken nothing for [`limits::WRITE_TIMEOUT`] although something is pending.
+    fn is_reached(&mut self, running: &Running) -> bool {
+        let stuck = running.pending() > 0 && running.taken() == self.taken;
+        self.ticks = if stuck { self.ticks + 1 } else { 0 };
+        self.taken = running.taken();
+        self.ticks >= Self::TICKS
     }
 }
 

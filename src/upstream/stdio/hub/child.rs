@@ -36,6 +36,8 @@ struct Pipes {
     stdout: ChildStdout,
     framer: Framer,
     pending: BytesMut,
+    /// Bytes of `pending` that the child has taken since it started.
+    taken: u64,
 }
 
 /// One step of the pipes.
@@ -141,6 +143,11 @@ impl Running {
         self.pipes.pending.len()
     }
 
+    /// Bytes the child has taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.pipes.taken
+    }
+
     /// Ends the child in order: its stdin closes, then it has its time.
     pub(super) async fn end(self) {
         drop(self.pipes.stdin);
@@ -162,7 +169,7 @@ impl Pipes {
         let pipes = group.pipes();
         let (stdin, stdout, stderr) = pipes.ok_or_else(|| StartError::Failed("its pipes are missing".to_owned()))?;
         tokio::task::spawn_local(log_stderr(backend.to_owned(), stderr));
-        Ok(Self { group, stdin, stdout, framer: Framer::default(), pending: BytesMut::new() })
+        Ok(Self { group, stdin, stdout, framer: Framer::default(), pending: BytesMut::new(), taken: 0 })
     }
 
     fn push(&mut self, line: &[u8]) {
@@ -170,7 +177,7 @@ impl Pipes {
     }
 
     async fn turn(&mut self) -> Event {
-        let Self { group, stdin, stdout, framer, pending } = self;
+        let Self { group, stdin, stdout, framer, pending, taken } = self;
         tokio::select! {
             read = stdout.read_buf(framer.buffer()) => match read {
                 Ok(1..) => Event::Read,
@@ -180,6 +187,7 @@ impl Pipes {
             wrote = stdin.write(pending), if !pending.is_empty() => match wrote {
                 Ok(count) => {
                     pending.advance(count);
+                    *taken += count as u64;
                     Event::Wrote
                 }
                 Err(error) => Event::Ended(Kind::OutcomeUnknown, format!("it reads no more: {error}")),
