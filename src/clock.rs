@@ -89,9 +89,15 @@ impl Clock {
         Deadline { clock: self.clone(), slot, key }
     }
 
-    fn sweep(&self) {
+    /// Takes the time anew: what sets deadlines after a task that ran long would otherwise set them early.
+    pub(crate) fn refresh(&self) {
         let now = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(NEVER - 1);
         self.0.now_ms.set(now);
+    }
+
+    fn sweep(&self) {
+        self.refresh();
+        let now = self.now_ms();
         for slot in self.0.slots.borrow().iter().flatten() {
             if slot.at_ms.get() <= now
                 && let Some(waker) = slot.waker.borrow_mut().take()

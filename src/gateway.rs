@@ -15,14 +15,14 @@ use std::time::Duration;
 
 use only1mcp_model::overlay::Overlay;
 use tokio::net::TcpListener;
-use tokio::sync::{Barrier, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 use crate::catalog::Topology;
 use crate::catalog::plan::Reference;
 use crate::clock::Clock;
 use crate::downstream;
 use crate::limits;
-use crate::proxy::{Gate, Sessions, Settings, Shared, Worker};
+use crate::proxy::{Drain, Gate, Sessions, Settings, Shared, Worker};
 use crate::references::{References, Unresolved};
 use crate::upstream::{self, OpenError, Transport};
 
@@ -158,11 +158,12 @@ impl<T: Topology> Builder<T> {
         };
         let (draining, drain) = watch::channel(false);
         let backends = spec.backends.iter().map(|backend| Settings::new(backend, &self.overlay)).collect();
-        let shared = Arc::new(Shared { gate, sessions: Sessions::default(), backends, draining: drain });
+        let shared = Arc::new(Shared { gate, sessions: Sessions::default(), backends });
         let upstream = Arc::new(upstream::Shared::new(self.references, program, spec.backends));
-        let drained = Arc::new(Barrier::new(workers));
-
         let mut running = Running { address, path: spec.listen.path.to_string(), draining, threads: Vec::new() };
+        // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
+        let (all_drained, working) = watch::channel(());
+        let all_drained = Arc::new(all_drained);
         let (ready, started) = mpsc::channel();
         for (worker, listener) in listeners.into_iter().enumerate() {
             let place = Place {
@@ -170,14 +171,16 @@ impl<T: Topology> Builder<T> {
                 workers,
                 shared: Arc::clone(&shared),
                 upstream: Arc::clone(&upstream),
-                drained: Arc::clone(&drained),
+                working: working.clone(),
+                draining: drain.clone(),
+                all_drained: Arc::clone(&all_drained),
             };
             let ready = ready.clone();
             let thread = std::thread::Builder::new().name(format!("worker-{worker}"));
             let thread = thread.spawn(move || place.run::<T>(listener, &ready)).map_err(StartError::Worker)?;
             running.threads.push(thread);
         }
-        drop(ready);
+        drop((ready, working));
         for _ in 0..workers {
             started.recv().unwrap_or_else(|_gone| Err(StartError::Worker(std::io::ErrorKind::BrokenPipe.into())))?;
         }
@@ -224,7 +227,12 @@ struct Place {
     workers: usize,
     shared: Arc<Shared>,
     upstream: Arc<upstream::Shared>,
-    drained: Arc<Barrier>,
+    /// Set once the gateway stops.
+    draining: watch::Receiver<bool>,
+    /// Held for as long as calls of this worker may be in flight; a worker that never started holds none.
+    working: watch::Receiver<()>,
+    /// Closed once no worker holds its `working`.
+    all_drained: Arc<watch::Sender<()>>,
 }
 
 // === impl Place ===
@@ -259,13 +267,13 @@ impl Place {
         let links = T::SPEC.backends.iter().map(|backend| T::Upstream::open(&context, backend));
         let links = links.collect::<Result<Box<[_]>, _>>()?;
         let listener = TcpListener::from_std(listener).map_err(StartError::Worker)?;
-        Ok((Worker { clock, links, shared: Arc::clone(&self.shared) }, listener))
+        Ok((Worker { clock, links, shared: Arc::clone(&self.shared), drain: Drain::default() }, listener))
     }
 
     /// Accepts until the gateway stops, then lets go of everything in order.
     async fn serve<T: Topology>(self, worker: Rc<Worker<T>>, listener: TcpListener) {
         let connections = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
-        let mut draining = self.shared.draining.clone();
+        let mut draining = self.draining.clone();
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             tokio::select! {
@@ -276,6 +284,7 @@ impl Place {
                 () = accept(&worker, &listener, &connections) => {}
             }
         }
+        worker.drain.begin();
         // What waits in the accept queue was accepted by the kernel: closing the listener would reset it.
         while let Ok(()) = tokio::time::timeout(Duration::ZERO, accept(&worker, &listener, &connections)).await {}
         drop(listener);
@@ -284,7 +293,8 @@ impl Place {
             tracing::warn!(worker = self.worker, "connections are left at the end of the grace period");
         }
         // A shared child lives on one worker and may serve the calls of all.
-        self.drained.wait().await;
+        drop(self.working);
+        self.all_drained.closed().await;
         let closing: Vec<_> = (0..worker.links.len())
             .map(|index| {
                 let worker = Rc::clone(&worker);

@@ -12,9 +12,9 @@ pub const FIELDS_MAX: usize = 100;
 pub const TARGET_BYTES_MAX: usize = 8 << 10;
 /// An id as written: above it the id is invalid.
 pub const ID_BYTES_MAX: usize = 256;
-/// A method, tool or prompt name: above it the name is unknown without a look-up.
+/// A tool or prompt name: above it no pattern is tried, so a name that no list holds is unknown.
 pub const NAME_BYTES_MAX: usize = 1 << 10;
-/// A resource URI: above it the resource is unknown without a look-up.
+/// A resource URI: above it no pattern or template is tried.
 pub const URI_BYTES_MAX: usize = 8 << 10;
 /// One answer of a backend (JSON body): above it `upstream_response_too_large`.
 pub const ANSWER_BYTES_MAX: usize = 16 << 20;

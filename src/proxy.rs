@@ -17,12 +17,13 @@ mod respond;
 mod route;
 mod session;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use only1mcp_model::overlay::Overlay;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 pub(crate) use admit::{Admitted, Gate};
 pub(crate) use error::Refusal;
@@ -44,6 +45,14 @@ pub(crate) struct Worker<T: Topology> {
     pub(crate) clock: Clock,
     pub(crate) links: Box<[T::Upstream]>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) drain: Drain,
+}
+
+/// Whether a worker is to come to an end; of its own, so that asking touches nothing that is shared.
+#[derive(Debug, Default)]
+pub(crate) struct Drain {
+    begun: Cell<bool>,
+    notify: Notify,
 }
 
 /// What the workers of one gateway share towards its clients.
@@ -53,8 +62,6 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     /// By the index of the backend.
     pub(crate) backends: Box<[Settings]>,
-    /// Set once the gateway stops.
-    pub(crate) draining: watch::Receiver<bool>,
 }
 
 /// What may be set otherwise than compiled, for one backend.
@@ -107,6 +114,26 @@ pub(crate) struct Post<'a> {
     pub(crate) head: &'a RequestHead<'a>,
     pub(crate) body: &'a [u8],
     pub(crate) message: &'a Incoming,
+}
+
+impl Drain {
+    /// From now on, connections are let go.
+    pub(crate) fn begin(&self) {
+        self.begun.set(true);
+        self.notify.notify_waiters();
+    }
+
+    /// Whether it has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.get()
+    }
+
+    /// Waits until it begins.
+    pub(crate) async fn begun(&self) {
+        if !self.has_begun() {
+            self.notify.notified().await;
+        }
+    }
 }
 
 impl Settings {

@@ -28,6 +28,8 @@ const READ_BYTES: usize = 16 << 10;
 const AHEAD_BYTES_MAX: usize = 64 << 10;
 /// A buffer that grew past this for one request is given back after it.
 const KEPT_BYTES: usize = 64 << 10;
+/// How long a request may take to arrive once the gateway stops.
+const LAST_CALL: Duration = Duration::from_millis(100);
 /// How long a client has to read why it was refused.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -74,8 +76,8 @@ pub(crate) async fn serve<T: Topology>(worker: Rc<Worker<T>>, mut stream: TcpStr
         let next = request(&worker, &mut reader, &peer).await;
         reader.buffer.append(&mut peer.ahead.borrow_mut());
         match next {
-            Ok(Next::Request) if !*worker.shared.draining.borrow() => {}
-            Ok(_) => break,
+            Ok(Next::Request) => {}
+            Ok(Next::Close) => break,
             Err(Gone) => return,
         }
     }
@@ -93,7 +95,7 @@ async fn request<T: Topology>(worker: &Worker<T>, reader: &mut Reader<'_>, peer:
     let end = loop {
         let missing = match RequestHead::parse(&reader.buffer) {
             Ok(Parsed::Head(head, start)) => {
-                writer.adopt(head.keep_alive, head.http10);
+                writer.adopt(head.keep_alive && !worker.drain.has_begun(), head.http10);
                 let end = chunked_end.or_else(|| end_of_body(head.framing, start, reader.buffer.len()));
                 match (worker.admit(&head), end) {
                     (Ok(admitted), Some(end)) => {
@@ -173,13 +175,14 @@ impl Reader<'_> {
             return Ok(());
         }
         self.deadline.set(limits::IDLE_TIMEOUT);
-        let mut draining = worker.shared.draining.clone();
-        // An idle connection is closed when the gateway stops; one with a request under way is not.
         tokio::select! {
             biased;
-            read = self.read() => read.map_err(|_ended_or_idle| Gone),
-            _ = draining.wait_for(|draining| *draining) => Err(Gone),
+            read = self.read() => return read.map_err(|_ended_or_idle| Gone),
+            () = worker.drain.begun() => {}
         }
+        // The gateway stops. A request that is on its way is still served: its client has seen the connection accepted.
+        self.deadline.set(LAST_CALL);
+        self.read().await.map_err(|_ended_or_idle| Gone)
     }
 
     /// Reads more of a head.

@@ -3,6 +3,9 @@
 use super::Framing;
 use crate::limits;
 
+/// Lines of `Accept` that are read.
+const ACCEPT_LINES: usize = 4;
+
 /// What parsing a buffer gave.
 #[derive(Debug)]
 pub(crate) enum Parsed<T> {
@@ -86,8 +89,8 @@ pub(crate) struct RequestHead<'a> {
     pub content_type: Field<'a>,
     /// `Content-Encoding`
     pub content_encoding: Field<'a>,
-    /// `Accept`
-    pub accept: Field<'a>,
+    /// `Accept`, its first lines: they are one list.
+    pub accept: [&'a [u8]; ACCEPT_LINES],
     /// `MCP-Protocol-Version`
     pub protocol_version: Field<'a>,
     /// `Mcp-Method`
@@ -178,7 +181,7 @@ impl<'a> RequestHead<'a> {
             fetch_site: Field::default(),
             content_type: Field::default(),
             content_encoding: Field::default(),
-            accept: Field::default(),
+            accept: [b""; ACCEPT_LINES],
             protocol_version: Field::default(),
             mcp_method: Field::default(),
             mcp_name: Field::default(),
@@ -199,7 +202,12 @@ impl<'a> RequestHead<'a> {
         // By length first: most fields of most clients are none of these.
         let slot = match name.len() {
             4 if name.eq_ignore_ascii_case("host") => &mut self.host,
-            6 if name.eq_ignore_ascii_case("accept") => &mut self.accept,
+            6 if name.eq_ignore_ascii_case("accept") => {
+                if let Some(line) = self.accept.iter_mut().find(|line| line.is_empty()) {
+                    *line = value;
+                }
+                return Ok(());
+            }
             6 if name.eq_ignore_ascii_case("origin") => &mut self.origin,
             6 if name.eq_ignore_ascii_case("expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {

@@ -52,10 +52,10 @@ impl Gate {
         if !is_json(head.content_type) || head.content_encoding.count > 0 {
             return Err(Refusal::UnsupportedMediaType);
         }
-        if !accepts(head.accept, b"application/json") {
+        if !accepts(&head.accept, b"application/json") {
             return Err(Refusal::NotAcceptable);
         }
-        Ok(Admitted::Post { accepts_stream: accepts(head.accept, b"text/event-stream") })
+        Ok(Admitted::Post { accepts_stream: accepts(&head.accept, b"text/event-stream") })
     }
 
     /// DNS rebinding: a page that made its own name point here still sends that name.
@@ -109,9 +109,9 @@ fn is_json(content_type: Field<'_>) -> bool {
 }
 
 /// RFC 9110 §12.5.1: wildcards match, `q=0` excludes; no field accepts nothing here, as the servers in the field do.
-fn accepts(accept: Field<'_>, media_type: &[u8]) -> bool {
+fn accepts(accept: &[&[u8]], media_type: &[u8]) -> bool {
     let (family, _) = media_type.split_at(media_type.iter().position(|byte| *byte == b'/').unwrap_or_default());
-    accept.value.split(|byte| *byte == b',').any(|range| {
+    accept.iter().flat_map(|line| line.split(|byte| *byte == b',')).any(|range| {
         let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let essence = parts.next().unwrap_or_default();
         let matches = essence.eq_ignore_ascii_case(media_type)
@@ -179,6 +179,11 @@ mod tests {
                 Ok(Admitted::Post { accepts_stream: false }),
             ),
             ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: */*".to_owned(), post),
+            (
+                "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\nAccept: application/json"
+                    .to_owned(),
+                post,
+            ),
             ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(Admitted::Get)),
             ("DELETE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(Admitted::Delete)),
         ] {

@@ -71,7 +71,7 @@ fn result<'a>(message: &Message<'a>, caller: &Caller<'_>, splice: &mut Splice<'a
     }
     let inside = result.span.start + 1;
     match (era, caller.era) {
-        (_, Era::Modern) => {
+        (Era::Legacy, Era::Modern) => {
             let cacheable = caller.kind == CallKind::Resource && head.ttl_ms.is_none() && head.cache_scope.is_none();
             if cacheable && !head.result_empty {
                 splice.insert(inside, UNCACHED);
@@ -87,7 +87,7 @@ fn result<'a>(message: &Message<'a>, caller: &Caller<'_>, splice: &mut Splice<'a
                 splice.cut(span);
             }
         }
-        (Era::Legacy, Era::Legacy) => {}
+        (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => {}
     }
     Ok(())
 }

@@ -57,6 +57,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         sent: Cell::new(false),
     };
     let timeout = settings.timeout;
+    worker.clock.refresh();
     let deadline = worker.clock.deadline();
     deadline.set(timeout);
     let mut relay = ClientRelay::new(caller, downstream, &deadline, timeout);

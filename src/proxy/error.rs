@@ -62,8 +62,8 @@ pub(crate) enum Refusal<'a> {
     SessionVersion,
     /// The backend did not answer.
     Upstream(&'a str, &'a upstream::Error),
-    /// The gateway is going away.
-    Draining,
+    /// The gateway itself is at fault.
+    Internal,
 }
 
 /// What a client is told.
@@ -206,8 +206,8 @@ impl Refusal<'_> {
                 verdict
             }
             _ => {
-                let mut verdict = Verdict::new(503, INTERNAL_ERROR, "draining", "the gateway is going away").closing();
-                verdict.fields = Cow::Borrowed("retry-after: 1\r\n");
+                let mut verdict =
+                    Verdict::new(status(500), INTERNAL_ERROR, "internal", "the gateway could not serve the request");
                 verdict.data["sent"] = json!(false);
                 verdict.data["retryable"] = json!(true);
                 verdict

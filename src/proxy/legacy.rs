@@ -91,7 +91,7 @@ pub(crate) async fn initialize<T: Topology, D: Downstream>(
         Ok(session_id) => session_id,
         Err(error) => {
             tracing::error!(%error, "no random bits for a session");
-            return respond::refuse(downstream, &Refusal::Draining, Era::Legacy, Some(id)).await;
+            return respond::refuse(downstream, &Refusal::Internal, Era::Legacy, Some(id)).await;
         }
     };
     let fields = format!("mcp-session-id: {}\r\n", String::from_utf8_lossy(&session_id));
@@ -126,7 +126,6 @@ pub(crate) async fn stream<T: Topology, D: Downstream>(
     };
     let mut over = session.watch();
     drop(session);
-    let mut draining = worker.shared.draining.clone();
     let quiet = worker.clock.deadline();
     downstream.keep_alive().await?;
     loop {
@@ -139,7 +138,7 @@ pub(crate) async fn stream<T: Topology, D: Downstream>(
             () = poll_fn(|cx| quiet.poll(cx)) => downstream.keep_alive().await?,
             // Ending with an error means that the sender is gone: the same to a stream.
             _ = over.wait_for(|over| *over) => return downstream.finish().await,
-            _ = draining.wait_for(|draining| *draining) => return downstream.finish().await,
+            () = worker.drain.begun() => return downstream.finish().await,
         }
     }
 }

@@ -76,6 +76,8 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
         }
         let (splice, status) = bridge::answer(&message, self.caller)?;
         self.answered = true;
+        // The backend is done: how long the client takes to read is the downstream's to bound.
+        self.deadline.clear();
         let body = slices(&splice);
         if self.downstream.streaming() {
             self.downstream.event(&body, message.head.multiline).await?;
@@ -96,14 +98,19 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             splice.replace(span, self.caller.id);
         }
         self.answered = true;
+        self.deadline.clear();
         let length = (length + self.caller.id.len() as u64).saturating_sub(minted as u64);
-        Ok(self.downstream.begin(length, &slices(&splice)).await?)
+        self.downstream.begin(length, &slices(&splice)).await?;
+        self.deadline.set(self.timeout);
+        Ok(())
     }
 
     async fn part(&mut self, part: &[u8]) -> Result<(), Error> {
-        // Each part is progress: the deadline is for a backend that says nothing.
+        // The deadline is for a backend that says nothing, not for a client that reads slowly.
+        self.deadline.clear();
+        self.downstream.part(&[part]).await?;
         self.deadline.set(self.timeout.min(limits::CALL_MAX.saturating_sub(self.began.elapsed())));
-        Ok(self.downstream.part(&[part]).await?)
+        Ok(())
     }
 
     async fn end(&mut self, after: &[u8], id: Option<Span>) -> Result<(), Error> {
@@ -111,6 +118,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
         if let Some(span) = id {
             splice.replace(span, self.caller.id);
         }
+        self.deadline.clear();
         Ok(self.downstream.part(&slices(&splice)).await?)
     }
 }

@@ -95,7 +95,10 @@ impl Sessions {
         if sessions.len() < limits::SESSIONS_MAX {
             return;
         }
-        let idle = sessions.iter().min_by_key(|(_, session)| session.last_used_ms.load(Ordering::Relaxed));
+        // One with an open stream is not idle, unless all have one.
+        let idle = sessions.iter().min_by_key(|(_, session)| {
+            (session.over.receiver_count() > 0, session.last_used_ms.load(Ordering::Relaxed))
+        });
         if let Some((id, _)) = idle {
             self.end(id);
         }

@@ -70,7 +70,8 @@ impl Scratch {
         }
         if (call.era, era) == (Era::Legacy, Era::Modern) {
             let (before, after) = match (call.head.params, call.head.meta) {
-                (Some(_), Some(meta)) if meta.empty => ("", ""),
+                // A legacy client may have written modern members by chance: the gateway's take their place.
+                (Some(_), Some(meta)) if meta.members as usize == meta.cuts.iter().flatten().count() => ("", ""),
                 (Some(_), Some(_)) => ("", ","),
                 (Some(_), None) if call.head.params_empty => (r#""_meta":{"#, "}"),
                 (Some(_), None) => (r#""_meta":{"#, "},"),
@@ -98,14 +99,22 @@ impl Scratch {
         }
         match (call.era, era) {
             (Era::Modern, Era::Legacy) => {
-                for span in call.head.meta.iter().flat_map(|meta| meta.cut([true; 4])).flatten() {
-                    splice.cut(span);
-                }
+                cut_modern_meta(call, &mut splice);
             }
-            (Era::Legacy, Era::Modern) => splice.insert(meta_place(call), self.meta.as_bytes()),
+            (Era::Legacy, Era::Modern) => {
+                splice.insert(meta_place(call), self.meta.as_bytes());
+                cut_modern_meta(call, &mut splice);
+            }
             _ => {}
         }
         splice
+    }
+}
+
+/// Takes the members of `_meta` away that make a request modern.
+fn cut_modern_meta(call: &Call<'_>, splice: &mut Splice<'_>) {
+    for span in call.head.meta.iter().flat_map(|meta| meta.cut([true; 4])).flatten() {
+        splice.cut(span);
     }
 }
 
@@ -127,5 +136,78 @@ pub(super) fn id_span(id: Id) -> Option<Span> {
     match id {
         Id::Number(span) | Id::String(span) => Some(span),
         Id::Absent | Id::Null | Id::Invalid => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::mcp::envelope;
+
+    fn spliced(source: &str, from: Era, to: Era) -> Value {
+        let head = envelope::incoming(source.as_bytes()).expect("a message");
+        let call = Call {
+            source: source.as_bytes(),
+            head: &head,
+            method: "tools/call",
+            target: None,
+            era: from,
+            log_level: None,
+            mcp_params: &[],
+            sent: Cell::new(false),
+        };
+        let mut scratch = Scratch::default();
+        scratch.prepare(&call, to, 7);
+        let mut out = Vec::new();
+        scratch.splice(&call, to).write(&mut out);
+        serde_json::from_slice(&out).expect("what is spliced is JSON")
+    }
+
+    #[test]
+    fn a_legacy_request_gets_the_metadata_of_a_modern_one() {
+        let version = "io.modelcontextprotocol/protocolVersion";
+        for (params, kept) in [
+            ("", json!({})),
+            (r#","params":{}"#, json!({})),
+            (r#","params":{"name":"a"}"#, json!({})),
+            (r#","params":{"_meta":{}}"#, json!({})),
+            (r#","params":{"_meta":{"x":1}}"#, json!({ "x": 1 })),
+            (r#","params":{"_meta":{"io.modelcontextprotocol/clientCapabilities":{"sampling":{}}}}"#, json!({})),
+            (
+                r#","params":{"_meta":{"io.modelcontextprotocol/clientCapabilities":{"sampling":{}},"x":1}}"#,
+                json!({ "x": 1 }),
+            ),
+            (
+                r#","params":{"_meta":{"x":1,"io.modelcontextprotocol/clientInfo":{},"progressToken":"t"}}"#,
+                json!({ "x": 1, "progressToken": 7 }),
+            ),
+        ] {
+            let source = format!(r#"{{"jsonrpc":"2.0","id":"c","method":"tools/call"{params}}}"#);
+            let message = spliced(&source, Era::Legacy, Era::Modern);
+            let meta = message["params"]["_meta"].as_object().expect("metadata");
+            assert_eq!(message["id"], 7, "{source}");
+            assert_eq!(meta[version], "2026-07-28", "{source}");
+            assert_eq!(meta["io.modelcontextprotocol/clientCapabilities"], json!({}), "{source}");
+            let own = meta.iter().filter(|(key, _)| !key.starts_with("io.modelcontextprotocol/"));
+            assert_eq!(Value::Object(own.map(|(key, value)| (key.clone(), value.clone())).collect()), kept, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_modern_request_loses_what_a_legacy_server_does_not_know() {
+        let source = concat!(
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"#,
+            r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","x":1,"#,
+            r#""io.modelcontextprotocol/clientCapabilities":{}}}}"#
+        );
+        assert_eq!(spliced(source, Era::Modern, Era::Legacy)["params"]["_meta"], json!({ "x": 1 }));
+        assert_eq!(
+            spliced(source, Era::Modern, Era::Modern)["params"],
+            serde_json::from_str::<Value>(source).expect("JSON")["params"]
+        );
     }
 }

@@ -8,6 +8,7 @@ mod greet;
 mod receive;
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io::Write as _;
 use std::rc::Rc;
 
@@ -19,6 +20,9 @@ use crate::limits;
 use crate::mcp::header;
 use connection::{Connection, ReadError};
 use endpoint::Endpoint;
+
+/// A request buffer that grew past this is given back.
+const REQUEST_KEPT_BYTES: usize = 64 << 10;
 
 /// The link of one worker to one HTTP backend.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ pub struct StreamableHttp {
     ids: Ids,
     clock: Clock,
     /// Idle connections, the one used last at the end.
-    idle: RefCell<Vec<Connection>>,
+    idle: RefCell<VecDeque<Connection>>,
     /// One request's bytes; taken while it is written.
     buffer: RefCell<Vec<u8>>,
 }
@@ -91,7 +95,7 @@ impl Transport for StreamableHttp {
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
         let peer = self.peer().await?;
-        match self.carry(&peer, call, relay).await? {
+        match self.carry(&peer, call, peer.session_id.is_some(), relay).await? {
             Posted::Answered { .. } => return Ok(()),
             // MCP 2025-11-25, session management: 404 means that the session is over and the request was not dispatched.
             Posted::NotFound if peer.session_id.is_some() => {}
@@ -107,7 +111,7 @@ impl Transport for StreamableHttp {
         self.forget(&peer);
         call.sent.set(false);
         let peer = self.peer().await?;
-        match self.carry(&peer, call, relay).await? {
+        match self.carry(&peer, call, false, relay).await? {
             Posted::Answered { .. } => Ok(()),
             other => Err(self.unanswered(&other)),
         }
@@ -145,7 +149,13 @@ impl Transport for StreamableHttp {
 
 impl StreamableHttp {
     /// Sends one call and relays what comes back.
-    async fn carry<R: Relay>(&self, peer: &Peer, call: &Call<'_>, relay: &mut R) -> Result<Posted, Error> {
+    async fn carry<R: Relay>(
+        &self,
+        peer: &Peer,
+        call: &Call<'_>,
+        session_may_be_over: bool,
+        relay: &mut R,
+    ) -> Result<Posted, Error> {
         let era = peer.greeting.era;
         let id = self.ids.mint();
         let mut scratch = Scratch::default();
@@ -170,8 +180,9 @@ impl StreamableHttp {
         splice.write(&mut request);
 
         let sent = self.send(&request, &call.sent).await;
+        request.shrink_to(REQUEST_KEPT_BYTES);
         self.buffer.replace(request);
-        self.receive(sent?, Some(id), era, peer.session_id.is_some(), Some(peer), relay).await
+        self.receive(sent?, Some(id), era, session_may_be_over, Some(peer), relay).await
     }
 
     /// Writes a request. A pooled connection that took nothing of it proves that nothing was sent: then a new one is used.
@@ -198,11 +209,9 @@ impl StreamableHttp {
 
     async fn connection(&self, fresh: bool) -> Result<Connection, Error> {
         if !fresh {
-            let now_ms = self.clock.now_ms();
-            let idle_max = u64::try_from(limits::UPSTREAM_IDLE.as_millis()).unwrap_or(u64::MAX);
             loop {
-                let Some(mut connection) = self.idle.borrow_mut().pop() else { break };
-                if now_ms.saturating_sub(connection.idle_since_ms) <= idle_max && connection.is_quiet() {
+                let Some(mut connection) = self.idle.borrow_mut().pop_back() else { break };
+                if !self.is_stale(&connection) && connection.is_quiet() {
                     return Ok(connection);
                 }
             }
@@ -213,10 +222,19 @@ impl StreamableHttp {
     fn give_back(&self, connection: Connection) {
         if let Some(connection) = connection.into_idle(self.clock.now_ms()) {
             let mut idle = self.idle.borrow_mut();
+            // The one used last is used next, so those at the front only grow older.
+            while idle.front().is_some_and(|oldest| self.is_stale(oldest)) {
+                idle.pop_front();
+            }
             if idle.len() < limits::IDLE_CONNECTIONS_MAX {
-                idle.push(connection);
+                idle.push_back(connection);
             }
         }
+    }
+
+    fn is_stale(&self, idle: &Connection) -> bool {
+        let idle_ms = self.clock.now_ms().saturating_sub(idle.idle_since_ms);
+        u128::from(idle_ms) > limits::UPSTREAM_IDLE.as_millis()
     }
 
     fn read_error(&self, error: ReadError) -> Error {

@@ -15,13 +15,22 @@ use crate::upstream::Gone;
 /// A body up to this size is copied behind its head; a larger one is written from where it lies.
 const COPIED_BYTES_MAX: usize = 16 << 10;
 
+/// What was begun of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    Nothing,
+    /// An answer of known length: nothing else can stand in it.
+    Sized,
+    Stream,
+}
+
 /// The writing side of one request.
 #[derive(Debug)]
 pub(super) struct Writer<'p, 'a> {
     peer: &'p Peer<'a>,
     keep_alive: Cell<bool>,
     http10: bool,
-    streaming: Cell<bool>,
+    begun: Cell<Begun>,
     /// A write is under way: what would interrupt it has to wait.
     busy: Cell<bool>,
     went_on: bool,
@@ -33,7 +42,7 @@ impl<'p, 'a> Writer<'p, 'a> {
             peer,
             keep_alive: Cell::new(true),
             http10: false,
-            streaming: Cell::new(false),
+            begun: Cell::new(Begun::Nothing),
             busy: Cell::new(false),
             went_on: false,
         }
@@ -72,7 +81,10 @@ impl<'p, 'a> Writer<'p, 'a> {
     }
 
     async fn write(&self, mut slices: &mut [IoSlice<'_>]) -> Result<(), Gone> {
-        self.busy.set(true);
+        // A write that was dropped before its end leaves the client in the middle of something: nothing can follow.
+        if self.busy.replace(true) {
+            return Err(Gone);
+        }
         self.peer.writing.set(limits::WRITE_TIMEOUT);
         let written = poll_fn(|cx| {
             loop {
@@ -102,13 +114,13 @@ impl<'p, 'a> Writer<'p, 'a> {
         });
         let written = written.await;
         self.peer.writing.clear();
-        self.busy.set(false);
+        self.busy.set(written.is_err());
         written
     }
 
     /// The head of an event stream, unless it was written.
     fn stream_head(&self) -> &'static [u8] {
-        if self.streaming.replace(true) {
+        if self.begun.replace(Begun::Stream) == Begun::Stream {
             return b"";
         }
         if self.http10 {
@@ -126,7 +138,7 @@ impl<'p, 'a> Writer<'p, 'a> {
     }
 
     /// Writes one piece of the stream.
-    async fn part(&self, part: &[u8]) -> Result<(), Gone> {
+    async fn chunk(&self, part: &[u8]) -> Result<(), Gone> {
         let head = self.stream_head();
         if self.http10 {
             return self.write(&mut [IoSlice::new(head), IoSlice::new(part)]).await;
@@ -143,6 +155,7 @@ impl Downstream for Writer<'_, '_> {
         if answer.close {
             self.keep_alive.set(false);
         }
+        self.begun.set(Begun::Sized);
         let length: usize = answer.body.iter().map(|slice| slice.len()).sum();
         let media = if length > 0 { "content-type: application/json\r\n" } else { "" };
         let version = u8::from(!self.http10);
@@ -166,6 +179,7 @@ impl Downstream for Writer<'_, '_> {
     }
 
     async fn begin(&self, length: u64, parts: &[&[u8]]) -> Result<(), Gone> {
+        self.begun.set(Begun::Sized);
         let version = u8::from(!self.http10);
         let connection = self.connection_field();
         let head = format!(
@@ -194,14 +208,14 @@ impl Downstream for Writer<'_, '_> {
             }
         }
         event.extend_from_slice(b"\n\n");
-        self.part(&event).await
+        self.chunk(&event).await
     }
 
     async fn keep_alive(&self) -> Result<(), Gone> {
-        if self.busy.get() {
+        if self.busy.get() || self.begun.get() == Begun::Sized {
             return Ok(());
         }
-        self.part(b": keep-alive\n\n").await
+        self.chunk(b": keep-alive\n\n").await
     }
 
     async fn finish(&self) -> Result<(), Gone> {
@@ -212,7 +226,7 @@ impl Downstream for Writer<'_, '_> {
     }
 
     fn streaming(&self) -> bool {
-        self.streaming.get()
+        self.begun.get() == Begun::Stream
     }
 
     fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -235,8 +249,8 @@ fn reason(status: u16) -> &'static str {
         415 => "Unsupported Media Type",
         417 => "Expectation Failed",
         431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
         501 => "Not Implemented",
-        503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "",
     }

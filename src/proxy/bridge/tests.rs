@@ -75,8 +75,8 @@ fn a_result_has_the_shape_of_the_clients_era() {
             r#"{"resultType":"complete","x":1e999}"#,
             r#"{"resultType":"complete","x":1e999}"#,
         ),
-        (Modern, Modern, CallKind::Tool, r#"{"x":1}"#, r#"{"resultType":"complete","x":1}"#),
-        (Modern, Modern, CallKind::Tool, "{}", r#"{"resultType":"complete"}"#),
+        (Modern, Modern, CallKind::Tool, r#"{"x":1}"#, r#"{"x":1}"#),
+        (Modern, Modern, CallKind::Tool, "{}", "{}"),
         (Modern, Modern, CallKind::Tool, r#"{"resultType":"input_required"}"#, r#"{"resultType":"input_required"}"#),
         (Modern, Legacy, CallKind::Tool, r#"{"resultType":"complete","x":1}"#, r#"{"x":1}"#),
         (Modern, Legacy, CallKind::Tool, r#"{"x":1 , "resultType":"complete"}"#, r#"{"x":1 }"#),
@@ -91,7 +91,7 @@ fn a_result_has_the_shape_of_the_clients_era() {
             r#"{"contents":[]}"#,
             r#"{"ttlMs":0,"cacheScope":"private","resultType":"complete","contents":[]}"#,
         ),
-        (Modern, Modern, CallKind::Resource, r#"{"ttlMs":5,"x":1}"#, r#"{"resultType":"complete","ttlMs":5,"x":1}"#),
+        (Modern, Modern, CallKind::Resource, r#"{"ttlMs":5,"x":1}"#, r#"{"ttlMs":5,"x":1}"#),
     ] {
         let case = Case { client, backend, kind, ..MODERN };
         assert_eq!(case.result(result).as_deref(), Ok(expected), "{backend:?} to {client:?}: {result}");

@@ -53,6 +53,8 @@ pub(super) struct Hub {
     inboxes: Vec<Option<mpsc::Sender<Delivery>>>,
     outbox: Vec<Vec<(u64, Inbound)>>,
     in_flight: HashSet<u64>,
+    /// A call was given up that this child may still be busy with: what it logs may belong to that one.
+    abandoned: bool,
 }
 
 /// Notices a child that has stopped reading: a call that cannot be written would only ever time out, and so would the
@@ -93,6 +95,7 @@ impl Hub {
             inboxes: Vec::new(),
             outbox: Vec::new(),
             in_flight: HashSet::new(),
+            abandoned: false,
         }
     }
 
@@ -102,20 +105,22 @@ impl Hub {
         loop {
             self.generation += 1;
             self.status.send_replace(Status::Starting);
-            let started = Instant::now();
-            let why = match self.start().await {
-                Ok(running) => match self.serve(running).await {
-                    End::Closed => break,
-                    End::Lost(kind, detail) => {
-                        self.lose(kind, &detail).await;
-                        detail
+            let (why, settled) = match self.start().await {
+                Ok(running) => {
+                    let ready = Instant::now();
+                    match self.serve(running).await {
+                        End::Closed => break,
+                        End::Lost(kind, detail) => {
+                            self.lose(kind, &detail).await;
+                            (detail, ready.elapsed() >= SETTLED)
+                        }
                     }
-                },
+                }
                 Err(StartError::Closed) => break,
-                Err(StartError::Failed(detail)) => detail,
+                Err(StartError::Failed(detail)) => (detail, false),
             };
             tracing::warn!(backend = self.backend, why, "child is gone");
-            delay = if started.elapsed() >= SETTLED { Duration::ZERO } else { next_delay(delay) };
+            delay = if settled { Duration::ZERO } else { next_delay(delay) };
             if !delay.is_zero() {
                 self.status.send_replace(Status::Down(Arc::from(why)));
                 if self.rest(delay).await.is_none() {
@@ -231,6 +236,7 @@ impl Hub {
                 }
                 ToHub::Cancel { id } => {
                     if self.in_flight.remove(&id) {
+                        self.abandoned = true;
                         let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#;
                         running.push(format!("{cancelled}{id}}}}}\n").as_bytes());
                     }
@@ -264,7 +270,8 @@ impl Hub {
             }
             (Shape::Notification, _) => self.call_of(&line, head),
             (Shape::Request, _) => {
-                if let Some(span) = id_span(head.id) {
+                // A child that asks and does not read what it is answered is not answered any more.
+                if let Some(span) = id_span(head.id).filter(|_| running.pending() < PENDING_BYTES_MAX) {
                     let mut reply = greeting::reply(&line, head, span.of(&line));
                     reply.push('\n');
                     running.push(reply.as_bytes());
@@ -285,14 +292,15 @@ impl Hub {
     }
 
     /// The call a notification belongs to: by its progress token, which is the call's minted id; a log message belongs
-    /// to a call only if there is just one.
+    /// to a call only if there is just one, and none before it that the child may not have let go of.
     fn call_of(&self, line: &[u8], head: &Outgoing) -> Option<u64> {
         match head.progress_token {
             Some(Value { kind: JsonKind::Number, span, .. }) => {
                 decimal(span.of(line)).filter(|id| self.in_flight.contains(id))
             }
             Some(_) => None,
-            None if self.in_flight.len() == 1
+            None if !self.abandoned
+                && self.in_flight.len() == 1
                 && head.method.is_some_and(|method| method.is(line, "notifications/message")) =>
             {
                 self.in_flight.iter().next().copied()
@@ -304,6 +312,7 @@ impl Hub {
     /// Tells every worker that the calls of this child are lost.
     async fn lose(&mut self, kind: Kind, detail: &str) {
         self.in_flight.clear();
+        self.abandoned = false;
         let kind = if kind == Kind::Protocol { kind } else { Kind::OutcomeUnknown };
         let detail: Arc<str> = Arc::from(detail);
         for inbox in self.inboxes.iter().flatten() {

@@ -32,10 +32,7 @@ impl StreamableHttp {
         {
             return Err(error.clone());
         }
-        let introduced = tokio::time::timeout(limits::PROBE_TIMEOUT, self.introduce()).await;
-        let introduced =
-            introduced.unwrap_or_else(|_elapsed| Err(Error::unavailable("it answered no greeting in time")));
-        let peer = Rc::new(introduced.map_err(nothing_sent).inspect_err(|error| {
+        let peer = Rc::new(self.introduce().await.map_err(nothing_sent).inspect_err(|error| {
             self.failures.replace_with(|(count, _)| (*count + 1, Some(error.clone())));
         })?);
         tracing::info!(backend = self.backend, revision = %peer.greeting.revision, "backend greeted");
@@ -53,7 +50,9 @@ impl StreamableHttp {
     /// Greets the backend in the era it is pinned to or was locked in, else in the modern one first.
     async fn introduce(&self) -> Result<Peer, Error> {
         if self.assumed_era != Some(Era::Legacy) {
-            match self.discover().await? {
+            let discovered = tokio::time::timeout(limits::PROBE_TIMEOUT, self.discover()).await;
+            // Silence is what some servers have for methods they do not know.
+            match discovered.unwrap_or(Ok(greeting::Verdict::Legacy))? {
                 greeting::Verdict::Modern(greeting) => return Ok(self.peer_of(greeting, None)),
                 greeting::Verdict::Incompatible(detail) => return Err(Error::new(Kind::Protocol, false, detail)),
                 greeting::Verdict::Legacy if self.pinned_era == Some(Era::Modern) => {
@@ -66,14 +65,16 @@ impl StreamableHttp {
                 greeting::Verdict::Legacy => {}
             }
         }
-        match self.initialize().await {
+        let initialized = tokio::time::timeout(limits::PROBE_TIMEOUT, self.initialize()).await;
+        match initialized.unwrap_or_else(|_elapsed| Err(Error::unavailable("it answered no greeting in time"))) {
             Err(error)
                 if self.assumed_era == Some(Era::Legacy)
                     && self.pinned_era.is_none()
                     && error.kind == Kind::Protocol =>
             {
                 // Locked as legacy, refused now: it may have become modern only.
-                match self.discover().await? {
+                let discovered = tokio::time::timeout(limits::PROBE_TIMEOUT, self.discover()).await;
+                match discovered.unwrap_or(Ok(greeting::Verdict::Legacy))? {
                     greeting::Verdict::Modern(greeting) => Ok(self.peer_of(greeting, None)),
                     _ => Err(error),
                 }
@@ -99,10 +100,9 @@ impl StreamableHttp {
         let id = self.ids.mint();
         let refused = |detail: String| Error::new(Kind::Protocol, false, detail);
         let mut collected = Collected::default();
-        let head = format!("{}\r\n", request_line(&self.endpoint));
         let posted = self
             .post(
-                &[head.trim_end_matches("\r\n").as_bytes(), b"\r\n"],
+                &[request_line(&self.endpoint).as_bytes(), b"\r\n"],
                 greeting::initialize(id).as_bytes(),
                 Era::Legacy,
                 id,
@@ -118,7 +118,6 @@ impl StreamableHttp {
         match self
             .post_to(
                 &peer.head,
-                &[],
                 greeting::INITIALIZED.as_bytes(),
                 peer.greeting.era,
                 None,
@@ -149,21 +148,19 @@ impl StreamableHttp {
         collected: &mut Collected,
     ) -> Result<Posted, Error> {
         let sent = Cell::new(false);
-        self.post_to(&head.concat(), &[], body, era, Some(id), &sent, collected).await
+        self.post_to(&head.concat(), body, era, Some(id), &sent, collected).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a request has this many parts, and only greetings are built so")]
     pub(super) async fn post_to<R: Relay>(
         &self,
         head: &[u8],
-        fields: &[u8],
         body: &[u8],
         era: Era,
         id: Option<u64>,
         sent: &Cell<bool>,
         relay: &mut R,
     ) -> Result<Posted, Error> {
-        let mut request = [head, fields].concat();
+        let mut request = head.to_vec();
         let _infallible = write!(request, "content-length: {}\r\n\r\n", body.len());
         request.extend_from_slice(body);
         let connection = self.send(&request, sent).await?;

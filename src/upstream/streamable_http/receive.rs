@@ -26,13 +26,13 @@ impl StreamableHttp {
         mut connection: Connection,
         id: Option<u64>,
         era: Era,
-        has_session: bool,
+        session_may_be_over: bool,
         peer: Option<&Peer>,
         relay: &mut R,
     ) -> Result<Posted, Error> {
         let response = connection.response().await.map_err(|error| self.read_error(error))?;
         let posted = match (response.status, response.media, id) {
-            (404, _, Some(_)) if has_session => Posted::NotFound,
+            (404, _, Some(_)) if session_may_be_over => Posted::NotFound,
             (401 | 403, ..) => {
                 return Err(Error::new(Kind::Auth, true, format!("it answered with status {}", response.status)));
             }
@@ -42,9 +42,9 @@ impl StreamableHttp {
             }
             (200 | 400..=599, Media::Json, Some(id)) => {
                 let status = response.status;
-                if self.relay_body(&mut connection, &response, id, era, relay).await? {
+                if self.relay_body(&mut connection, &response, id, era, session_may_be_over, relay).await? {
                     Posted::Answered { session_id: response.session_id }
-                } else if status == 404 {
+                } else if status == 404 || session_may_be_over && status == 400 {
                     Posted::NotFound
                 } else {
                     Posted::Refused(status)
@@ -68,12 +68,13 @@ impl StreamableHttp {
         response: &Response,
         id: u64,
         era: Era,
+        session_may_be_over: bool,
         relay: &mut R,
     ) -> Result<bool, Error> {
         if let Framing::Length(length @ PARTS_BYTES_MIN..=PARTS_BYTES_MAX) = response.framing
             && response.status == 200
             && relay.takes_parts(era)
-            && self.relay_parts(connection, length, id, relay).await?
+            && self.relay_parts(connection, length, id, era, relay).await?
         {
             return Ok(true);
         }
@@ -85,6 +86,10 @@ impl StreamableHttp {
         };
         // A request refused before its id was read is answered without one (MCP 2026-07-28, streamable HTTP).
         let refusal = response.status != 200 && head.error.is_some() && id_span(head.id).is_none();
+        // Many servers say so of a session they do not know any more, instead of 404: a new one settles it.
+        if refusal && session_may_be_over {
+            return Ok(false);
+        }
         if !refusal && !is_answer_to(source, &head, id) {
             if response.status != 200 {
                 return Ok(false);
@@ -101,9 +106,14 @@ impl StreamableHttp {
         connection: &mut Connection,
         length: u64,
         id: u64,
+        era: Era,
         relay: &mut R,
     ) -> Result<bool, Error> {
         let first = connection.first_part().await.map_err(|error| self.read_error(error))?;
+        // Asked again: a stream towards the client may have begun while the first part was waited for.
+        if !relay.takes_parts(era) {
+            return Ok(false);
+        }
         let Some(before) = envelope::result_offset(first) else { return Ok(false) };
         let Ok(head) = parts::opening(&first[..before]) else { return Ok(false) };
         let minted = id.to_string();
@@ -189,7 +199,7 @@ impl StreamableHttp {
         let sent = Cell::new(false);
         // Boxed: a reply is rare, and would otherwise make every exchange as large as two.
         let mut nothing = Collected::default();
-        let posted = Box::pin(self.post_to(&peer.head, &[], body.as_bytes(), Era::Legacy, None, &sent, &mut nothing));
+        let posted = Box::pin(self.post_to(&peer.head, body.as_bytes(), Era::Legacy, None, &sent, &mut nothing));
         if let Err(error) = posted.await {
             tracing::warn!(backend = self.backend, %error, "its request could not be answered");
         }

@@ -190,16 +190,13 @@ impl Pipes {
                     *taken += count as u64;
                     Event::Wrote
                 }
-                Err(error) => Event::Ended(Kind::OutcomeUnknown, format!("it reads no more: {error}")),
+                Err(error) => {
+                    last_words(stdout, framer).await;
+                    Event::Ended(Kind::OutcomeUnknown, format!("it reads no more: {error}"))
+                }
             },
             exited = group.exited() => {
-                // Its last words may still be in the pipe; a grandchild may hold the pipe open without end.
-                let last_words = async {
-                    while framer.buffer().len() <= limits::LINE_BYTES_MAX
-                        && matches!(stdout.read_buf(framer.buffer()).await, Ok(1..))
-                    {}
-                };
-                drop(tokio::time::timeout(LAST_WORDS, last_words).await);
+                last_words(stdout, framer).await;
                 let how = exited.map_or_else(|error| error.to_string(), |status| status.to_string());
                 Event::Ended(Kind::OutcomeUnknown, format!("it ended with {how}"))
             }
@@ -245,6 +242,16 @@ impl Pipes {
     async fn end_now(self) {
         self.group.end_now().await;
     }
+}
+
+/// Reads what a child wrote before it ended. A grandchild may hold the pipe open without end.
+async fn last_words(stdout: &mut ChildStdout, framer: &mut Framer) {
+    let read = async {
+        while framer.buffer().len() <= limits::LINE_BYTES_MAX
+            && matches!(stdout.read_buf(framer.buffer()).await, Ok(1..))
+        {}
+    };
+    drop(tokio::time::timeout(LAST_WORDS, read).await);
 }
 
 /// What the answer to `server/discover` means for a child; `None` to go on with `initialize`.
