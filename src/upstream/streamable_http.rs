@@ -5,21 +5,21 @@
 mod connection;
 mod endpoint;
 mod greet;
+mod pool;
 mod receive;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io::Write as _;
 use std::rc::Rc;
 
 use super::outbound::{Ids, Scratch};
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
-use crate::clock::Clock;
 use crate::limits;
 use crate::mcp::header;
 use connection::{Connection, ReadError};
 use endpoint::Endpoint;
+use pool::Pool;
 
 /// A request buffer that grew past this is given back.
 const REQUEST_KEPT_BYTES: usize = 64 << 10;
@@ -37,9 +37,7 @@ pub struct StreamableHttp {
     /// How many greetings failed, and how the last one did.
     failures: RefCell<(u64, Option<Error>)>,
     ids: Ids,
-    clock: Clock,
-    /// Idle connections, the one used last at the end.
-    idle: RefCell<VecDeque<Connection>>,
+    pool: Rc<Pool>,
     /// One request's bytes; taken while it is written.
     buffer: RefCell<Vec<u8>>,
 }
@@ -87,8 +85,7 @@ impl Transport for StreamableHttp {
             greeting: tokio::sync::Mutex::new(()),
             failures: RefCell::default(),
             ids: Ids::new(context.worker, context.workers),
-            clock: context.clock.clone(),
-            idle: RefCell::default(),
+            pool: Pool::new(context.clock.clone()),
             buffer: RefCell::default(),
         })
     }
@@ -208,33 +205,11 @@ impl StreamableHttp {
     }
 
     async fn connection(&self, fresh: bool) -> Result<Connection, Error> {
-        if !fresh {
-            loop {
-                let Some(mut connection) = self.idle.borrow_mut().pop_back() else { break };
-                if !self.is_stale(&connection) && connection.is_quiet() {
-                    return Ok(connection);
-                }
-            }
+        let pooled = if fresh { None } else { self.pool.take() };
+        match pooled {
+            Some(connection) => Ok(connection),
+            None => self.endpoint.connect().await,
         }
-        self.endpoint.connect().await
-    }
-
-    fn give_back(&self, connection: Connection) {
-        if let Some(connection) = connection.into_idle(self.clock.now_ms()) {
-            let mut idle = self.idle.borrow_mut();
-            // The one used last is used next, so those at the front only grow older.
-            while idle.front().is_some_and(|oldest| self.is_stale(oldest)) {
-                idle.pop_front();
-            }
-            if idle.len() < limits::IDLE_CONNECTIONS_MAX {
-                idle.push_back(connection);
-            }
-        }
-    }
-
-    fn is_stale(&self, idle: &Connection) -> bool {
-        let idle_ms = self.clock.now_ms().saturating_sub(idle.idle_since_ms);
-        u128::from(idle_ms) > limits::UPSTREAM_IDLE.as_millis()
     }
 
     fn read_error(&self, error: ReadError) -> Error {

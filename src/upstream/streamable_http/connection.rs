@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use crate::http1::{BodyDecoder, Framing, HeadError, Parsed, ResponseHead};
 use crate::limits;
 
+/// What may follow an answer in its stream before the connection is given up.
+const TRAILING_BYTES_MAX: usize = 16 << 10;
 /// Interim responses skipped before the real one.
 const INTERIM_MAX: u32 = 8;
 const READ_BYTES: usize = 16 << 10;
@@ -256,13 +258,33 @@ impl Connection {
         }
     }
 
-    /// Whether the connection can serve another request. An event stream counts as read to its end when nothing but its
-    /// terminator is left in the buffer.
-    pub(super) fn into_idle(mut self, now_ms: u64) -> Option<Self> {
+    /// Whether nothing of the response is left to come, or nothing would be gained by reading it.
+    pub(super) fn is_finished(&mut self) -> bool {
         if !self.decoder.is_done() {
             self.body.clear();
-            self.start += self.decoder.decode(&self.buffer[self.start..], &mut self.body).ok()?;
+            match self.decoder.decode(&self.buffer[self.start..], &mut self.body) {
+                Ok(taken) => self.start += taken,
+                Err(_) => self.keep_alive = false,
+            }
         }
+        self.decoder.is_done() || !self.keep_alive || self.decoder.ends_with_connection()
+    }
+
+    /// Reads what is left of the response; `false` when it cannot be read, or more comes than an end.
+    pub(super) async fn finish(&mut self) -> bool {
+        self.body.clear();
+        while self.body.len() <= TRAILING_BYTES_MAX {
+            match self.decode_more().await {
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// The connection as one that waits for its next request, if it can serve one.
+    pub(super) fn into_idle(mut self, now_ms: u64) -> Option<Self> {
         if !self.keep_alive || !self.decoder.is_done() || self.start != self.buffer.len() {
             return None;
         }

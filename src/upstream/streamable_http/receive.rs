@@ -57,7 +57,7 @@ impl StreamableHttp {
             (404, ..) => Posted::NotFound,
             (status, ..) => Posted::Refused(status),
         };
-        self.give_back(connection);
+        self.pool.give_back(connection);
         Ok(posted)
     }
 
