@@ -3,7 +3,6 @@
 //! one can be tested against the other. What they do not do: authentication, resumable streams, JSON-RPC batches.
 
 mod admin;
-mod base64;
 mod data;
 mod http;
 mod math;

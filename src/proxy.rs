@@ -83,9 +83,8 @@ pub(crate) trait Downstream {
     async fn begin(&self, length: u64, parts: &[&[u8]]) -> Result<(), Gone>;
     /// More of its body.
     async fn part(&self, parts: &[&[u8]]) -> Result<(), Gone>;
-    /// Writes one message to the request's stream, which begins with the first. `reframe`: line ends stand between the
-    /// tokens of the message and have to go.
-    async fn event(&self, message: &[&[u8]], reframe: bool) -> Result<(), Gone>;
+    /// Writes one message, in pieces, to the request's stream, which begins with the first.
+    async fn event(&self, message: &[&[u8]]) -> Result<(), Gone>;
     /// Shows on the stream that the request is alive; begins the stream if need be.
     async fn keep_alive(&self) -> Result<(), Gone>;
     /// Ends the stream.

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
@@ -14,7 +16,7 @@ use super::rpc::{
     ClientMessage, ClientRequest, Fault, FaultAnswer, LEGACY_VERSIONS, META_LOG_LEVEL, META_SERVER_INFO,
     MODERN_VERSIONS, MessageEra,
 };
-use super::{Eras, Kind, admin, base64, data, math, rpc};
+use super::{Eras, Kind, admin, data, math, rpc};
 
 /// How long a client may keep what never changes while the process lives.
 const TTL_MS: u64 = 3_600_000;
@@ -276,7 +278,7 @@ impl Server {
         let mut content = json!({ "uri": uri, "mimeType": contents.mime_type });
         match contents.body {
             ContentsBody::Text(text) => content["text"] = text.into(),
-            ContentsBody::Bytes(bytes) => content["blob"] = base64::encode(bytes).into(),
+            ContentsBody::Bytes(bytes) => content["blob"] = STANDARD.encode(bytes).into(),
         }
         Ok((json!({ "contents": [content] }), if contents.volatile { NOT_KEPT } else { FOR_ALL }))
     }

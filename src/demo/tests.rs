@@ -8,7 +8,7 @@ use super::offer::TimedMessage;
 use super::playback::Playback;
 use super::rpc::{ClientMessage, FaultAnswer};
 use super::server::{Conversation, Reply, Server};
-use super::{Eras, Kind, base64};
+use super::{Eras, Kind};
 
 /// A server and one client of it that sends messages without HTTP headers.
 struct Bench {
@@ -439,11 +439,4 @@ async fn a_call_played_to_its_end_is_served_and_its_id_is_free_again() {
 fn counts(bench: &Bench) -> [u64; 3] {
     let status = bench.server.status();
     [status.calls_served, status.calls_running, status.calls_cancelled]
-}
-
-#[test]
-fn base64_pads_to_groups_of_four() {
-    for (bytes, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("\u{ff}?", "w78/")] {
-        assert_eq!(base64::encode(bytes.as_bytes()), expected);
-    }
 }

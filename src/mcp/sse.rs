@@ -55,10 +55,10 @@ pub struct Event<'a> {
 #[error("event is longer than {0} bytes")]
 pub struct EventTooLong(pub usize);
 
-/// Appends one `message` event. `data` is JSON; it is put on a single line.
-pub fn encode(data: &[u8], out: &mut Vec<u8>) {
+/// Appends one `message` event. `data` is JSON in pieces; it is put on a single line.
+pub fn encode(data: &[&[u8]], out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: message\ndata: ");
-    extend_line(data, out);
+    data.iter().for_each(|piece| extend_line(piece, out));
     out.extend_from_slice(b"\n\n");
 }
 

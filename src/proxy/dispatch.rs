@@ -74,7 +74,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
             let refusal = Refusal::Upstream(&backend.name, &error);
             let body = refusal.verdict(caller.era).body(Some(caller.id));
             if downstream.streaming() {
-                downstream.event(&[&body], false).await?;
+                downstream.event(&[&body]).await?;
                 return downstream.finish().await;
             }
             respond::refuse(downstream, &refusal, caller.era, Some(caller.id)).await

@@ -61,7 +61,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             return Ok(());
         }
         let Some(splice) = bridge::notification(&message, self.caller) else { return Ok(()) };
-        let written = self.downstream.event(&slices(&splice), message.head.multiline).await;
+        let written = self.downstream.event(&slices(&splice)).await;
         match written {
             // A legacy client that left has not cancelled: its call goes on.
             Err(Gone) if self.caller.era == Era::Legacy => self.left.set(true),
@@ -80,7 +80,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
         self.deadline.clear();
         let body = slices(&splice);
         if self.downstream.streaming() {
-            self.downstream.event(&body, message.head.multiline).await?;
+            self.downstream.event(&body).await?;
             return Ok(self.downstream.finish().await?);
         }
         Ok(self.downstream.answer(&Answer { status, fields: "", body: &body, close: false }).await?)

@@ -5,8 +5,8 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 
 use super::Rejection;
-use crate::demo::base64;
 use crate::demo::rpc::{ClientRequest, Fault, LEGACY_VERSIONS};
+use crate::mcp::header;
 
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 
@@ -94,11 +94,8 @@ pub(super) fn only<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
 }
 
 /// Whether a header means `value`, which stands there as it is or, if no header can hold it so, in Base64.
-fn says(header: &str, value: &str) -> bool {
-    match header.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
-        Some(encoded) => encoded == base64::encode(value.as_bytes()),
-        None => header == value,
-    }
+fn says(said: &str, value: &str) -> bool {
+    header::decode(said.as_bytes()).as_deref() == Some(value)
 }
 
 /// A media type without its parameters.

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::Peer;
 use crate::limits;
+use crate::mcp::sse;
 use crate::proxy::{Answer, Downstream};
 use crate::upstream::Gone;
 
@@ -195,19 +196,10 @@ impl Downstream for Writer<'_, '_> {
         self.write(&mut slices).await
     }
 
-    async fn event(&self, message: &[&[u8]], reframe: bool) -> Result<(), Gone> {
+    async fn event(&self, message: &[&[u8]]) -> Result<(), Gone> {
         let length: usize = message.iter().map(|slice| slice.len()).sum();
         let mut event = Vec::with_capacity(length + 32);
-        event.extend_from_slice(b"event: message\ndata: ");
-        for slice in message {
-            if reframe {
-                // Line ends cannot stand inside a JSON string, so these stand between tokens.
-                event.extend(slice.iter().filter(|byte| !matches!(byte, b'\n' | b'\r')));
-            } else {
-                event.extend_from_slice(slice);
-            }
-        }
-        event.extend_from_slice(b"\n\n");
+        sse::encode(message, &mut event);
         self.chunk(&event).await
     }
 

@@ -177,8 +177,8 @@ fn memory_of_a_long_event_is_given_back() {
 #[test]
 fn an_encoded_message_is_one_event_even_where_the_json_has_line_breaks() {
     let mut stream = Vec::new();
-    encode(b"{\r\n\"a\":\r1,\n\"b\":\"\\n\"}\n\n", &mut stream);
-    encode(b"{}", &mut stream);
+    encode(&[b"{\r\n\"a\":\r1,\n", b"\"b\":\"\\n\"}\n\n"], &mut stream);
+    encode(&[b"{}"], &mut stream);
     assert_eq!(stream, b"event: message\ndata: {\"a\":1,\"b\":\"\\n\"}\n\nevent: message\ndata: {}\n\n");
     assert_eq!(whole(&stream).len(), 2);
 }
@@ -228,7 +228,7 @@ proptest! {
     fn what_is_encoded_is_decoded(messages in vec("[ -~é]{0,300}", 1..5), size in 1_usize..50) {
         let mut stream = Vec::new();
         for message in &messages {
-            encode(message.as_bytes(), &mut stream);
+            encode(&[message.as_bytes()], &mut stream);
         }
         let expected: Vec<Owned> = messages.iter().map(|message| Owned { name: "message".into(), ..data(message) }).collect();
         prop_assert_eq!(decode(stream.chunks(size), 1 << 20), (expected, Ok(())));
