@@ -3,7 +3,6 @@
 use only1mcp_macros::Dispatch;
 
 /// A link over whichever transport its backend uses.
-#[expect(clippy::large_enum_variant, reason = "there is one for each backend, for as long as a command runs")]
 #[derive(Debug, Dispatch)]
 pub enum Any {
     /// A child process.

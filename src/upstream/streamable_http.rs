@@ -12,6 +12,8 @@ use std::cell::{Cell, RefCell};
 use std::io::Write as _;
 use std::rc::Rc;
 
+use tokio::sync::watch;
+
 use super::outbound::{Ids, Scratch};
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
@@ -26,21 +28,26 @@ const REQUEST_KEPT_BYTES: usize = 64 << 10;
 
 /// The link of one worker to one HTTP backend.
 #[derive(Debug)]
-pub struct StreamableHttp {
+pub struct StreamableHttp(Rc<Link>);
+
+/// Shared with the task that greets the backend, which goes on when the call that began it gives up.
+#[derive(Debug)]
+struct Link {
     backend: String,
     endpoint: Endpoint,
     assumed_era: Option<Era>,
     pinned_era: Option<Era>,
     peer: RefCell<Option<Rc<Peer>>>,
-    /// Held while the backend is being greeted, so that it is greeted once.
-    greeting: tokio::sync::Mutex<()>,
-    /// How many greetings failed, and how the last one did.
-    failures: RefCell<(u64, Option<Error>)>,
+    /// The outcome of the greeting that is under way.
+    greeting: RefCell<Option<watch::Receiver<Option<Greeted>>>>,
     ids: Ids,
     pool: Rc<Pool>,
     /// One request's bytes; taken while it is written.
     buffer: RefCell<Vec<u8>>,
 }
+
+/// What a greeting came to.
+type Greeted = Result<Rc<Peer>, Error>;
 
 /// A backend that was greeted.
 #[derive(Debug)]
@@ -76,21 +83,36 @@ impl Transport for StreamableHttp {
         let plan::Transport::StreamableHttp(http) = &backend.transport else {
             return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
         };
-        Ok(Self {
+        Ok(Self(Rc::new(Link {
             backend: backend.name.to_string(),
             endpoint: Endpoint::open(context, backend, http)?,
             assumed_era: backend.era.or(backend.locked_era),
             pinned_era: backend.era,
             peer: RefCell::new(None),
-            greeting: tokio::sync::Mutex::new(()),
-            failures: RefCell::default(),
+            greeting: RefCell::default(),
             ids: Ids::new(context.worker, context.workers),
             pool: Pool::new(context.clock.clone()),
             buffer: RefCell::default(),
-        })
+        })))
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
+        self.0.exchange(call, relay).await
+    }
+
+    async fn greet(&self) -> Result<Greeting, Error> {
+        Ok(self.0.peer().await?.greeting.clone())
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+// === impl Link ===
+
+impl Link {
+    async fn exchange<R: Relay>(self: &Rc<Self>, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
         let peer = self.peer().await?;
         match self.carry(&peer, call, peer.session_id.is_some(), relay).await? {
             Posted::Answered { .. } => return Ok(()),
@@ -112,10 +134,6 @@ impl Transport for StreamableHttp {
             Posted::Answered { .. } => Ok(()),
             other => Err(self.unanswered(&other)),
         }
-    }
-
-    async fn greet(&self) -> Result<Greeting, Error> {
-        Ok(self.peer().await?.greeting.clone())
     }
 
     async fn close(&self) {
@@ -140,11 +158,7 @@ impl Transport for StreamableHttp {
             tracing::debug!(backend = self.backend, %error, "session was not ended");
         }
     }
-}
 
-// === impl StreamableHttp ===
-
-impl StreamableHttp {
     /// Sends one call and relays what comes back.
     async fn carry<R: Relay>(
         &self,

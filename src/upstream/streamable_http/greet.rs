@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::rc::Rc;
 
+use tokio::sync::watch;
+
 use super::endpoint::Endpoint;
-use super::{Peer, Posted, StreamableHttp};
+use super::{Greeted, Link, Peer, Posted};
 use crate::catalog::{Era, Revision};
 use crate::limits;
 use crate::mcp::envelope::Outgoing;
@@ -15,29 +17,31 @@ use crate::upstream::{Error, Greeting, Kind, Message, Relay, greeting};
 #[derive(Debug, Default)]
 pub(super) struct Collected(Option<(Vec<u8>, Outgoing)>);
 
-impl StreamableHttp {
-    /// The backend as it was greeted; greets it first where that has not happened.
-    pub(super) async fn peer(&self) -> Result<Rc<Peer>, Error> {
+impl Link {
+    /// The backend as it was greeted; greets it first where that has not happened. Whoever asks meanwhile waits for the
+    /// same greeting, and the greeting outlives whoever began it: a call's deadline may be shorter than a server's start.
+    pub(super) async fn peer(self: &Rc<Self>) -> Greeted {
         if let Some(peer) = &*self.peer.borrow() {
             return Ok(Rc::clone(peer));
         }
-        let failures = self.failures.borrow().0;
-        let _greeting = self.greeting.lock().await;
-        if let Some(peer) = &*self.peer.borrow() {
-            return Ok(Rc::clone(peer));
-        }
-        // Whoever waited while the greeting failed shares its outcome: each trying in turn would add up their waits.
-        if let (count, Some(error)) = &*self.failures.borrow()
-            && *count != failures
-        {
-            return Err(error.clone());
-        }
-        let peer = Rc::new(self.introduce().await.map_err(nothing_sent).inspect_err(|error| {
-            self.failures.replace_with(|(count, _)| (*count + 1, Some(error.clone())));
-        })?);
-        tracing::info!(backend = self.backend, revision = %peer.greeting.revision, "backend greeted");
-        *self.peer.borrow_mut() = Some(Rc::clone(&peer));
-        Ok(peer)
+        let mut greeting = self.greeting.borrow_mut().get_or_insert_with(|| self.begin_greeting()).clone();
+        let outcome = greeting.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        outcome.unwrap_or_else(|| Err(Error::unavailable("the gateway stops")))
+    }
+
+    fn begin_greeting(self: &Rc<Self>) -> watch::Receiver<Option<Greeted>> {
+        let (sender, outcome) = watch::channel(None);
+        let link = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let greeted = link.introduce().await.map(Rc::new).map_err(nothing_sent);
+            if let Ok(peer) = &greeted {
+                tracing::info!(backend = link.backend, revision = %peer.greeting.revision, "backend greeted");
+                link.peer.replace(Some(Rc::clone(peer)));
+            }
+            link.greeting.replace(None);
+            sender.send_replace(Some(greeted));
+        });
+        outcome
     }
 
     pub(super) fn forget(&self, peer: &Rc<Peer>) {

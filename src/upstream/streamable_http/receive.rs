@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use super::connection::{Connection, Media, Response};
 use super::greet::Collected;
-use super::{Peer, Posted, StreamableHttp};
+use super::{Link, Peer, Posted};
 use crate::catalog::Era;
 use crate::http1::Framing;
 use crate::limits;
@@ -19,7 +19,7 @@ const PARTS_BYTES_MIN: u64 = 128 << 10;
 /// One above this is refused before anything of it was relayed.
 const PARTS_BYTES_MAX: u64 = limits::ANSWER_BYTES_MAX as u64;
 
-impl StreamableHttp {
+impl Link {
     /// Reads the response to a request with this id (`None`: to a notification).
     pub(super) async fn receive<R: Relay>(
         &self,
