@@ -159,9 +159,9 @@ impl<T: Topology> Builder<T> {
         let (draining, drain) = watch::channel(false);
         let backends = spec.backends.iter().map(|backend| Settings::new(backend, &self.overlay)).collect();
         let shared = Arc::new(Shared { gate, sessions: Sessions::default(), backends });
-        let upstream = Arc::new(upstream::Shared::new(self.references, program, spec.backends));
         let mut running = Running { address, path: spec.listen.path.to_string(), draining, threads: Vec::new() };
-        // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
+        // After `running`, so that they are dropped before: whoever joins the workers must not hold what they wait for.
+        let upstream = Arc::new(upstream::Shared::new(self.references, program, spec.backends));
         let (all_drained, working) = watch::channel(());
         let all_drained = Arc::new(all_drained);
         let (ready, started) = mpsc::channel();
@@ -295,6 +295,8 @@ impl Place {
         // A shared child lives on one worker and may serve the calls of all.
         drop(self.working);
         self.all_drained.closed().await;
+        // A worker that never started did not take the hubs that were to live on it: nobody may wait for those.
+        drop(self.upstream);
         let closing: Vec<_> = (0..worker.links.len())
             .map(|index| {
                 let worker = Rc::clone(&worker);

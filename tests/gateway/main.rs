@@ -13,6 +13,7 @@ mod legacy;
 mod lists;
 mod modern;
 mod peers;
+mod regression;
 mod stdio;
 mod streamable_http;
 mod streams;

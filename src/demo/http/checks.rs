@@ -1,12 +1,13 @@
 //! What the head of a request must be before its message is looked into, and how it must agree with the message.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 
 use super::Rejection;
 use crate::demo::rpc::{ClientRequest, Fault, LEGACY_VERSIONS};
-use crate::mcp::header;
 
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 
@@ -95,7 +96,10 @@ pub(super) fn only<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
 
 /// Whether a header means `value`, which stands there as it is or, if no header can hold it so, in Base64.
 fn says(said: &str, value: &str) -> bool {
-    header::decode(said.as_bytes()).as_deref() == Some(value)
+    match said.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        Some(encoded) => encoded == STANDARD.encode(value),
+        None => said == value,
+    }
 }
 
 /// A media type without its parameters.
