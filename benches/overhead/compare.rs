@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     process::pin(proxy_cpu)?;
     let candidates = [
         ("direct", Ok(direct)),
-        ("nginx", target::nginx(&scratch, upstream)),
+        ("nginx", target::nginx(&scratch, upstream, options)),
         ("only1mcp", target::gateway(&scratch, upstream, options)),
     ];
     process::pin(other_cpu)?;

@@ -12,7 +12,12 @@ use crate::process::Process;
 const PLACES: [&str; 3] = ["nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"];
 
 /// Starts nginx with one worker on `listen`; its files live in `directory`.
-pub(crate) fn start(directory: &Path, listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<Process> {
+pub(crate) fn start(
+    directory: &Path,
+    listen: SocketAddr,
+    upstream: SocketAddr,
+    defaults: bool,
+) -> anyhow::Result<Process> {
     let program = PLACES
         .into_iter()
         .find(|place| {
@@ -25,16 +30,21 @@ pub(crate) fn start(directory: &Path, listen: SocketAddr, upstream: SocketAddr) 
         })
         .context("nginx is not installed (Debian: nginx-light)")?;
     let file = directory.join("nginx.conf");
-    std::fs::write(&file, configuration(directory, listen, upstream))?;
+    std::fs::write(&file, configuration(directory, listen, upstream, if defaults { "" } else { BUFFERS }))?;
     let mut command = Command::new(program);
     command.arg("-c").arg(&file).arg("-e").arg(directory.join("nginx.log"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(directory.join("nginx.err"))?);
     Process::spawn(&mut command)
 }
 
-/// The least nginx has to do to proxy, with what it has to do it quickly: connections kept, no log, nothing on disk,
-/// and the buffer sizes that were the cheapest of seven sets tried, at 10 KB and 1 MB alike.
-fn configuration(directory: &Path, listen: SocketAddr, upstream: SocketAddr) -> String {
+/// Nothing on disk, and the sizes that were the cheapest of seven sets tried, at 10 KB and 1 MB alike.
+const BUFFERS: &str = "proxy_buffer_size 16k;
+    proxy_buffers 8 32k;
+    proxy_busy_buffers_size 64k;
+    proxy_max_temp_file_size 0;";
+
+/// The least nginx has to do to proxy, with what it has to do it quickly: connections kept, no log.
+fn configuration(directory: &Path, listen: SocketAddr, upstream: SocketAddr, buffers: &str) -> String {
     let at = directory.display();
     format!(
         "daemon off;
@@ -50,10 +60,7 @@ http {{
     scgi_temp_path {at}/scgi;
     keepalive_requests 1000000000;
     client_max_body_size 64m;
-    proxy_buffer_size 16k;
-    proxy_buffers 8 32k;
-    proxy_busy_buffers_size 64k;
-    proxy_max_temp_file_size 0;
+    {buffers}
     upstream backend {{
         server {upstream};
         keepalive 1024;

@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// Give the proxy a CPU of its own: shows what it can carry, repeats less well.
     #[arg(long)]
     pub(crate) spread: bool,
+    /// Let nginx have the buffers it ships with, instead of those that were found to be its cheapest.
+    #[arg(long)]
+    pub(crate) nginx_defaults: bool,
     /// Start this instead of the gateway compiled in; {listen}, {port} and {upstream} are replaced.
     #[arg(long)]
     pub(crate) gateway_command: Option<String>,

@@ -84,10 +84,10 @@ pub(crate) fn direct() -> anyhow::Result<Target> {
 }
 
 /// nginx before `upstream`.
-pub(crate) fn nginx(scratch: &Scratch, upstream: SocketAddr) -> anyhow::Result<Target> {
+pub(crate) fn nginx(scratch: &Scratch, upstream: SocketAddr, options: &Options) -> anyhow::Result<Target> {
     let address = free_address()?;
     let start = Instant::now();
-    let process = nginx::start(scratch.path(), address, upstream)?;
+    let process = nginx::start(scratch.path(), address, upstream, options.nginx_defaults)?;
     let pid = process.id();
     let mut target = started("nginx", process, vec![pid], address, String::new(), start)
         .with_context(|| last_line(&scratch.path().join("nginx.err")))?;
