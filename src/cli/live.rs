@@ -124,16 +124,20 @@ impl Capabilities {
     }
 }
 
+/// What of a page decides whether there is another.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Paged {
+    next_cursor: Option<String>,
+    #[serde(default, alias = "tools", alias = "prompts", alias = "resources", alias = "resourceTemplates")]
+    items: Vec<serde::de::IgnoredAny>,
+}
+
 /// Follows the pages of a list to its end.
 async fn all_pages(link: &Any, list: List) -> Result<Vec<Box<RawValue>>, String> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Paged {
-        next_cursor: Option<String>,
-    }
     let mut pages: Vec<Box<RawValue>> = Vec::new();
     let mut cursors: Vec<String> = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut items) = (0, 0);
     while pages.len() < limits::LIST_PAGES_MAX {
         let params = cursors
             .last()
@@ -150,6 +154,10 @@ async fn all_pages(link: &Any, list: List) -> Result<Vec<Box<RawValue>>, String>
             return Err(format!("`{}` is longer than {} bytes", list.method(), limits::ANSWER_BYTES_MAX));
         }
         let paged: Paged = serde_json::from_str(result.get()).map_err(|error| error.to_string())?;
+        items += paged.items.len();
+        if items > limits::LIST_ITEMS_MAX {
+            return Err(format!("`{}` has more than {} items", list.method(), limits::LIST_ITEMS_MAX));
+        }
         pages.push(result);
         match paged.next_cursor {
             None => return Ok(pages),
@@ -209,4 +217,18 @@ impl Relay for Taken {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Paged;
+
+    #[test]
+    fn the_items_of_every_list_are_counted() {
+        for member in ["tools", "prompts", "resources", "resourceTemplates"] {
+            let page: Paged =
+                serde_json::from_str(&format!(r#"{{"{member}":[{{}},{{}}],"nextCursor":"n"}}"#)).expect("a page");
+            assert_eq!((page.items.len(), page.next_cursor.as_deref()), (2, Some("n")), "{member}");
+        }
+    }
 }
