@@ -24,9 +24,9 @@ fn build() -> Result<(), Vec<String>> {
     for path in files.watched() {
         println!("cargo::rerun-if-changed={}", path.display());
     }
-    let on = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
-    let features = Features { stdio: on("TRANSPORT_STDIO"), http: on("TRANSPORT_HTTP"), tls: on("TLS") };
-    let loaded = files.load(features)?;
+    let variable = |feature: &str| format!("CARGO_FEATURE_{}", feature.to_uppercase().replace('-', "_"));
+    let features = Features::of(|feature| env::var_os(variable(feature)).is_some());
+    let loaded = files.load(&features)?;
     for warning in &loaded.warnings {
         log("warning", warning);
     }

@@ -5,6 +5,7 @@
 
 pub mod table;
 
+use only1mcp_model::Features;
 pub use only1mcp_model::plan;
 pub use only1mcp_model::revision::{Era, Revision};
 pub use table::NameTable;
@@ -132,4 +133,15 @@ impl Spec {
     pub fn items(&self, page: &Page) -> &'static [u8] {
         &self.items[page.items.0 as usize..page.items.1 as usize]
     }
+}
+
+/// What this build can carry of a topology.
+#[must_use]
+pub fn features() -> Features {
+    let on = [
+        ("transport-stdio", cfg!(feature = "transport-stdio")),
+        ("transport-http", cfg!(feature = "transport-http")),
+        ("tls", cfg!(feature = "tls")),
+    ];
+    Features::of(|feature| on.contains(&(feature, true)))
 }

@@ -82,7 +82,7 @@ enum Command {
     /// The checks of the build, without a build: `only1mcp validate topologies/prod.yaml`. Every problem is shown in one
     /// pass; the exit code is 3 if there is an error.
     Validate(validate::Validate),
-    /// Work on topologies: lock, diff.
+    /// Work on topologies: lock, diff, schema.
     #[command(subcommand)]
     Topology(topology::Command),
     /// Serve one of the demo servers, over stdio or HTTP.

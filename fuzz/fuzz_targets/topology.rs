@@ -6,11 +6,11 @@ use only1mcp_model::{Features, Source, load};
 
 fuzz_target!(|text: &str| {
     let source = Source { path: "fuzz.yaml".to_owned(), text: text.to_owned() };
-    let features = Features { stdio: true, http: true, tls: true };
-    let first = load(&source, None, features);
+    let features = Features::all();
+    let first = load(&source, None, &features);
     if let Err(diagnostics) = &first {
         assert!(!diagnostics.is_empty(), "a refusal says why");
     }
-    let second = load(&source, None, features);
+    let second = load(&source, None, &features);
     assert_eq!(format!("{first:?}"), format!("{second:?}"));
 });

@@ -5,14 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use only1mcp_model::diagnostic::{self, Diagnostic};
-use only1mcp_model::{Features, Source, lock_path, plan};
-
-/// What this binary can carry.
-pub(super) const FEATURES: Features = Features {
-    stdio: cfg!(feature = "transport-stdio"),
-    http: cfg!(feature = "transport-http"),
-    tls: cfg!(feature = "tls"),
-};
+use only1mcp_model::{Source, lock_path, plan};
 
 /// A text file with the path it is known by.
 pub(super) fn read(path: &Path) -> anyhow::Result<Source> {
@@ -28,7 +21,7 @@ pub(super) fn read_lock(topology: &Path) -> anyhow::Result<Option<Source>> {
 
 /// Checks a topology. Problems are printed; `None` when one of them is an error.
 pub(super) fn load(topology: &Source, lock: Option<&Source>) -> Option<(plan::Plan, Vec<Diagnostic>)> {
-    match only1mcp_model::load(topology, lock, FEATURES) {
+    match only1mcp_model::load(topology, lock, &crate::catalog::features()) {
         Ok((plan, warnings)) => Some((plan, warnings)),
         Err(problems) => {
             show(&problems, topology);

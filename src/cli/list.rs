@@ -55,11 +55,7 @@ fn backends<T: Topology>() -> Vec<Row> {
     backends
         .map(|(index, backend)| {
             let tools = T::SPEC.tools.iter().filter(|tool| usize::from(tool.backend) == index).count();
-            vec![
-                ("name", backend.name.to_string()),
-                ("tools", tools.to_string()),
-                ("place", super::start::place(&backend.transport)),
-            ]
+            vec![("name", backend.name.to_string()), ("tools", tools.to_string()), ("place", backend.transport.place())]
         })
         .collect()
 }

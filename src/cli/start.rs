@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, files, print};
-use crate::catalog::{Topology, plan};
+use crate::catalog::Topology;
 use crate::{Gateway, Running};
 
 /// Serve the compiled topology.
@@ -102,26 +102,7 @@ fn banner<T: Topology>(running: &Running) -> String {
     let width = spec.backends.iter().map(|backend| backend.name.len()).max().unwrap_or_default();
     for (index, backend) in spec.backends.iter().enumerate() {
         let tools = spec.tools.iter().filter(|tool| usize::from(tool.backend) == index).count();
-        text += &format!("backend    {:width$}  {tools:>5} tools  {}\n", backend.name, place(&backend.transport));
+        text += &format!("backend    {:width$}  {tools:>5} tools  {}\n", backend.name, backend.transport.place());
     }
     text
-}
-
-/// Where a backend is, as the topology says it. Values of references are not shown.
-pub(super) fn place(transport: &plan::Transport) -> String {
-    match transport {
-        plan::Transport::Stdio(stdio) => {
-            let program = match &stdio.program {
-                plan::Program::Current => "self",
-                plan::Program::Named(name) => name,
-            };
-            let args: String = stdio.args.iter().map(|argument| format!(" {argument}")).collect();
-            format!("stdio  {program}{args}")
-        }
-        plan::Transport::StreamableHttp(http) => match &http.url {
-            plan::Reference::Literal(url) => format!("http   {url}"),
-            plan::Reference::Env(name) => format!("http   env:{name}"),
-            plan::Reference::File(path) => format!("http   file:{path}"),
-        },
-    }
 }

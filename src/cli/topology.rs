@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use only1mcp_model::lock::{Lock, Section, diff};
-use only1mcp_model::{lock_path, plan};
+use only1mcp_model::{lock_path, plan, schema};
 
 use super::live::{self, Asked, Progress};
 use super::{Exit, complain, files, print, topology_path};
@@ -27,6 +27,18 @@ pub(super) enum Command {
     ///
     /// Exits with 0 when all is the same, 4 when something differs, 6 when a backend could not be reached.
     Diff(Diff),
+    /// Print the JSON Schema by which editors complete and explain topologies.
+    ///
+    /// `only1mcp topology schema > topologies/topology.schema.json` writes it; the first line of a topology names it:
+    /// `# yaml-language-server: $schema=./topology.schema.json`.
+    Schema(Schema),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Schema {
+    /// The schema of overlays instead.
+    #[arg(long)]
+    overlay: bool,
 }
 
 #[derive(Args, Debug)]
@@ -57,6 +69,10 @@ impl Command {
         match self {
             Self::Lock(chosen) => chosen.lock::<T>(),
             Self::Diff(diff) => diff.run::<T>(),
+            Self::Schema(Schema { overlay }) => {
+                print(&if overlay { schema::overlay() } else { schema::topology() });
+                Ok(Exit::Ok)
+            }
         }
     }
 }

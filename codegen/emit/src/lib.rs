@@ -7,13 +7,13 @@ mod error;
 mod greeting;
 mod json;
 mod lists;
-mod literal;
 mod load;
 mod perfect;
 pub mod select;
 mod tables;
 mod upstream;
 
+use only1mcp_model::Constant;
 use only1mcp_model::plan::Plan;
 use only1mcp_model::revision::Revision;
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -67,7 +67,7 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
     let tools = tables::tools(&plan.tools)?;
     let prompts = tables::cold("prompt", &plan.prompts)?;
     let resources = tables::cold("resource", &plan.resources)?;
-    let (pages, spec) = (lists.statics(), spec(plan, &lists, &bytes));
+    let (pages, spec) = (lists.statics(), spec(plan, &lists, &bytes)?);
     let lookups = [&tools, &prompts, &resources, &backends].map(|table| &table.lookup);
     let statics = [&tools, &prompts, &resources, &backends].map(|table| &table.statics);
     let tokens = quote! {
@@ -106,17 +106,17 @@ pub fn module(plan: &Plan, path: &str) -> Result<Module, Error> {
 }
 
 /// `static SPEC`.
-fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> TokenStream {
+fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, Error> {
     let (name, topology, lock) = (&plan.name, &plan.topology_digest, &plan.lock_digest);
-    let listen = literal::listen(&plan.listen);
-    let wildcards = plan.wildcards.iter().map(literal::wildcard);
+    let listen = constant(&plan.listen)?;
+    let wildcards = plan.wildcards.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let templates = tables::templates(&plan.templates);
     let legacy = Revision::ALL.into_iter().filter(|revision| *revision < Revision::MODERN);
     let initialize = legacy.map(|revision| greeting::initialize(plan, revision));
     let discover = greeting::discover(plan);
     let pages = Kind::ALL.map(|kind| lists.by_revision(kind));
     let greeting::Offers { tools, prompts, resources } = greeting::Offers::of(plan);
-    quote! {
+    Ok(quote! {
         static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             name: #name,
             topology_digest: #topology,
@@ -136,5 +136,10 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> TokenStream {
             offers_prompts: #prompts,
             offers_resources: #resources,
         };
-    }
+    })
+}
+
+/// A value of the plan as an expression.
+pub(crate) fn constant(value: &impl Constant) -> Result<TokenStream, Error> {
+    syn::parse_str(&value.expression()).map_err(Error::Syntax)
 }

@@ -63,7 +63,7 @@ impl Files {
     ///
     /// # Errors
     /// Every error, rendered with its place. Warnings wait until there is none.
-    pub fn load(&self, features: Features) -> Result<Loaded, Vec<String>> {
+    pub fn load(&self, features: &Features) -> Result<Loaded, Vec<String>> {
         let topology = self.read(&self.topology).map_err(|problem| {
             let known: Vec<String> = select::known(&self.package).iter().map(|name| format!("`{name}`")).collect();
             vec![format!("topology {problem}\nhelp: known topologies: {}", known.join(", "))]

@@ -5,7 +5,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use crate::perfect::refuse_duplicates;
-use crate::{Error, literal, perfect};
+use crate::{Error, constant, perfect};
 
 /// One kind of name.
 pub(crate) struct Table {
@@ -71,7 +71,7 @@ pub(crate) fn backends(plan: &Plan) -> Result<Table, Error> {
         return Err(Error::TooManyBackends((*name).to_owned()));
     }
     let count = Literal::usize_unsuffixed(names.len());
-    let backends = plan.backends.iter().map(literal::backend);
+    let backends = plan.backends.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let map = map(&names, |index| index.to_string())?;
     let statics = quote! {
         static BACKENDS: [::only1mcp::catalog::plan::Backend; #count] = [#(#backends),*];

@@ -1,35 +1,46 @@
 //! The dispatch over exactly the transports in use: no other transport is linked into the binary.
 
-use only1mcp_model::plan::{Plan, Transport};
+use only1mcp_model::plan::Plan;
+use only1mcp_model::transport::{KINDS, Kind};
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{format_ident, quote};
 
 use crate::Error;
 
 /// `type Upstream` for one transport, a closed `enum Upstream` for several.
 pub(crate) fn alias_or_enum(plan: &Plan) -> Result<TokenStream, Error> {
-    let uses = |kind: fn(&Transport) -> bool| plan.backends.iter().any(|backend| kind(&backend.transport));
-    let stdio = uses(|transport| matches!(transport, Transport::Stdio(_)));
-    let streamable_http = uses(|transport| matches!(transport, Transport::StreamableHttp(_)));
-    match (stdio, streamable_http) {
-        (false, false) => Err(Error::NoBackend(plan.name.clone())),
-        (true, false) => Ok(quote! {
-            /// Every backend is a child process.
-            pub type Upstream = ::only1mcp::upstream::stdio::Stdio;
-        }),
-        (false, true) => Ok(quote! {
-            /// Every backend is reached by Streamable HTTP.
-            pub type Upstream = ::only1mcp::upstream::streamable_http::StreamableHttp;
-        }),
-        (true, true) => Ok(quote! {
-            /// The transports that the backends use.
-            #[derive(::only1mcp::Dispatch)]
-            pub enum Upstream {
-                /// A child process.
-                Stdio(::only1mcp::upstream::stdio::Stdio),
-                /// A server reached by Streamable HTTP.
-                StreamableHttp(::only1mcp::upstream::streamable_http::StreamableHttp),
-            }
-        }),
+    match used(plan)[..] {
+        [] => Err(Error::NoBackend(plan.name.clone())),
+        [kind] => {
+            let (doc, link) = (format!(" The transport that every backend uses. {}", kind.meaning), link(kind));
+            Ok(quote! {
+                #[doc = #doc]
+                pub type Upstream = #link;
+            })
+        }
+        ref kinds => {
+            let variants = kinds.iter().map(|kind| {
+                let (doc, name, link) = (format!(" {}", kind.meaning), format_ident!("{}", kind.link), link(kind));
+                quote!(#[doc = #doc] #name(#link))
+            });
+            Ok(quote! {
+                /// The transports that the backends use.
+                #[derive(::only1mcp::Dispatch)]
+                pub enum Upstream {
+                    #(#variants,)*
+                }
+            })
+        }
     }
+}
+
+/// The kinds of transport that some backend uses, in the order in which they are registered.
+pub(crate) fn used(plan: &Plan) -> Vec<&'static Kind> {
+    KINDS.iter().filter(|kind| plan.backends.iter().any(|backend| backend.transport.kind() == *kind)).collect()
+}
+
+/// The type of its links.
+fn link(kind: &Kind) -> TokenStream {
+    let (module, link) = (format_ident!("{}", kind.key), format_ident!("{}", kind.link));
+    quote!(::only1mcp::upstream::#module::#link)
 }

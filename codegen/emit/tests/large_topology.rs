@@ -158,7 +158,8 @@ fn plural(thing: &str) -> String {
 }
 
 fn topology(backends: &[Backend]) -> String {
-    let mut yaml = "# 50 backends with 60 tools each. Written by codegen/emit/tests/large_topology.rs; do not edit.\n\
+    let mut yaml = "# yaml-language-server: $schema=./topology.schema.json\n\
+        # 50 backends with 60 tools each. Written by codegen/emit/tests/large_topology.rs; do not edit.\n\
                     name: large\nbackends:\n"
         .to_owned();
     for Backend { name, url, .. } in backends {
@@ -209,7 +210,7 @@ fn it_is_a_valid_topology_with_three_thousand_tools_of_a_usual_size() {
     let backends = backends();
     let topology = Source { path: "large.yaml".to_owned(), text: topology(&backends) };
     let lock = Source { path: "large.lock.json".to_owned(), text: lock(&backends) };
-    let (plan, warnings) = load(&topology, Some(&lock), Features { stdio: false, http: true, tls: false }).unwrap();
+    let (plan, warnings) = load(&topology, Some(&lock), &Features::of(|feature| feature == "transport-http")).unwrap();
     assert_eq!(warnings, []);
     assert_eq!((plan.backends.len(), plan.tools.len()), (50, 3000));
     let bytes: usize = plan.tools.iter().map(|tool| tool.item.len()).sum();

@@ -26,7 +26,7 @@ fn package(name: &str, files: &[(&str, &str)]) -> PathBuf {
 fn a_topology_that_is_not_there_is_reported_with_those_that_are() {
     let package = package("missing", &[("good.yaml", VALID), ("also.yaml", VALID), ("good.lock.json", "{}")]);
     assert_eq!(select::known(&package), ["also", "good"]);
-    let problems = Files::new(&package, "topologies/nope.yaml").load(Features::all()).unwrap_err();
+    let problems = Files::new(&package, "topologies/nope.yaml").load(&Features::all()).unwrap_err();
     assert_eq!(problems.len(), 1);
     assert!(problems[0].starts_with("topology `topologies/nope.yaml` cannot be read: "), "{}", problems[0]);
     assert!(problems[0].ends_with("\nhelp: known topologies: `also`, `good`"), "{}", problems[0]);
@@ -47,7 +47,7 @@ fn the_lock_is_watched_where_it_is_and_its_directory_where_it_is_not() {
 fn a_valid_topology_becomes_a_module() {
     let package = package("valid", &[("good.yaml", VALID)]);
     let files = Files::new(&package, "topologies/good.yaml");
-    let loaded = files.load(Features::all()).unwrap();
+    let loaded = files.load(&Features::all()).unwrap();
     assert!(loaded.warnings[0].starts_with("warning["), "{:#?}", loaded.warnings);
     let module = module(&loaded.plan, files.topology()).unwrap();
     let origin = format!(
@@ -61,7 +61,7 @@ fn a_valid_topology_becomes_a_module() {
 #[test]
 fn every_problem_is_rendered_with_its_place() {
     let package = package("invalid", &[("bad.yaml", "nmae: bad\nbackends: { a: { transport: { stdio: {} } } }\n")]);
-    let problems = Files::new(&package, "topologies/bad.yaml").load(Features::all()).unwrap_err();
+    let problems = Files::new(&package, "topologies/bad.yaml").load(&Features::all()).unwrap_err();
     assert!(problems.len() > 1, "{problems:#?}");
     assert!(problems.iter().all(|problem| problem.starts_with("error[")), "{problems:#?}");
     assert!(problems.iter().all(|problem| problem.contains(" topologies/bad.yaml:")), "{problems:#?}");
@@ -70,7 +70,7 @@ fn every_problem_is_rendered_with_its_place() {
 #[test]
 fn a_topology_needs_the_features_of_its_transports() {
     let package = package("features", &[("good.yaml", VALID)]);
-    let features = Features { stdio: false, ..Features::all() };
-    let problems = Files::new(&package, "topologies/good.yaml").load(features).unwrap_err();
+    let features = Features::of(|feature| feature != "transport-stdio");
+    let problems = Files::new(&package, "topologies/good.yaml").load(&features).unwrap_err();
     assert!(problems.iter().any(|problem| problem.contains("transport-stdio")), "{problems:#?}");
 }

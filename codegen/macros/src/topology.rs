@@ -41,7 +41,7 @@ pub(crate) fn expand(input: Topology) -> TokenStream {
 
 fn compile(files: &Files, name: &Ident) -> std::result::Result<TokenStream, Vec<String>> {
     // Whether a transport is compiled into the gateway is seen where the emitted code names it.
-    let loaded = files.load(Features::all())?;
+    let loaded = files.load(&Features::all())?;
     let Emitted { tokens, .. } = emit(&loaded.plan, name, Items::Inline).map_err(|error| vec![error.to_string()])?;
     Ok(tokens)
 }

@@ -33,24 +33,26 @@ pub(crate) struct Check<'a> {
     pub(crate) topology: &'a Topology,
     /// What was found.
     pub(crate) problems: &'a mut Problems,
+    /// What the build in hand can carry.
+    pub(crate) features: &'a Features,
 }
 
 // === impl Check ===
 
 impl Check<'_> {
     /// Every check that needs nothing but the topology.
-    pub(crate) fn topology(&mut self, features: Features) {
+    pub(crate) fn topology(&mut self) {
         self.topology_name();
         self.listener();
         self.name_rules();
         self.bounds();
         self.backend_names();
-        self.backends(features);
+        self.backends();
         self.routes();
         self.unreachable_routes();
     }
 
-    fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {
+    pub(crate) fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {
         self.problems.error(code, self.document.value(path), message).label(why);
     }
 

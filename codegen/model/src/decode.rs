@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Problems, quoted};
+use crate::json::token;
 use crate::yaml::{Node, Place, Value};
 
 /// How many entries a list, or a mapping from names, may have.
@@ -17,6 +18,14 @@ pub(crate) trait Decode: Sized {
 
     /// Reads a node.
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self>;
+
+    /// The JSON Schema of what it is read from.
+    fn schema() -> String;
+
+    /// How a topology would write it, as JSON; `None` where a default needs no mention.
+    fn written(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One key of a record, described where it is defined.
@@ -27,6 +36,12 @@ pub(crate) struct Key {
     pub(crate) meaning: &'static str,
     /// [`Decode::EXPECTED`] of its type.
     pub(crate) expected: &'static str,
+    /// [`Decode::schema`] of its type.
+    pub(crate) schema: fn() -> String,
+    /// [`Decode::written`] of its default.
+    pub(crate) default: fn() -> Option<String>,
+    /// Whether it has to be there.
+    pub(crate) required: bool,
 }
 
 /// Defines a record of the schema once: the type, its keys with their documentation, and how it is read. A key without a
@@ -57,11 +72,8 @@ macro_rules! record {
 
         impl $Name {
             /// Every key with what it means and takes.
-            pub(crate) const KEYS: &'static [$crate::decode::Key] = &[$($crate::decode::Key {
-                name: stringify!($key),
-                meaning: concat!($($meaning),+),
-                expected: <$Type as $crate::decode::Decode>::EXPECTED,
-            },)+];
+            pub(crate) const KEYS: &'static [$crate::decode::Key] =
+                &[$(record!(@key $key concat!($($meaning),+), $Type $(= $default)?)),+];
         }
 
         impl $crate::decode::Decode for $Name {
@@ -76,7 +88,21 @@ macro_rules! record {
                 $(let $key = record!(@read record problems $key $Type $(= $default)?);)+
                 Some(Self { $($key: $key?,)+ })
             }
+
+            fn schema() -> String {
+                $crate::decode::object_schema(Self::KEYS, "")
+            }
         }
+    };
+    (@key $key:ident $meaning:expr, $Type:ty = $default:expr) => {
+        $crate::decode::Key {
+            required: false,
+            default: || $crate::decode::Decode::written(&{ let default: $Type = $default; default }),
+            ..$crate::decode::Key::new::<$Type>(stringify!($key), $meaning)
+        }
+    };
+    (@key $key:ident $meaning:expr, $Type:ty) => {
+        $crate::decode::Key { required: true, ..$crate::decode::Key::new::<$Type>(stringify!($key), $meaning) }
     };
     (@read $record:ident $problems:ident $key:ident $Type:ty = $default:expr) => {
         Some($record.optional::<$Type>(stringify!($key), $problems).unwrap_or_else(|| $default))
@@ -86,6 +112,24 @@ macro_rules! record {
     };
 }
 pub(crate) use record;
+
+/// The JSON Schema of a mapping with these keys; `rules` are further members, each with a leading comma.
+pub(crate) fn object_schema(keys: &[Key], rules: &str) -> String {
+    let properties: Vec<String> = keys.iter().map(Key::schema).collect();
+    let required: Vec<String> = keys.iter().filter(|key| key.required).map(|key| token(key.name)).collect();
+    let required = match &required[..] {
+        [] => String::new(),
+        names => format!(r#","required":[{}]"#, names.join(",")),
+    };
+    let properties = properties.join(",");
+    format!(r#"{{"type":"object","properties":{{{properties}}}{required},"additionalProperties":false{rules}}}"#)
+}
+
+/// The JSON Schema of one of a few words.
+pub(crate) fn words_schema<T>(words: &[(&str, T)]) -> String {
+    let words: Vec<String> = words.iter().map(|(word, _)| token(word)).collect();
+    format!(r#"{{"enum":[{}]}}"#, words.join(","))
+}
 
 /// A mapping whose keys are known.
 pub(crate) struct Record<'n> {
@@ -105,6 +149,20 @@ pub struct Entries<T> {
 // === impl Key ===
 
 impl Key {
+    /// A key that may be left out and has no default.
+    pub(crate) const fn new<T: Decode>(name: &'static str, meaning: &'static str) -> Self {
+        Self { name, meaning, expected: T::EXPECTED, schema: T::schema, default: || None, required: false }
+    }
+
+    /// What it takes, with its documentation for editors.
+    fn schema(&self) -> String {
+        let (name, schema) = (token(self.name), (self.schema)());
+        let about = format!(r#""description":{}"#, token(self.meaning.trim()));
+        let default = (self.default)().map_or_else(String::new, |default| format!(r#","default":{default}"#));
+        // A schema is an object with at least one member.
+        format!(r#"{name}:{{{about}{default},{}"#, &schema[1..])
+    }
+
     /// What it means, as the end of a sentence.
     fn phrase(&self) -> String {
         let meaning = self.meaning.trim().trim_end_matches('.');
@@ -229,6 +287,10 @@ impl<T: Decode> Decode for Entries<T> {
         }
         Some(entries)
     }
+
+    fn schema() -> String {
+        format!(r#"{{"type":"object","additionalProperties":{},"maxProperties":{LENGTH_MAX}}}"#, T::schema())
+    }
 }
 
 impl<T: Decode> Decode for Vec<T> {
@@ -243,6 +305,10 @@ impl<T: Decode> Decode for Vec<T> {
         // One bad item fails the list: leaving it out would shift the positions of the others.
         let items: Vec<Option<T>> = items.iter().map(|item| T::decode(item, problems)).collect();
         items.into_iter().collect()
+    }
+
+    fn schema() -> String {
+        format!(r#"{{"type":"array","items":{},"maxItems":{LENGTH_MAX}}}"#, T::schema())
     }
 }
 
@@ -260,6 +326,14 @@ impl<T: Decode> Decode for Option<T> {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         T::decode(node, problems).map(Some)
     }
+
+    fn schema() -> String {
+        T::schema()
+    }
+
+    fn written(&self) -> Option<String> {
+        self.as_ref().and_then(T::written)
+    }
 }
 
 impl Decode for String {
@@ -267,6 +341,14 @@ impl Decode for String {
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         text(node, Self::EXPECTED, problems).map(str::to_owned)
+    }
+
+    fn schema() -> String {
+        r#"{"type":"string"}"#.to_owned()
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(token(self))
     }
 }
 
@@ -283,6 +365,14 @@ impl Decode for usize {
             problems.error(Code::InvalidValue, node.place, format!("number `{value}` is out of range"));
         }
         number
+    }
+
+    fn schema() -> String {
+        r#"{"type":"integer","minimum":0}"#.to_owned()
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }
 

@@ -12,17 +12,22 @@ pub mod names;
 pub mod overlay;
 pub mod plan;
 pub mod revision;
+pub mod schema;
 pub mod topology;
+pub mod transport;
 pub mod url;
 
 mod address;
 mod check;
+mod constant;
 mod decode;
 mod digest;
 mod json;
 mod resolve;
 mod secret;
 mod yaml;
+
+use std::collections::BTreeSet;
 
 use check::Check;
 use decode::Decode;
@@ -31,6 +36,7 @@ use lock::{Lock, LockErrorKind};
 use topology::Topology;
 use yaml::{Document, Place};
 
+pub use constant::Constant;
 pub use lock::lock_path;
 
 /// A file as it was read: its path for messages, its text for positions.
@@ -42,24 +48,37 @@ pub struct Source {
     pub text: String,
 }
 
-/// Which transports the binary in hand can carry, from its cargo features.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Features {
-    /// `transport-stdio`
-    pub stdio: bool,
-    /// `transport-http`
-    pub http: bool,
-    /// `tls`
-    pub tls: bool,
-}
+/// The cargo feature for TLS towards backends.
+pub(crate) const TLS: &str = "tls";
+
+/// The cargo features of a build that decide what a topology may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Features(BTreeSet<&'static str>);
 
 // === impl Features ===
 
 impl Features {
+    /// Every feature that a topology may need.
+    pub fn known() -> impl Iterator<Item = &'static str> {
+        transport::KINDS.iter().map(|kind| kind.feature).chain([TLS])
+    }
+
     /// Everything there is.
     #[must_use]
-    pub const fn all() -> Self {
-        Self { stdio: true, http: true, tls: true }
+    pub fn all() -> Self {
+        Self::of(|_| true)
+    }
+
+    /// Those of the known ones that are on.
+    #[must_use]
+    pub fn of(on: impl Fn(&str) -> bool) -> Self {
+        Self(Self::known().filter(|feature| on(feature)).collect())
+    }
+
+    /// Whether a feature is on.
+    #[must_use]
+    pub fn has(&self, feature: &str) -> bool {
+        self.0.contains(feature)
     }
 }
 
@@ -70,7 +89,7 @@ impl Features {
 pub fn load(
     topology: &Source,
     lock: Option<&Source>,
-    features: Features,
+    features: &Features,
 ) -> Result<(plan::Plan, Vec<Diagnostic>), Vec<Diagnostic>> {
     let document = Document::parse(&topology.text).map_err(|refused| vec![*refused])?;
     let mut problems = Problems::default();
@@ -81,8 +100,8 @@ pub fn load(
         Err(diagnostic) => (None, Some(diagnostic)),
     };
     let plan = decoded.map(|decoded| {
-        let mut check = Check { document: &document, topology: &decoded, problems: &mut problems };
-        check.topology(features);
+        let mut check = Check { document: &document, topology: &decoded, problems: &mut problems, features };
+        check.topology();
         let contracts = parsed_lock.unwrap_or_default();
         let backends = resolve::backends(&decoded, &contracts);
         match (lock, &lock_problem) {

@@ -14,7 +14,6 @@ use serde_json::value::RawValue;
 
 use crate::digest;
 use crate::json::{LOCK_DEPTH_MAX, Tree, token};
-use crate::plan::{Program, Reference, Transport};
 use crate::revision::{Era, Revision};
 
 pub use answers::{Answers, SectionError};
@@ -33,8 +32,8 @@ pub struct Lock {
 /// What one backend offered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
-    /// [`transport_digest`] of the transport it was reached by.
-    pub transport: String,
+    /// [`Transport::record`](crate::plan::Transport::record) of the transport it was reached by.
+    pub transport: Json,
     /// The revision it spoke.
     pub revision: Revision,
     /// How it names itself (`serverInfo`), if it does.
@@ -85,36 +84,6 @@ pub enum List {
 #[must_use]
 pub fn lock_path(topology: &Path) -> PathBuf {
     topology.with_extension("lock.json")
-}
-
-/// A digest over everything that decides which server a transport reaches; references count by their name.
-#[must_use]
-pub fn transport_digest(transport: &Transport) -> String {
-    let text = |reference: &Reference| match reference {
-        Reference::Literal(value) => token(value),
-        Reference::Env(name) => token(&format!("env:{name}")),
-        Reference::File(path) => token(&format!("file:{path}")),
-    };
-    let optional = |value: Option<String>| value.unwrap_or_else(|| "null".to_owned());
-    let canonical = match transport {
-        Transport::Stdio(stdio) => {
-            let program = match &stdio.program {
-                Program::Current => token("self"),
-                Program::Named(name) => token(name),
-            };
-            let args: Vec<String> = stdio.args.iter().map(|arg| token(arg)).collect();
-            let env: BTreeMap<_, _> = stdio.env.iter().map(|variable| (&variable.name, &variable.value)).collect();
-            let env: Vec<String> = env.iter().map(|(name, value)| format!("{}:{}", token(name), text(value))).collect();
-            let cwd = optional(stdio.cwd.as_deref().map(token));
-            let (args, env) = (args.join(","), env.join(","));
-            format!(r#"{{"stdio":{{"args":[{args}],"command":{program},"cwd":{cwd},"env":{{{env}}}}}}}"#)
-        }
-        Transport::StreamableHttp(http) => {
-            let (ca, url) = (optional(http.ca.as_ref().map(text)), text(&http.url));
-            format!(r#"{{"streamable_http":{{"ca":{ca},"url":{url}}}}}"#)
-        }
-    };
-    digest::tagged(canonical.as_bytes())
 }
 
 // === impl Lock ===
@@ -182,7 +151,7 @@ impl Section {
     }
 
     fn json(&self) -> String {
-        let (transport, era) = (token(&self.transport), era_word(self.era()));
+        let (transport, era) = (self.transport.as_str(), era_word(self.era()));
         let mut out = format!(r#"{{"transport":{transport},"era":"{era}","revision":"{}""#, self.revision);
         if let Some(server) = &self.server {
             out += &format!(r#","server":{}"#, server.as_str());
@@ -259,7 +228,7 @@ impl Json {
         Self::composed(tree.minified())
     }
 
-    fn composed(text: String) -> Self {
+    pub(crate) fn composed(text: String) -> Self {
         Self(RawValue::from_string(text).expect("valid tokens in valid places are valid JSON"))
     }
 }

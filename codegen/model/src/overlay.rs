@@ -34,6 +34,14 @@ impl Decode for bool {
         decode::wrong_type(node, Self::EXPECTED, problems);
         None
     }
+
+    fn schema() -> String {
+        r#"{"type":"boolean"}"#.to_owned()
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(self.to_string())
+    }
 }
 
 /// Reads an overlay for these backends.
@@ -76,7 +84,7 @@ mod tests {
             path: "t.yaml".to_owned(),
             text: "name: t\nbackends:\n  math: { transport: { stdio: { command: self } } }\n".to_owned(),
         };
-        let (plan, _no_lock) = crate::load(&topology, None, crate::Features::all()).expect("a good topology");
+        let (plan, _no_lock) = crate::load(&topology, None, &crate::Features::all()).expect("a good topology");
         load(&source, &plan.backends).map_err(|found| crate::diagnostic::render(&found, &source, false))
     }
 

@@ -2,125 +2,86 @@
 //! code, the lock and the overlay build the same values at run time. No defaults are left open here.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use crate::constant::constant;
 use crate::revision::Era;
+
+pub use crate::transport::{Program, Stdio, StreamableHttp, Transport, Variable};
 
 /// Text that is `'static` in generated code and owned when built at run time.
 pub type Text = Cow<'static, str>;
 /// A list that is `'static` in generated code and owned when built at run time.
 pub type Table<T> = Cow<'static, [T]>;
 
-/// A value that the topology either states or leaves to the process that starts: secrets are never stated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reference {
-    /// The value itself.
-    Literal(Text),
-    /// `env:NAME`: the environment variable at start.
-    Env(Text),
-    /// `file:PATH`: the content of the file at start, without the final line end.
-    File(Text),
+constant! {
+    /// A value that the topology either states or leaves to the process that starts: secrets are never stated.
+    pub enum Reference {
+        /// The value itself.
+        Literal(Text),
+        /// `env:NAME`: the environment variable at start.
+        Env(Text),
+        /// `file:PATH`: the content of the file at start, without the final line end.
+        File(Text),
+    }
 }
 
-/// Where clients connect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// `host:port`, or `env:NAME`.
-    pub address: Reference,
-    /// The path of the MCP endpoint, exact, with its leading slash.
-    pub path: Text,
-    /// Origins allowed besides those of the listener itself and loopback ones.
-    pub origins: Table<Text>,
-    /// Host names allowed besides loopback names and the address listened on.
-    pub hosts: Table<Text>,
+constant! {
+    /// Where clients connect.
+    pub struct Listen {
+        /// `host:port`, or `env:NAME`.
+        pub address: Reference,
+        /// The path of the MCP endpoint, exact, with its leading slash.
+        pub path: Text,
+        /// Origins allowed besides those of the listener itself and loopback ones.
+        pub origins: Table<Text>,
+        /// Host names allowed besides loopback names and the address listened on.
+        pub hosts: Table<Text>,
+    }
 }
 
-/// Which program a stdio backend starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// `command: self`: this very executable.
-    Current,
-    /// A program by name (searched in PATH) or path.
-    Named(Text),
+constant! {
+    /// One MCP server behind the gateway.
+    pub struct Backend {
+        /// Its name in the topology.
+        pub name: Text,
+        /// How to reach it.
+        pub transport: Transport,
+        /// The era the topology pins it to.
+        pub era: Option<Era>,
+        /// The era its lock recorded: assumed first, verified on contact.
+        pub locked_era: Option<Era>,
+        /// The longest a call may take from its arrival to its answer, in milliseconds.
+        pub timeout_ms: u64,
+    }
 }
 
-/// One environment variable of a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
-    pub name: Text,
-    /// Its value.
-    pub value: Reference,
+constant! {
+    /// What kind of name a wildcard route matches.
+    #[derive(Copy)]
+    pub enum Subject {
+        /// Exposed tool names.
+        Tools,
+        /// Exposed prompt names.
+        Prompts,
+        /// Resource URIs.
+        Resources,
+    }
 }
 
-/// A child process that speaks newline-delimited JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stdio {
-    /// What to start.
-    pub program: Program,
-    /// Its arguments, one entry each; no shell reads them.
-    pub args: Table<Text>,
-    /// Variables set for the child beside PATH, HOME, LANG and TZ.
-    pub env: Table<Variable>,
-    /// Its working directory; the gateway's own when absent.
-    pub cwd: Option<Text>,
-}
-
-/// A server reached by Streamable HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamableHttp {
-    /// `http://` or `https://` URL of its MCP endpoint, or `env:NAME`.
-    pub url: Reference,
-    /// A PEM file of authorities to trust beside those of the system.
-    pub ca: Option<Reference>,
-}
-
-/// How bytes move to a backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// A child process.
-    Stdio(Stdio),
-    /// Streamable HTTP.
-    StreamableHttp(StreamableHttp),
-}
-
-/// One MCP server behind the gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backend {
-    /// Its name in the topology.
-    pub name: Text,
-    /// How to reach it.
-    pub transport: Transport,
-    /// The era the topology pins it to.
-    pub era: Option<Era>,
-    /// The era its lock recorded: assumed first, verified on contact.
-    pub locked_era: Option<Era>,
-    /// The longest a call may take from its arrival to its answer, in milliseconds.
-    pub timeout_ms: u64,
-}
-
-/// What kind of name a wildcard route matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// Exposed tool names.
-    Tools,
-    /// Exposed prompt names.
-    Prompts,
-    /// Resource URIs.
-    Resources,
-}
-
-/// A route for names that are not in the catalog: `*` stands for any run of characters, see [`crate::names::matches`].
-/// First match wins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WildcardRoute {
-    /// What it matches.
-    pub subject: Subject,
-    /// The pattern, or an exact name without `*`.
-    pub pattern: Text,
-    /// The index of the backend it leads to.
-    pub backend: u16,
-    /// `backend` + separator: taken off the front of a name that begins with it. Empty for resources.
-    pub prefix: Text,
+constant! {
+    /// A route for names that are not in the catalog: `*` stands for any run of characters, see [`crate::names::matches`].
+    /// First match wins.
+    pub struct WildcardRoute {
+        /// What it matches.
+        pub subject: Subject,
+        /// The pattern, or an exact name without `*`.
+        pub pattern: Text,
+        /// The index of the backend it leads to.
+        pub backend: u16,
+        /// `backend` + separator: taken off the front of a name that begins with it. Empty for resources.
+        pub prefix: Text,
+    }
 }
 
 /// One exposed tool, prompt, resource or template.
@@ -171,4 +132,17 @@ pub struct Plan {
     pub page_items: usize,
     /// How long a client may keep a list, in milliseconds.
     pub ttl_ms: u64,
+}
+
+// === impl Reference ===
+
+impl fmt::Display for Reference {
+    /// As a topology writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(value) => f.write_str(value),
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{path}"),
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use crate::check::subject;
 use crate::lock::{Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
-use crate::plan::{self, Exposed, Plan, Program, Reference, Subject, WildcardRoute};
-use crate::topology::{EraChoice, Names, Stdio, Topology, Transport};
+use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
+use crate::topology::{EraChoice, Names, Topology};
 use crate::{Source, digest};
 
 /// Everything that clients would see, before it is known to be unambiguous.
@@ -29,41 +29,17 @@ pub(crate) struct Found {
 
 /// The backends in topology order.
 pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
-    let backend = |(name, backend): (&str, &crate::topology::Backend)| {
-        let transport = match &backend.transport {
-            Transport::Stdio(stdio) => plan::Transport::Stdio(child(stdio)),
-            Transport::StreamableHttp(http) => plan::Transport::StreamableHttp(plan::StreamableHttp {
-                // Without an endpoint the topology is refused.
-                url: backend.endpoints.first().map_or(Reference::Literal("".into()), |endpoint| endpoint.url.clone()),
-                ca: http.ca.clone(),
-            }),
-        };
-        plan::Backend {
-            name: name.to_owned().into(),
-            transport,
-            era: match backend.era {
-                EraChoice::Auto => None,
-                EraChoice::Pinned(era) => Some(era),
-            },
-            locked_era: lock.backends.get(name).map(Section::era),
-            timeout_ms: backend.timeout.unwrap_or(topology.defaults.timeout).0,
-        }
+    let backend = |(name, backend): (&str, &crate::topology::Backend)| plan::Backend {
+        name: name.to_owned().into(),
+        transport: backend.transport.planned(backend),
+        era: match backend.era {
+            EraChoice::Auto => None,
+            EraChoice::Pinned(era) => Some(era),
+        },
+        locked_era: lock.backends.get(name).map(Section::era),
+        timeout_ms: backend.timeout.unwrap_or(topology.defaults.timeout).0,
     };
     topology.backends.iter().map(backend).collect()
-}
-
-fn child(stdio: &Stdio) -> plan::Stdio {
-    let variable =
-        |(name, value): (&str, &Reference)| plan::Variable { name: name.to_owned().into(), value: value.clone() };
-    plan::Stdio {
-        program: match stdio.command.as_str() {
-            "self" => Program::Current,
-            name => Program::Named(name.to_owned().into()),
-        },
-        args: stdio.args.iter().map(|arg| arg.clone().into()).collect(),
-        env: stdio.env.iter().map(variable).collect(),
-        cwd: stdio.cwd.clone().map(Into::into),
-    }
 }
 
 /// Everything that the locked backends offer and the topology does not deny.

@@ -2,13 +2,15 @@
 //!
 //! Whether the values make sense together is checked in `crate::check`; what they amount to is a [`crate::plan::Plan`].
 
-use crate::decode::{Decode, Key, Record, record, text, word, wrong_type};
+use crate::decode::{Decode, record, text, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
+use crate::json::token;
 use crate::plan::Reference;
 use crate::revision::Era;
 use crate::yaml::{Node, Value};
 
 pub use crate::decode::Entries;
+pub use crate::transport::{StdioSettings, StreamableHttpSettings, TransportSettings};
 
 record! {
     /// A whole topology.
@@ -84,7 +86,7 @@ record! {
     /// One MCP server.
     struct Backend: "a backend" {
         /// How to reach it: `stdio` or `streamable_http`.
-        transport: Transport,
+        transport: TransportSettings,
         /// Where it is, for transports that connect.
         endpoints: Vec<Endpoint> = Vec::new(),
         /// Which era of the protocol it speaks.
@@ -93,28 +95,6 @@ record! {
         timeout: Option<Millis> = None,
         /// Which of its tools are exposed, and how.
         tools: Tools = Tools::default(),
-    }
-}
-
-record! {
-    /// A child process that speaks newline-delimited JSON.
-    struct Stdio: "a stdio transport" {
-        /// The program to start, or `self` for this very executable.
-        command: String,
-        /// Its arguments, one entry each; no shell reads them.
-        args: Vec<String> = Vec::new(),
-        /// Variables set for it: text, `env:NAME` or `file:PATH`.
-        env: Entries<Reference> = Entries::default(),
-        /// Its working directory.
-        cwd: Option<String> = None,
-    }
-}
-
-record! {
-    /// A server reached by Streamable HTTP.
-    default struct StreamableHttp: "a streamable_http transport" {
-        /// `file:PATH` of authorities to trust beside those of the system, in PEM.
-        ca: Option<Reference> = None,
     }
 }
 
@@ -159,15 +139,6 @@ pub enum Names {
     Prefixed(Prefixed),
 }
 
-/// How to reach a backend.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Transport {
-    /// A child process.
-    Stdio(Stdio),
-    /// Streamable HTTP.
-    StreamableHttp(StreamableHttp),
-}
-
 /// Which era of the protocol a backend speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EraChoice {
@@ -198,46 +169,32 @@ impl Decode for Names {
             _ => Prefixed::decode(node, problems).map(Self::Prefixed),
         }
     }
-}
 
-// === impl Transport ===
-
-impl Transport {
-    const KEYS: &'static [Key] = &[
-        Key { name: "stdio", meaning: " A child process.", expected: Stdio::EXPECTED },
-        Key { name: "streamable_http", meaning: " Streamable HTTP.", expected: StreamableHttp::EXPECTED },
-    ];
-}
-
-impl Decode for Transport {
-    const EXPECTED: &'static str = "a transport";
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let record = Record::open(node, Self::EXPECTED, Self::KEYS, problems)?;
-        match record.present()[..] {
-            ["stdio"] => record.required("stdio", problems).map(Self::Stdio),
-            ["streamable_http"] => record.required("streamable_http", problems).map(Self::StreamableHttp),
-            // The unknown key that stands in its place is reported.
-            [] if !record.is_empty() => None,
-            ref present => {
-                problems
-                    .error(Code::InvalidValue, node.owner, format!("{} transports where one belongs", present.len()))
-                    .help("write `stdio: { command: … }` or `streamable_http: {}`");
-                None
-            }
-        }
+    fn schema() -> String {
+        format!(r#"{{"anyOf":[{{"const":"none"}},{}]}}"#, Prefixed::schema())
     }
 }
 
 // === impl EraChoice ===
 
+impl EraChoice {
+    const WORDS: [(&str, Self); 3] =
+        [("auto", Self::Auto), ("modern", Self::Pinned(Era::Modern)), ("legacy", Self::Pinned(Era::Legacy))];
+}
+
 impl Decode for EraChoice {
     const EXPECTED: &'static str = "`auto`, `modern` or `legacy`";
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let words =
-            [("auto", Self::Auto), ("modern", Self::Pinned(Era::Modern)), ("legacy", Self::Pinned(Era::Legacy))];
-        word(node, Self::EXPECTED, &words, problems)
+        word(node, Self::EXPECTED, &Self::WORDS, problems)
+    }
+
+    fn schema() -> String {
+        words_schema(&Self::WORDS)
+    }
+
+    fn written(&self) -> Option<String> {
+        Self::WORDS.iter().find(|(_, choice)| choice == self).map(|(word, _)| token(word))
     }
 }
 
@@ -278,6 +235,18 @@ impl Decode for Millis {
         }
         millis
     }
+
+    fn schema() -> String {
+        r#"{"type":"string","pattern":"^[0-9]+(ms|s|m|h)$"}"#.to_owned()
+    }
+
+    fn written(&self) -> Option<String> {
+        let Self(millis) = *self;
+        let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
+        let unit = units.into_iter().find(|(unit, _)| millis > 0 && millis % unit == 0);
+        let (unit, name) = unit.unwrap_or((1, "ms"));
+        Some(token(&format!("{}{name}", millis / unit)))
+    }
 }
 
 impl Decode for Reference {
@@ -298,6 +267,14 @@ impl Decode for Reference {
                 .help("write `env:NAME` with an environment variable, or `file:PATH` with a path");
         }
         valid.then_some(reference)
+    }
+
+    fn schema() -> String {
+        r#"{"type":"string"}"#.to_owned()
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(token(&self.to_string()))
     }
 }
 

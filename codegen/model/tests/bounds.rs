@@ -18,7 +18,7 @@ fn topology(text: String) -> Source {
 fn refused(text: String) -> Vec<Diagnostic> {
     let start = Instant::now();
     let source = topology(text);
-    let diagnostics = load(&source, None, Features::all()).expect_err("hostile topologies are refused");
+    let diagnostics = load(&source, None, &Features::all()).expect_err("hostile topologies are refused");
     let shown = render(&diagnostics, &source, true);
     assert!(!diagnostics.is_empty() && !shown.is_empty());
     assert!(start.elapsed() < PATIENCE, "{:?} for {}", start.elapsed(), diagnostics[0].message);
@@ -121,7 +121,7 @@ proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in prop_oneof![nearly_topologies(), any::<String>()]) {
         let source = topology(text);
-        let diagnostics = match load(&source, None, Features::all()) {
+        let diagnostics = match load(&source, None, &Features::all()) {
             Ok((_, warnings)) => warnings,
             Err(diagnostics) => diagnostics,
         };

@@ -34,14 +34,10 @@ fn load_fixture(path: &Path) -> (Source, Outcome) {
     let topology = source(path);
     let first = topology.text.lines().next().unwrap_or_default();
     let without = first.strip_prefix("# without: ").unwrap_or_default();
-    let features = Features {
-        stdio: !without.contains("transport-stdio"),
-        http: !without.contains("transport-http"),
-        tls: !without.contains("tls"),
-    };
+    let features = Features::of(|feature| !without.contains(feature));
     let lock = lock_path(path);
     let lock = lock.exists().then(|| source(&lock));
-    let outcome = load(&topology, lock.as_ref(), features);
+    let outcome = load(&topology, lock.as_ref(), &features);
     (topology, outcome)
 }
 

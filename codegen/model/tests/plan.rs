@@ -12,7 +12,7 @@ fn plan(name: &str) -> Plan {
     let source =
         |path: &Path| Source { path: name.to_owned(), text: fs::read_to_string(path).expect("fixtures are text") };
     let lock = Some(lock_path(&path)).filter(|lock| lock.exists()).map(|lock| source(&lock));
-    load(&source(&path), lock.as_ref(), Features::all()).expect("the fixture is accepted").0
+    load(&source(&path), lock.as_ref(), &Features::all()).expect("the fixture is accepted").0
 }
 
 /// The exposed name, the backend's own, and where it leads.

@@ -3,7 +3,7 @@
 /// The topology `stdio`.
 #[derive(Clone, Copy, Debug)]
 pub struct Compiled;
-/// Every backend is a child process.
+/// The transport that every backend uses. A child process.
 pub type Upstream = ::only1mcp::upstream::stdio::Stdio;
 impl ::only1mcp::catalog::Topology for Compiled {
     type Upstream = Upstream;

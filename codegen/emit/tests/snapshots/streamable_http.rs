@@ -3,7 +3,7 @@
 /// The topology `streamable_http`.
 #[derive(Clone, Copy, Debug)]
 pub struct Compiled;
-/// Every backend is reached by Streamable HTTP.
+/// The transport that every backend uses. A server reached by Streamable HTTP.
 pub type Upstream = ::only1mcp::upstream::streamable_http::StreamableHttp;
 impl ::only1mcp::catalog::Topology for Compiled {
     type Upstream = Upstream;

@@ -3,11 +3,12 @@
 use super::Check;
 use crate::decode::near_miss;
 use crate::diagnostic::{Code, quoted};
-use crate::lock::{Lock, transport_digest};
+use crate::lock::Lock;
 use crate::names::matches;
 use crate::plan;
 use crate::topology::Backend;
-use crate::yaml::steps;
+use crate::transport::Difference;
+use crate::yaml::{Step, steps};
 
 // === impl Check ===
 
@@ -31,8 +32,8 @@ impl Check<'_> {
             match lock.backends.get(name) {
                 None => self.unlocked(name),
                 Some(section) => {
-                    if sound && section.transport != transport_digest(&planned.transport) {
-                        self.outdated(name);
+                    if sound {
+                        self.outdated(name, &planned.transport.differences(&section.transport));
                     }
                 }
             }
@@ -64,13 +65,28 @@ impl Check<'_> {
             .help(format!("write the lock again with `only1mcp topology lock {topology}`"));
     }
 
-    fn outdated(&mut self, name: &str) {
-        let place = self.document.key(steps!["backends", name, "transport"]);
+    fn outdated(&mut self, name: &str, differences: &[Difference<'_>]) {
+        let [first, others @ ..] = differences else { return };
+        let place = |difference: &Difference<'_>| {
+            let path: Vec<Step<'_>> = steps!["backends", name].iter().chain(&difference.steps).copied().collect();
+            if self.document.has(&path) {
+                self.document.value(&path)
+            } else {
+                self.document.key(steps!["backends", name, "transport"])
+            }
+        };
+        let before = |difference: &Difference<'_>| match &difference.before {
+            Some(before) => format!("the lock has {}", quoted(before)),
+            None => "the lock has none".to_owned(),
+        };
+        let others: Vec<_> = others.iter().map(|other| (place(other), before(other))).collect();
         let help = format!("write the lock again with `only1mcp topology lock {}`", self.topology.name);
-        self.problems
-            .error(Code::LockOutdated, place, format!("backend `{name}` changed since it was locked"))
-            .help(help)
-            .note("the lock records what another command or URL offered");
+        let message = format!("`{}` of backend `{name}` changed since it was locked", first.field);
+        let problem = self.problems.error(Code::LockOutdated, place(first), message);
+        problem.label(before(first)).help(help).note("the lock records what another command or URL offered");
+        for (place, before) in others {
+            problem.also(place, before);
+        }
     }
 
     fn relock(&mut self, code: Code, key: &str, message: String) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
-use super::{Item, Json, List, Section, transport_digest};
+use super::{Item, Json, List, Section};
 use crate::json::{ITEM_DEPTH_MAX, Tree, TreeError};
 use crate::plan::Transport;
 use crate::revision::{Era, Revision};
@@ -90,7 +90,7 @@ impl Section {
             Era::Modern => greeting.member("_meta").and_then(|meta| meta.member(SERVER_INFO)),
         };
         Ok(Self {
-            transport: transport_digest(answers.transport),
+            transport: answers.transport.record(),
             revision: answers.revision,
             server: server.map(Json::from_tree),
             capabilities: capabilities

@@ -103,8 +103,11 @@ impl<'a> Reader<'a> {
         let Some(capabilities @ Tree::Object(_)) = tree.member("capabilities") else {
             return Err(self.malformed(Some(name), "section has no `capabilities`"));
         };
+        let Some(transport @ Tree::Object(_)) = tree.member("transport") else {
+            return Err(self.malformed(Some(name), "section has no `transport`"));
+        };
         Ok(Section {
-            transport: string("transport")?.into_owned(),
+            transport: Json::from_tree(transport),
             revision,
             server: tree.member("server").map(Json::from_tree),
             capabilities: Json::from_tree(capabilities),

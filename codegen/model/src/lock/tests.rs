@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{Stdio, StreamableHttp, Variable};
+use crate::plan::{Program, Reference, Stdio, StreamableHttp, Transport, Variable};
 
 const ADD: &str = r#"{"name":"add","description":"Adds","inputSchema":{"type":"object","properties":{"a":{"type":"number","maximum":1.0}},"required":["a"]},"x-\u0061":[1e400]}"#;
 
@@ -200,20 +200,20 @@ fn a_lock_that_was_tampered_with_is_refused_at_the_place() {
 }
 
 #[test]
-fn the_digest_of_a_transport_follows_everything_that_names_the_server() {
+fn the_record_of_a_transport_follows_everything_that_names_the_server() {
     let child = |edit: fn(&mut Stdio)| {
         let Transport::Stdio(mut stdio) = stdio() else { unreachable!("stdio() is a child") };
         edit(&mut stdio);
-        transport_digest(&Transport::Stdio(stdio))
+        Transport::Stdio(stdio).record().as_str().to_owned()
     };
-    let http = |url, ca| transport_digest(&Transport::StreamableHttp(StreamableHttp { url, ca }));
+    let http = |url, ca| Transport::StreamableHttp(StreamableHttp { url, ca }).record().as_str().to_owned();
     let variable = |name: &'static str| Variable { name: name.into(), value: Reference::Env("X".into()) };
     let variables = |names: [&'static str; 2]| {
         let Transport::Stdio(mut stdio) = stdio() else { unreachable!("stdio() is a child") };
         stdio.env = names.map(variable).to_vec().into();
-        transport_digest(&Transport::Stdio(stdio))
+        Transport::Stdio(stdio).record().as_str().to_owned()
     };
-    let digests = [
+    let records = [
         child(|_| {}),
         child(|stdio| stdio.program = Program::Named("npx".into())),
         child(|stdio| stdio.args = vec!["demo-server math".into()].into()),
@@ -223,8 +223,8 @@ fn the_digest_of_a_transport_follows_everything_that_names_the_server() {
         http(Reference::Env("A".into()), None),
         http(Reference::Env("A".into()), Some(Reference::File("ca.pem".into()))),
     ];
-    let distinct: BTreeSet<&String> = digests.iter().collect();
-    assert_eq!(distinct.len(), digests.len());
+    let distinct: BTreeSet<&String> = records.iter().collect();
+    assert_eq!(distinct.len(), records.len());
     assert_eq!(variables(["A", "B"]), variables(["B", "A"]), "the order of variables means nothing");
 }
 

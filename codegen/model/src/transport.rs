@@ -1,0 +1,163 @@
+//! The transports: what a topology says of each, what the engine is given of it, how both are checked and recorded.
+//!
+//! Each has a file of its own; this one registers them. `codegen/README.md` says what else a new one needs.
+
+mod recorded;
+mod stdio;
+mod streamable_http;
+
+use crate::check::Check;
+use crate::constant::constant;
+use crate::decode::{Decode, Key, Record, object_schema};
+use crate::diagnostic::{Code, Problems};
+use crate::topology::Backend;
+use crate::yaml::Node;
+
+pub(crate) use recorded::{Difference, Recorded};
+pub use stdio::{Program, Stdio, StdioSettings, Variable};
+pub use streamable_http::{StreamableHttp, StreamableHttpSettings};
+
+/// One kind of transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Its key in a topology, which is also the module of its links.
+    pub key: &'static str,
+    /// The name of its type of links.
+    pub link: &'static str,
+    /// What it is, as a sentence.
+    pub meaning: &'static str,
+    /// The cargo feature that compiles it in.
+    pub feature: &'static str,
+}
+
+/// What the file of a transport says of its part of the schema.
+pub(crate) trait Settings: Decode {
+    /// What the engine is given.
+    type Planned: Planned;
+    /// The least that can be written.
+    const EXAMPLE: &'static str;
+
+    /// Every check of a backend with these settings.
+    fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>);
+
+    /// What the engine is given of a backend that passed.
+    fn planned(&self, backend: &Backend) -> Self::Planned;
+}
+
+/// What the file of a transport says of what the engine is given.
+pub(crate) trait Planned {
+    /// Everything that decides which server is reached, by the key that says it in the topology.
+    fn recorded(&self) -> Vec<(&'static str, Recorded)>;
+
+    /// Where the server is, in a few words. Values of references are not shown.
+    fn place(&self) -> String;
+}
+
+/// Registers the transports.
+macro_rules! transports {
+    ($(#[doc = $meaning:literal] $Link:ident($Settings:ident): $key:literal, $feature:literal;)+) => {
+        /// How to reach a backend, as the topology says it.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum TransportSettings {
+            $(#[doc = $meaning] $Link($Settings),)+
+        }
+
+        constant! {
+            /// How bytes move to a backend.
+            pub enum Transport {
+                $(#[doc = $meaning] $Link($Link),)+
+            }
+        }
+
+        /// Every transport there is.
+        pub const KINDS: &[Kind] = &[$(Kind {
+            key: $key,
+            link: stringify!($Link),
+            meaning: $meaning.trim_ascii(),
+            feature: $feature,
+        }),+];
+
+        impl TransportSettings {
+            pub(crate) const KEYS: &'static [Key] = &[$(Key::new::<$Settings>($key, $meaning)),+];
+            const EXAMPLES: &'static [&'static str] = &[$($Settings::EXAMPLE),+];
+
+            /// Which kind it is.
+            #[must_use]
+            pub fn kind(&self) -> &'static Kind {
+                let link = match self { $(Self::$Link(_) => stringify!($Link),)+ };
+                kind(link)
+            }
+
+            pub(crate) fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
+                match self { $(Self::$Link(settings) => settings.check(name, backend, check),)+ }
+            }
+
+            pub(crate) fn planned(&self, backend: &Backend) -> Transport {
+                match self { $(Self::$Link(settings) => Transport::$Link(settings.planned(backend)),)+ }
+            }
+
+            fn decode_only(record: &Record<'_>, key: &str, problems: &mut Problems) -> Option<Self> {
+                match key {
+                    $($key => record.required($key, problems).map(Self::$Link),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl Transport {
+            /// Which kind it is.
+            #[must_use]
+            pub fn kind(&self) -> &'static Kind {
+                let link = match self { $(Self::$Link(_) => stringify!($Link),)+ };
+                kind(link)
+            }
+
+            /// Where the server is, in a few words. Values of references are not shown.
+            #[must_use]
+            pub fn place(&self) -> String {
+                match self { $(Self::$Link(planned) => planned.place(),)+ }
+            }
+
+            pub(crate) fn recorded(&self) -> Vec<(&'static str, Recorded)> {
+                match self { $(Self::$Link(planned) => planned.recorded(),)+ }
+            }
+        }
+    };
+}
+
+transports! {
+    /// A child process.
+    Stdio(StdioSettings): "stdio", "transport-stdio";
+    /// A server reached by Streamable HTTP.
+    StreamableHttp(StreamableHttpSettings): "streamable_http", "transport-http";
+}
+
+fn kind(link: &str) -> &'static Kind {
+    KINDS.iter().find(|kind| kind.link == link).expect("both enums have the variants that are registered")
+}
+
+// === impl TransportSettings ===
+
+impl Decode for TransportSettings {
+    const EXPECTED: &'static str = "a transport";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let record = Record::open(node, Self::EXPECTED, Self::KEYS, problems)?;
+        match record.present()[..] {
+            [key] => Self::decode_only(&record, key, problems),
+            // The unknown key that stands in its place is reported.
+            [] if !record.is_empty() => None,
+            ref present => {
+                let examples: Vec<String> = Self::EXAMPLES.iter().map(|example| format!("`{example}`")).collect();
+                problems
+                    .error(Code::InvalidValue, node.owner, format!("{} transports where one belongs", present.len()))
+                    .help(format!("write one of {}", examples.join(", ")));
+                None
+            }
+        }
+    }
+
+    fn schema() -> String {
+        object_schema(Self::KEYS, r#","minProperties":1,"maxProperties":1"#)
+    }
+}

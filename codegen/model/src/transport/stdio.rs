@@ -1,0 +1,183 @@
+//! `stdio`: a child process that speaks newline-delimited JSON.
+
+use super::{Planned, Recorded, Settings};
+use crate::check::Check;
+use crate::constant::constant;
+use crate::decode::{Entries, record};
+use crate::diagnostic::{Code, quoted};
+use crate::plan::{Reference, Table, Text};
+use crate::secret::{suspect, suspect_variable};
+use crate::topology::{Backend, is_variable_name};
+use crate::yaml::{Step, steps};
+
+record! {
+    /// A child process that speaks newline-delimited JSON.
+    struct StdioSettings: "a stdio transport" {
+        /// The program to start, or `self` for this very executable.
+        command: String,
+        /// Its arguments, one entry each; no shell reads them.
+        args: Vec<String> = Vec::new(),
+        /// Variables set for it: text, `env:NAME` or `file:PATH`.
+        env: Entries<Reference> = Entries::default(),
+        /// Its working directory.
+        cwd: Option<String> = None,
+    }
+}
+
+constant! {
+    /// A child process that speaks newline-delimited JSON.
+    pub struct Stdio {
+        /// What to start.
+        pub program: Program,
+        /// Its arguments, one entry each; no shell reads them.
+        pub args: Table<Text>,
+        /// Variables set for the child beside PATH, HOME, LANG and TZ.
+        pub env: Table<Variable>,
+        /// Its working directory; the gateway's own when absent.
+        pub cwd: Option<Text>,
+    }
+}
+
+constant! {
+    /// Which program a stdio backend starts.
+    pub enum Program {
+        /// `command: self`: this very executable.
+        Current,
+        /// A program by name (searched in PATH) or path.
+        Named(Text),
+    }
+}
+
+constant! {
+    /// One environment variable of a child.
+    pub struct Variable {
+        /// Its name.
+        pub name: Text,
+        /// Its value.
+        pub value: Reference,
+    }
+}
+
+// === impl StdioSettings ===
+
+impl Settings for StdioSettings {
+    type Planned = Stdio;
+    const EXAMPLE: &'static str = "stdio: { command: … }";
+
+    fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
+        check.no_endpoints(name, backend);
+        check.command(name, self);
+        check.variables(name, self);
+        check.arguments(name, self);
+    }
+
+    fn planned(&self, _backend: &Backend) -> Stdio {
+        let variable =
+            |(name, value): (&str, &Reference)| Variable { name: name.to_owned().into(), value: value.clone() };
+        Stdio {
+            program: match self.command.as_str() {
+                "self" => Program::Current,
+                name => Program::Named(name.to_owned().into()),
+            },
+            args: self.args.iter().map(|arg| arg.clone().into()).collect(),
+            env: self.env.iter().map(variable).collect(),
+            cwd: self.cwd.clone().map(Into::into),
+        }
+    }
+}
+
+// === impl Stdio ===
+
+impl Planned for Stdio {
+    fn recorded(&self) -> Vec<(&'static str, Recorded)> {
+        let env = self.env.iter().map(|variable| (variable.name.to_string(), variable.value.to_string()));
+        let mut fields = vec![
+            ("command", Recorded::Text(self.program.as_str().to_owned())),
+            ("args", Recorded::List(self.args.iter().map(ToString::to_string).collect())),
+            ("env", Recorded::Map(env.collect())),
+        ];
+        fields.extend(self.cwd.as_ref().map(|cwd| ("cwd", Recorded::Text(cwd.to_string()))));
+        fields
+    }
+
+    fn place(&self) -> String {
+        let args: String = self.args.iter().map(|argument| format!(" {argument}")).collect();
+        format!("stdio  {}{args}", self.program.as_str())
+    }
+}
+
+// === impl Program ===
+
+impl Program {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Current => "self",
+            Self::Named(name) => name,
+        }
+    }
+}
+
+// === impl Check ===
+
+impl Check<'_> {
+    fn no_endpoints(&mut self, name: &str, backend: &Backend) {
+        if !backend.endpoints.is_empty() {
+            let place = self.document.key(steps!["backends", name, "endpoints"]);
+            let message = format!("backend `{name}` is started, not reached: it has no endpoints");
+            self.problems.error(Code::Endpoints, place, message);
+        }
+    }
+
+    fn command(&mut self, name: &str, stdio: &StdioSettings) {
+        let at = |key| ["backends", name, "transport", "stdio", key].map(Step::from);
+        if stdio.command.is_empty() || stdio.command.contains('\0') {
+            self.invalid(Code::InvalidValue, &at("command"), "command is empty".to_owned(), "");
+        } else if stdio.command.contains(char::is_whitespace) && !stdio.command.contains(['/', '\\']) {
+            let message = format!("command {} holds blanks", quoted(&stdio.command));
+            self.problems
+                .error(Code::InvalidValue, self.document.value(&at("command")), message)
+                .help("no shell reads it: the program goes into `command`, its arguments into `args`");
+        }
+        if stdio.cwd.as_ref().is_some_and(|cwd| cwd.is_empty() || cwd.contains('\0')) {
+            self.invalid(Code::InvalidValue, &at("cwd"), "working directory is empty".to_owned(), "");
+        }
+    }
+
+    fn variables(&mut self, name: &str, stdio: &StdioSettings) {
+        for (variable, value) in stdio.env.iter() {
+            let path = steps!["backends", name, "transport", "stdio", "env", variable];
+            if !is_variable_name(variable) {
+                let message = format!("variable {} is not letters, digits and `_`", quoted(variable));
+                self.problems.error(Code::InvalidValue, self.document.key(path), message);
+            }
+            if let Reference::Literal(value) = value
+                && let Some(why) = suspect_variable(variable, value)
+            {
+                self.problems
+                    .error(Code::LiteralSecret, self.document.value(path), format!("secret in variable `{variable}`"))
+                    .label(why)
+                    .help(format!("write `env:{variable}`, or `file:PATH`: the gateway reads it when it starts"));
+            }
+        }
+    }
+
+    fn arguments(&mut self, name: &str, stdio: &StdioSettings) {
+        for (index, arg) in stdio.args.iter().enumerate() {
+            // `--key=VALUE` and `KEY=VALUE` hold their secret after the sign.
+            let value = arg.split_once('=').map_or(arg.as_str(), |(_, value)| value);
+            if let Some(why) = suspect(arg).or_else(|| suspect(value)) {
+                let path = steps!["backends", name, "transport", "stdio", "args", index];
+                self.problems
+                    .error(Code::LiteralSecret, self.document.value(path), "secret among the arguments")
+                    .label(why)
+                    .help(
+                        "arguments are visible to every process: hand it over in `env`, from `env:NAME` or `file:PATH`",
+                    );
+            }
+            if arg.contains('\0') {
+                let path = steps!["backends", name, "transport", "stdio", "args", index];
+                self.invalid(Code::InvalidValue, path, "argument holds a zero byte".to_owned(), "");
+            }
+        }
+    }
+}
