@@ -26,6 +26,8 @@ fn build() -> Result<(), Vec<String>> {
     }
     let variable = |feature: &str| format!("CARGO_FEATURE_{}", feature.to_uppercase().replace('-', "_"));
     let features = Features::of(|feature| env::var_os(variable(feature)).is_some());
+    // So that the gateway knows what it can carry without a list of its own.
+    println!("cargo::rustc-env=ONLY1MCP_FEATURES={}", features.iter().collect::<Vec<_>>().join(","));
     let loaded = files.load(&features)?;
     for warning in &loaded.warnings {
         log("warning", warning);

@@ -138,10 +138,5 @@ impl Spec {
 /// What this build can carry of a topology.
 #[must_use]
 pub fn features() -> Features {
-    let on = [
-        ("transport-stdio", cfg!(feature = "transport-stdio")),
-        ("transport-http", cfg!(feature = "transport-http")),
-        ("tls", cfg!(feature = "tls")),
-    ];
-    Features::of(|feature| on.contains(&(feature, true)))
+    Features::of(|feature| env!("ONLY1MCP_FEATURES").split(',').any(|on| on == feature))
 }

@@ -75,6 +75,11 @@ impl Features {
         Self(Self::known().filter(|feature| on(feature)).collect())
     }
 
+    /// Those that are on.
+    pub fn iter(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().copied()
+    }
+
     /// Whether a feature is on.
     #[must_use]
     pub fn has(&self, feature: &str) -> bool {

@@ -9,6 +9,8 @@ use std::{env, fs, path::Path};
 
 use only1mcp_emit::{Emitted, Error, Items, Module, emit, module};
 use only1mcp_model::plan::{Plan, Subject, WildcardRoute};
+use only1mcp_model::transport::{KINDS, Kind};
+use only1mcp_model::{Features, Source, load};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use serde_json::Value;
 
@@ -58,6 +60,26 @@ fn prompts_resources_and_templates_become_phf_maps_and_lists() {
 #[test]
 fn pages_have_cursors_and_eras_share_the_pages_that_are_equal() {
     snapshot("pages", &plans::pages());
+}
+
+#[test]
+fn every_transport_has_a_fixture_and_is_dispatched_to() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/pass");
+    let mut dispatched = HashSet::new();
+    for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.extension().is_none_or(|end| end != "yaml") {
+            continue;
+        }
+        let topology = Source { path: path.display().to_string(), text: fs::read_to_string(&path).unwrap() };
+        let (plan, _warnings) = load(&topology, None, &Features::all()).unwrap();
+        let code = module(&plan, &topology.path).unwrap().code;
+        for Kind { key, link, .. } in KINDS {
+            if code.contains(&format!("::only1mcp::upstream::{key}::{link}")) {
+                dispatched.insert(*link);
+            }
+        }
+    }
+    assert_eq!(dispatched, KINDS.iter().map(|kind| kind.link).collect());
 }
 
 #[test]
