@@ -50,6 +50,7 @@ impl Check<'_> {
         self.backends();
         self.routes();
         self.unreachable_routes();
+        self.overlapping_routes();
     }
 
     pub(crate) fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {

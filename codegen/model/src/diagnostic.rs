@@ -98,7 +98,8 @@ pub fn explain(code: Code) -> &'static str {
 impl Diagnostic {
     /// A problem of another file, or of none.
     pub(crate) fn elsewhere(problem: Problem, origin: Option<Origin>) -> Self {
-        let Problem { code, severity, message, help, notes, .. } = problem;
+        let Problem { code, message, help, notes, .. } = problem;
+        let severity = code.severity();
         Self { code, severity, message, primary: None, secondary: Vec::new(), origin, help, notes }
     }
 
@@ -149,7 +150,6 @@ impl Diagnostic {
 #[derive(Debug)]
 pub(crate) struct Problem {
     code: Code,
-    severity: Severity,
     message: String,
     place: Place,
     label: String,
@@ -165,9 +165,9 @@ pub(crate) struct Problems(Vec<Problem>);
 // === impl Problem ===
 
 impl Problem {
-    pub(crate) fn error(code: Code, place: Place, message: String) -> Self {
+    pub(crate) fn new(code: Code, place: Place, message: String) -> Self {
         let (label, secondary, help, notes) = (String::new(), Vec::new(), None, Vec::new());
-        Self { code, severity: Severity::Error, message, place, label, secondary, help, notes }
+        Self { code, message, place, label, secondary, help, notes }
     }
 
     pub(crate) fn label(&mut self, text: impl Into<String>) -> &mut Self {
@@ -210,25 +210,32 @@ impl Problem {
 // === impl Problems ===
 
 impl Problems {
+    /// Reports a problem that stops the build. That it does is said by its code; the name here is for the reader.
     pub(crate) fn error(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Problem {
-        self.0.push_mut(Problem::error(code, place, message.into()))
+        debug_assert_eq!(code.severity(), Severity::Error, "{code}");
+        self.0.push_mut(Problem::new(code, place, message.into()))
     }
 
+    /// Reports a problem that does not stop the build.
     pub(crate) fn warning(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Problem {
-        let problem = self.error(code, place, message);
-        problem.severity = Severity::Warning;
-        problem
+        debug_assert_eq!(code.severity(), Severity::Warning, "{code}");
+        self.0.push_mut(Problem::new(code, place, message.into()))
     }
 
     /// Whether there is one that stops the build.
     pub(crate) fn has_errors(&self) -> bool {
-        self.0.iter().any(|problem| problem.severity == Severity::Error)
+        self.0.iter().any(|problem| problem.code.severity() == Severity::Error)
+    }
+
+    /// Drops the warnings that the topology allows.
+    pub(crate) fn allow(&mut self, allowed: &[Code]) {
+        self.0.retain(|problem| problem.code.severity() == Severity::Error || !allowed.contains(&problem.code));
     }
 
     /// Looks up where they are; errors first, each kind in source order. A look-up reads the text again, so those that
     /// are not shown have none, nor have the last ones of a very long text.
     pub(crate) fn locate(mut self, document: &Document<'_>) -> Vec<Diagnostic> {
-        self.0.sort_by_key(|problem| (problem.severity, problem.place));
+        self.0.sort_by_key(|problem| (problem.code.severity(), problem.place));
         let mut bytes = 0_usize;
         let locate = |(index, problem): (usize, Problem)| {
             bytes += document.text().len() * (1 + problem.secondary.len());

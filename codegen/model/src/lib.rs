@@ -118,6 +118,7 @@ pub fn load(
         }
         let catalog = resolve::catalog(&decoded, &contracts, &backends);
         check.exposure(&catalog);
+        problems.allow(&decoded.allow);
         resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock))
     });
     let mut diagnostics: Vec<Diagnostic> =
@@ -137,7 +138,7 @@ fn read_lock(source: &Source) -> Result<Lock, Box<Diagnostic>> {
             LockErrorKind::Version => Code::LockVersion,
             LockErrorKind::Digest => Code::LockDigest,
         };
-        let mut problem = Problem::error(code, Place::ROOT, error.message);
+        let mut problem = Problem::new(code, Place::ROOT, error.message);
         problem.help("restore it from version control, or write it again with `only1mcp topology lock`");
         let origin = Origin { path: source.path.clone(), line: error.line, column: error.column };
         Box::new(Diagnostic::elsewhere(problem, Some(origin)))

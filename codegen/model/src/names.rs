@@ -35,29 +35,47 @@ pub fn is_exposable(name: &str, length_max: usize) -> bool {
     (1..=length_max).contains(&name.len()) && name.chars().all(is_exposable_char)
 }
 
-/// Whether `pattern` matches the whole of `name`: `*` stands for any run of characters, also none.
+/// Whether `pattern` matches the whole of `name`: `*` stands for any run of characters, also none. The time it takes
+/// grows with the length of both together.
 #[must_use]
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
-    let (mut p, mut n) = (0, 0);
-    // Where the last star stood and up to where it has matched: only the last one ever needs to take more.
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        if pattern.get(p) == Some(&b'*') {
-            star = Some((p, n));
-            p += 1;
-        } else if pattern.get(p) == Some(&name[n]) {
-            p += 1;
-            n += 1;
-        } else if let Some((at, taken)) = star {
-            star = Some((at, taken + 1));
-            p = at + 1;
-            n = taken + 1;
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
+    let Some((head, inner)) = pattern.split_once('*') else { return pattern == name };
+    // What the head and the tail take is taken; of the rest every piece may take the first place where it stands, since
+    // that leaves most to the next.
+    let (inner, tail) = inner.rsplit_once('*').unwrap_or(("", inner));
+    let rest = name.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
+    let mut pieces = inner.split('*');
+    rest.is_some_and(|rest| pieces.try_fold(rest, |rest, piece| rest.split_once(piece).map(|found| found.1)).is_some())
+}
+
+/// A name that both patterns match; `None` when there is none.
+#[must_use]
+pub(crate) fn common(one: &str, other: &str) -> Option<String> {
+    let (Some((head, inner)), Some((other_head, other_inner))) = (one.split_once('*'), other.split_once('*')) else {
+        let (exact, pattern) = if one.contains('*') { (other, one) } else { (one, other) };
+        return matches(pattern, exact).then(|| exact.to_owned());
+    };
+    let (inner, tail) = inner.rsplit_once('*').unwrap_or(("", inner));
+    let (other_inner, other_tail) = other_inner.rsplit_once('*').unwrap_or(("", other_inner));
+    let head = longer(head, other_head, |long, short| long.starts_with(short))?;
+    let tail = longer(tail, other_tail, |long, short| long.ends_with(short))?;
+    // Both have a star behind the head: it takes what the other one's pieces need.
+    let pieces = [inner, other_inner].concat().replace('*', "");
+    // People expect the shortest: head and tail may share characters where nothing stands between them.
+    let shared = |length: &usize| {
+        *length == 0 || (pieces.is_empty() && tail.is_char_boundary(*length) && head.ends_with(&tail[..*length]))
+    };
+    let mut names = (0..=head.len().min(tail.len()))
+        .rev()
+        .filter(shared)
+        .map(|length| [head, pieces.as_str(), &tail[length..]].concat());
+    names.find(|name| matches(one, name) && matches(other, name))
+}
+
+/// The longer of two texts, when `holds` of it and the shorter one.
+fn longer<'t>(one: &'t str, other: &'t str, holds: fn(&str, &str) -> bool) -> Option<&'t str> {
+    let (long, short) = if one.len() >= other.len() { (one, other) } else { (other, one) };
+    holds(long, short).then_some(long)
 }
 
 fn shortened(name: &str, length_max: usize) -> String {
@@ -123,5 +141,61 @@ mod tests {
     fn a_pattern_of_many_stars_is_matched_in_bounded_time() {
         let pattern = "a*".repeat(2000) + "b";
         assert!(!matches(&pattern, &"a".repeat(10_000)));
+        let (half, whole) = ("a".repeat(200_000), "a".repeat(400_000));
+        assert!(!matches(&format!("*{half}b*"), &whole), "a piece that nearly stands everywhere");
+    }
+
+    #[test]
+    fn two_patterns_overlap_where_a_name_matches_both() {
+        let table = [
+            ("a*", "b*", None),
+            ("*a", "*b", None),
+            ("a*", "*b", Some("ab")),
+            ("math__*", "*__search", Some("math__search")),
+            ("a*b", "*c*", Some("acb")),
+            ("*a*", "*b*", Some("ab")),
+            ("ab*", "a*c", Some("abc")),
+            ("a*", "ab", Some("ab")),
+            ("ac", "ab", None),
+            ("é*", "*é", Some("é")),
+            ("aba*", "*ba", Some("aba")),
+            ("a*a", "*a*a", Some("aaa")),
+        ];
+        for (one, other, expected) in table {
+            assert_eq!(common(one, other).as_deref(), expected, "{one} {other}");
+            assert_eq!(common(other, one).is_some(), expected.is_some(), "{other} {one}");
+        }
+    }
+
+    /// The same decided by trying every pair of positions.
+    fn matches_naively(pattern: &[char], name: &[char]) -> bool {
+        match pattern {
+            [] => name.is_empty(),
+            ['*', rest @ ..] => (0..=name.len()).any(|taken| matches_naively(rest, &name[taken..])),
+            [first, rest @ ..] => name.first() == Some(first) && matches_naively(rest, &name[1..]),
+        }
+    }
+
+    fn overlap_naively(one: &[char], other: &[char]) -> bool {
+        match (one, other) {
+            ([], []) => true,
+            (['*', rest @ ..], _) if overlap_naively(rest, other) => true,
+            (_, ['*', rest @ ..]) if overlap_naively(one, rest) => true,
+            (['*', ..], [_, rest @ ..]) if other[0] != '*' => overlap_naively(one, rest),
+            ([_, rest @ ..], ['*', ..]) if one[0] != '*' => overlap_naively(rest, other),
+            ([a, one @ ..], [b, other @ ..]) if a == b => overlap_naively(one, other),
+            _ => false,
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn matching_and_overlapping_are_exact(one in "[ab*]{0,6}", other in "[ab*]{0,6}", name in "[ab]{0,6}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            proptest::prop_assert_eq!(matches(&one, &name), matches_naively(&chars(&one), &chars(&name)));
+            let found = common(&one, &other);
+            proptest::prop_assert_eq!(found.is_some(), overlap_naively(&chars(&one), &chars(&other)));
+            proptest::prop_assert!(found.is_none_or(|name| matches(&one, &name) && matches(&other, &name)));
+        }
     }
 }

@@ -29,6 +29,8 @@ record! {
         backends: Entries<Backend>,
         /// Which backend a name leads to where that is not the one it comes from.
         routes: Vec<Route> = Vec::new(),
+        /// Codes of warnings that are known and meant: they are not reported.
+        allow: Vec<Code> = Vec::new(),
     }
 }
 

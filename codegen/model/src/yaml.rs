@@ -77,7 +77,7 @@ impl Place {
 impl<'a> Document<'a> {
     /// Reads a text, within bounds that hold whatever it contains.
     pub(crate) fn parse(text: &'a str) -> Result<Self, Box<Diagnostic>> {
-        let refused = |code, message, at| Box::new(Problem::error(code, Place::ROOT, message).at(Some(at)));
+        let refused = |code, message, at| Box::new(Problem::new(code, Place::ROOT, message).at(Some(at)));
         if text.len() > TEXT_BYTES_MAX {
             let message = format!("file of {} bytes is over the limit of {TEXT_BYTES_MAX}", text.len());
             return Err(refused(Code::OverBounds, message, 0..0));
@@ -179,7 +179,7 @@ macro_rules! steps {
 pub(crate) use steps;
 
 fn syntax_error(text: &str, error: &serde_yaml::Error, refused: Option<(Code, String)>) -> Box<Diagnostic> {
-    let problem = |code, message| Problem::error(code, Place::ROOT, message);
+    let problem = |code, message| Problem::new(code, Place::ROOT, message);
     let at = match error.location() {
         Some(at) => offset(text, at.line(), at.column()),
         // The reader gives no position for this alone.

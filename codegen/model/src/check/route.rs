@@ -3,7 +3,7 @@
 use super::Check;
 use crate::decode::near_miss;
 use crate::diagnostic::{Code, quoted};
-use crate::names::matches;
+use crate::names::{common, matches};
 use crate::plan::Subject;
 use crate::topology::Route;
 use crate::yaml::steps;
@@ -39,21 +39,53 @@ impl Check<'_> {
         let routes: Vec<_> = self.topology.routes.iter().map(subject).collect();
         for (index, later) in routes.iter().enumerate() {
             let Some((subject, key, pattern)) = later else { continue };
-            // A star in the later pattern is matched by a star of the earlier one only, which is exactly what covers it.
-            let covers = |earlier: &Option<(Subject, &str, &str)>| {
-                earlier.is_some_and(|(other, _, earlier)| {
-                    other == *subject && (earlier.contains('*') == pattern.contains('*')) && matches(earlier, pattern)
-                })
+            let forestalls = |earlier: &Option<(Subject, &str, &str)>| {
+                earlier.is_some_and(|(other, _, earlier)| other == *subject && covers(earlier, pattern))
             };
-            if let Some(first) = routes[..index].iter().position(covers) {
+            if let Some(first) = routes[..index].iter().position(forestalls) {
                 let place = self.document.value(steps!["routes", index, *key]);
                 let earlier = self.document.value(steps!["routes", first, *key]);
                 self.problems
                     .warning(Code::UnreachableRoute, place, format!("route for {} is never reached", quoted(pattern)))
-                    .also(earlier, "matches all of it");
+                    .also(earlier, "matches all of it")
+                    .help("the first route that matches wins: move this one up, or take it out");
             }
         }
     }
+
+    /// Whether a name could go either way, so that the order of two routes decides where neither is the exception to
+    /// the other.
+    pub(super) fn overlapping_routes(&mut self) {
+        let routes: Vec<_> = self.topology.routes.iter().map(|route| (subject(route), &route.to)).collect();
+        for (index, (later, to)) in routes.iter().enumerate() {
+            let Some((subject, key, pattern)) = *later else { continue };
+            let overlap = |(earlier, other_to): &(Option<(Subject, &str, &str)>, &String)| {
+                let (_, _, earlier) = earlier.filter(|(other, _, _)| *other == subject && other_to != to)?;
+                // Exact names go before patterns, wherever they stand.
+                let patterns = earlier.contains('*') && pattern.contains('*');
+                let neither = patterns && !covers(earlier, pattern) && !covers(pattern, earlier);
+                neither.then(|| common(earlier, pattern))?
+            };
+            let found = routes[..index].iter().enumerate().find_map(|(first, route)| Some((first, overlap(route)?)));
+            if let Some((first, name)) = found {
+                let place = self.document.value(steps!["routes", index, key]);
+                let earlier = self.document.value(steps!["routes", first, key]);
+                let (message, name) = (format!("route for {} overlaps an earlier one", quoted(pattern)), quoted(&name));
+                self.problems
+                    .warning(Code::OverlappingRoutes, place, message)
+                    .label(format!("{name} matches as well, and would go to `{to}`"))
+                    .also(earlier, format!("{name} matches here first, and goes to `{}`", routes[first].1))
+                    .help("narrow one of them, or write `allow: [E0205]` when this order is meant");
+            }
+        }
+    }
+}
+
+/// Whether one pattern matches everything that another does.
+fn covers(wider: &str, narrower: &str) -> bool {
+    // A star of the narrower one is matched by a star of the wider one only, which is exactly what covers it. Exact names
+    // go before patterns: a pattern never forestalls one.
+    wider.contains('*') == narrower.contains('*') && matches(wider, narrower)
 }
 
 /// What a route is about, the key that says so, and its pattern; `None` unless that is exactly one.

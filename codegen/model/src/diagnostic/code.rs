@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-/// Defines every code once: its name, its text and the paragraph that explains it.
+use super::{Problems, Severity, quoted};
+use crate::decode::{Decode, near_miss, text};
+use crate::yaml::Node;
+
+/// Defines every code once: its name, whether it is a `warning` only, its text and the paragraph that explains it.
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $Name:ident = $text:literal: $explanation:literal)+) => {
+    ($($(#[doc = $doc:literal])+ $Name:ident = $($severity:ident)? $text:literal: $explanation:literal)+) => {
         /// Which kind of problem.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
@@ -21,12 +25,20 @@ macro_rules! codes {
                 match self { $(Self::$Name => $text,)+ }
             }
 
+            /// Whether a problem of this kind stops the build.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$Name => codes!(@severity $($severity)?),)+ }
+            }
+
             /// See [`super::explain`].
             pub(super) const fn explanation(self) -> &'static str {
                 match self { $(Self::$Name => $explanation,)+ }
             }
         }
     };
+    (@severity) => { Severity::Error };
+    (@severity warning) => { Severity::Warning };
 }
 
 codes! {
@@ -55,6 +67,10 @@ codes! {
     /// A value of the right type that its key does not take.
     InvalidValue = "E0008": "A value has the right type but not a form or size that its key takes: a duration without a unit, \
         a number out of range, a word that is none of the choices.\n\n    timeout: 30    # 30s\n"
+    /// A code under `allow` that is not the code of a warning.
+    Allow = "E0009": "`allow` takes codes of warnings that are known and meant, which are then not reported. There is no such \
+        code, or it is the code of an error: what stops the build cannot be allowed.\n\n    \
+        allow: [E0301]    # E0307\n"
     /// A name that breaks the rules for names.
     InvalidName = "E0101": "Names of topologies (up to 32 characters) and backends (up to 24) consist of `a` to `z`, `0` to \
         `9` and `-`. A backend's name does not contain the separator either, so that the separator ends the prefix of an exposed name.\n\n    \
@@ -80,12 +96,17 @@ codes! {
     UnknownTool = "E0202": "A rename names a tool that the backend did not have when it was locked. Rename rules use the name \
         that the backend itself uses, without prefix.\n\n    tools: { rename: { ad: sum } }    # add\n"
     /// A route that an earlier one always forestalls.
-    UnreachableRoute = "E0203": "The first route that matches wins, so a route is never used when an earlier one matches \
+    UnreachableRoute = warning "E0203": "The first route that matches wins, so a route is never used when an earlier one matches \
         everything it matches. Exact names always go before patterns.\n\n    \
         routes:\n      - { tools: \"math*\", to: a }\n      - { tools: \"math_*\", to: b }    # move it up\n"
     /// A deny pattern that matches no tool.
-    UnusedDeny = "E0204": "A pattern under `tools.deny` matches none of the tools the backend had when it was locked: it \
+    UnusedDeny = warning "E0204": "A pattern under `tools.deny` matches none of the tools the backend had when it was locked: it \
         hides nothing, perhaps because of a typing error. It stays in force for a later lock.\n\n    deny: [\"delet_*\"]    # delete_*\n"
+    /// Two routes to different backends match some of the same names, and neither is an exception to the other.
+    OverlappingRoutes = warning "E0205": "Two patterns lead to different backends, and some names match both. The first route \
+        wins, so their order decides, which is easily overlooked. A narrow pattern before a wide one is no overlap: it is the \
+        usual way to write an exception.\n\n    routes:\n      - { tools: \"math_*\", to: math }\n      - { tools: \"*_search\", \
+        to: web }    # math_search goes to math\n"
     /// Two items are exposed under one name.
     DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
         a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"
@@ -106,10 +127,10 @@ codes! {
     TlsOff = "E0402": "An endpoint begins with `https://`, or trusts a `ca`, and the cargo feature `tls` is off in this \
         build.\n\n    cargo build --features tls\n"
     /// There is no lock.
-    NoLock = "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
+    NoLock = warning "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
         they are asked once.\n\n    only1mcp topology lock prod\n"
     /// A backend is not in the lock.
-    Unlocked = "E0502": "The lock has no section for this backend, so none of its tools are in the catalog.\n\n    \
+    Unlocked = warning "E0502": "The lock has no section for this backend, so none of its tools are in the catalog.\n\n    \
         only1mcp topology lock prod\n"
     /// The lock has a backend that the topology does not.
     LockedUnknown = "E0503": "The lock has a section for a backend that the topology does not define: it was removed or \
@@ -133,6 +154,31 @@ impl Code {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl Decode for Code {
+    const EXPECTED: &'static str = "the code of a warning such as `E0204`";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let found = text(node, Self::EXPECTED, problems)?;
+        match Self::parse(found) {
+            Some(code) if code.severity() == Severity::Warning => Some(code),
+            Some(code) => {
+                let message = format!("code `{code}` is that of an error, which stops the build");
+                problems.error(Self::Allow, node.place, message).help("take it out: only warnings can be allowed");
+                None
+            }
+            None => {
+                let warnings = Self::ALL.iter().filter(|code| code.severity() == Severity::Warning);
+                let problem = problems.error(Self::Allow, node.place, format!("unknown code {}", quoted(found)));
+                match near_miss(&found.to_ascii_uppercase(), warnings.map(|code| code.as_str())) {
+                    Some(near) => problem.help(format!("did you mean `{near}`?")),
+                    None => problem.help("write the code that a warning begins with, as in `warning[E0204]`"),
+                };
+                None
+            }
+        }
     }
 }
 
