@@ -1,11 +1,12 @@
 //! What makes a topology wrong although every value has its type: one function for each kind of problem.
 //!
 //! Here are the checks of the topology's own settings. Those of one backend are in [`backend`], of routes in [`route`],
-//! of the lock in [`lock`], of what clients would see in [`exposure`].
+//! of the lock in [`lock`], of routes with a lock in [`locked_route`], of what clients would see in [`exposure`].
 
 mod backend;
 mod exposure;
 mod lock;
+mod locked_route;
 mod route;
 
 use crate::Features;

@@ -47,6 +47,10 @@ pub struct Origin {
     pub column: usize,
 }
 
+/// A place in the lock: bytes from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(pub(crate) usize);
+
 /// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -91,6 +95,17 @@ pub fn render(diagnostics: &[Diagnostic], source: &Source, color: bool) -> Strin
 #[must_use]
 pub fn explain(code: Code) -> &'static str {
     code.explanation()
+}
+
+// === impl Mark ===
+
+impl Mark {
+    /// The line and, in characters, the column, both from one.
+    pub(crate) fn line_and_column(self, text: &str) -> (usize, usize) {
+        let before = text.get(..self.0).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+    }
 }
 
 // === impl Diagnostic ===
@@ -154,6 +169,7 @@ pub(crate) struct Problem {
     place: Place,
     label: String,
     secondary: Vec<(Place, String)>,
+    locked: Option<Mark>,
     help: Option<String>,
     notes: Vec<String>,
 }
@@ -166,8 +182,8 @@ pub(crate) struct Problems(Vec<Problem>);
 
 impl Problem {
     pub(crate) fn new(code: Code, place: Place, message: String) -> Self {
-        let (label, secondary, help, notes) = (String::new(), Vec::new(), None, Vec::new());
-        Self { code, message, place, label, secondary, help, notes }
+        let (label, secondary, locked, help, notes) = (String::new(), Vec::new(), None, None, Vec::new());
+        Self { code, message, place, label, secondary, locked, help, notes }
     }
 
     pub(crate) fn label(&mut self, text: impl Into<String>) -> &mut Self {
@@ -190,20 +206,30 @@ impl Problem {
         self
     }
 
+    /// Where it is in the lock.
+    pub(crate) fn locked(&mut self, mark: Option<Mark>) -> &mut Self {
+        self.locked = mark;
+        self
+    }
+
     /// The same at a range of the source that is known already.
     pub(crate) fn at(self, range: Option<Range<usize>>) -> Diagnostic {
         let primary = range.map(|range| Label { range, text: self.label.clone() });
         Diagnostic { primary, ..Diagnostic::elsewhere(self, None) }
     }
 
-    fn locate(self, document: &Document<'_>) -> Diagnostic {
+    fn locate(self, document: &Document<'_>, lock: Option<&Source>) -> Diagnostic {
         let range = document.locate(self.place);
         let secondary = self
             .secondary
             .iter()
             .map(|(place, text)| Label { range: document.locate(*place), text: text.clone() })
             .collect();
-        Diagnostic { secondary, ..self.at(Some(range)) }
+        let origin = self.locked.zip(lock).map(|(mark, lock)| {
+            let (line, column) = mark.line_and_column(&lock.text);
+            Origin { path: lock.path.clone(), line, column }
+        });
+        Diagnostic { secondary, origin, ..self.at(Some(range)) }
     }
 }
 
@@ -234,12 +260,12 @@ impl Problems {
 
     /// Looks up where they are; errors first, each kind in source order. A look-up reads the text again, so those that
     /// are not shown have none, nor have the last ones of a very long text.
-    pub(crate) fn locate(mut self, document: &Document<'_>) -> Vec<Diagnostic> {
+    pub(crate) fn locate(mut self, document: &Document<'_>, lock: Option<&Source>) -> Vec<Diagnostic> {
         self.0.sort_by_key(|problem| (problem.code.severity(), problem.place));
         let mut bytes = 0_usize;
         let locate = |(index, problem): (usize, Problem)| {
             bytes += document.text().len() * (1 + problem.secondary.len());
-            if index < SHOWN_MAX && bytes <= REREAD_BYTES_MAX { problem.locate(document) } else { problem.at(None) }
+            if index < SHOWN_MAX && bytes <= REREAD_BYTES_MAX { problem.locate(document, lock) } else { problem.at(None) }
         };
         self.0.into_iter().enumerate().map(locate).collect()
     }
@@ -252,4 +278,17 @@ pub(crate) fn quoted(value: &str) -> String {
     let rest = if value.chars().nth(SHOWN_CHARS).is_some() { "…" } else { "" };
     // escape_debug also escapes quotes, which need none between backticks.
     format!("`{}{rest}`", shown.replace("\\'", "'").replace("\\\"", "\""))
+}
+
+/// Names from a file, as a message shows them: the first three, and how many more.
+pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    const SHOWN: usize = 3;
+    let mut names: Vec<String> = names.map(quoted).collect();
+    let last = match names.len() {
+        0 | 1 => return names.concat(),
+        count if count > SHOWN => format!("{} more", count - SHOWN),
+        count => names.swap_remove(count - 1),
+    };
+    names.truncate(SHOWN);
+    format!("{} and {last}", names.join(", "))
 }

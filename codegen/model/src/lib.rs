@@ -32,7 +32,7 @@ use std::collections::BTreeSet;
 use check::Check;
 use decode::Decode;
 use diagnostic::{Code, Diagnostic, Origin, Problem, Problems, Severity};
-use lock::{Lock, LockErrorKind};
+use lock::{Lock, LockErrorKind, Marks};
 use topology::Topology;
 use yaml::{Document, Place};
 
@@ -107,22 +107,25 @@ pub fn load(
     let plan = decoded.map(|decoded| {
         let mut check = Check { document: &document, topology: &decoded, problems: &mut problems, features };
         check.topology();
-        let contracts = parsed_lock.unwrap_or_default();
+        let (contracts, marks) = parsed_lock.unwrap_or_default();
         let backends = resolve::backends(&decoded, &contracts);
         match (lock, &lock_problem) {
             // What has errors cannot be locked yet.
             (None, _) if check.problems.has_errors() => {}
             (None, _) => check.no_lock(),
-            (Some(_), None) => check.lock(&contracts, &backends),
+            (Some(_), None) => check.lock(&contracts, &marks, &backends),
             (Some(_), Some(_)) => {}
         }
         let catalog = resolve::catalog(&decoded, &contracts, &backends);
         check.exposure(&catalog);
+        if lock.is_some() && lock_problem.is_none() {
+            check.locked_routes(&contracts, &marks, &backends, &catalog);
+        }
         problems.allow(&decoded.allow);
         resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock))
     });
     let mut diagnostics: Vec<Diagnostic> =
-        lock_problem.map(|found| *found).into_iter().chain(problems.locate(&document)).collect();
+        lock_problem.map(|found| *found).into_iter().chain(problems.locate(&document, lock)).collect();
     diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
     match plan {
         Some(plan) if diagnostics.iter().all(|found| found.severity == Severity::Warning) => Ok((plan, diagnostics)),
@@ -130,9 +133,9 @@ pub fn load(
     }
 }
 
-/// A lock, or the diagnostic that points into it.
-fn read_lock(source: &Source) -> Result<Lock, Box<Diagnostic>> {
-    Lock::parse(&source.text).map_err(|error| {
+/// A lock and where its parts stand, or the diagnostic that points into it.
+fn read_lock(source: &Source) -> Result<(Lock, Marks), Box<Diagnostic>> {
+    Lock::parse_marked(&source.text).map_err(|error| {
         let code = match error.kind {
             LockErrorKind::Malformed => Code::LockUnreadable,
             LockErrorKind::Version => Code::LockVersion,

@@ -18,6 +18,7 @@ use crate::revision::{Era, Revision};
 
 pub use answers::{Answers, SectionError};
 pub use diff::{Change, ChangeKind, Subject, diff};
+pub(crate) use parse::Marks;
 pub use parse::{LockError, LockErrorKind};
 
 /// The version of the format that is written and read.
@@ -94,6 +95,11 @@ impl Lock {
     /// # Errors
     /// The first thing that is not as [`Lock::render`] writes it, with its position.
     pub fn parse(text: &str) -> Result<Self, LockError> {
+        parse::parse(text).map(|(lock, _)| lock)
+    }
+
+    /// As [`Lock::parse`], with where its parts stand.
+    pub(crate) fn parse_marked(text: &str) -> Result<(Self, Marks), LockError> {
         parse::parse(text)
     }
 

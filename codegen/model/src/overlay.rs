@@ -67,7 +67,7 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
             check::timeout_bounds(document.value(steps!["backends", name, "timeout"]), timeout, &mut problems);
         }
     }
-    let found = problems.locate(&document);
+    let found = problems.locate(&document, None);
     match overlay {
         Some(overlay) if found.iter().all(|found| found.severity == Severity::Warning) => Ok(overlay),
         _ => Err(found),

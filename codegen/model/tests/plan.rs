@@ -56,7 +56,7 @@ fn renames_denials_and_routes_decide_what_is_exposed_and_where_it_leads() {
     let plan = plan("full");
     assert_eq!(
         names(&plan, &plan.tools),
-        [("math--sum", "add", "math"), ("math--mul", "mul", "data"), ("data--get", "get", "data")]
+        [("math--sum", "add", "math"), ("math--mul", "mul", "data"), ("data--get", "get", "data"), ("data--mul", "mul", "data")]
     );
     assert_eq!(names(&plan, &plan.prompts), [("data--greet", "greet", "data")]);
     assert_eq!(

@@ -3,7 +3,7 @@
 use super::Check;
 use crate::decode::near_miss;
 use crate::diagnostic::{Code, quoted};
-use crate::lock::Lock;
+use crate::lock::{Lock, Marks};
 use crate::names::matches;
 use crate::plan;
 use crate::topology::Backend;
@@ -23,10 +23,10 @@ impl Check<'_> {
     }
 
     /// Every check of a lock; `backends` are those of the plan, in topology order.
-    pub(crate) fn lock(&mut self, lock: &Lock, backends: &[plan::Backend]) {
+    pub(crate) fn lock(&mut self, lock: &Lock, marks: &Marks, backends: &[plan::Backend]) {
         // A transport that is wrong in itself need not fit as well.
         let sound = !self.problems.has_errors();
-        self.locked_unknown(lock);
+        self.locked_unknown(lock, marks);
         for planned in backends {
             let name: &str = &planned.name;
             match lock.backends.get(name) {
@@ -47,11 +47,18 @@ impl Check<'_> {
         }
     }
 
-    fn locked_unknown(&mut self, lock: &Lock) {
+    fn locked_unknown(&mut self, lock: &Lock, marks: &Marks) {
         for name in lock.backends.keys() {
             if !self.topology.backends.names().any(|known| known == name) {
+                let place = self.document.key(steps!["backends"]);
                 let message = format!("lock has a backend {}, which the topology has not", quoted(name));
-                self.relock(Code::LockedUnknown, "backends", message);
+                let near = near_miss(name, self.topology.backends.names());
+                let problem = self.problems.error(Code::LockedUnknown, place, message);
+                problem.locked(marks.section(name));
+                if let Some(near) = near {
+                    problem.label(format!("was `{near}` meant?"));
+                }
+                problem.help(format!("write the lock again with `only1mcp topology lock {}`", self.topology.name));
             }
         }
     }
@@ -87,11 +94,6 @@ impl Check<'_> {
         for (place, before) in others {
             problem.also(place, before);
         }
-    }
-
-    fn relock(&mut self, code: Code, key: &str, message: String) {
-        let help = format!("write the lock again with `only1mcp topology lock {}`", self.topology.name);
-        self.problems.error(code, self.document.key(steps![key]), message).help(help);
     }
 
     fn unknown_tools(&mut self, name: &str, backend: &Backend, tools: &[&str]) {

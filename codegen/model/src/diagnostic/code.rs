@@ -107,6 +107,14 @@ codes! {
         wins, so their order decides, which is easily overlooked. A narrow pattern before a wide one is no overlap: it is the \
         usual way to write an exception.\n\n    routes:\n      - { tools: \"math_*\", to: math }\n      - { tools: \"*_search\", \
         to: web }    # math_search goes to math\n"
+    /// A route for something that no backend of the lock offers.
+    IdleRoute = warning "E0206": "A route is for a name, or a pattern, that no tool, prompt or resource has by which clients see \
+        them, going by the lock. It is used only for calls to names that are in no list. Perhaps it lacks the prefix, or is \
+        misspelt; what `tools.deny` hides counts as absent too.\n\n    routes: [{ tools: \"add\", to: math }]    # math__add\n"
+    /// A route that sends a name to a backend which does not have it.
+    Unserved = "E0207": "A route sends calls of a tool (or prompt) that one backend has to another one, and the lock of that one has \
+        no tool of this name: every such call would be refused.\n\n    \
+        routes: [{ tools: \"math__*\", to: data }]    # does data have add, mul, …?\n"
     /// Two items are exposed under one name.
     DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
         a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"

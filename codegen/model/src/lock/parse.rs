@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::{Item, Json, List, Lock, Section, VERSION, era_word};
+use crate::diagnostic::Mark;
 use crate::json::{LOCK_DEPTH_MAX, Tree, TreeError};
 use crate::revision::Revision;
 
@@ -46,12 +47,23 @@ const SECTION_KEYS: [&str; 10] = [
     "templates",
 ];
 
+/// Where the parts of a lock stand.
+#[derive(Debug, Default)]
+pub(crate) struct Marks(BTreeMap<String, SectionMarks>);
+
+#[derive(Debug)]
+struct SectionMarks {
+    name: Mark,
+    /// Of every list the names of its items, in their order.
+    items: BTreeMap<List, Vec<Mark>>,
+}
+
 /// The text, to find positions in.
 struct Reader<'a> {
     text: &'a str,
 }
 
-pub(super) fn parse(text: &str) -> Result<Lock, LockError> {
+pub(super) fn parse(text: &str) -> Result<(Lock, Marks), LockError> {
     let reader = Reader { text };
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
     let tree = Tree::read(raw, LOCK_DEPTH_MAX).map_err(|error| match error {
@@ -70,11 +82,13 @@ pub(super) fn parse(text: &str) -> Result<Lock, LockError> {
     let Some(Tree::Object(sections)) = tree.member("backends") else {
         return Err(reader.malformed(None, "lock has no `backends`"));
     };
-    let mut backends = BTreeMap::new();
+    let (mut backends, mut marks) = (BTreeMap::new(), Marks::default());
     for member in sections {
-        backends.insert(member.key.to_string(), reader.section(&member.value, member.token)?);
+        let (section, of_section) = reader.section(&member.value, member.token)?;
+        backends.insert(member.key.to_string(), section);
+        marks.0.insert(member.key.to_string(), of_section);
     }
-    Ok(Lock { backends })
+    Ok((Lock { backends }, marks))
 }
 
 fn syntax_error(error: &serde_json::Error) -> LockError {
@@ -84,10 +98,24 @@ fn syntax_error(error: &serde_json::Error) -> LockError {
     LockError { kind: LockErrorKind::Malformed, line: error.line(), column: error.column(), message }
 }
 
+// === impl Marks ===
+
+impl Marks {
+    /// The name of a section.
+    pub(crate) fn section(&self, name: &str) -> Option<Mark> {
+        self.0.get(name).map(|marks| marks.name)
+    }
+
+    /// The name of the item at a position of a list.
+    pub(crate) fn item(&self, section: &str, list: List, position: usize) -> Option<Mark> {
+        self.0.get(section)?.items.get(&list)?.get(position).copied()
+    }
+}
+
 // === impl Reader ===
 
 impl<'a> Reader<'a> {
-    fn section(&self, tree: &Tree<'a>, name: &'a str) -> Result<Section, LockError> {
+    fn section(&self, tree: &Tree<'a>, name: &'a str) -> Result<(Section, SectionMarks), LockError> {
         self.only_known(tree, &SECTION_KEYS)?;
         let string = |key: &str| match tree.member(key).and_then(Tree::string) {
             Some(string) => Ok(string),
@@ -106,24 +134,32 @@ impl<'a> Reader<'a> {
         let Some(transport @ Tree::Object(_)) = tree.member("transport") else {
             return Err(self.malformed(Some(name), "section has no `transport`"));
         };
-        Ok(Section {
+        let mut marks = SectionMarks { name: self.mark(name), items: BTreeMap::new() };
+        let mut items = |list| {
+            let (items, names) = self.items(tree, list, name)?;
+            marks.items.insert(list, names);
+            Ok(items)
+        };
+        let section = Section {
             transport: Json::from_tree(transport),
             revision,
             server: tree.member("server").map(Json::from_tree),
             capabilities: Json::from_tree(capabilities),
             instructions: tree.member("instructions").map(|_| string("instructions")).transpose()?.map(Into::into),
-            tools: self.items(tree, List::Tools, name)?,
-            prompts: self.items(tree, List::Prompts, name)?,
-            resources: self.items(tree, List::Resources, name)?,
-            templates: self.items(tree, List::Templates, name)?,
-        })
+            tools: items(List::Tools)?,
+            prompts: items(List::Prompts)?,
+            resources: items(List::Resources)?,
+            templates: items(List::Templates)?,
+        };
+        Ok((section, marks))
     }
 
-    fn items(&self, section: &Tree<'a>, list: List, name: &'a str) -> Result<Vec<Item>, LockError> {
+    fn items(&self, section: &Tree<'a>, list: List, name: &'a str) -> Result<(Vec<Item>, Vec<Mark>), LockError> {
         let Some(Tree::Array(entries)) = section.member(list.key()) else {
             return Err(self.malformed(Some(name), &format!("section has no `{}`", list.key())));
         };
         let mut items: Vec<Item> = Vec::with_capacity(entries.len());
+        let mut names = Vec::with_capacity(entries.len());
         for entry in entries {
             self.only_known(entry, &["digest", "item"])?;
             let (Some(Tree::Scalar(token)), Some(tree)) = (entry.member("digest"), entry.member("item")) else {
@@ -139,8 +175,11 @@ impl<'a> Reader<'a> {
                 return Err(self.malformed(Some(token), &format!("item `{}` is not in order", item.name)));
             }
             items.push(item);
+            if let Some(Tree::Scalar(token)) = tree.member(list.name_key()) {
+                names.push(self.mark(token));
+            }
         }
-        Ok(items)
+        Ok((items, names))
     }
 
     fn only_known(&self, tree: &Tree<'a>, known: &[&str]) -> Result<(), LockError> {
@@ -154,13 +193,15 @@ impl<'a> Reader<'a> {
         self.error(LockErrorKind::Malformed, part, message.to_owned())
     }
 
+    /// Where a part of the text stands.
+    fn mark(&self, part: &'a str) -> Mark {
+        // A token is a slice of the text: its address says where it stands.
+        Mark(part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr()))
+    }
+
     /// An error at a part of the text, or at its beginning.
     fn error(&self, kind: LockErrorKind, part: Option<&'a str>, message: String) -> LockError {
-        // A token is a slice of the text: its address says where it stands.
-        let at = part.map_or(0, |part| part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr()));
-        let before = self.text.get(..at).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let (line, column) = part.map_or(Mark(0), |part| self.mark(part)).line_and_column(self.text);
         LockError { kind, line, column, message }
     }
 }

@@ -1,0 +1,155 @@
+//! Whether routes lead to something, going by the lock: what no backend offers, and what is sent to one that has not.
+//!
+//! What routes are in themselves is checked in [`super::route`].
+
+use super::Check;
+use super::route::subject;
+use crate::decode::near_miss;
+use crate::diagnostic::{Code, listed, quoted};
+use crate::lock::{Item, List, Lock, Marks, Section};
+use crate::names::{common, matches};
+use crate::plan::{self, Subject};
+use crate::resolve::{Catalog, Found};
+use crate::topology::Route;
+use crate::yaml::steps;
+
+// === impl Check ===
+
+impl Check<'_> {
+    /// Every check of routes that needs a lock.
+    pub(crate) fn locked_routes(&mut self, lock: &Lock, marks: &Marks, backends: &[plan::Backend], catalog: &Catalog) {
+        let locked = |name: &str| lock.backends.contains_key(name);
+        // What a backend without a section offers is not known: a route may well be for that.
+        let known = self.topology.backends.names().all(locked);
+        for (index, route) in self.topology.routes.iter().enumerate() {
+            let Some((subject, key, pattern)) = subject(route) else { continue };
+            let section = lock.backends.get(&route.to);
+            if known && !is_offered(subject, pattern, catalog) && !section.is_some_and(|to| is_open(subject, to)) {
+                self.idle_route(index, (subject, key, pattern), catalog);
+            }
+            if let Some(section) = section {
+                self.unserved(index, route, section, marks, (backends, catalog));
+            }
+        }
+    }
+
+    fn idle_route(&mut self, index: usize, route: (Subject, &str, &str), catalog: &Catalog) {
+        let (subject, key, pattern) = route;
+        let (noun, found) = listed_items(subject, catalog);
+        let exact = !pattern.contains('*');
+        let verb = if exact { "names" } else { "matches" };
+        let place = self.document.value(steps!["routes", index, key]);
+        let message = format!("route for {} {verb} no {noun} of the lock", quoted(pattern));
+        let own = found.iter().find(|item| matches(pattern, &item.exposed.upstream));
+        let near = exact.then(|| near_miss(pattern, found.iter().map(|item| item.exposed.name.as_str()))).flatten();
+        let topology = &self.topology.name;
+        let problem = self.problems.warning(Code::IdleRoute, place, message);
+        match (own, near) {
+            (Some(own), _) => {
+                let (backend, name) = (&own.origin, quoted(&own.exposed.upstream));
+                problem.label(format!("{name} of backend `{backend}` is exposed as {}", quoted(&own.exposed.name)));
+                problem.help("routes take the names that clients see, with their prefix")
+            }
+            (None, Some(near)) => problem.help(format!("did you mean {}?", quoted(near))),
+            (None, None) => problem.help(format!(
+                "take the route out; when a server offers this now, write the lock again with `only1mcp topology lock {topology}`"
+            )),
+        };
+    }
+
+    /// Whether the backend of a route has what the route sends it from others.
+    fn unserved(
+        &mut self,
+        index: usize,
+        route: &Route,
+        section: &Section,
+        marks: &Marks,
+        (backends, catalog): (&[plan::Backend], &Catalog),
+    ) {
+        let (noun, found, has) = match subject(route) {
+            Some((Subject::Tools, _, _)) => ("tool", &catalog.tools, section.list(List::Tools)),
+            Some((Subject::Prompts, _, _)) => ("prompt", &catalog.prompts, section.list(List::Prompts)),
+            // URIs are one space: another backend may answer for one that it does not list.
+            _ => return,
+        };
+        let lacking: Vec<&Found> = found
+            .iter()
+            .filter(|item| item.route == Some(index) && backends[usize::from(item.exposed.backend)].name != item.origin)
+            .filter(|item| !holds(has, &item.exposed.upstream))
+            .collect();
+        let Some(first) = lacking.first() else { return };
+        let plural = if lacking.len() == 1 { "" } else { "s" };
+        let names = listed(lacking.iter().map(|item| item.exposed.upstream.as_str()));
+        let message = format!("backend `{}` has no {noun}{plural} {names}, which this route sends it", route.to);
+        let (to, key) = (steps!["routes", index, "to"], format!("{noun}s"));
+        let pattern = self.document.value(steps!["routes", index, &key]);
+        self.problems
+            .error(Code::Unserved, self.document.value(to), message)
+            .label(format!("not among its {noun}s in the lock"))
+            .also(pattern, format!("matches {} of backend `{}`", quoted(&first.exposed.name), first.origin))
+            .locked(marks.section(&route.to))
+            .help(format!(
+                "route it to a backend that has it, narrow the pattern, or write the lock again with `only1mcp topology lock {}`",
+                self.topology.name
+            ));
+    }
+}
+
+/// What clients see of a subject, and what one of it is called.
+fn listed_items(subject: Subject, catalog: &Catalog) -> (&'static str, &[Found]) {
+    match subject {
+        Subject::Tools => ("tool", &catalog.tools),
+        Subject::Prompts => ("prompt", &catalog.prompts),
+        Subject::Resources => ("resource", &catalog.resources),
+    }
+}
+
+/// Whether something that clients see, or can make from a template, matches a pattern.
+fn is_offered(subject: Subject, pattern: &str, catalog: &Catalog) -> bool {
+    let mut templates = catalog.templates.iter().filter(|_| subject == Subject::Resources);
+    listed_items(subject, catalog).1.iter().any(|item| matches(pattern, &item.exposed.name))
+        || templates.any(|template| common(pattern, &shape(&template.exposed.name)).is_some())
+}
+
+/// Whether a backend may have more of a subject than it lists: resources, when it lists none at all.
+fn is_open(subject: Subject, section: &Section) -> bool {
+    subject == Subject::Resources
+        && section.resources.is_empty()
+        && section.templates.is_empty()
+        && section.capabilities.tree().member("resources").is_some()
+}
+
+/// A URI template as a pattern: every expression may become anything.
+fn shape(template: &str) -> String {
+    let mut shape = String::new();
+    let mut rest = template;
+    while let Some((literal, expression)) = rest.split_once('{') {
+        shape.push_str(literal);
+        shape.push('*');
+        rest = expression.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    shape + rest
+}
+
+/// Whether a list, which is in the order of names, has this one.
+fn holds(items: &[Item], name: &str) -> bool {
+    items.binary_search_by(|item| item.name.as_str().cmp(name)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shape_of_a_template_takes_anything_for_an_expression() {
+        for (template, expected) in [
+            ("data://{id}", "data://*"),
+            ("{+path}/x{?a,b}", "*/x*"),
+            ("data://one", "data://one"),
+            ("data://{open", "data://*"),
+            ("a}b", "a}b"),
+        ] {
+            assert_eq!(shape(template), expected);
+        }
+    }
+}
