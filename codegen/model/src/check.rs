@@ -1,12 +1,14 @@
 //! What makes a topology wrong although every value has its type: one function for each kind of problem.
 //!
 //! Here are the checks of the topology's own settings. Those of one backend are in [`backend`], of routes in [`route`],
-//! of the lock in [`lock`], of routes with a lock in [`locked_route`], of what clients would see in [`exposure`].
+//! of the lock in [`lock`], of routes with a lock in [`locked_route`], of what clients would see in [`exposure`],
+//! of what names stand for in [`name`].
 
 mod backend;
 mod exposure;
 mod lock;
 mod locked_route;
+mod name;
 mod route;
 
 use crate::Features;
@@ -48,6 +50,8 @@ impl Check<'_> {
         self.name_rules();
         self.bounds();
         self.backend_names();
+        self.ambiguous_prefixes();
+        self.transparent_names();
         self.backends();
         self.routes();
         self.unreachable_routes();

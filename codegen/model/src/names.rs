@@ -6,6 +6,8 @@
 use crate::digest;
 use crate::topology::Names;
 
+/// The longest name that many clients take.
+pub(crate) const LENGTH_MAX: usize = 64;
 /// `_` and eight digits of the digest.
 const SUFFIX_BYTES: usize = 9;
 

@@ -5,6 +5,7 @@
 use crate::decode::{Decode, record, text, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
+use crate::names::LENGTH_MAX;
 use crate::plan::Reference;
 use crate::revision::Era;
 use crate::yaml::{Node, Value};
@@ -62,7 +63,7 @@ record! {
         /// What stands between the backend's name and its own name of a tool.
         separator: String = "__".to_owned(),
         /// The longest name that clients take; longer ones are shortened.
-        max_length: usize = 64,
+        max_length: usize = LENGTH_MAX,
     }
 }
 

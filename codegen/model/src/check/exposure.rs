@@ -4,8 +4,13 @@ use std::collections::HashMap;
 
 use super::Check;
 use crate::diagnostic::{Code, quoted};
+use crate::names::{LENGTH_MAX, is_exposable, prefix};
 use crate::resolve::{Catalog, Found};
+use crate::topology::{Backend, Names};
 use crate::yaml::{Place, steps};
+
+/// Of how many names a warning tells.
+const TOLD_MAX: usize = 3;
 
 // === impl Check ===
 
@@ -16,6 +21,53 @@ impl Check<'_> {
         self.duplicate_names("prompt", &catalog.prompts);
         self.duplicate_uris("resource", &catalog.resources);
         self.duplicate_uris("template", &catalog.templates);
+        self.names_over_limits(catalog);
+    }
+
+    /// Whether clients take the names that backends give.
+    fn names_over_limits(&mut self, catalog: &Catalog) {
+        let mut over: HashMap<&str, Vec<&Found>> = HashMap::new();
+        for found in catalog.tools.iter().chain(&catalog.prompts).filter(|found| self.is_over_limits(found)) {
+            over.entry(&found.origin).or_default().push(found);
+        }
+        for (name, _) in self.topology.backends.iter() {
+            let Some(found) = over.get(name) else { continue };
+            let place = self.document.key(steps!["backends", name]);
+            let (cut, limit) = match &self.topology.names {
+                Names::None => (false, LENGTH_MAX),
+                Names::Prefixed(prefixed) => (true, prefixed.max_length),
+            };
+            let message = match (found.len(), cut) {
+                (1, true) => format!("1 name of backend `{name}` is shortened for clients"),
+                (count, true) => format!("{count} names of backend `{name}` are shortened for clients"),
+                (1, false) => format!("1 name of backend `{name}` is not one that all clients take"),
+                (count, false) => format!("{count} names of backend `{name}` are not ones that all clients take"),
+            };
+            let choose = match found.iter().any(|found| found.is_tool) {
+                true => "choose names for tools under `tools.rename` of the backend, or ",
+                false => "",
+            };
+            let problem = self.problems.warning(Code::NameOverLimits, place, message);
+            problem.label(format!("clients take up to {limit} letters, digits, `_` and `-`"));
+            problem.help(format!("{choose}write `allow: [E0306]` when these are fine"));
+            for item in found.iter().take(TOLD_MAX) {
+                let (own, exposed) = (quoted(&item.exposed.upstream), quoted(&item.exposed.name));
+                problem.note(if cut { format!("{own} becomes {exposed}") } else { format!("{exposed} is exposed as it is") });
+            }
+            if let Some(more @ 1..) = found.len().checked_sub(TOLD_MAX) {
+                problem.note(format!("and {more} more"));
+            }
+        }
+    }
+
+    /// Whether the name that a backend gave is exposed although clients refuse it, or not as it is. New names are the
+    /// topology's own, and checked as such.
+    fn is_over_limits(&self, found: &Found) -> bool {
+        let (own, exposed) = (&found.exposed.upstream, &found.exposed.name);
+        match &self.topology.names {
+            Names::None => !is_exposable(exposed, LENGTH_MAX),
+            names => !self.is_renamed(found) && *exposed != prefix(names, &found.origin) + own,
+        }
     }
 
     fn duplicate_names(&mut self, noun: &str, found: &[Found]) {
@@ -44,11 +96,15 @@ impl Check<'_> {
 
     /// What gave an item its name: the rule that renames it, or its backend.
     fn origin(&self, found: &Found) -> Place {
-        let rename = steps!["backends", &found.origin, "tools", "rename", &found.exposed.upstream];
-        if found.is_tool && self.document.has(rename) {
-            return self.document.value(rename);
+        match self.is_renamed(found) {
+            true => self.document.value(steps!["backends", &found.origin, "tools", "rename", &found.exposed.upstream]),
+            false => self.document.key(steps!["backends", &found.origin]),
         }
-        self.document.key(steps!["backends", &found.origin])
+    }
+
+    fn is_renamed(&self, found: &Found) -> bool {
+        let rename = |backend: &Backend| backend.tools.rename.get(&found.exposed.upstream).is_some();
+        found.is_tool && self.topology.backends.get(&found.origin).is_some_and(rename)
     }
 }
 

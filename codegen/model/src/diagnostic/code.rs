@@ -128,6 +128,19 @@ codes! {
     InvalidRename = "E0304": "A rename leads to a name that clients do not take: exposed names consist of letters, digits, \
         `_` and `-`, and are, with their prefix, no longer than `names.max_length`. Names that backends give themselves are shortened; \
         names that you choose are not.\n\n    rename: { get_forecast: \"the forecast\" }    # the_forecast\n"
+    /// The prefix of a backend begins with that of another one.
+    AmbiguousPrefix = "E0305": "The prefix of exposed names is the backend's name and the separator. When one prefix begins with \
+        another, a name could belong to either backend.\n\n    names: { separator: \"--\" }\n    \
+        backends: { a: { … }, a-: { … } }    # a---x: tool x of a-, or -x of a\n"
+    /// Names that a backend gives and clients do not take.
+    NameOverLimits = warning "E0306": "Models take names of letters, digits, `_` and `-` only, often at most 64. A tool or prompt \
+        whose own name does not fit behind the prefix is exposed with its head, and a digest of the whole name at its end; with `names: \
+        none` it is exposed as it is, and some clients refuse it. Choose a name that fits, or allow this warning.\n\n    \
+        tools: { rename: { \"list.all\": list_all } }\n"
+    /// Names that change when a backend is added.
+    ChangingNames = warning "E0307": "With `names: none` clients see names as the only backend has them. A second backend makes \
+        prefixes necessary, and every name that clients, prompts and policies refer to changes. With a prefix names never depend on which \
+        other backends there are.\n\n    names: none    # names: { separator: \"__\" }, or allow: [E0307]\n"
     /// A transport that this build leaves out.
     TransportOff = "E0401": "The topology uses a transport whose cargo feature is off in this build.\n\n    \
         cargo build --features transport-http\n"
