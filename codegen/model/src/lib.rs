@@ -23,6 +23,7 @@ mod constant;
 mod decode;
 mod digest;
 mod json;
+mod param_header;
 mod resolve;
 mod secret;
 mod yaml;
@@ -118,6 +119,7 @@ pub fn load(
         }
         let catalog = resolve::catalog(&decoded, &contracts, &backends);
         check.exposure(&catalog);
+        check.excluded(&catalog, &marks);
         if lock.is_some() && lock_problem.is_none() {
             check.locked_routes(&contracts, &marks, &backends, &catalog);
         }

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use crate::check::subject;
 use crate::lock::{Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
+use crate::param_header::{self, Violation};
 use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
+use crate::revision::Era;
 use crate::topology::{EraChoice, Names, Topology};
 use crate::{Source, digest};
 
@@ -16,6 +18,18 @@ pub(crate) struct Catalog {
     pub(crate) prompts: Vec<Found>,
     pub(crate) resources: Vec<Found>,
     pub(crate) templates: Vec<Found>,
+    /// Tools that no client may be shown.
+    pub(crate) excluded: Vec<Excluded>,
+}
+
+/// A tool whose backend annotated it as the specification forbids.
+#[derive(Debug)]
+pub(crate) struct Excluded {
+    pub(crate) backend: String,
+    pub(crate) tool: String,
+    /// Its position in the list of the lock.
+    pub(crate) position: usize,
+    pub(crate) violation: Violation,
 }
 
 /// One item and where it comes from.
@@ -48,12 +62,40 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
 pub(crate) fn catalog(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Catalog {
     let routes = Routes::new(topology, backends);
     let list = |list| routes.list(topology, lock, backends, list);
+    let excluded = excluded(topology, lock, backends);
+    let mut tools = list(List::Tools);
+    let names: HashSet<(&str, &str)> = excluded.iter().map(|each| (&*each.backend, &*each.tool)).collect();
+    tools.retain(|found| !names.contains(&(&*found.origin, &*found.exposed.upstream)));
     Catalog {
-        tools: list(List::Tools),
+        tools,
         prompts: list(List::Prompts),
         resources: list(List::Resources),
         templates: list(List::Templates),
+        excluded,
     }
+}
+
+/// The tools that clients over Streamable HTTP leave out; the gateway is one where its backend is modern and reached so.
+/// Transports without headers ignore what tools say about them.
+fn excluded(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Vec<Excluded> {
+    let mut excluded = Vec::new();
+    for backend in backends {
+        let modern = backend.era.or(backend.locked_era) == Some(Era::Modern);
+        let headers = matches!(backend.transport, plan::Transport::StreamableHttp(_));
+        let (Some(section), true) = (lock.backends.get(&*backend.name), modern && headers) else { continue };
+        for (position, tool) in section.tools.iter().enumerate().filter(|(_, tool)| !is_denied(topology, &backend.name, tool)) {
+            if let Some(violation) = param_header::violation(tool) {
+                let (backend, tool) = (backend.name.to_string(), tool.name.clone());
+                excluded.push(Excluded { backend, tool, position, violation });
+            }
+        }
+    }
+    excluded
+}
+
+fn is_denied(topology: &Topology, backend: &str, tool: &Item) -> bool {
+    let mut denied = topology.backends.get(backend).into_iter().flat_map(|backend| &backend.tools.deny);
+    denied.any(|pattern| matches(pattern, &tool.name))
 }
 
 /// Puts the parts together.
@@ -164,7 +206,7 @@ impl<'a> Routes<'a> {
     fn item(&self, topology: &Topology, origin: &str, own: u16, item: &Item, list: List) -> Option<Found> {
         let tools = &topology.backends.get(origin)?.tools;
         let is_tool = list == List::Tools;
-        if is_tool && tools.deny.iter().any(|pattern| matches(pattern, &item.name)) {
+        if is_tool && is_denied(topology, origin, item) {
             return None;
         }
         let renamed = is_tool.then(|| tools.rename.get(&item.name)).flatten().unwrap_or(&item.name);

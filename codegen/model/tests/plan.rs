@@ -96,6 +96,13 @@ fn a_transparent_backend_is_exposed_as_it_is() {
 }
 
 #[test]
+fn a_tool_that_asks_for_headers_it_may_not_have_is_exposed_only_where_there_are_none() {
+    let plan = plan("param_header");
+    let exposed: Vec<&str> = plan.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(exposed, ["modern__good", "legacy__price", "child__price"]);
+}
+
+#[test]
 fn names_that_clients_do_not_take_are_shortened_in_the_item_too() {
     let plan = plan("shortened");
     for tool in &plan.tools {

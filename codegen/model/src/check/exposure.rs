@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::Check;
 use crate::diagnostic::{Code, quoted};
+use crate::lock::{List, Marks};
 use crate::names::{LENGTH_MAX, is_exposable, prefix};
-use crate::resolve::{Catalog, Found};
+use crate::resolve::{Catalog, Excluded, Found};
 use crate::topology::{Backend, Names};
 use crate::yaml::{Place, steps};
 
@@ -22,6 +23,20 @@ impl Check<'_> {
         self.duplicate_uris("resource", &catalog.resources);
         self.duplicate_uris("template", &catalog.templates);
         self.names_over_limits(catalog);
+    }
+
+    /// Says which tools no client may be shown, for what their backend wrote about them.
+    pub(crate) fn excluded(&mut self, catalog: &Catalog, marks: &Marks) {
+        for Excluded { backend, tool, position, violation } in &catalog.excluded {
+            let place = self.document.key(steps!["backends", backend]);
+            let message = format!("tool {} of backend `{backend}` has an invalid `x-mcp-header`", quoted(tool));
+            self.problems
+                .warning(Code::ParamHeader, place, message)
+                .label("the tool is not exposed")
+                .locked(marks.item(backend, List::Tools, *position))
+                .note(format!("property {} {}", quoted(&violation.property), violation.why))
+                .help("correct the server and lock it again, or hide the tool under `tools.deny` of its backend");
+        }
     }
 
     /// Whether clients take the names that backends give.

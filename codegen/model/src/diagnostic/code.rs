@@ -168,6 +168,11 @@ codes! {
     /// An item of the lock is not the one that was recorded.
     LockDigest = "E0507": "An item of the lock does not have the digest that stands beside it: it was edited after it was \
         reviewed. Restore it, or ask the backend again.\n\n    \"digest\": \"sha256:…\", \"item\": { \"name\": \"add\", … }\n"
+    /// A tool asks for headers as the specification forbids.
+    ParamHeader = warning "E0508": "A tool of a modern server asks by `x-mcp-header` to see an argument as a header as well, in a \
+        way the specification forbids: the name is empty, no header's name or asked for twice, or the property is no string, integer \
+        or boolean, or not reached through `properties` alone. Clients over HTTP must leave such a tool out, so the gateway does.\n\n    \
+        \"price\": { \"type\": \"number\", \"x-mcp-header\": \"Price\" }    # not on a number\n"
 }
 
 impl Code {

@@ -1,0 +1,199 @@
+//! Which arguments a tool wants to see as headers (`x-mcp-header`, MCP 2026-07-28, custom headers from tool parameters),
+//! and whether it may. A client over HTTP leaves out every tool that asks for something else.
+//!
+//! Headers are written by the engine, from calls.
+
+use std::collections::HashSet;
+
+use crate::json::Tree;
+use crate::lock::Item;
+
+const ANNOTATION: &str = "x-mcp-header";
+/// Keywords that hold one schema, or a list of them.
+const SCHEMAS: [&str; 16] = [
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "unevaluatedItems",
+    "contains",
+    "additionalProperties",
+    "unevaluatedProperties",
+    "propertyNames",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "contentSchema",
+];
+/// Keywords that hold schemas by name.
+const NAMED_SCHEMAS: [&str; 5] = ["patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions"];
+
+/// An annotation that the specification forbids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    /// The way to the property through the schema, such as `filter.region`.
+    pub(crate) property: String,
+    /// The end of a sentence that begins with the property.
+    pub(crate) why: String,
+}
+
+/// The walk through one schema.
+#[derive(Default)]
+struct Walk {
+    /// Headers named so far, in lower case.
+    headers: HashSet<String>,
+    violation: Option<Violation>,
+}
+
+/// The first annotation of a tool that the specification forbids.
+pub(crate) fn violation(tool: &Item) -> Option<Violation> {
+    let mut walk = Walk::default();
+    if let Some(schema) = tool.json.tree().member("inputSchema") {
+        walk.schema(schema, &[], true);
+    }
+    walk.violation
+}
+
+// === impl Walk ===
+
+impl Walk {
+    /// A schema; `reachable` when nothing but `properties` leads to it.
+    fn schema<'t>(&mut self, schema: &'t Tree<'_>, path: &[&'t str], reachable: bool) {
+        if self.violation.is_some() {
+            return;
+        }
+        if let Some(annotation) = schema.member(ANNOTATION)
+            && let Err(why) = self.annotation(annotation, schema, reachable && !path.is_empty())
+        {
+            let property = if path.is_empty() { "inputSchema".to_owned() } else { path.join(".") };
+            self.violation = Some(Violation { property, why });
+        }
+        let inside = |path: &[&'t str], name: &'t str| [path, &[name]].concat();
+        for member in schema.members() {
+            let key = member.key.as_ref();
+            if key == "properties" {
+                for property in member.value.members() {
+                    self.schema(&property.value, &inside(path, &property.key), reachable);
+                }
+            } else if NAMED_SCHEMAS.contains(&key) {
+                for named in member.value.members() {
+                    self.schema(&named.value, &inside(&inside(path, key), &named.key), false);
+                }
+            } else if SCHEMAS.contains(&key) {
+                let schemas = match &member.value {
+                    Tree::Array(schemas) => schemas.as_slice(),
+                    schema => std::slice::from_ref(schema),
+                };
+                for schema in schemas {
+                    self.schema(schema, &inside(path, key), false);
+                }
+            }
+        }
+    }
+
+    fn annotation(&mut self, annotation: &Tree<'_>, schema: &Tree<'_>, reachable: bool) -> Result<(), String> {
+        let Some(name) = annotation.string() else { return Err(format!("has an `{ANNOTATION}` that is not text")) };
+        if name.is_empty() {
+            return Err(format!("has an empty `{ANNOTATION}`"));
+        }
+        if let Some(bad) = name.chars().find(|c| !is_token_char(*c)) {
+            return Err(format!("asks for a header with `{}` in its name, which no header has", bad.escape_debug()));
+        }
+        if !reachable {
+            return Err("asks for a header, and is not reached through `properties` alone".to_owned());
+        }
+        if !is_primitive(schema) {
+            return Err("asks for a header, and is not a string, an integer or a boolean".to_owned());
+        }
+        match self.headers.insert(name.to_ascii_lowercase()) {
+            true => Ok(()),
+            false => Err(format!("asks for the header `Mcp-Param-{name}`, which another property asks for")),
+        }
+    }
+}
+
+/// Whether a schema is of types that a header can hold. `null` is one: such a value is sent as no header.
+fn is_primitive(schema: &Tree<'_>) -> bool {
+    let is_type = |tree: &Tree<'_>, names: &[&str]| tree.string().is_some_and(|name| names.contains(&name.as_ref()));
+    let primitive = |tree: &Tree<'_>| is_type(tree, &["string", "integer", "boolean"]);
+    match schema.member("type") {
+        Some(Tree::Array(types)) => {
+            types.iter().any(primitive) && types.iter().all(|each| primitive(each) || is_type(each, &["null"]))
+        }
+        Some(one) => primitive(one),
+        None => false,
+    }
+}
+
+/// RFC 9110, 5.6.2
+fn is_token_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn check(schema: &str) -> Option<(String, String)> {
+        let raw = RawValue::from_string(schema.to_owned()).expect("a test writes JSON");
+        let mut walk = Walk::default();
+        walk.schema(&Tree::read(&raw, 32).expect("a flat schema"), &[], true);
+        walk.violation.map(|found| (found.property, found.why))
+    }
+
+    /// A schema with these members of `properties`.
+    fn properties(members: &str) -> Option<(String, String)> {
+        check(&format!(r#"{{"type":"object","properties":{{{members}}}}}"#))
+    }
+
+    #[test]
+    fn primitive_properties_at_any_depth_may_be_headers() {
+        for members in [
+            r#""a":{"type":"string","x-mcp-header":"Region"}"#,
+            r#""a":{"type":"integer","x-mcp-header":"A"},"b":{"type":"boolean","x-mcp-header":"B"}"#,
+            r#""a":{"type":["string","null"],"x-mcp-header":"A"}"#,
+            r#""a":{"type":"object","properties":{"b":{"type":"string","x-mcp-header":"!#$%&'*+-.^_`|~9"}}}"#,
+            r#""x-mcp-header":{"type":"number"}"#,
+            r#""a":{"type":"object","default":{"x-mcp-header":""},"enum":[{"x-mcp-header":7}]}"#,
+        ] {
+            assert_eq!(properties(members), None, "{members}");
+        }
+    }
+
+    #[test]
+    fn every_other_annotation_is_a_violation() {
+        let primitive = "is not a string, an integer or a boolean";
+        let reached = "is not reached through `properties` alone";
+        for (members, property, why) in [
+            (r#""a":{"type":"number","x-mcp-header":"A"}"#, "a", primitive),
+            (r#""a":{"x-mcp-header":"A"}"#, "a", primitive),
+            (r#""a":{"type":["string","array"],"x-mcp-header":"A"}"#, "a", primitive),
+            (r#""a":{"type":["null"],"x-mcp-header":"A"}"#, "a", primitive),
+            (r#""a":{"type":"string","x-mcp-header":""}"#, "a", "has an empty"),
+            (r#""a":{"type":"string","x-mcp-header":7}"#, "a", "is not text"),
+            (r#""a":{"type":"string","x-mcp-header":"A\r\nHost: b"}"#, "a", "`\\r` in its name"),
+            (r#""a":{"type":"string","x-mcp-header":"A b"}"#, "a", "` ` in its name"),
+            (r#""a":{"type":"string","x-mcp-header":"é"}"#, "a", "`é` in its name"),
+            (
+                r#""a":{"type":"string","x-mcp-header":"A"},"b":{"properties":{"c":{"type":"string","x-mcp-header":"a"}}}"#,
+                "b.c",
+                "another property asks for",
+            ),
+            (r#""a":{"type":"array","items":{"type":"string","x-mcp-header":"A"}}"#, "a.items", reached),
+            (r#""a":{"anyOf":[{"type":"string","x-mcp-header":"A"}]}"#, "a.anyOf", reached),
+            (r#""a":{"if":{"properties":{"b":{"type":"string","x-mcp-header":"A"}}}}"#, "a.if.b", reached),
+        ] {
+            let (found, reason) = properties(members).expect(members);
+            assert_eq!(found, property, "{members}");
+            assert!(reason.contains(why), "{members}: {reason}");
+        }
+        assert_eq!(check(r#"{"type":"string","x-mcp-header":"A"}"#).expect("the root").0, "inputSchema");
+        let defined = check(r#"{"$defs":{"r":{"type":"string","x-mcp-header":"A"}}}"#);
+        assert_eq!(defined.expect("a definition").0, "$defs.r");
+    }
+}
