@@ -2,13 +2,14 @@
 //!
 //! Here are the checks of the topology's own settings. Those of one backend are in [`backend`], of routes in [`route`],
 //! of the lock in [`lock`], of routes with a lock in [`locked_route`], of what clients would see in [`exposure`],
-//! of what names stand for in [`name`].
+//! of what names stand for in [`name`], of values left to the process in [`reference`].
 
 mod backend;
 mod exposure;
 mod lock;
 mod locked_route;
 mod name;
+mod reference;
 mod route;
 
 use crate::Features;

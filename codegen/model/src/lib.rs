@@ -135,6 +135,17 @@ pub fn load(
     }
 }
 
+/// Every `env:NAME` and `file:PATH` of a topology for which `resolves` has an error, at its place, with that error. Nothing
+/// of a topology that [`load`] refuses for its form.
+#[must_use]
+pub fn unresolved(topology: &Source, resolves: &dyn Fn(&plan::Reference) -> Result<(), String>) -> Vec<Diagnostic> {
+    let Ok(document) = Document::parse(&topology.text) else { return Vec::new() };
+    let Some(decoded) = Topology::decode(&document.root, &mut Problems::default()) else { return Vec::new() };
+    let mut problems = Problems::default();
+    Check { document: &document, topology: &decoded, problems: &mut problems }.references(resolves);
+    problems.locate(&document, None)
+}
+
 /// A lock and where its parts stand, or the diagnostic that points into it.
 fn read_lock(source: &Source) -> Result<(Lock, Marks), Box<Diagnostic>> {
     Lock::parse_marked(&source.text).map_err(|error| {

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use only1mcp_model::diagnostic::{Code, Diagnostic, explain, render};
-use only1mcp_model::plan::Plan;
-use only1mcp_model::{Features, Source, load, lock_path};
+use only1mcp_model::plan::{Plan, Reference};
+use only1mcp_model::{Features, Source, load, lock_path, unresolved};
 
 type Outcome = Result<(Plan, Vec<Diagnostic>), Vec<Diagnostic>>;
 
@@ -29,7 +29,8 @@ fn source(path: &Path) -> Source {
     Source { path: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text }
 }
 
-/// Loads a fixture. A first line such as `# without: tls` says what the build leaves out.
+/// Loads a fixture. A first line such as `# without: tls` says what the build leaves out, one such as `# unset: NAME` which
+/// references do not resolve.
 fn load_fixture(path: &Path) -> (Source, Outcome) {
     let topology = source(path);
     let first = topology.text.lines().next().unwrap_or_default();
@@ -37,7 +38,16 @@ fn load_fixture(path: &Path) -> (Source, Outcome) {
     let features = Features::of(|feature| !without.contains(feature));
     let lock = lock_path(path);
     let lock = lock.exists().then(|| source(&lock));
-    let outcome = load(&topology, lock.as_ref(), &features);
+    let mut outcome = load(&topology, lock.as_ref(), &features);
+    if let Some(unset) = first.strip_prefix("# unset: ") {
+        let found = unresolved(&topology, &|reference| match reference {
+            Reference::Literal(value) => panic!("`{value}` is no reference"),
+            Reference::Env(name) if unset.split(", ").any(|other| other == name) => Err("it is not set".to_owned()),
+            Reference::File(path) if unset.split(", ").any(|other| other == path) => Err("there is no such file".to_owned()),
+            _ => Ok(()),
+        });
+        outcome = if found.is_empty() { outcome } else { Err(found) };
+    }
     (topology, outcome)
 }
 

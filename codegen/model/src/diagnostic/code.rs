@@ -147,6 +147,10 @@ codes! {
     /// TLS is needed and left out of this build.
     TlsOff = "E0402": "An endpoint begins with `https://`, or trusts a `ca`, and the cargo feature `tls` is off in this \
         build.\n\n    cargo build --features tls\n"
+    /// A value left to the process that is not there.
+    UndefinedReference = "E0403": "The topology takes a value from an environment variable or a file, and the process that checks \
+        it does not have it. The gateway would not start here; elsewhere it may.\n\n    \
+        env: { API_KEY: env:API_KEY }    # export API_KEY=…\n"
     /// There is no lock.
     NoLock = warning "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
         they are asked once.\n\n    only1mcp topology lock prod\n"
