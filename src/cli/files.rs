@@ -5,18 +5,18 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use only1mcp_model::diagnostic::{self, Diagnostic};
-use only1mcp_model::{Source, lock_path, plan};
+use only1mcp_model::{LOCK_BYTES_MAX, Source, TOPOLOGY_BYTES_MAX, lock_path, plan};
 
-/// A text file with the path it is known by.
+/// A topology or an overlay with the path it is known by.
 pub(super) fn read(path: &Path) -> anyhow::Result<Source> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
-    Ok(Source { path: path.display().to_string(), text })
+    Source::read(path, TOPOLOGY_BYTES_MAX).with_context(|| format!("`{}` cannot be read", path.display()))
 }
 
 /// The lock beside a topology, if there is one.
 pub(super) fn read_lock(topology: &Path) -> anyhow::Result<Option<Source>> {
     let path = lock_path(topology);
-    path.is_file().then(|| read(&path)).transpose()
+    let read = || Source::read(&path, LOCK_BYTES_MAX).with_context(|| format!("`{}` cannot be read", path.display()));
+    path.exists().then(read).transpose()
 }
 
 /// Checks a topology. Problems are printed; `None` when one of them is an error.

@@ -1,12 +1,11 @@
 //! Reading and checking one topology from disk: what `build.rs` and `topology!` do before they emit.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::slice;
 
 use only1mcp_model::diagnostic::{Diagnostic, Severity, render};
 use only1mcp_model::plan::Plan;
-use only1mcp_model::{Features, Source, lock_path};
+use only1mcp_model::{Features, LOCK_BYTES_MAX, Source, TOPOLOGY_BYTES_MAX, lock_path};
 
 use crate::select;
 
@@ -41,11 +40,11 @@ impl Files {
         &self.topology
     }
 
-    /// The path of the lock, relative or absolute as the topology's; `None` without such a file.
+    /// The path of the lock, relative or absolute as the topology's; `None` when there is none.
     #[must_use]
     pub fn lock(&self) -> Option<String> {
         let path = lock_path(Path::new(&self.topology));
-        self.package.join(&path).is_file().then(|| path.display().to_string())
+        self.package.join(&path).exists().then(|| path.display().to_string())
     }
 
     /// What to watch for changes. A lock that does not exist yet will appear in its directory.
@@ -64,11 +63,11 @@ impl Files {
     /// # Errors
     /// Every error, rendered with its place. Warnings wait until there is none.
     pub fn load(&self, features: &Features) -> Result<Loaded, Vec<String>> {
-        let topology = self.read(&self.topology).map_err(|problem| {
+        let topology = self.read(&self.topology, TOPOLOGY_BYTES_MAX).map_err(|problem| {
             let known: Vec<String> = select::known(&self.package).iter().map(|name| format!("`{name}`")).collect();
             vec![format!("topology {problem}\nhelp: known topologies: {}", known.join(", "))]
         })?;
-        let lock = self.lock().map(|lock| self.read(&lock)).transpose();
+        let lock = self.lock().map(|lock| self.read(&lock, LOCK_BYTES_MAX)).transpose();
         let lock = lock.map_err(|problem| vec![format!("lock {problem}")])?;
         let rendered = |diagnostics: &[Diagnostic], severity| {
             let shown = diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity);
@@ -81,9 +80,9 @@ impl Files {
         }
     }
 
-    fn read(&self, path: &str) -> Result<Source, String> {
-        match fs::read_to_string(self.package.join(path)) {
-            Ok(text) => Ok(Source { path: path.to_owned(), text }),
+    fn read(&self, path: &str, bytes_max: usize) -> Result<Source, String> {
+        match Source::read(&self.package.join(path), bytes_max) {
+            Ok(source) => Ok(Source { path: path.to_owned(), ..source }),
             Err(error) => Err(format!("`{path}` cannot be read: {error}")),
         }
     }

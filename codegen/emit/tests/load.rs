@@ -33,6 +33,22 @@ fn a_topology_that_is_not_there_is_reported_with_those_that_are() {
 }
 
 #[test]
+fn a_file_over_its_limit_or_of_another_kind_is_not_read() {
+    let package = package("unread", &[("large.yaml", ""), ("odd.yaml", VALID), ("odd.lock.json", "{}")]);
+    let problem = |path| Files::new(&package, path).load(Features::all()).unwrap_err().remove(0);
+    fs::File::create(package.join("topologies/large.yaml")).unwrap().set_len(100 << 20).unwrap();
+    let large = problem("topologies/large.yaml");
+    assert!(large.starts_with("topology `topologies/large.yaml` cannot be read: file of more than"), "{large}");
+    let lock = package.join("topologies/odd.lock.json");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    assert_eq!(
+        problem("topologies/odd.yaml"),
+        "lock `topologies/odd.lock.json` cannot be read: directory where a file belongs"
+    );
+}
+
+#[test]
 fn the_lock_is_watched_where_it_is_and_its_directory_where_it_is_not() {
     let package = package("watched", &[("a.yaml", VALID), ("a.lock.json", "{}"), ("b.yaml", VALID)]);
     let watched = |path: &str| Files::new(&package, path).watched();

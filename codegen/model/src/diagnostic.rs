@@ -47,7 +47,7 @@ pub struct Origin {
     pub column: usize,
 }
 
-/// A place in the lock: bytes from its beginning.
+/// A place in a text such as the lock: bytes from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(pub(crate) usize);
 

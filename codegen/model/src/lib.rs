@@ -26,6 +26,7 @@ mod json;
 mod param_header;
 mod resolve;
 mod secret;
+mod source;
 mod yaml;
 
 use std::collections::BTreeSet;
@@ -39,15 +40,7 @@ use yaml::{Document, Place};
 
 pub use constant::Constant;
 pub use lock::lock_path;
-
-/// A file as it was read: its path for messages, its text for positions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// The path as the user would name it.
-    pub path: String,
-    /// The whole text.
-    pub text: String,
-}
+pub use source::{LOCK_BYTES_MAX, Source, SourceError, TOPOLOGY_BYTES_MAX};
 
 /// The cargo feature for TLS towards backends.
 pub(crate) const TLS: &str = "tls";

@@ -12,10 +12,9 @@ use std::ops::Range;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 
 use crate::diagnostic::{Code, Diagnostic, Problem};
+use crate::source::TOPOLOGY_BYTES_MAX;
 use position::{extent, indenting_tab, offset};
 
-/// The longest text that is read.
-const TEXT_BYTES_MAX: usize = 1 << 20;
 /// How deep mappings and sequences may nest.
 const DEPTH_MAX: usize = 32;
 /// How many nodes a text may expand to, aliases included.
@@ -78,8 +77,8 @@ impl<'a> Document<'a> {
     /// Reads a text, within bounds that hold whatever it contains.
     pub(crate) fn parse(text: &'a str) -> Result<Self, Box<Diagnostic>> {
         let refused = |code, message, at| Box::new(Problem::new(code, Place::ROOT, message).at(Some(at)));
-        if text.len() > TEXT_BYTES_MAX {
-            let message = format!("file of {} bytes is over the limit of {TEXT_BYTES_MAX}", text.len());
+        if text.len() > TOPOLOGY_BYTES_MAX {
+            let message = format!("file of {} bytes is over the limit of {TOPOLOGY_BYTES_MAX}", text.len());
             return Err(refused(Code::OverBounds, message, 0..0));
         }
         let opened = text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b'[' | b'{'));

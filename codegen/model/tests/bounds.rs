@@ -1,11 +1,13 @@
 //! Topologies and locks that mean harm, or nothing: every one is answered, in bounded time.
 
 use std::fmt::Write;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use only1mcp_model::diagnostic::{Code, Diagnostic, render};
 use only1mcp_model::lock::Lock;
-use only1mcp_model::{Features, Source, load};
+use only1mcp_model::{Features, LOCK_BYTES_MAX, Source, TOPOLOGY_BYTES_MAX, load};
 use proptest::prelude::*;
 
 /// What the slowest of these may take in an unoptimised build on a busy machine; optimised ones take a tenth.
@@ -57,6 +59,75 @@ fn a_file_over_the_limit_is_refused_unread() {
     assert_eq!(first_code(format!("name: {}\n", "x".repeat(1 << 20))), Code::OverBounds);
 }
 
+/// A directory for one test, empty.
+fn directory(test: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    if path.exists() {
+        fs::remove_dir_all(&path).expect("what an earlier run left can be removed");
+    }
+    fs::create_dir_all(&path).expect("the directory can be written");
+    path
+}
+
+/// Why a file is not read, which is said at once.
+fn unread(path: &Path, bytes_max: usize) -> String {
+    let start = Instant::now();
+    let error = Source::read(path, bytes_max).expect_err("no such file is read");
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?} for {}", start.elapsed(), path.display());
+    error.to_string()
+}
+
+#[test]
+fn a_file_of_a_hundred_megabytes_is_not_read() {
+    let path = directory("large").join("large.yaml");
+    File::create(&path).expect("a file").set_len(100 << 20).expect("a sparse file takes no space");
+    assert_eq!(unread(&path, TOPOLOGY_BYTES_MAX), "file of more than 1048576 bytes");
+    assert_eq!(unread(&path, LOCK_BYTES_MAX), "file of more than 67108864 bytes");
+}
+
+#[test]
+fn a_file_of_exactly_the_limit_is_read() {
+    let path = directory("exact").join("exact.yaml");
+    fs::write(&path, "x".repeat(10)).expect("a file");
+    assert_eq!(Source::read(&path, 10).expect("it fits").text.len(), 10);
+    assert_eq!(unread(&path, 9), "file of more than 9 bytes");
+}
+
+#[test]
+fn only_files_of_text_are_read() {
+    let directory = directory("kinds");
+    assert_eq!(unread(&directory, 10), "directory where a file belongs");
+    assert!(unread(&directory.join("absent"), 10).contains("No such file"));
+    let path = directory.join("latin1.yaml");
+    fs::write(&path, b"name: prod\n# caf\xe9 \xe9\n").expect("a file");
+    assert_eq!(unread(&path, 100), "text is not UTF-8 at line 2, column 6");
+    fs::write(&path, "name: é\u{feff}\r\n").expect("a file");
+    assert_eq!(Source::read(&path, 100).expect("text").text, "name: é\u{feff}\r\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_or_a_device_is_not_opened() {
+    let pipe = directory("pipe").join("pipe.yaml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    assert_eq!(unread(&pipe, 10), "pipe or device where a file belongs");
+    assert_eq!(unread(Path::new("/dev/zero"), 10), "pipe or device where a file belongs");
+}
+
+#[test]
+fn routes_that_overlap_in_every_way_are_checked_in_bounded_time() {
+    let start = Instant::now();
+    let long = "a".repeat(400);
+    let routes: String = (0..1024)
+        .map(|number| format!("  - {{ tools: \"{}*{long}*{}b\", to: {} }}\n", &long[..number % 200], number, ["x", "y"][number % 2]))
+        .collect();
+    let command = "{ transport: { stdio: { command: self } } }";
+    let text = format!("name: a\nbackends:\n  x: {command}\n  y: {command}\nroutes:\n{routes}");
+    let loaded = load(&topology(text), None, Features::all());
+    assert!(loaded.is_ok());
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+}
+
 #[test]
 fn a_file_at_the_limit_full_of_problems_is_refused() {
     let line = |number: usize| format!("k{number}: 1\n");
@@ -70,6 +141,14 @@ fn a_file_at_the_limit_full_of_problems_is_refused() {
     assert_eq!(first_code(format!("name: a\nbackends:\n  b: 1\nroutes:\n{routes}")), Code::OverBounds);
     let quotes = format!("name: {}", "'".repeat(1_000_000));
     refused(quotes);
+}
+
+#[test]
+fn a_character_that_means_something_all_over_a_file_is_refused() {
+    for piece in ["\t", "&a ", "*a ", "!", "- ", "? ", ": ", "|\n", "\"", "%", "#", "<<: ", "\n---", "&a [*a], ", "\r", "é\t"] {
+        let text = format!("name: prod\nbackends:\n{}", piece.repeat(400_000 / piece.len()));
+        refused(text);
+    }
 }
 
 #[test]
