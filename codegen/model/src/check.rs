@@ -67,7 +67,9 @@ impl Check<'_> {
         let name = &self.topology.name;
         if !is_plain(name, NAME_CHARS_MAX) {
             let message = format!("name {} is not 1 to {NAME_CHARS_MAX} of `a` to `z`, `0` to `9`, `-`", quoted(name));
-            self.invalid(Code::InvalidName, steps!["name"], message, "");
+            self.problems
+                .error(Code::InvalidName, self.document.value(steps!["name"]), message)
+                .label(impurity(name, NAME_CHARS_MAX));
         }
     }
 
@@ -165,10 +167,11 @@ impl Check<'_> {
             if !is_plain(name, BACKEND_CHARS_MAX) {
                 let message =
                     format!("backend {} is not 1 to {BACKEND_CHARS_MAX} of `a` to `z`, `0` to `9`, `-`", quoted(name));
-                self.problems.error(Code::InvalidName, place, message);
+                self.problems.error(Code::InvalidName, place, message).label(impurity(name, BACKEND_CHARS_MAX));
             } else if let Some(separator) = separator.filter(|separator| name.contains(separator)) {
                 let message = format!("backend `{name}` contains the separator `{separator}`");
-                self.problems.error(Code::InvalidName, place, message);
+                let help = "name it otherwise, or write another `separator` under `names`";
+                self.problems.error(Code::InvalidName, place, message).help(help);
             }
         }
         if self.topology.backends.names().next().is_none() {
@@ -181,6 +184,18 @@ impl Check<'_> {
 fn is_plain(name: &str, chars_max: usize) -> bool {
     (1..=chars_max).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// What keeps a name from being plain.
+fn impurity(name: &str, chars_max: usize) -> String {
+    let strange = name.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'));
+    match strange {
+        Some(upper) if upper.is_ascii_uppercase() => format!("`{upper}` is in upper case"),
+        Some(c) if c.is_ascii() => format!("`{}` is none of these", c.escape_debug()),
+        Some(c) => format!("`{}` (U+{:04X}) is none of these", c.escape_debug(), u32::from(c)),
+        None if name.is_empty() => "is empty".to_owned(),
+        None => format!("has {} characters, {} too many", name.len(), name.len().saturating_sub(chars_max)),
+    }
 }
 
 /// Whether a timeout is one a call can have.

@@ -11,6 +11,9 @@ use crate::yaml::{Node, Place, Value};
 /// How many entries a list, or a mapping from names, may have.
 const LENGTH_MAX: usize = 1024;
 
+/// How durations are written.
+pub(crate) const DURATION: &str = "durations are a whole number and a unit: `50ms`, `30s`, `5m`, `2h`";
+
 /// What can be read from a node. `None` means that the problem is reported.
 pub(crate) trait Decode: Sized {
     /// What a message says was expected, with its article.
@@ -415,10 +418,33 @@ pub(crate) fn wrong_type(node: &Node, expected: &str, problems: &mut Problems) {
     // Nothing stands where nothing is: point at the key.
     let place = if matches!(node.value, Value::Null) { node.owner } else { node.place };
     let problem = problems.error(Code::WrongType, place, format!("{found} where {expected} belongs"));
-    let scalar = matches!(node.value, Value::Bool(_) | Value::Int(_) | Value::Float(_));
-    if scalar && expected.contains("text") {
-        problem.help("quote it if text is meant");
+    if let Some(advice) = advice(&node.value, expected) {
+        problem.help(advice);
     }
+}
+
+/// What to write where something of another type stands.
+fn advice(found: &Value, expected: &str) -> Option<&'static str> {
+    let scalar = matches!(found, Value::Bool(_) | Value::Int(_) | Value::Float(_));
+    Some(match expected {
+        "a name" | "a key" if scalar || matches!(found, Value::Null) => "quote it if text is meant",
+        expected if expected.starts_with("text") => match found {
+            Value::Null => "write a value, or take the key out; quote it if this is meant as text",
+            _ if scalar => "quote it if text is meant",
+            _ => return None,
+        },
+        expected if expected.starts_with("a duration") => DURATION,
+        "a topology" => "a topology begins with `name:` and `backends:`",
+        "a backend" => "write at least how to reach it: `{ transport: { stdio: { command: … } } }`",
+        "a transport" => "write which one and its settings, such as `{ stdio: { command: … } }`",
+        "an endpoint" => "write `{ url: \"http://…\" }`",
+        "a route" => "write `{ tools: \"name_*\", to: backend }`",
+        "a list" => "write a list in brackets: `[one, two]`",
+        "a mapping" => "write names with a colon and what belongs to them: `name: …`",
+        "a whole number" => "write digits only: no quotes, no point, no exponent",
+        expected if matches!(found, Value::Null) && !expected.contains('`') => "write `{}` where nothing is to be set",
+        _ => return None,
+    })
 }
 
 /// The candidate that was probably meant.
@@ -431,6 +457,10 @@ fn unknown_key(place: Place, name: &str, expected: &str, keys: &[Key], problems:
     let message = format!("unknown key {} in {expected}", quoted(name));
     let problem = problems.error(Code::UnknownKey, place, message);
     match near_miss(name, keys.iter().map(|key| key.name)) {
+        _ if name == "<<" => problem.help("merge keys are not read: repeat what `<<` would bring in, or use an alias for a whole value"),
+        _ if name == "mcpServers" => problem.help(
+            "servers stand under `backends`, each with its transport: `name: { transport: { stdio: { command: …, args: […] } } }`",
+        ),
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => {
             let known: Vec<String> = keys.iter().map(|key| format!("`{}`", key.name)).collect();

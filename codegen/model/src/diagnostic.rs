@@ -70,6 +70,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// What else to know.
     pub notes: Vec<String>,
+    /// Secrets in the source, as bytes: they are not shown, whatever the problem is.
+    pub secrets: Vec<Range<usize>>,
 }
 
 /// The problems as text in the look of rustc, in their order; the 51st and later are only counted.
@@ -115,15 +117,17 @@ impl Diagnostic {
     pub(crate) fn elsewhere(problem: Problem, origin: Option<Origin>) -> Self {
         let Problem { code, message, help, notes, .. } = problem;
         let severity = code.severity();
-        Self { code, severity, message, primary: None, secondary: Vec::new(), origin, help, notes }
+        let (secondary, secrets) = (Vec::new(), Vec::new());
+        Self { code, severity, message, primary: None, secondary, origin, help, notes, secrets }
     }
 
-    /// The source without the secret that this is about: what is rendered ends in the logs of builds.
+    /// The source without its secrets: what is rendered ends in the logs of builds.
     fn mask(&self, source: &Source) -> Option<Source> {
-        let range = self.primary.as_ref().filter(|_| self.code == Code::LiteralSecret)?.range.clone();
         let mut text = source.text.clone();
-        text.replace_range(range.clone(), &"*".repeat(range.len()));
-        Some(Source { path: source.path.clone(), text })
+        for range in &self.secrets {
+            text.replace_range(range.clone(), &"*".repeat(range.len()));
+        }
+        (!self.secrets.is_empty()).then(|| Source { path: source.path.clone(), text })
     }
 
     fn group<'a>(&'a self, source: &'a Source) -> Group<'a> {
@@ -262,12 +266,22 @@ impl Problems {
     /// are not shown have none, nor have the last ones of a very long text.
     pub(crate) fn locate(mut self, document: &Document<'_>, lock: Option<&Source>) -> Vec<Diagnostic> {
         self.0.sort_by_key(|problem| (problem.code.severity(), problem.place));
+        let secrets = self.secrets(document);
         let mut bytes = 0_usize;
         let locate = |(index, problem): (usize, Problem)| {
             bytes += document.text().len() * (1 + problem.secondary.len());
-            if index < SHOWN_MAX && bytes <= REREAD_BYTES_MAX { problem.locate(document, lock) } else { problem.at(None) }
+            let shown = index < SHOWN_MAX && bytes <= REREAD_BYTES_MAX;
+            let found = if shown { problem.locate(document, lock) } else { problem.at(None) };
+            Diagnostic { secrets: if shown { secrets.clone() } else { Vec::new() }, ..found }
         };
         self.0.into_iter().enumerate().map(locate).collect()
+    }
+
+    /// Where secrets stand, which share their lines with other problems.
+    fn secrets(&self, document: &Document<'_>) -> Vec<Range<usize>> {
+        let places = self.0.iter().filter(|problem| problem.code == Code::LiteralSecret).map(|problem| problem.place);
+        let looked_up = REREAD_BYTES_MAX / document.text().len().max(1);
+        places.take(looked_up.max(SHOWN_MAX)).map(|place| document.locate(place)).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Whether the values make sense together is checked in `crate::check`; what they amount to is a [`crate::plan::Plan`].
 
-use crate::decode::{Decode, record, text, word, words_schema, wrong_type};
+use crate::decode::{DURATION, Decode, record, text, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::names::LENGTH_MAX;
@@ -234,7 +234,7 @@ impl Decode for Millis {
         if millis.is_none() {
             problems
                 .error(Code::InvalidValue, node.place, format!("{} is not {}", quoted(&found), Self::EXPECTED))
-                .help("durations are a whole number and a unit: `50ms`, `30s`, `5m`, `2h`");
+                .help(DURATION);
         }
         millis
     }

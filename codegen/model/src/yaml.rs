@@ -91,7 +91,7 @@ impl<'a> Document<'a> {
             return Err(refused(Code::Syntax, message, at..at + found.len_utf8()));
         }
         let reader = Reader::default();
-        match (Seed { reader: &reader, depth: 0, owner: None }).deserialize(serde_yaml::Deserializer::from_str(text)) {
+        match (Seed { reader: &reader, depth: 0, owner: None }).deserialize(deserializer(text)) {
             Ok(root) => Ok(Self { text, root }),
             Err(error) => Err(syntax_error(text, &error, reader.refused.take())),
         }
@@ -132,7 +132,7 @@ impl<'a> Document<'a> {
     pub(crate) fn locate(&self, place: Place) -> Range<usize> {
         let reader = Reader { stop: Some(place.0), ..Reader::default() };
         let seed = Seed { reader: &reader, depth: 0, owner: None };
-        let Err(error) = seed.deserialize(serde_yaml::Deserializer::from_str(self.text)) else {
+        let Err(error) = seed.deserialize(deserializer(self.text)) else {
             return 0..0;
         };
         let start = error.location().map_or(0, |at| offset(self.text, at.line(), at.column()));
@@ -171,6 +171,11 @@ impl From<usize> for Step<'_> {
     }
 }
 
+/// The reader of a text. It takes a byte order mark for the beginning of a value.
+fn deserializer(text: &str) -> serde_yaml::Deserializer<'_> {
+    serde_yaml::Deserializer::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
 /// A path: keys and indices, separated by commas.
 macro_rules! steps {
     ($($step:expr),* $(,)?) => { &[$($crate::yaml::Step::from($step)),*] };
@@ -186,7 +191,11 @@ fn syntax_error(text: &str, error: &serde_yaml::Error, refused: Option<(Code, St
     };
     let character = at..at + text[at..].chars().next().map_or(0, char::len_utf8);
     if let Some((code, message)) = refused {
-        return Box::new(problem(code, message).at(Some(character)));
+        let mut problem = problem(code, message);
+        if code == Code::OverBounds {
+            problem.help("write values out where aliases (`*name`) stand in each other, or in themselves; nest less elsewhere");
+        }
+        return Box::new(problem.at(Some(character)));
     }
     if let Some(tab) = indenting_tab(text, at) {
         let mut problem = problem(Code::Tab, "tab in the indentation".to_owned());
@@ -199,7 +208,31 @@ fn syntax_error(text: &str, error: &serde_yaml::Error, refused: Option<(Code, St
         // What follows is a position, which the snippet shows.
         message => format!("text is not YAML: {message}"),
     };
-    Box::new(problem(Code::Syntax, message).at(Some(character)))
+    let help = remedy(text, &message);
+    let mut problem = problem(Code::Syntax, message);
+    if let Some(help) = help {
+        problem.help(help);
+    }
+    Box::new(problem.at(Some(character)))
+}
+
+/// What usually lies behind an error of the reader, which names only where it gave up.
+fn remedy(text: &str, message: &str) -> Option<&'static str> {
+    if text.lines().any(|line| line.starts_with("<<<<<<< ")) {
+        return Some("a conflict of a merge is not resolved");
+    }
+    let remedies = [
+        ("end of stream", "a quote or a bracket further up stays open"),
+        ("expected ',' or", "a bracket or brace stays open, or a comma is missing"),
+        ("expected key", "keys of one mapping begin in the same column; values that begin with `*`, `&` or `{` need quotes"),
+        ("expected ':'", "write `key: value`, with a blank behind the colon"),
+        ("mapping values", "begin every key on a line of its own, and quote text that holds `: `"),
+        ("anchor", "`*name` stands for what `&name` marks further up: quote it if the star is meant as text"),
+        ("alphabetic or numeric", "quote text that begins with `*` or `&`"),
+        ("cannot start any token", "quote text that begins with `@`, `%` or a grave accent; indent with spaces"),
+        ("more than one document", "keep one topology in a file: take `---` and what follows out"),
+    ];
+    remedies.iter().find(|(part, _)| message.contains(part)).map(|(_, remedy)| *remedy)
 }
 
 /// What all seeds of one reading share.

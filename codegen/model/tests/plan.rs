@@ -127,3 +127,20 @@ fn references_stay_references() {
     assert_eq!(http.url, Reference::Env("DATA_URL".into()));
     assert_eq!(plan.backends[0].locked_era, Some(Era::Modern));
 }
+
+#[test]
+fn a_topology_of_five_hundred_backends_is_one_like_any_other() {
+    let backend = |number: usize| {
+        format!("  server-{number}: {{ transport: {{ stdio: {{ command: self, args: [demo-server, \"{number}\"] }} }} }}\n")
+    };
+    let route = |number: usize| format!("  - {{ tools: \"server-{number}__*\", to: server-{number} }}\n");
+    let backends: String = (0..500).map(backend).collect();
+    let routes: String = (0..500).map(route).collect();
+    let text = format!("name: five-hundred\nbackends:\n{backends}routes:\n{routes}");
+    let source = Source { path: "five-hundred.yaml".to_owned(), text };
+    let (plan, warnings) = load(&source, None, Features::all()).expect("nothing is wrong with it");
+    assert_eq!((plan.backends.len(), plan.wildcards.len()), (500, 500));
+    assert_eq!(plan.wildcards[499].prefix, "server-499__");
+    let codes: Vec<&str> = warnings.iter().map(|found| found.code.as_str()).collect();
+    assert_eq!(codes, ["E0501"]);
+}

@@ -102,6 +102,7 @@ impl Check<'_> {
                 let place = self.document.key(steps!["backends", name, "tools", "rename", own]);
                 let message = format!("backend `{name}` has no tool {}", quoted(own));
                 let problem = self.problems.error(Code::UnknownTool, place, message);
+                problem.help("write the name that the backend itself uses, without prefix, or take the rule out");
                 if let Some(near) = near_miss(own, tools.iter().copied()) {
                     problem.label(format!("did you mean `{near}`?"));
                 }
@@ -114,7 +115,11 @@ impl Check<'_> {
             if !tools.iter().any(|tool| matches(pattern, tool)) {
                 let place = self.document.value(steps!["backends", name, "tools", "deny", index]);
                 let message = format!("pattern {} matches no tool of backend `{name}`", quoted(pattern));
-                self.problems.warning(Code::UnusedDeny, place, message);
+                let problem = self.problems.warning(Code::UnusedDeny, place, message);
+                problem.help("write the name that the backend itself uses, without prefix, or take the pattern out");
+                if let Some(near) = near_miss(pattern, tools.iter().copied()) {
+                    problem.label(format!("did you mean `{near}`?"));
+                }
             }
         }
     }

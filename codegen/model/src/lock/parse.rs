@@ -65,7 +65,10 @@ struct Reader<'a> {
 
 pub(super) fn parse(text: &str) -> Result<(Lock, Marks), LockError> {
     let reader = Reader { text };
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| match foreign(text) {
+        Some((part, message)) => reader.malformed(Some(part), message),
+        None => syntax_error(&error),
+    })?;
     let tree = Tree::read(raw, LOCK_DEPTH_MAX).map_err(|error| match error {
         TreeError::Depth => reader.malformed(None, &error.to_string()),
         TreeError::DuplicateKey(token) => reader.malformed(Some(token), &error.to_string()),
@@ -95,7 +98,16 @@ fn syntax_error(error: &serde_json::Error) -> LockError {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or(&message);
     let message = format!("text is not JSON: {message}");
-    LockError { kind: LockErrorKind::Malformed, line: error.line(), column: error.column(), message }
+    LockError { kind: LockErrorKind::Malformed, line: error.line(), column: error.column().max(1), message }
+}
+
+/// What editors and merges put into a file that is no JSON then.
+fn foreign(text: &str) -> Option<(&str, &'static str)> {
+    if text.starts_with('\u{feff}') {
+        return Some((text, "text begins with a byte order mark"));
+    }
+    let conflict = text.match_indices("<<<<<<< ").find(|(at, _)| *at == 0 || text[..*at].ends_with('\n'));
+    conflict.map(|(at, _)| (&text[at..], "conflict of a merge is not resolved"))
 }
 
 // === impl Marks ===
@@ -172,7 +184,9 @@ impl<'a> Reader<'a> {
                 return Err(self.error(LockErrorKind::Digest, Some(token), message));
             }
             if items.last().is_some_and(|last| last.name >= item.name) {
-                return Err(self.malformed(Some(token), &format!("item `{}` is not in order", item.name)));
+                let twice = items.last().is_some_and(|last| last.name == item.name);
+                let what = if twice { "stands twice" } else { "is not in order" };
+                return Err(self.malformed(Some(token), &format!("item `{}` {what}", item.name)));
             }
             items.push(item);
             if let Some(Tree::Scalar(token)) = tree.member(list.name_key()) {

@@ -10,7 +10,8 @@ pub(super) fn indenting_tab(text: &str, at: usize) -> Option<usize> {
 /// The byte offset of a line and a column, both counted in characters from one.
 pub(super) fn offset(text: &str, line: usize, column: usize) -> usize {
     let start = match line.checked_sub(2) {
-        None => text.len() - text.trim_start_matches('\u{feff}').len(),
+        // A byte order mark is no part of the first line.
+        None => text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len(),
         Some(breaks) => text.match_indices('\n').nth(breaks).map_or(text.len(), |(at, _)| at + 1),
     };
     let at = text[start..].char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at);
