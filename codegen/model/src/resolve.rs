@@ -83,7 +83,9 @@ fn excluded(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Vec
         let modern = backend.era.or(backend.locked_era) == Some(Era::Modern);
         let headers = matches!(backend.transport, plan::Transport::StreamableHttp(_));
         let (Some(section), true) = (lock.backends.get(&*backend.name), modern && headers) else { continue };
-        for (position, tool) in section.tools.iter().enumerate().filter(|(_, tool)| !is_denied(topology, &backend.name, tool)) {
+        for (position, tool) in
+            section.tools.iter().enumerate().filter(|(_, tool)| !is_denied(topology, &backend.name, tool))
+        {
             if let Some(violation) = param_header::violation(tool) {
                 let (backend, tool) = (backend.name.to_string(), tool.name.clone());
                 excluded.push(Excluded { backend, tool, position, violation });

@@ -193,7 +193,9 @@ fn syntax_error(text: &str, error: &serde_yaml::Error, refused: Option<(Code, St
     if let Some((code, message)) = refused {
         let mut problem = problem(code, message);
         if code == Code::OverBounds {
-            problem.help("write values out where aliases (`*name`) stand in each other, or in themselves; nest less elsewhere");
+            problem.help(
+                "write values out where aliases (`*name`) stand in each other, or in themselves; nest less elsewhere",
+            );
         }
         return Box::new(problem.at(Some(character)));
     }
@@ -224,7 +226,10 @@ fn remedy(text: &str, message: &str) -> Option<&'static str> {
     let remedies = [
         ("end of stream", "a quote or a bracket further up stays open"),
         ("expected ',' or", "a bracket or brace stays open, or a comma is missing"),
-        ("expected key", "keys of one mapping begin in the same column; values that begin with `*`, `&` or `{` need quotes"),
+        (
+            "expected key",
+            "keys of one mapping begin in the same column; values that begin with `*`, `&` or `{` need quotes",
+        ),
         ("expected ':'", "write `key: value`, with a blank behind the colon"),
         ("mapping values", "begin every key on a line of its own, and quote text that holds `: `"),
         ("anchor", "`*name` stands for what `&name` marks further up: quote it if the star is meant as text"),

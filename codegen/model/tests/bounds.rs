@@ -119,7 +119,14 @@ fn routes_that_overlap_in_every_way_are_checked_in_bounded_time() {
     let start = Instant::now();
     let long = "a".repeat(400);
     let routes: String = (0..1024)
-        .map(|number| format!("  - {{ tools: \"{}*{long}*{}b\", to: {} }}\n", &long[..number % 200], number, ["x", "y"][number % 2]))
+        .map(|number| {
+            format!(
+                "  - {{ tools: \"{}*{long}*{}b\", to: {} }}\n",
+                &long[..number % 200],
+                number,
+                ["x", "y"][number % 2]
+            )
+        })
         .collect();
     let command = "{ transport: { stdio: { command: self } } }";
     let text = format!("name: a\nbackends:\n  x: {command}\n  y: {command}\nroutes:\n{routes}");
@@ -145,7 +152,9 @@ fn a_file_at_the_limit_full_of_problems_is_refused() {
 
 #[test]
 fn a_character_that_means_something_all_over_a_file_is_refused() {
-    for piece in ["\t", "&a ", "*a ", "!", "- ", "? ", ": ", "|\n", "\"", "%", "#", "<<: ", "\n---", "&a [*a], ", "\r", "é\t"] {
+    for piece in
+        ["\t", "&a ", "*a ", "!", "- ", "? ", ": ", "|\n", "\"", "%", "#", "<<: ", "\n---", "&a [*a], ", "\r", "é\t"]
+    {
         let text = format!("name: prod\nbackends:\n{}", piece.repeat(400_000 / piece.len()));
         refused(text);
     }

@@ -41,9 +41,12 @@ fn load_fixture(path: &Path) -> (Source, Outcome) {
     let mut outcome = load(&topology, lock.as_ref(), &features);
     if let Some(unset) = first.strip_prefix("# unset: ") {
         let found = unresolved(&topology, &|reference| match reference {
-            Reference::Literal(value) => panic!("`{value}` is no reference"),
             Reference::Env(name) if unset.split(", ").any(|other| other == name) => Err("it is not set".to_owned()),
-            Reference::File(path) if unset.split(", ").any(|other| other == path) => Err("there is no such file".to_owned()),
+            Reference::File(path) if unset.split(", ").any(|other| other == path) => {
+                Err("there is no such file".to_owned())
+            }
+            // A literal, which is no reference, is never asked for.
+            Reference::Literal(value) => Err(format!("`{value}` is asked for")),
             _ => Ok(()),
         });
         outcome = if found.is_empty() { outcome } else { Err(found) };

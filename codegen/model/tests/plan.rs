@@ -56,7 +56,12 @@ fn renames_denials_and_routes_decide_what_is_exposed_and_where_it_leads() {
     let plan = plan("full");
     assert_eq!(
         names(&plan, &plan.tools),
-        [("math--sum", "add", "math"), ("math--mul", "mul", "data"), ("data--get", "get", "data"), ("data--mul", "mul", "data")]
+        [
+            ("math--sum", "add", "math"),
+            ("math--mul", "mul", "data"),
+            ("data--get", "get", "data"),
+            ("data--mul", "mul", "data")
+        ]
     );
     assert_eq!(names(&plan, &plan.prompts), [("data--greet", "greet", "data")]);
     assert_eq!(
@@ -131,7 +136,9 @@ fn references_stay_references() {
 #[test]
 fn a_topology_of_five_hundred_backends_is_one_like_any_other() {
     let backend = |number: usize| {
-        format!("  server-{number}: {{ transport: {{ stdio: {{ command: self, args: [demo-server, \"{number}\"] }} }} }}\n")
+        format!(
+            "  server-{number}: {{ transport: {{ stdio: {{ command: self, args: [demo-server, \"{number}\"] }} }} }}\n"
+        )
     };
     let route = |number: usize| format!("  - {{ tools: \"server-{number}__*\", to: server-{number} }}\n");
     let backends: String = (0..500).map(backend).collect();

@@ -67,7 +67,11 @@ impl Check<'_> {
             problem.help(format!("{choose}write `allow: [E0306]` when these are fine"));
             for item in found.iter().take(TOLD_MAX) {
                 let (own, exposed) = (quoted(&item.exposed.upstream), quoted(&item.exposed.name));
-                problem.note(if cut { format!("{own} becomes {exposed}") } else { format!("{exposed} is exposed as it is") });
+                problem.note(if cut {
+                    format!("{own} becomes {exposed}")
+                } else {
+                    format!("{exposed} is exposed as it is")
+                });
             }
             if let Some(more @ 1..) = found.len().checked_sub(TOLD_MAX) {
                 problem.note(format!("and {more} more"));
