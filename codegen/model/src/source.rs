@@ -26,7 +26,7 @@ pub struct Source {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// It is not there, or may not be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     /// A directory, a pipe, a device: reading one may never end.
     #[error("{0} where a file belongs")]
