@@ -35,7 +35,7 @@ fn a_topology_that_is_not_there_is_reported_with_those_that_are() {
 #[test]
 fn a_file_over_its_limit_or_of_another_kind_is_not_read() {
     let package = package("unread", &[("large.yaml", ""), ("odd.yaml", VALID), ("odd.lock.json", "{}")]);
-    let problem = |path| Files::new(&package, path).load(Features::all()).unwrap_err().remove(0);
+    let problem = |path| Files::new(&package, path).load(&Features::all()).unwrap_err().remove(0);
     fs::File::create(package.join("topologies/large.yaml")).unwrap().set_len(100 << 20).unwrap();
     let large = problem("topologies/large.yaml");
     assert!(large.starts_with("topology `topologies/large.yaml` cannot be read: file of more than"), "{large}");

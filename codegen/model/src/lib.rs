@@ -135,7 +135,8 @@ pub fn unresolved(topology: &Source, resolves: &dyn Fn(&plan::Reference) -> Resu
     let Ok(document) = Document::parse(&topology.text) else { return Vec::new() };
     let Some(decoded) = Topology::decode(&document.root, &mut Problems::default()) else { return Vec::new() };
     let mut problems = Problems::default();
-    Check { document: &document, topology: &decoded, problems: &mut problems }.references(resolves);
+    let features = &Features::all();
+    Check { document: &document, topology: &decoded, problems: &mut problems, features }.references(resolves);
     problems.locate(&document, None)
 }
 

@@ -10,8 +10,9 @@ use crate::check::Check;
 use crate::constant::constant;
 use crate::decode::{Decode, Key, Record, object_schema};
 use crate::diagnostic::{Code, Problems};
+use crate::plan::Reference;
 use crate::topology::Backend;
-use crate::yaml::Node;
+use crate::yaml::{Node, Step};
 
 pub(crate) use recorded::{Difference, Recorded};
 pub use stdio::{Program, Stdio, StdioSettings, Variable};
@@ -39,6 +40,9 @@ pub(crate) trait Settings: Decode {
 
     /// Every check of a backend with these settings.
     fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>);
+
+    /// The values that may be left to the process, each with its keys below the transport's own.
+    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)>;
 
     /// What the engine is given of a backend that passed.
     fn planned(&self, backend: &Backend) -> Self::Planned;
@@ -90,6 +94,10 @@ macro_rules! transports {
 
             pub(crate) fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
                 match self { $(Self::$Link(settings) => settings.check(name, backend, check),)+ }
+            }
+
+            pub(crate) fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
+                match self { $(Self::$Link(settings) => settings.references(),)+ }
             }
 
             pub(crate) fn planned(&self, backend: &Backend) -> Transport {

@@ -130,7 +130,7 @@ fn routes_that_overlap_in_every_way_are_checked_in_bounded_time() {
         .collect();
     let command = "{ transport: { stdio: { command: self } } }";
     let text = format!("name: a\nbackends:\n  x: {command}\n  y: {command}\nroutes:\n{routes}");
-    let loaded = load(&topology(text), None, Features::all());
+    let loaded = load(&topology(text), None, &Features::all());
     assert!(loaded.is_ok());
     assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
 }

@@ -145,7 +145,7 @@ fn a_topology_of_five_hundred_backends_is_one_like_any_other() {
     let routes: String = (0..500).map(route).collect();
     let text = format!("name: five-hundred\nbackends:\n{backends}routes:\n{routes}");
     let source = Source { path: "five-hundred.yaml".to_owned(), text };
-    let (plan, warnings) = load(&source, None, Features::all()).expect("nothing is wrong with it");
+    let (plan, warnings) = load(&source, None, &Features::all()).expect("nothing is wrong with it");
     assert_eq!((plan.backends.len(), plan.wildcards.len()), (500, 500));
     assert_eq!(plan.wildcards[499].prefix, "server-499__");
     let codes: Vec<&str> = warnings.iter().map(|found| found.code.as_str()).collect();

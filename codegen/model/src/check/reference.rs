@@ -5,8 +5,7 @@
 use super::Check;
 use crate::diagnostic::{Code, quoted};
 use crate::plan::Reference;
-use crate::topology::Transport;
-use crate::yaml::{Place, steps};
+use crate::yaml::{Place, Step, steps};
 
 // === impl Check ===
 
@@ -33,14 +32,10 @@ impl<'a> Check<'a> {
             for (index, endpoint) in backend.endpoints.iter().enumerate() {
                 found.push((self.document.value(steps!["backends", name, "endpoints", index, "url"]), &endpoint.url));
             }
-            match &backend.transport {
-                Transport::Stdio(stdio) => found.extend(stdio.env.iter().map(|(variable, value)| {
-                    (self.document.value(steps!["backends", name, "transport", "stdio", "env", variable]), value)
-                })),
-                Transport::StreamableHttp(http) => found.extend(http.ca.iter().map(|ca| {
-                    (self.document.value(steps!["backends", name, "transport", "streamable_http", "ca"]), ca)
-                })),
-            }
+            let transport = ["backends", name, "transport", backend.transport.kind().key].map(Step::from);
+            found.extend(backend.transport.references().into_iter().map(|(steps, reference)| {
+                (self.document.value(&transport.iter().chain(&steps).copied().collect::<Vec<_>>()), reference)
+            }));
         }
         found
     }

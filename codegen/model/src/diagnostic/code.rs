@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Problems, Severity, quoted};
-use crate::decode::{Decode, near_miss, text};
+use crate::decode::{Decode, near_miss, text, words_schema};
 use crate::yaml::Node;
 
 /// Defines every code once: its name, whether it is a `warning` only, its text and the paragraph that explains it.
@@ -209,6 +209,11 @@ impl Decode for Code {
                 None
             }
         }
+    }
+
+    fn schema() -> String {
+        let warnings = Self::ALL.iter().filter(|code| code.severity() == Severity::Warning);
+        words_schema(&warnings.map(|code| (code.as_str(), ())).collect::<Vec<_>>())
     }
 }
 

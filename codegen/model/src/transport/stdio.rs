@@ -71,6 +71,10 @@ impl Settings for StdioSettings {
         check.arguments(name, self);
     }
 
+    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
+        self.env.iter().map(|(name, value)| (steps!["env", name].to_vec(), value)).collect()
+    }
+
     fn planned(&self, _backend: &Backend) -> Stdio {
         let variable =
             |(name, value): (&str, &Reference)| Variable { name: name.to_owned().into(), value: value.clone() };

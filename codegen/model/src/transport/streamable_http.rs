@@ -9,7 +9,7 @@ use crate::decode::record;
 use crate::diagnostic::{Code, quoted};
 use crate::plan::Reference;
 use crate::topology::Backend;
-use crate::yaml::steps;
+use crate::yaml::{Step, steps};
 
 record! {
     /// A server reached by Streamable HTTP.
@@ -39,6 +39,10 @@ impl Settings for StreamableHttpSettings {
         check.one_endpoint(name, backend);
         check.authorities(name, self);
         check.tls(name, backend, self);
+    }
+
+    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
+        self.ca.iter().map(|ca| (steps!["ca"].to_vec(), ca)).collect()
     }
 
     fn planned(&self, backend: &Backend) -> StreamableHttp {
