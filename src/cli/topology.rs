@@ -1,17 +1,16 @@
 //! `only1mcp topology`: records what backends offer, and compares it with what was recorded.
 
-use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use only1mcp_model::lock::{Lock, Section, diff};
 use only1mcp_model::{lock_path, plan, schema};
 
 use super::live::{self, Asked, Progress};
-use super::{Exit, complain, files, print, topology_path};
+use super::{Exit, complain, files, print};
 use crate::catalog::Topology;
 
 #[derive(Debug, Subcommand)]
@@ -24,6 +23,8 @@ pub(super) enum Command {
     /// A backend that cannot be reached is named and keeps the section it had; the exit code is 6 then.
     Lock(Chosen),
     /// Compare live backends with the lock, field by field.
+    ///
+    /// `only1mcp topology diff prod` is for people, `only1mcp topology diff --json prod` for programs.
     ///
     /// Exits with 0 when all is the same, 4 when something differs, 6 when a backend could not be reached.
     Diff(Diff),
@@ -79,10 +80,15 @@ impl Command {
 
 impl Chosen {
     fn open<T: Topology>(&self) -> anyhow::Result<Result<Opened, Exit>> {
-        let path = topology_path(self.topology.as_deref().unwrap_or(T::SPEC.name));
-        let topology = files::read(&path)?;
+        let (path, topology) = files::read_topology(self.topology.as_deref().unwrap_or(T::SPEC.name))?;
         // Without its lock: the lock is what is being written or compared.
-        let Some((plan, _no_lock)) = files::load(&topology, None) else { return Ok(Err(Exit::Invalid)) };
+        let (plan, _no_lock) = match files::load(&topology, None) {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                files::show(&problems, &topology);
+                return Ok(Err(Exit::Invalid));
+            }
+        };
         let lock = match files::read_lock(&path)? {
             None => Lock::default(),
             Some(lock) => match Lock::parse(&lock.text) {
@@ -118,7 +124,7 @@ impl Chosen {
                 lock.backends.insert(name, section);
             }
         }
-        write_whole(&lock_path(&path), &lock.render())?;
+        files::write_whole(&lock_path(&path), &lock.render())?;
         for (name, why) in &unreachable {
             let kept = if lock.backends.contains_key(name) { "its section is as it was" } else { "it has no section" };
             complain(&format!("error: backend `{name}` could not be reached: {why}; {kept}"));
@@ -224,22 +230,4 @@ fn ask(backends: &[plan::Backend]) -> anyhow::Result<Vec<Asked>> {
     });
     display.clear()?;
     asked
-}
-
-/// Writes a file so that it is either as before or whole.
-fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().context("a lock has a file name")?.to_string_lossy();
-    let temporary = directory.join(format!(".{name}.{}", std::process::id()));
-    let written = (|| {
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    })();
-    if written.is_err() {
-        // Nothing more can be done about a temporary file that cannot be removed either.
-        drop(std::fs::remove_file(&temporary));
-    }
-    written.with_context(|| format!("`{}` cannot be written", path.display()))
 }

@@ -12,22 +12,9 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Client, Request};
 use crate::support::ledger::Directory;
+use crate::support::program::run;
 use crate::support::scripted::signal;
 use crate::support::server::{Request as Received, Script, Server, json_answer, modern, result_body};
-
-/// How a command went.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-fn run(arguments: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_only1mcp")).args(arguments).output().expect("the binary starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
 
 /// A gateway started from the command line; killed when dropped.
 struct Started {
@@ -102,26 +89,6 @@ fn list_prints_for_people_and_for_programs() {
     assert_eq!(json[0]["name"], "math");
     let table = run(&["list", "backends"]);
     assert!(table.stdout.starts_with("name   tools  place\nmath   "), "{}", table.stdout);
-}
-
-#[test]
-fn validate_tells_good_topologies_from_bad_ones() {
-    let directory = Directory::new();
-    let path = directory.path("some.yaml");
-    write(
-        &path,
-        "name: some\nbackends:\n  math:\n    transport: { stdio: { command: self, args: [demo-server, math] } }\n",
-    );
-    let good = run(&["validate", &path.display().to_string()]);
-    assert_eq!(good.code, Some(0), "{good:?}");
-    assert!(good.stdout.contains("some.yaml: ok · 1 backends"), "{}", good.stdout);
-    write(&path, "name: some\nbackends:\n  math:\n    transport: { stdio: { comand: self } }\n");
-    let bad = run(&["validate", &path.display().to_string()]);
-    assert_eq!((bad.code, bad.stdout.as_str()), (Some(3), ""));
-    assert!(bad.stderr.contains("some.yaml:4:") && bad.stderr.contains("`comand`"), "{}", bad.stderr);
-    let absent = run(&["validate", &directory.path("absent.yaml").display().to_string()]);
-    assert_eq!(absent.code, Some(1));
-    assert!(absent.stderr.contains("absent.yaml` cannot be read"), "{}", absent.stderr);
 }
 
 fn write(path: impl AsRef<Path>, text: &str) {

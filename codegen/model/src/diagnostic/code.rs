@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-/// Defines every code once: its name, its text and the paragraph that explains it.
+use super::Severity;
+use crate::decode::near_miss;
+
+/// Defines every code once: what it means in a line, its name, whether it is a `warning` only, its text and the paragraph
+/// that explains it.
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $Name:ident = $text:literal: $explanation:literal)+) => {
+    ($($(#[doc = $doc:literal])+ $Name:ident = $($severity:ident)? $text:literal: $explanation:literal)+) => {
         /// Which kind of problem.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
@@ -21,12 +25,26 @@ macro_rules! codes {
                 match self { $(Self::$Name => $text,)+ }
             }
 
+            /// What it means, in a line.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$Name => concat!($($doc),+).trim(),)+ }
+            }
+
+            /// Whether a problem of this kind stops the build.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$Name => codes!(@severity $($severity)?),)+ }
+            }
+
             /// See [`super::explain`].
             pub(super) const fn explanation(self) -> &'static str {
                 match self { $(Self::$Name => $explanation,)+ }
             }
         }
     };
+    (@severity) => { Severity::Error };
+    (@severity warning) => { Severity::Warning };
 }
 
 codes! {
@@ -80,11 +98,11 @@ codes! {
     UnknownTool = "E0202": "A rename names a tool that the backend did not have when it was locked. Rename rules use the name \
         that the backend itself uses, without prefix.\n\n    tools: { rename: { ad: sum } }    # add\n"
     /// A route that an earlier one always forestalls.
-    UnreachableRoute = "E0203": "The first route that matches wins, so a route is never used when an earlier one matches \
+    UnreachableRoute = warning "E0203": "The first route that matches wins, so a route is never used when an earlier one matches \
         everything it matches. Exact names always go before patterns.\n\n    \
         routes:\n      - { tools: \"math*\", to: a }\n      - { tools: \"math_*\", to: b }    # move it up\n"
     /// A deny pattern that matches no tool.
-    UnusedDeny = "E0204": "A pattern under `tools.deny` matches none of the tools the backend had when it was locked: it \
+    UnusedDeny = warning "E0204": "A pattern under `tools.deny` matches none of the tools the backend had when it was locked: it \
         hides nothing, perhaps because of a typing error. It stays in force for a later lock.\n\n    deny: [\"delet_*\"]    # delete_*\n"
     /// Two items are exposed under one name.
     DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
@@ -106,10 +124,10 @@ codes! {
     TlsOff = "E0402": "An endpoint begins with `https://`, or trusts a `ca`, and the cargo feature `tls` is off in this \
         build.\n\n    cargo build --features tls\n"
     /// There is no lock.
-    NoLock = "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
+    NoLock = warning "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
         they are asked once.\n\n    only1mcp topology lock prod\n"
     /// A backend is not in the lock.
-    Unlocked = "E0502": "The lock has no section for this backend, so none of its tools are in the catalog.\n\n    \
+    Unlocked = warning "E0502": "The lock has no section for this backend, so none of its tools are in the catalog.\n\n    \
         only1mcp topology lock prod\n"
     /// The lock has a backend that the topology does not.
     LockedUnknown = "E0503": "The lock has a section for a backend that the topology does not define: it was removed or \
@@ -133,6 +151,12 @@ impl Code {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// The code that was probably meant by a text that is none.
+    #[must_use]
+    pub fn near(text: &str) -> Option<Self> {
+        near_miss(&text.to_uppercase(), Self::ALL.iter().map(|code| code.as_str())).and_then(Self::parse)
     }
 }
 
