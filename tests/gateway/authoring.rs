@@ -32,7 +32,9 @@ fn json_of(ran: &Ran) -> Value {
 
 #[test]
 fn every_command_shows_an_example() {
-    for arguments in [&["validate"][..], &["explain"], &["topology", "lock"], &["topology", "diff"]] {
+    let topology = ["lock", "diff", "explain"].map(|command| ["topology", command]);
+    let commands = [&["validate"][..], &["explain"]].into_iter().chain(topology.iter().map(|command| &command[..]));
+    for arguments in commands {
         let help = run(&[arguments, &["--help"]].concat());
         let example = format!("`only1mcp {}", arguments.join(" "));
         assert!(help.code == Some(0) && help.stdout.contains(&example), "{example} in {}", help.stdout);
@@ -144,4 +146,29 @@ fn an_overlay_is_checked_against_the_topology() {
     let found = json_of(&run(&["validate", "--json", &path, "--overlay", &overlay]));
     assert_eq!((&found["errors"], &found["warnings"]), (&json!(1), &json!(1)), "{found:#}");
     assert_eq!(found["diagnostics"][1]["place"]["file"], json!(overlay));
+}
+
+#[test]
+fn a_name_is_explained_with_the_line_of_every_rule() {
+    let one = run(&["topology", "explain", "math__add"]);
+    assert_eq!((one.code, one.stderr.as_str()), (Some(0), ""));
+    assert!(one.stdout.starts_with("tool `math__add` is `add` of backend `math`\n"), "{}", one.stdout);
+    assert!(one.stdout.contains("(topologies/default.yaml:5:3)"), "{}", one.stdout);
+    let other = json_of(&run(&["topology", "explain", "--json", "--topology", "mixed", "data://unlisted"]));
+    let decision = &other["decisions"][0];
+    assert_eq!((&decision["rule"], &decision["backend"]), (&json!("wildcard_route"), &json!("data")));
+    let place = json!({ "file": "topologies/mixed.yaml", "line": 19, "column": 5 });
+    assert_eq!(decision["steps"][0]["place"], place, "{other:#}");
+}
+
+#[test]
+fn a_name_that_nobody_offers_is_explained_too() {
+    let ran = run(&["topology", "explain", "math__ad"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+    assert!(ran.stderr.starts_with("error: `math__ad` is no name that topology `topologies/default.yaml` offers\n"));
+    assert!(ran.stderr.contains("  near       `math__add`"), "{}", ran.stderr);
+    let json = run(&["topology", "explain", "--json", "math__ad"]);
+    assert_eq!((json.code, &json_of(&json)["near"][0]), (Some(1), &json!("math__add")));
+    let (_directory, path) = topology("name: some\n");
+    assert_eq!(run(&["topology", "explain", "any", "--topology", &path]).code, Some(3));
 }

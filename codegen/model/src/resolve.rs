@@ -25,6 +25,8 @@ pub(crate) struct Found {
     /// The name of the backend that has it; a route may lead elsewhere.
     pub(crate) origin: String,
     pub(crate) is_tool: bool,
+    /// The index in the topology of the route that decided where it leads.
+    pub(crate) route: Option<usize>,
 }
 
 /// The backends in topology order.
@@ -113,24 +115,34 @@ fn instructions(topology: &Topology, lock: &Lock) -> Option<String> {
 }
 
 /// The routes whose backend exists: exact names first, then patterns, each in topology order.
-struct Routes<'a>(Vec<(Subject, &'a str, u16)>);
+struct Routes<'a>(Vec<Leading<'a>>);
+
+/// A route and where it leads.
+#[derive(Clone, Copy)]
+struct Leading<'a> {
+    subject: Subject,
+    pattern: &'a str,
+    backend: u16,
+    /// Its index in the topology.
+    index: usize,
+}
 
 // === impl Routes ===
 
 impl<'a> Routes<'a> {
     fn new(topology: &'a Topology, backends: &[plan::Backend]) -> Self {
-        let resolved = topology.routes.iter().filter_map(|route| {
+        let resolved = topology.routes.iter().enumerate().filter_map(|(at, route)| {
             let (subject, _, pattern) = subject(route)?;
             let backend = index(backends.iter().position(|backend| backend.name == route.to)?);
-            Some((subject, pattern, backend))
+            Some(Leading { subject, pattern, backend, index: at })
         });
-        let (exact, patterns): (Vec<_>, Vec<_>) = resolved.partition(|(_, pattern, _)| !pattern.contains('*'));
+        let (exact, patterns): (Vec<_>, Vec<_>) = resolved.partition(|route| !route.pattern.contains('*'));
         Self([exact, patterns].concat())
     }
 
-    /// The backend that a name is routed to.
-    fn find(&self, subject: Subject, name: &str) -> Option<u16> {
-        self.0.iter().find(|(other, pattern, _)| *other == subject && matches(pattern, name)).map(|route| route.2)
+    /// The route that decides about a name.
+    fn find(&self, subject: Subject, name: &str) -> Option<&Leading<'a>> {
+        self.0.iter().find(|route| route.subject == subject && matches(route.pattern, name))
     }
 
     /// One list of all backends.
@@ -162,15 +174,16 @@ impl<'a> Routes<'a> {
             List::Prompts => (Subject::Prompts, expose(&topology.names, origin, &item.name)),
             List::Resources | List::Templates => (Subject::Resources, item.name.clone()),
         };
+        let route = self.find(subject, &name);
         let exposed = Exposed {
-            backend: self.find(subject, &name).unwrap_or(own),
+            backend: route.map_or(own, |route| route.backend),
             item: item.json.with_member(list.name_key(), &name),
             upstream: item.name.clone(),
             read_only: is_tool && item.has_hint("readOnlyHint"),
             idempotent: is_tool && item.has_hint("idempotentHint"),
             name,
         };
-        Some(Found { exposed, origin: origin.to_owned(), is_tool })
+        Some(Found { exposed, origin: origin.to_owned(), is_tool, route: route.map(|route| route.index) })
     }
 
     /// Routes that are needed when a call comes: patterns, and exact names that no catalog holds.
@@ -184,14 +197,14 @@ impl<'a> Routes<'a> {
         };
         self.0
             .iter()
-            .filter(|(subject, pattern, _)| !catalogued(*subject, pattern))
-            .map(|(subject, pattern, backend)| WildcardRoute {
-                subject: *subject,
-                pattern: (*pattern).to_owned().into(),
-                backend: *backend,
-                prefix: match subject {
+            .filter(|route| !catalogued(route.subject, route.pattern))
+            .map(|route| WildcardRoute {
+                subject: route.subject,
+                pattern: route.pattern.to_owned().into(),
+                backend: route.backend,
+                prefix: match route.subject {
                     Subject::Resources => "".into(),
-                    _ => prefix(&topology.names, names[usize::from(*backend)]).into(),
+                    _ => prefix(&topology.names, names[usize::from(route.backend)]).into(),
                 },
             })
             .collect()

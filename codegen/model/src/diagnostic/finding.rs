@@ -94,7 +94,7 @@ mod tests {
         let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
         let topology = source("t.yaml", text);
         let lock = lock.map(|text| source("t.lock.json", text));
-        let diagnostics = match load(&topology, lock.as_ref(), Features::all()) {
+        let diagnostics = match load(&topology, lock.as_ref(), &Features::all()) {
             Ok((_, warnings)) => warnings,
             Err(problems) => problems,
         };
