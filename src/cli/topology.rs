@@ -3,6 +3,8 @@
 mod diff;
 mod explain;
 mod lock;
+mod new;
+mod report;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -19,6 +21,12 @@ use crate::catalog::Topology;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Write a topology to start from.
+    ///
+    /// `only1mcp topology new prod` writes topologies/prod.yaml, which compiles as it stands; `only1mcp topology new
+    /// --feature prod` also adds the feature `topology-prod` to Cargo.toml; `only1mcp topology new /srv/edge.yaml` writes
+    /// that file. The JSON Schema for editors is written beside it where there is none. Nothing is overwritten.
+    New(new::New),
     /// Ask every backend what it offers and write the lock.
     ///
     /// `only1mcp topology lock prod` writes topologies/prod.lock.json, `only1mcp topology lock /srv/edge.yaml` writes
@@ -34,6 +42,12 @@ pub(super) enum Command {
     ///
     /// Exits with 0 when all is the same, 4 when something differs, 6 when a backend could not be reached.
     Diff(diff::Diff),
+    /// Show what the build makes of a topology.
+    ///
+    /// `only1mcp topology report prod` shows backends, tables, lists, the transports that are linked, the features that
+    /// are needed, and what is left open until the gateway runs, with the reason; `--json` is for programs. A build
+    /// shows the same with `cargo build -vv`.
+    Report(report::Show),
     /// Say why a tool, prompt or resource leads where it does.
     ///
     /// `only1mcp topology explain math__add` names every rule that decided, with its line; of a name that nobody offers
@@ -74,6 +88,8 @@ impl Command {
         match self {
             Self::Lock(lock) => lock.run::<T>(),
             Self::Diff(diff) => diff.run::<T>(),
+            Self::New(new) => new.run(),
+            Self::Report(report) => report.run::<T>(),
             Self::Explain(explain) => explain.run::<T>(),
             Self::Schema(Schema { overlay }) => {
                 print(&if overlay { schema::overlay() } else { schema::topology() });

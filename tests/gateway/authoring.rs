@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use only1mcp::catalog::Entry;
 use serde_json::{Value, json};
 
 use crate::support::ledger::Directory;
@@ -32,7 +33,7 @@ fn json_of(ran: &Ran) -> Value {
 
 #[test]
 fn every_command_shows_an_example() {
-    let topology = ["lock", "diff", "explain"].map(|command| ["topology", command]);
+    let topology = ["new", "lock", "diff", "report", "explain"].map(|command| ["topology", command]);
     let commands = [&["validate"][..], &["explain"]].into_iter().chain(topology.iter().map(|command| &command[..]));
     for arguments in commands {
         let help = run(&[arguments, &["--help"]].concat());
@@ -84,7 +85,7 @@ fn validate_tells_good_topologies_from_bad_ones() {
 #[test]
 fn what_does_not_exist_is_named_with_what_to_do() {
     let directory = Directory::new();
-    for command in [&["validate"][..], &["topology", "lock"], &["topology", "diff"]] {
+    for command in [&["validate"][..], &["topology", "lock"], &["topology", "diff"], &["topology", "report"]] {
         let absent = run_in(&directory.path(""), &[command, &["prod"]].concat());
         assert_eq!(absent.code, Some(1), "{absent:?}");
         let expected =
@@ -148,16 +149,24 @@ fn an_overlay_is_checked_against_the_topology() {
     assert_eq!(found["diagnostics"][1]["place"]["file"], json!(overlay));
 }
 
+/// The number of the first line that begins with this.
+fn line_of(path: &str, start: &str) -> usize {
+    let text = fs::read_to_string(path).expect("it is in the tree");
+    1 + text.lines().position(|line| line.starts_with(start)).expect("a line of it")
+}
+
 #[test]
 fn a_name_is_explained_with_the_line_of_every_rule() {
     let one = run(&["topology", "explain", "math__add"]);
     assert_eq!((one.code, one.stderr.as_str()), (Some(0), ""));
     assert!(one.stdout.starts_with("tool `math__add` is `add` of backend `math`\n"), "{}", one.stdout);
-    assert!(one.stdout.contains("(topologies/default.yaml:5:3)"), "{}", one.stdout);
+    let backend = format!("(topologies/default.yaml:{}:3)", line_of("topologies/default.yaml", "  math:"));
+    assert!(one.stdout.contains(&backend), "{backend} in {}", one.stdout);
     let other = json_of(&run(&["topology", "explain", "--json", "--topology", "mixed", "data://unlisted"]));
     let decision = &other["decisions"][0];
     assert_eq!((&decision["rule"], &decision["backend"]), (&json!("wildcard_route"), &json!("data")));
-    let place = json!({ "file": "topologies/mixed.yaml", "line": 19, "column": 5 });
+    let place =
+        json!({ "file": "topologies/mixed.yaml", "line": line_of("topologies/mixed.yaml", "  - {"), "column": 5 });
     assert_eq!(decision["steps"][0]["place"], place, "{other:#}");
 }
 
@@ -171,4 +180,97 @@ fn a_name_that_nobody_offers_is_explained_too() {
     assert_eq!((json.code, &json_of(&json)["near"][0]), (Some(1), &json!("math__add")));
     let (_directory, path) = topology("name: some\n");
     assert_eq!(run(&["topology", "explain", "any", "--topology", &path]).code, Some(3));
+}
+
+#[test]
+fn a_new_topology_compiles_as_it_stands_and_nothing_is_overwritten() {
+    let directory = Directory::new();
+    let (here, path) = (directory.path(""), directory.path("topologies/prod.yaml"));
+    let nowhere = run_in(&here, &["topology", "new", "prod"]);
+    assert_eq!(nowhere.code, Some(1), "{nowhere:?}");
+    assert!(nowhere.stderr.contains("directory `topologies` does not exist"), "{}", nowhere.stderr);
+    fs::create_dir(directory.path("topologies")).expect("a directory of this test");
+
+    let new = run_in(&here, &["topology", "new", "prod"]);
+    assert_eq!(new.code, Some(0), "{new:?}");
+    let next = ["edit topologies/prod.yaml", "only1mcp topology lock prod", "TOPOLOGY=prod cargo build --release"];
+    let schema = "topologies/topology.schema.json";
+    let wrote = format!("wrote topologies/prod.yaml\nwrote {schema}, by which editors complete it\n");
+    assert_eq!(new.stdout, format!("{wrote}next:\n  {}\n", next.join("\n  ")));
+    let committed = fs::read_to_string(schema).expect("it is in the tree");
+    assert_eq!(fs::read_to_string(directory.path(schema)).expect("it was written"), committed);
+    assert_eq!(run_in(&here, &["topology", "lock", "prod"]).code, Some(0));
+    assert_eq!(run_in(&here, &["validate", "--strict", "prod"]).code, Some(0));
+
+    write(&path, "mine");
+    let again = run_in(&here, &["topology", "new", "prod"]);
+    assert_eq!(
+        (again.code, again.stderr.as_str()),
+        (Some(1), "error: `topologies/prod.yaml` exists; nothing was written\n")
+    );
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), "mine");
+    let bad = run_in(&here, &["topology", "new", "Prod"]);
+    assert_eq!(bad.stderr, "error: name `Prod` is not 1 to 32 of `a` to `z`, `0` to `9`, `-`\n");
+    assert_eq!(run_in(&here, &["topology", "new", "./edge.yaml"]).code, Some(0));
+    assert_eq!(run_in(&here, &["validate", "./edge.yaml"]).code, Some(0));
+}
+
+#[test]
+fn a_feature_is_added_and_the_rest_of_the_manifest_stays() {
+    let directory = Directory::new();
+    let (here, manifest) = (directory.path(""), directory.path("Cargo.toml"));
+    fs::create_dir(directory.path("topologies")).expect("a directory of this test");
+    let new = || run_in(&here, &["topology", "new", "--feature", "prod"]);
+    let refused = |why: &str| {
+        let ran = new();
+        assert!(ran.code == Some(1) && ran.stderr.contains(why), "{ran:?}");
+        assert!(!directory.path("topologies/prod.yaml").exists(), "nothing is written by halves");
+    };
+    refused("`Cargo.toml` cannot be read");
+    write(&manifest, "[workspace]\n");
+    refused("is not that of a package with features");
+    let head = "# mine\n[package]\nname   =  \"x\"\n\n[features]\n# one\ntopology-one = [ \"tls\" ] # kept\n";
+    let tail = "\n# below\n[dependencies]\n";
+    write(&manifest, &format!("{head}topology-prod = []\n{tail}"));
+    refused("has a feature `topology-prod`");
+    write(&manifest, &format!("{head}{tail}"));
+
+    let added = new();
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert!(added.stdout.contains("wrote feature topology-prod into Cargo.toml\n"), "{}", added.stdout);
+    let report = json_of(&run_in(&here, &["topology", "report", "--json", "prod"]));
+    let line = report["feature_line"].as_str().expect("a line");
+    assert_eq!(fs::read_to_string(&manifest).expect("it is there"), format!("{head}{line}\n{tail}"));
+    let path = run_in(&here, &["topology", "new", "--feature", "./prod.yaml"]);
+    assert!(path.code == Some(1) && path.stderr.contains("give a name, not a path"), "{path:?}");
+}
+
+#[test]
+fn a_report_says_what_is_compiled_and_what_is_left_open() {
+    let mixed = json_of(&run(&["topology", "report", "--json", "mixed"]));
+    assert_eq!(
+        (&mixed["name"], &mixed["catalog"]["tools"], &mixed["wildcard_routes"]),
+        (&json!("mixed"), &json!(13), &json!(1))
+    );
+    assert_eq!((&mixed["dispatch"], &mixed["warnings"]), (&json!("enum of stdio, streamable_http"), &json!([])));
+    let tools = &mixed["tables"][0];
+    let number = |key: &str| tools[key].as_u64().and_then(|number| usize::try_from(number).ok()).expect("a number");
+    assert_eq!(number("bytes"), 8 + 4 * number("pilots") + size_of::<Entry>() * number("slots"), "{tools:#}");
+    let open: Vec<&str> =
+        mixed["open"].as_array().expect("a list").iter().filter_map(|open| open["what"].as_str()).collect();
+    for what in ["url of backend `data`", "resources `data://*`"] {
+        assert!(open.contains(&what), "{what} in {open:?}");
+    }
+    let shown = run(&["topology", "report", "mixed"]);
+    assert!(shown.code == Some(0) && shown.stdout.starts_with("topology mixed\n"), "{shown:?}");
+    let (_directory, path) = topology("name: some\n");
+    assert_eq!(run(&["topology", "report", &path]).code, Some(3));
+}
+
+#[test]
+fn a_build_prints_the_report_of_what_it_compiles() {
+    let output = fs::read_to_string(Path::new(env!("OUT_DIR")).join("../output")).expect("what the build script said");
+    let report = run(&["topology", "report"]);
+    assert_eq!(report.code, Some(0), "{report:?}");
+    assert!(output.contains(&report.stdout), "{}\nin\n{output}", report.stdout);
 }
