@@ -56,12 +56,15 @@ macro_rules! exit_codes {
         with_authoring!(
             "Exit codes:
   0  ok
-  1  failed; of `topology explain`: nothing has that name
-  2  the command line is not understood, or names a code that does not exist
-  3  a topology, a lock or an overlay is invalid; with `validate --strict` also: there are warnings",
+  1  failed
+  2  the command line is not understood
+  3  a topology, a lock or an overlay is invalid",
             "
   4  differences were found (`topology diff`, `topology lock --check`)
-  6  a backend could not be reached (`topology lock`, `topology diff`)"
+  6  a backend could not be reached (`topology lock`, `topology diff`)
+
+Also: `topology explain` exits with 1 for a name that nobody offers, `explain` with 2 for a code that does not exist,
+`validate --strict` with 3 for a warning."
         )
     };
 }

@@ -17,7 +17,6 @@ pub(super) struct Explain {
 }
 
 impl Explain {
-    #[expect(clippy::unnecessary_wraps, reason = "as every command")]
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         if self.codes.is_empty() {
             let lines = Code::ALL.iter().map(|code| format!("{code}  {:7}  {}\n", code.severity(), code.meaning()));

@@ -28,7 +28,7 @@ fn topology(text: &str) -> (Directory, String) {
 }
 
 fn json_of(ran: &Ran) -> Value {
-    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error} in {ran:?}"))
+    serde_json::from_str(&ran.stdout).expect(&ran.stdout)
 }
 
 #[test]
