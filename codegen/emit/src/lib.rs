@@ -2,7 +2,7 @@
 //!
 //! Every decision is in the plan; this crate only writes it down. The generated code holds data and no logic of its
 //! own. `build.rs` and `topology!` are the two callers of that; of the gateway only the commands about topologies link
-//! this crate, for [`report`].
+//! this crate, for [`report()`].
 
 mod error;
 mod greeting;

@@ -1,5 +1,5 @@
 //! What a build makes of a topology: tables, lists, transports, features, and what is left to the process that runs.
-//! `cargo build -vv` and `only1mcp topology report` show it; how it looks is in [`show`].
+//! `cargo build -vv` and `only1mcp topology report` show it; how it looks is in `show`.
 
 mod open;
 mod show;

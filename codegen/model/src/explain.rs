@@ -1,6 +1,6 @@
 //! Why a name leads where it does: the rules of the topology that decided, each with its place, and the contract that
 //! the lock holds. The decision itself is the plan's; here are only its reasons. Why a name leads nowhere is in
-//! [`absent`].
+//! `absent`.
 
 mod absent;
 mod show;
