@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::{env, fs};
 
-use only1mcp_emit::{Files, Module, module, select};
+use only1mcp_emit::{Files, Module, module, report, select};
 use only1mcp_model::Features;
 
 fn main() {
@@ -32,6 +32,8 @@ fn build() -> Result<(), Vec<String>> {
     for warning in &loaded.warnings {
         log("warning", warning);
     }
+    // Seen with `cargo build -vv`.
+    println!("{}", report(&loaded.plan, &loaded.found).map_err(|error| vec![error.to_string()])?);
     let Module { code, items } = module(&loaded.plan, files.topology()).map_err(|error| vec![error.to_string()])?;
     fs::write(out_dir.join("topology.rs"), code).map_err(|error| vec![error.to_string()])?;
     fs::write(out_dir.join("items.json"), items).map_err(|error| vec![error.to_string()])

@@ -1,14 +1,18 @@
 //! The command line: what there is to say, and which exit code says how it went.
 
 mod demo_server;
+#[cfg(feature = "authoring")]
+mod explain;
 mod files;
 mod list;
+#[cfg(feature = "authoring")]
 mod live;
 mod start;
+#[cfg(feature = "authoring")]
 mod topology;
+#[cfg(feature = "authoring")]
 mod validate;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -16,41 +20,80 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::catalog::Topology;
 
-/// How a command went. clap itself exits with 2 for a command line it does not understand.
+/// How a command went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
     Ok = 0,
     Failed = 1,
+    /// Also what clap exits with.
+    #[cfg(feature = "authoring")]
+    NotUnderstood = 2,
     Invalid = 3,
+    #[cfg(feature = "authoring")]
     Differs = 4,
+    #[cfg(feature = "authoring")]
     Unreachable = 6,
 }
 
-/// A literal, because `concat!` takes no constants.
+/// A text and the lines that `authoring` adds to it. A literal, because `concat!` takes no constants.
+#[cfg(feature = "authoring")]
+macro_rules! with_authoring {
+    ($always:literal, $authoring:literal) => {
+        concat!($always, $authoring)
+    };
+}
+/// The same without them.
+#[cfg(not(feature = "authoring"))]
+macro_rules! with_authoring {
+    ($always:literal, $authoring:literal) => {
+        $always
+    };
+}
+
+/// Shown by `-h` and `--help`.
 macro_rules! exit_codes {
     () => {
-        "Exit codes:
+        with_authoring!(
+            "Exit codes:
   0  ok
   1  failed
   2  the command line is not understood
-  3  a topology or lock is invalid
-  4  differences were found (`topology diff`)
-  6  a backend could not be reached (`topology lock`, `topology diff`)"
+  3  a topology, a lock or an overlay is invalid",
+            "
+  4  differences were found (`topology diff`, `topology lock --check`)
+  6  a backend could not be reached (`topology lock`, `topology diff`)
+
+Also: `topology explain` exits with 1 for a name that nobody offers, `explain` with 2 for a code that does not exist,
+`validate --strict` with 3 for a warning."
+        )
+    };
+}
+
+/// Shown by `--help`.
+macro_rules! examples {
+    () => {
+        with_authoring!(
+            "Examples:
+  only1mcp                                  serve the compiled topology
+  only1mcp start --port 0                   the same, on a port that the system chooses
+  only1mcp list                             what is compiled in
+",
+            "  only1mcp topology new prod                write a topology to start from
+  only1mcp topology lock prod               record what the backends offer
+  only1mcp validate prod                    check the topology and its lock
+  only1mcp explain E0301                    what a code means that the check has shown
+  only1mcp topology report prod             what the build makes of it
+  only1mcp topology explain math__add       why a name leads where it does
+  only1mcp topology diff prod               compare the backends with what was recorded
+"
+        )
     };
 }
 
 /// One endpoint for many MCP servers, compiled from a topology.
 #[derive(Debug, Parser)]
 #[command(name = "only1mcp", disable_version_flag = true, after_help = exit_codes!())]
-#[command(after_long_help = concat!("Examples:
-  only1mcp                                  serve the compiled topology
-  only1mcp start --port 0                   the same, on a port that the system chooses
-  only1mcp list                             what is compiled in
-  only1mcp validate topologies/prod.yaml    check a topology and its lock
-  only1mcp topology lock prod               record what the backends offer
-  only1mcp topology diff prod               compare them with what was recorded
-
-", exit_codes!()))]
+#[command(after_long_help = concat!(examples!(), "\n", exit_codes!()))]
 struct Cli {
     /// Log more: once for debugging, twice for everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -79,10 +122,17 @@ enum Command {
     List(list::List),
     /// Check a topology and its lock.
     ///
-    /// The checks of the build, without a build: `only1mcp validate topologies/prod.yaml`. Every problem is shown in one
-    /// pass; the exit code is 3 if there is an error.
+    /// The checks of the build, without a build: `only1mcp validate prod`, `only1mcp validate --strict --json
+    /// /srv/edge.yaml`. Every problem is shown in one pass; the exit code is 3 if there is an error.
+    #[cfg(feature = "authoring")]
     Validate(validate::Validate),
-    /// Work on topologies: lock, diff, schema.
+    /// Say what the codes of problems mean.
+    ///
+    /// `only1mcp explain` lists all, `only1mcp explain E0301` has the explanation of one and an example.
+    #[cfg(feature = "authoring")]
+    Explain(explain::Explain),
+    /// Work on topologies: new, lock, diff, report, explain, schema.
+    #[cfg(feature = "authoring")]
     #[command(subcommand)]
     Topology(topology::Command),
     /// Serve one of the demo servers, over stdio or HTTP.
@@ -109,6 +159,7 @@ pub fn run<T: Topology>() -> ExitCode {
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => LevelFilter::ERROR,
         // These report what they find; log lines would stand among it, and in the progress display.
+        #[cfg(feature = "authoring")]
         (false, 0) if matches!(cli.command, Some(Command::Topology(_))) => LevelFilter::ERROR,
         (false, 0) => LevelFilter::INFO,
         (false, 1) => LevelFilter::DEBUG,
@@ -122,7 +173,11 @@ pub fn run<T: Topology>() -> ExitCode {
     let outcome = match cli.command.unwrap_or_else(|| Command::Start(start::Start::default())) {
         Command::Start(start) => start.run::<T>(),
         Command::List(list) => list.run::<T>(),
+        #[cfg(feature = "authoring")]
         Command::Validate(validate) => validate.run::<T>(),
+        #[cfg(feature = "authoring")]
+        Command::Explain(explain) => explain.run(),
+        #[cfg(feature = "authoring")]
         Command::Topology(command) => command.run::<T>(),
         Command::DemoServer(demo) => demo.run(),
     };
@@ -163,15 +218,6 @@ fn complain(text: &str) {
     eprintln!("{}", text.trim_end());
 }
 
-/// The path of a topology given by name or path, by the rule of the build's `TOPOLOGY`.
-fn topology_path(choice: &str) -> PathBuf {
-    if choice.contains('/') || choice.ends_with(".yaml") {
-        PathBuf::from(choice)
-    } else {
-        PathBuf::from("topologies").join(format!("{choice}.yaml"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -181,17 +227,5 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_topology_is_named_or_a_path() {
-        for (choice, path) in [
-            ("prod", "topologies/prod.yaml"),
-            ("prod.yaml", "prod.yaml"),
-            ("/srv/prod.yaml", "/srv/prod.yaml"),
-            ("./prod", "./prod"),
-        ] {
-            assert_eq!(topology_path(choice), PathBuf::from(path));
-        }
     }
 }

@@ -9,7 +9,8 @@
 //!
 //! Lower layers never name higher ones: `limits, clock, references, telemetry, http1, mcp` and the crate
 //! `only1mcp-model` → [`catalog`] → [`upstream`] → `proxy` → `downstream` → [`Gateway`] → [`cli`]. One name goes
-//! upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of the topology.
+//! upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of the topology. The crate
+//! `only1mcp-emit` is named by the commands about topologies alone.
 //!
 //! * `mcp`: the protocol's vocabulary without input or output: one scan of a message, splices, events.
 //! * `http1`: HTTP/1.1 without input or output, strict where general servers are lenient.

@@ -38,7 +38,7 @@ impl Start {
             builder = builder.address(self.address::<T>()?);
         }
         if let Some(path) = &self.overlay {
-            let source = files::read(path)?;
+            let source = files::read("overlay", path)?;
             match only1mcp_model::overlay::load(&source, T::SPEC.backends) {
                 Ok(overlay) => builder = builder.overlay(overlay),
                 Err(problems) => {

@@ -1,32 +1,58 @@
-//! `only1mcp topology`: records what backends offer, and compares it with what was recorded.
+//! `only1mcp topology`: what is done about topologies, and what all of that begins with: one is chosen, read, asked.
 
-use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+mod diff;
+mod explain;
+mod lock;
+mod new;
+mod report;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use only1mcp_model::lock::{Lock, Section, diff};
-use only1mcp_model::{lock_path, plan, schema};
+use only1mcp_model::lock::Lock;
+use only1mcp_model::{Source, plan, schema};
 
 use super::live::{self, Asked, Progress};
-use super::{Exit, complain, files, print, topology_path};
+use super::{Exit, complain, files, print};
 use crate::catalog::Topology;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Write a topology to start from.
+    ///
+    /// `only1mcp topology new prod` writes topologies/prod.yaml, which compiles as it stands; `only1mcp topology new
+    /// --feature prod` also adds the feature `topology-prod` to Cargo.toml; `only1mcp topology new /srv/edge.yaml` writes
+    /// that file. The JSON Schema for editors is written beside it where there is none. Nothing is overwritten.
+    New(new::New),
     /// Ask every backend what it offers and write the lock.
     ///
     /// `only1mcp topology lock prod` writes topologies/prod.lock.json, `only1mcp topology lock /srv/edge.yaml` writes
     /// /srv/edge.lock.json. Backends are started or connected to; no tool is called.
     ///
     /// A backend that cannot be reached is named and keeps the section it had; the exit code is 6 then.
-    Lock(Chosen),
+    ///
+    /// `only1mcp topology lock --check prod` writes nothing and exits with 4 when the lock would be another.
+    Lock(lock::Lock),
     /// Compare live backends with the lock, field by field.
     ///
+    /// `only1mcp topology diff prod` is for people, `only1mcp topology diff --json prod` for programs.
+    ///
     /// Exits with 0 when all is the same, 4 when something differs, 6 when a backend could not be reached.
-    Diff(Diff),
+    Diff(diff::Diff),
+    /// Show what the build makes of a topology.
+    ///
+    /// `only1mcp topology report prod` shows backends, tables, lists, the transports that are linked, the features that
+    /// are needed, and what is left open until the gateway runs, with the reason; `--json` is for programs. A build
+    /// shows the same with `cargo build -vv`.
+    Report(report::Show),
+    /// Say why a tool, prompt or resource leads where it does.
+    ///
+    /// `only1mcp topology explain math__add` names every rule that decided, with its line; of a name that nobody offers
+    /// it says why, and exits with 1. `only1mcp topology explain --topology prod data://one` asks another topology.
+    Explain(explain::Explain),
     /// Print the JSON Schema by which editors complete and explain topologies.
     ///
     /// `only1mcp topology schema > topologies/topology.schema.json` writes it; the first line of a topology names it:
@@ -48,27 +74,23 @@ pub(super) struct Chosen {
     topology: Option<String>,
 }
 
-#[derive(Args, Debug)]
-pub(super) struct Diff {
-    #[command(flatten)]
-    chosen: Chosen,
-    /// Print the changes as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 /// A topology, its backends and its lock.
 struct Opened {
     path: PathBuf,
     backends: Vec<plan::Backend>,
+    /// As it was read; `None` when there is none.
+    source: Option<Source>,
     lock: Lock,
 }
 
 impl Command {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
         match self {
-            Self::Lock(chosen) => chosen.lock::<T>(),
+            Self::Lock(lock) => lock.run::<T>(),
             Self::Diff(diff) => diff.run::<T>(),
+            Self::New(new) => new.run(),
+            Self::Report(report) => report.run::<T>(),
+            Self::Explain(explain) => explain.run::<T>(),
             Self::Schema(Schema { overlay }) => {
                 print(&if overlay { schema::overlay() } else { schema::topology() });
                 Ok(Exit::Ok)
@@ -78,121 +100,31 @@ impl Command {
 }
 
 impl Chosen {
+    /// By name or path.
+    fn name<T: Topology>(&self) -> &str {
+        self.topology.as_deref().unwrap_or(T::SPEC.name)
+    }
+
     fn open<T: Topology>(&self) -> anyhow::Result<Result<Opened, Exit>> {
-        let path = topology_path(self.topology.as_deref().unwrap_or(T::SPEC.name));
-        let topology = files::read(&path)?;
+        let (path, topology) = files::read_topology(self.name::<T>())?;
         // Without its lock: the lock is what is being written or compared.
-        let Some((plan, _no_lock)) = files::load(&topology, None) else { return Ok(Err(Exit::Invalid)) };
-        let lock = match files::read_lock(&path)? {
-            None => Lock::default(),
-            Some(lock) => match Lock::parse(&lock.text) {
-                Ok(parsed) => parsed,
-                Err(error) => {
-                    complain(&format!("error: {}:{}:{}: {}", lock.path, error.line, error.column, error.message));
-                    return Ok(Err(Exit::Invalid));
-                }
-            },
-        };
-        Ok(Ok(Opened { path, backends: plan.backends, lock }))
-    }
-
-    fn lock<T: Topology>(&self) -> anyhow::Result<Exit> {
-        let Opened { path, backends, lock: earlier } = match self.open::<T>()? {
-            Ok(opened) => opened,
-            Err(exit) => return Ok(exit),
-        };
-        let mut lock = Lock::default();
-        let mut unreachable = Vec::new();
-        for Asked { name, outcome } in ask(&backends)? {
-            let before = earlier.backends.get(&name);
-            let section = match (outcome, before) {
-                (Ok(section), Some(before)) => Some(section.keeping(before)),
-                (Ok(section), None) => Some(section),
-                (Err(why), before) => {
-                    unreachable.push((name.clone(), why));
-                    before.cloned()
-                }
-            };
-            if let Some(section) = section {
-                print(&format!("{}{}\n", summary(&name, &section), changes(before, &section)));
-                lock.backends.insert(name, section);
+        let (plan, _no_lock) = match files::load(&topology, None) {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                files::show(&problems, &topology);
+                return Ok(Err(Exit::Invalid));
             }
-        }
-        write_whole(&lock_path(&path), &lock.render())?;
-        for (name, why) in &unreachable {
-            let kept = if lock.backends.contains_key(name) { "its section is as it was" } else { "it has no section" };
-            complain(&format!("error: backend `{name}` could not be reached: {why}; {kept}"));
-        }
-        Ok(if unreachable.is_empty() { Exit::Ok } else { Exit::Unreachable })
-    }
-}
-
-impl Diff {
-    fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        let Opened { backends, lock, .. } = match self.chosen.open::<T>()? {
-            Ok(opened) => opened,
-            Err(exit) => return Ok(exit),
         };
-        let (mut differs, mut unreachable) = (false, false);
-        let mut report = serde_json::Map::new();
-        for Asked { name, outcome } in ask(&backends)? {
-            let found = match outcome {
-                Err(why) => {
-                    unreachable = true;
-                    complain(&format!("error: backend `{name}` could not be reached: {why}"));
-                    serde_json::json!({ "unreachable": why })
-                }
-                Ok(live) => match lock.backends.get(&name) {
-                    None => {
-                        differs = true;
-                        if !self.json {
-                            print(&format!("{name}: has no section in the lock\n"));
-                        }
-                        serde_json::json!({ "locked": false })
-                    }
-                    Some(locked) => {
-                        let changes = diff(locked, &live);
-                        differs |= !changes.is_empty();
-                        if !self.json && !changes.is_empty() {
-                            let lines: String = changes.iter().map(|change| format!("  {change}\n")).collect();
-                            print(&format!("{name}:\n{lines}"));
-                        }
-                        serde_json::json!({ "locked": true, "changes": changes })
-                    }
-                },
-            };
-            report.insert(name, found);
-        }
-        if self.json {
-            print(&format!("{}\n", serde_json::to_string_pretty(&report)?));
-        } else if !differs && !unreachable {
-            print("every backend offers what the lock says\n");
-        }
-        Ok(match (differs, unreachable) {
-            (true, _) => Exit::Differs,
-            (false, true) => Exit::Unreachable,
-            (false, false) => Exit::Ok,
-        })
-    }
-}
-
-fn summary(name: &str, section: &Section) -> String {
-    format!(
-        "{name}: {} · {} tools · {} prompts · {} resources · {} templates",
-        section.revision,
-        section.tools.len(),
-        section.prompts.len(),
-        section.resources.len(),
-        section.templates.len(),
-    )
-}
-
-fn changes(before: Option<&Section>, now: &Section) -> String {
-    match before.map(|before| diff(before, now).len()) {
-        None => " · new".to_owned(),
-        Some(0) => " · unchanged".to_owned(),
-        Some(1) => " · 1 change".to_owned(),
-        Some(count) => format!(" · {count} changes"),
+        let source = files::read_lock(&path)?;
+        let lock = match source.as_ref().map(|lock| (lock, Lock::parse(&lock.text))) {
+            None => Lock::default(),
+            Some((_, Ok(parsed))) => parsed,
+            Some((lock, Err(error))) => {
+                complain(&format!("error: {}:{}:{}: {}", lock.path, error.line, error.column, error.message));
+                return Ok(Err(Exit::Invalid));
+            }
+        };
+        Ok(Ok(Opened { path, backends: plan.backends, source, lock }))
     }
 }
 
@@ -224,22 +156,4 @@ fn ask(backends: &[plan::Backend]) -> anyhow::Result<Vec<Asked>> {
     });
     display.clear()?;
     asked
-}
-
-/// Writes a file so that it is either as before or whole.
-fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().context("a lock has a file name")?.to_string_lossy();
-    let temporary = directory.join(format!(".{name}.{}", std::process::id()));
-    let written = (|| {
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    })();
-    if written.is_err() {
-        // Nothing more can be done about a temporary file that cannot be removed either.
-        drop(std::fs::remove_file(&temporary));
-    }
-    written.with_context(|| format!("`{}` cannot be written", path.display()))
 }

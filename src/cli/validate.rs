@@ -3,33 +3,100 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use only1mcp_model::diagnostic::{Diagnostic, Finding, Severity, findings};
+use only1mcp_model::plan::Plan;
+use only1mcp_model::{Source, overlay};
+use serde::Serialize;
 
-use super::{Exit, files, print, topology_path};
+use super::{Exit, complain, files, print};
 use crate::catalog::Topology;
 
 /// Check a topology and the lock beside it.
 #[derive(Args, Debug)]
 pub(super) struct Validate {
-    /// The topology; by default `topologies/NAME.yaml` of the one compiled in.
-    file: Option<PathBuf>,
+    /// The topology, by name in `topologies/` or by path; by default the one compiled in.
+    #[arg(value_name = "NAME|PATH")]
+    topology: Option<String>,
+    /// Take warnings for errors: exit with 3 if there is one.
+    #[arg(long)]
+    strict: bool,
+    /// Print what was found as JSON, also when that is nothing.
+    #[arg(long)]
+    json: bool,
+    /// Check this overlay too, once the topology has no errors.
+    #[arg(long, value_name = "FILE")]
+    overlay: Option<PathBuf>,
+}
+
+/// What `--json` prints. Members are only ever added.
+#[derive(Serialize)]
+struct Verdict<'a> {
+    /// Whether the exit code is 0.
+    ok: bool,
+    topology: &'a str,
+    lock: Option<&'a str>,
+    overlay: Option<&'a str>,
+    errors: usize,
+    warnings: usize,
+    diagnostics: Vec<Finding>,
+}
+
+/// A file and what was found in it or about it.
+struct Checked<'a> {
+    source: &'a Source,
+    found: Vec<Diagnostic>,
 }
 
 impl Validate {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        let path = self.file.unwrap_or_else(|| topology_path(T::SPEC.name));
-        let topology = files::read(&path)?;
+        let (path, topology) = files::read_topology(self.topology.as_deref().unwrap_or(T::SPEC.name))?;
         let lock = files::read_lock(&path)?;
-        let Some((plan, warnings)) = files::load(&topology, lock.as_ref()) else { return Ok(Exit::Invalid) };
-        files::show(&warnings, &topology);
-        print(&format!(
-            "{}: ok · {} backends · {} tools · {} prompts · {} resources · {} warnings\n",
-            topology.path,
-            plan.backends.len(),
-            plan.tools.len(),
-            plan.prompts.len(),
-            plan.resources.len(),
-            warnings.len(),
-        ));
-        Ok(Exit::Ok)
+        let overlay = self.overlay.as_deref().map(|path| files::read("overlay", path)).transpose()?;
+        let (plan, found) = match files::load(&topology, lock.as_ref()) {
+            Ok((plan, warnings)) => (Some(plan), warnings),
+            Err(problems) => (None, problems),
+        };
+        let mut checked = vec![Checked { source: &topology, found }];
+        if let (Some(overlay), Some(plan)) = (&overlay, &plan) {
+            let found = overlay::load(overlay, &plan.backends).err().unwrap_or_default();
+            checked.push(Checked { source: overlay, found });
+        }
+        let count = |severity| {
+            checked.iter().flat_map(|checked| &checked.found).filter(|found| found.severity == severity).count()
+        };
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let ok = errors == 0 && !(self.strict && warnings > 0);
+        if self.json {
+            let verdict = Verdict {
+                ok,
+                topology: &topology.path,
+                lock: lock.as_ref().map(|lock| lock.path.as_str()),
+                overlay: overlay.as_ref().map(|overlay| overlay.path.as_str()),
+                errors,
+                warnings,
+                diagnostics: checked.iter().flat_map(|checked| findings(&checked.found, checked.source)).collect(),
+            };
+            print(&format!("{}\n", serde_json::to_string_pretty(&verdict)?));
+        } else {
+            checked.iter().for_each(|checked| files::show(&checked.found, checked.source));
+            match plan {
+                Some(plan) if ok => print(&summary(&topology.path, &plan, warnings)),
+                Some(_) if errors == 0 => {
+                    complain(&format!("error: {warnings} warnings, of which `--strict` takes none"))
+                }
+                Some(_) | None => {}
+            }
+        }
+        Ok(if ok { Exit::Ok } else { Exit::Invalid })
     }
+}
+
+fn summary(path: &str, plan: &Plan, warnings: usize) -> String {
+    format!(
+        "{path}: ok · {} backends · {} tools · {} prompts · {} resources · {warnings} warnings\n",
+        plan.backends.len(),
+        plan.tools.len(),
+        plan.prompts.len(),
+        plan.resources.len(),
+    )
 }

@@ -1,5 +1,7 @@
 //! Where a name leads: the compiled tables first, then templates and patterns for names that no list holds.
 
+use only1mcp_model::names;
+
 use crate::catalog::{Topology, plan};
 use crate::limits;
 use crate::mcp::method::CallKind;
@@ -40,56 +42,13 @@ fn uncatalogued<T: Topology>(kind: CallKind, name: &str) -> Option<Route<'_>> {
     };
     let wildcards = T::SPEC.wildcards.iter().filter(|wildcard| wildcard.subject == subject);
     for wildcard in wildcards {
-        if only1mcp_model::names::matches(&wildcard.pattern, name) {
-            let upstream = name.strip_prefix(&*wildcard.prefix).unwrap_or(name);
-            return Some(Route { backend: wildcard.backend, upstream });
+        if names::matches(&wildcard.pattern, name) {
+            return Some(Route { backend: wildcard.backend, upstream: wildcard.upstream(name) });
         }
     }
     if kind == CallKind::Resource {
-        let template = T::SPEC.templates.iter().find(|template| fills(template.uri_template, name))?;
+        let template = T::SPEC.templates.iter().find(|template| names::fills(template.uri_template, name))?;
         return Some(Route { backend: template.backend, upstream: name });
     }
     None
-}
-
-/// Whether a URI can come of a template (RFC 6570): it has the template's literal parts in order, and something in the
-/// place of every expression. Which values the expressions take is the backend's to judge.
-fn fills(template: &str, uri: &str) -> bool {
-    let mut parts = template.split('{');
-    let Some(mut rest) = uri.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let mut parts = parts.peekable();
-    while let Some(part) = parts.next() {
-        let Some((_expression, literal)) = part.split_once('}') else { return false };
-        let after_expression = match parts.peek() {
-            None => rest.strip_suffix(literal).filter(|value| !value.is_empty()).map(|_| ""),
-            Some(_) => rest.char_indices().skip(1).find_map(|(at, _)| rest[at..].strip_prefix(literal)),
-        };
-        let Some(after_expression) = after_expression else { return false };
-        rest = after_expression;
-    }
-    rest.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fills;
-
-    #[test]
-    fn a_template_matches_what_it_can_expand_to() {
-        for (template, uri, expected) in [
-            ("data://tables/{table}", "data://tables/planets", true),
-            ("data://tables/{table}", "data://tables/", false),
-            ("data://tables/{table}/rows/{row}", "data://tables/planets/rows/3", true),
-            ("data://tables/{table}/rows/{row}", "data://tables/planets", false),
-            ("data://tables/{table}/rows", "data://tables/planets/rows", true),
-            ("data://tables/{table}/rows", "data://tables/planets/rows/3", false),
-            ("test://template/{id}/data", "test://template/123/data", true),
-            ("file:///{path}", "http://evil/", false),
-            ("plain://x", "plain://x", true),
-            ("plain://x", "plain://xy", false),
-            ("broken://{x", "broken://y", false),
-        ] {
-            assert_eq!(fills(template, uri), expected, "{template} {uri}");
-        }
-    }
 }

@@ -12,22 +12,9 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Client, Request};
 use crate::support::ledger::Directory;
+use crate::support::program::run;
 use crate::support::scripted::signal;
 use crate::support::server::{Request as Received, Script, Server, json_answer, modern, result_body};
-
-/// How a command went.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-fn run(arguments: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_only1mcp")).args(arguments).output().expect("the binary starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
 
 /// A gateway started from the command line; killed when dropped.
 struct Started {
@@ -102,26 +89,6 @@ fn list_prints_for_people_and_for_programs() {
     assert_eq!(json[0]["name"], "math");
     let table = run(&["list", "backends"]);
     assert!(table.stdout.starts_with("name   tools  place\nmath   "), "{}", table.stdout);
-}
-
-#[test]
-fn validate_tells_good_topologies_from_bad_ones() {
-    let directory = Directory::new();
-    let path = directory.path("some.yaml");
-    write(
-        &path,
-        "name: some\nbackends:\n  math:\n    transport: { stdio: { command: self, args: [demo-server, math] } }\n",
-    );
-    let good = run(&["validate", &path.display().to_string()]);
-    assert_eq!(good.code, Some(0), "{good:?}");
-    assert!(good.stdout.contains("some.yaml: ok · 1 backends"), "{}", good.stdout);
-    write(&path, "name: some\nbackends:\n  math:\n    transport: { stdio: { comand: self } }\n");
-    let bad = run(&["validate", &path.display().to_string()]);
-    assert_eq!((bad.code, bad.stdout.as_str()), (Some(3), ""));
-    assert!(bad.stderr.contains("some.yaml:4:") && bad.stderr.contains("`comand`"), "{}", bad.stderr);
-    let absent = run(&["validate", &directory.path("absent.yaml").display().to_string()]);
-    assert_eq!(absent.code, Some(1));
-    assert!(absent.stderr.contains("absent.yaml` cannot be read"), "{}", absent.stderr);
 }
 
 fn write(path: impl AsRef<Path>, text: &str) {
@@ -211,11 +178,69 @@ fn a_diff_names_every_field_that_changed() {
     let json: Value = serde_json::from_str(&run(&["topology", "diff", "--json", &topology]).stdout).expect("JSON");
     assert_eq!((&json["math"]["changes"], json["web"]["changes"].as_array().map(Vec::len)), (&json!([]), Some(2)));
 
+    let web = &json["web"]["changes"][0];
+    let expected = json!({
+        "kind": "changed", "subject": "tool", "name": "tool", "path": "description",
+        "old": "\"version 0\"", "new": "\"version 1\"",
+    });
+    assert_eq!(web, &expected);
+    let line = "  ~ tool tool  description: \"version 0\" → \"version 1\"\n";
+    assert!(differs.stdout.contains(line), "{}", differs.stdout);
+
     drop(server);
     let down = run(&["topology", "diff", &topology]);
     assert_eq!(down.code, Some(6));
     assert!(down.stderr.contains("backend `web` could not be reached"), "{}", down.stderr);
     assert_eq!(read(&lock), text, "comparing writes nothing");
+}
+
+#[test]
+fn a_check_of_the_lock_writes_nothing_and_says_which_backend_differs() {
+    let (directory, version) = (Directory::new(), Arc::<AtomicU8>::default());
+    let server = versioned(Arc::clone(&version));
+    let (topology, lock) = topology(&directory, &server.url());
+    let check = || run(&["topology", "lock", "--check", &topology]);
+    let missing = check();
+    assert_eq!((missing.code, lock.exists()), (Some(4), false), "{missing:?}");
+    assert!(missing.stderr.contains("some.lock.json` does not exist"), "{}", missing.stderr);
+
+    assert_eq!(run(&["topology", "lock", &topology]).code, Some(0));
+    let text = read(&lock);
+    let same = check();
+    assert_eq!((same.code, same.stderr.as_str()), (Some(0), ""));
+    write(&lock, &text.replace("  ", "   "));
+    let form = check();
+    assert_eq!(form.code, Some(4));
+    assert!(form.stderr.contains("says the same in another form"), "{}", form.stderr);
+    write(&lock, &text);
+
+    version.store(1, Ordering::SeqCst);
+    let differs = check();
+    assert_eq!(differs.code, Some(4));
+    let expected = "error: backend `web` differs from the lock: ~ tool tool  description: ";
+    assert!(differs.stderr.starts_with(expected) && differs.stderr.contains(", and 1 more"), "{}", differs.stderr);
+    assert!(!differs.stderr.contains("`math`"), "{}", differs.stderr);
+
+    drop(server);
+    let down = check();
+    assert_eq!(down.code, Some(6));
+    assert!(down.stderr.contains("backend `web` could not be reached"), "{}", down.stderr);
+    assert_eq!(read(&lock), text);
+}
+
+#[test]
+fn a_backend_that_left_the_topology_is_a_difference() {
+    let directory = Directory::new();
+    let server = versioned(Arc::default());
+    let (topology, _) = topology(&directory, &server.url());
+    assert_eq!(run(&["topology", "lock", &topology]).code, Some(0));
+    let text = std::fs::read_to_string(&topology).expect("the topology");
+    write(&topology, text.split("  web:").next().expect("text"));
+    let diff = run(&["topology", "diff", &topology]);
+    assert_eq!((diff.code, diff.stdout.as_str()), (Some(4), "web: is in the lock, and no more in the topology\n"));
+    let check = run(&["topology", "lock", "--check", &topology]);
+    assert_eq!(check.code, Some(4));
+    assert!(check.stderr.contains("backend `web` differs from the lock: the topology has it no more"), "{check:?}");
 }
 
 #[test]

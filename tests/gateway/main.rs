@@ -4,6 +4,7 @@
 mod support;
 
 mod at_most_once;
+mod authoring;
 mod children;
 mod command_line;
 mod eras;

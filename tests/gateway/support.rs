@@ -4,6 +4,7 @@ pub(crate) mod child;
 pub(crate) mod client;
 pub(crate) mod gateways;
 pub(crate) mod ledger;
+pub(crate) mod program;
 pub(crate) mod recorder;
 pub(crate) mod rows;
 pub(crate) mod scripted;

@@ -1,7 +1,8 @@
 //! From a checked [`Plan`] to Rust source: name tables, precomputed catalogs and the dispatch over transports.
 //!
 //! Every decision is in the plan; this crate only writes it down. The generated code holds data and no logic of its
-//! own. `build.rs` and `topology!` are the two callers; the gateway itself never links this crate.
+//! own. `build.rs` and `topology!` are the two callers of that; of the gateway only the commands about topologies link
+//! this crate, for [`report()`].
 
 mod error;
 mod greeting;
@@ -9,6 +10,7 @@ mod json;
 mod lists;
 mod load;
 mod perfect;
+pub mod report;
 pub mod select;
 mod tables;
 mod upstream;
@@ -22,6 +24,7 @@ use quote::{ToTokens, format_ident, quote};
 pub use error::Error;
 pub use load::{Files, Loaded};
 pub use perfect::{Perfect, perfect};
+pub use report::{Report, features, report};
 
 use lists::{Kind, Lists};
 

@@ -59,6 +59,14 @@ impl Kind {
         }
     }
 
+    /// What it lists.
+    pub(crate) const fn noun(self) -> &'static str {
+        match self {
+            Self::Templates => "templates",
+            _ => self.member(),
+        }
+    }
+
     fn of(self, plan: &Plan) -> &[Exposed] {
         match self {
             Self::Tools => &plan.tools,
@@ -98,6 +106,12 @@ impl Lists {
             quote!(static #name: [::only1mcp::catalog::Page; #count] = [#(#pages),*];)
         });
         quote!(#(#statics)*)
+    }
+
+    /// How many pages a list has for an era, and how many bytes they come to.
+    pub(crate) fn size(&self, kind: Kind, era: Era) -> (usize, usize) {
+        let pages = self.lists.iter().filter(|list| (list.0, list.1) == (kind, era)).flat_map(|list| &list.2);
+        pages.fold((0, 0), |(count, bytes), page| (count + 1, bytes + page.bytes()))
     }
 
     /// The pages of one list, by `Revision as usize`.
@@ -189,6 +203,11 @@ fn cursor(kind: Kind, page: usize, digest: u64) -> String {
 // === impl Page ===
 
 impl Page {
+    fn bytes(&self) -> usize {
+        let (start, end) = self.items;
+        self.head.len() + (end - start) as usize + self.tail.len()
+    }
+
     fn literal(&self) -> TokenStream {
         let Self { cursor, head, items: (start, end), tail } = self;
         let (start, end) = (Literal::u32_unsuffixed(*start), Literal::u32_unsuffixed(*end));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::slice;
 
-use only1mcp_model::diagnostic::{Diagnostic, Severity, render};
+use only1mcp_model::diagnostic::{Diagnostic, Severity, hint, render};
 use only1mcp_model::plan::Plan;
 use only1mcp_model::{Features, LOCK_BYTES_MAX, Source, TOPOLOGY_BYTES_MAX, lock_path};
 
@@ -21,7 +21,9 @@ pub struct Files {
 pub struct Loaded {
     /// It.
     pub plan: Plan,
-    /// What is doubtful about it, each rendered with its place.
+    /// What is doubtful about it.
+    pub found: Vec<Diagnostic>,
+    /// The same, each rendered with its place.
     pub warnings: Vec<String>,
 }
 
@@ -61,7 +63,7 @@ impl Files {
     /// Reads and checks them.
     ///
     /// # Errors
-    /// Every error, rendered with its place. Warnings wait until there is none.
+    /// Every error, rendered with its place, the last with a hint at the explanations. Warnings wait until there is none.
     pub fn load(&self, features: &Features) -> Result<Loaded, Vec<String>> {
         let topology = self.read(&self.topology, TOPOLOGY_BYTES_MAX).map_err(|problem| {
             let known: Vec<String> = select::known(&self.package).iter().map(|name| format!("`{name}`")).collect();
@@ -69,14 +71,12 @@ impl Files {
         })?;
         let lock = self.lock().map(|lock| self.read(&lock, LOCK_BYTES_MAX)).transpose();
         let lock = lock.map_err(|problem| vec![format!("lock {problem}")])?;
-        let rendered = |diagnostics: &[Diagnostic], severity| {
-            let shown = diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity);
-            let each = shown.map(|diagnostic| render(slice::from_ref(diagnostic), &topology, false));
-            each.map(|text| text.trim_end().to_owned()).collect()
-        };
         match only1mcp_model::load(&topology, lock.as_ref(), features) {
-            Ok((plan, found)) => Ok(Loaded { plan, warnings: rendered(&found, Severity::Warning) }),
-            Err(found) => Err(rendered(&found, Severity::Error)),
+            Ok((plan, found)) => Ok(Loaded { plan, warnings: rendered(&found, &topology), found }),
+            Err(mut found) => {
+                found.retain(|diagnostic| diagnostic.severity == Severity::Error);
+                Err(rendered(&found, &topology))
+            }
         }
     }
 
@@ -86,4 +86,14 @@ impl Files {
             Err(error) => Err(format!("`{path}` cannot be read: {error}")),
         }
     }
+}
+
+/// Each for itself: a build tells of one problem at a time.
+fn rendered(diagnostics: &[Diagnostic], topology: &Source) -> Vec<String> {
+    let each = diagnostics.iter().map(|diagnostic| render(slice::from_ref(diagnostic), topology, false));
+    let mut texts: Vec<String> = each.map(|text| text.trim_end().to_owned()).collect();
+    if let (Some(last), Some(hint)) = (texts.last_mut(), hint(diagnostics)) {
+        *last = format!("{last}\n\n{hint}");
+    }
+    texts
 }

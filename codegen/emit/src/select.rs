@@ -47,7 +47,9 @@ fn named(feature: &str, known: &[String]) -> String {
     known.iter().find(|name| plain(name) == plain(feature)).cloned().unwrap_or_else(|| plain(feature))
 }
 
-fn path(choice: &str) -> String {
+/// The path of a topology given by name or path.
+#[must_use]
+pub fn path(choice: &str) -> String {
     let is_path = choice.contains('/') || choice.ends_with(".yaml");
     if is_path { choice.to_owned() } else { format!("{DIRECTORY}/{choice}.yaml") }
 }

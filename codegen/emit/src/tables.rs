@@ -1,5 +1,6 @@
 //! Names to entries: the perfect-hash table of the tools, which every call asks, and plain `phf::Map`s for the rest.
 
+use only1mcp_model::names::literal_part;
 use only1mcp_model::plan::{Exposed, Plan};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
@@ -87,9 +88,8 @@ pub(crate) fn backends(plan: &Plan) -> Result<Table, Error> {
 
 /// `catalog::Template`s, the longest literal part first: the most specific one is tried before those it begins with.
 pub(crate) fn templates(templates: &[Exposed]) -> Vec<TokenStream> {
-    let literal_len = |template: &Exposed| template.name.find('{').unwrap_or(template.name.len());
     let mut sorted: Vec<&Exposed> = templates.iter().collect();
-    sorted.sort_by_key(|template| std::cmp::Reverse(literal_len(template)));
+    sorted.sort_by_key(|template| std::cmp::Reverse(literal_part(&template.name).len()));
     let literal = |template: &Exposed| {
         let (name, backend) = (&template.name, Literal::u16_unsuffixed(template.backend));
         quote!(::only1mcp::catalog::Template { uri_template: #name, backend: #backend })

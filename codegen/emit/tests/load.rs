@@ -81,6 +81,10 @@ fn every_problem_is_rendered_with_its_place() {
     assert!(problems.len() > 1, "{problems:#?}");
     assert!(problems.iter().all(|problem| problem.starts_with("error[")), "{problems:#?}");
     assert!(problems.iter().all(|problem| problem.contains(" topologies/bad.yaml:")), "{problems:#?}");
+    let hints: Vec<bool> =
+        problems.iter().map(|problem| problem.contains("for more about this: only1mcp explain E00")).collect();
+    assert_eq!(hints.iter().filter(|hint| **hint).count(), 1, "once, whatever there is: {problems:#?}");
+    assert_eq!(hints.last(), Some(&true), "{problems:#?}");
 }
 
 #[test]

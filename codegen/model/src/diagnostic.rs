@@ -3,23 +3,31 @@
 //! Which things are wrong is decided in `crate::check` and by the decoding of the schema.
 
 mod code;
+mod finding;
 
+use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin as SnippetOrigin, Renderer, Snippet};
+use serde::Serialize;
 
 use crate::Source;
 use crate::yaml::{Document, Place};
 
 pub use code::Code;
+pub use finding::{Finding, Stretch, findings};
 
 /// How many problems are shown; of the rest only the count.
 const SHOWN_MAX: usize = 50;
 /// How many bytes are read again to find where problems are.
 const REREAD_BYTES_MAX: usize = 2 << 20;
 
+/// How many codes one hint at their explanations names.
+const HINTED_MAX: usize = 5;
+
 /// Whether a problem stops the build.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// It does.
     Error,
@@ -36,10 +44,11 @@ pub struct Label {
     pub text: String,
 }
 
-/// A position in another file than the source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A position in a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Origin {
     /// The file's path.
+    #[serde(rename = "file")]
     pub path: String,
     /// From one.
     pub line: usize,
@@ -99,14 +108,51 @@ pub fn explain(code: Code) -> &'static str {
     code.explanation()
 }
 
+/// The line below rendered problems that says where to read more about them; `None` without problems.
+#[must_use]
+pub fn hint(diagnostics: &[Diagnostic]) -> Option<String> {
+    let mut codes: Vec<&str> = Vec::new();
+    for diagnostic in diagnostics.iter().take(SHOWN_MAX) {
+        let code = diagnostic.code.as_str();
+        if codes.len() < HINTED_MAX && !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    (!codes.is_empty()).then(|| format!("for more about this: only1mcp explain {}", codes.join(" ")))
+}
+
+/// The line and column of a byte offset, both in characters from one. A byte order mark does not count.
+pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or_default().trim_start_matches('\u{feff}');
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
+}
+
 // === impl Mark ===
 
 impl Mark {
     /// The line and, in characters, the column, both from one.
     pub(crate) fn line_and_column(self, text: &str) -> (usize, usize) {
-        let before = text.get(..self.0).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+        line_and_column(text, self.0)
+    }
+}
+
+// === impl Severity ===
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+// === impl Origin ===
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.path, self.line, self.column)
     }
 }
 

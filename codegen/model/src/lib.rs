@@ -6,6 +6,7 @@
 //! **Invariant:** reading a topology or a lock of any content ends in bounded time and never panics.
 
 pub mod diagnostic;
+pub mod explain;
 pub mod hash;
 pub mod lock;
 pub mod names;

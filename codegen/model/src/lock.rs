@@ -17,6 +17,7 @@ use crate::json::{LOCK_DEPTH_MAX, Tree, token};
 use crate::revision::{Era, Revision};
 
 pub use answers::{Answers, SectionError};
+pub(crate) use diff::printable;
 pub use diff::{Change, ChangeKind, Subject, diff};
 pub(crate) use parse::Marks;
 pub use parse::{LockError, LockErrorKind};
@@ -179,7 +180,7 @@ impl Section {
 }
 
 /// An era as a lock and a topology write it.
-fn era_word(era: Era) -> &'static str {
+pub(crate) fn era_word(era: Era) -> &'static str {
     match era {
         Era::Legacy => "legacy",
         Era::Modern => "modern",

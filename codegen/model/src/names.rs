@@ -80,6 +80,32 @@ fn longer<'t>(one: &'t str, other: &'t str, holds: fn(&str, &str) -> bool) -> Op
     holds(long, short).then_some(long)
 }
 
+/// Whether a URI can come of a template (RFC 6570): it has the template's literal parts in order, and something in the
+/// place of every expression. Which values the expressions take is the backend's to judge.
+#[must_use]
+pub fn fills(template: &str, uri: &str) -> bool {
+    let mut parts = template.split('{');
+    let Some(mut rest) = uri.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        let Some((_expression, literal)) = part.split_once('}') else { return false };
+        let after_expression = match parts.peek() {
+            None => rest.strip_suffix(literal).filter(|value| !value.is_empty()).map(|_| ""),
+            Some(_) => rest.char_indices().skip(1).find_map(|(at, _)| rest[at..].strip_prefix(literal)),
+        };
+        let Some(after_expression) = after_expression else { return false };
+        rest = after_expression;
+    }
+    rest.is_empty()
+}
+
+/// What a template begins with, up to its first expression. The longest is tried first, so that the most specific
+/// template goes before those it begins with.
+#[must_use]
+pub fn literal_part(template: &str) -> &str {
+    template.split('{').next().unwrap_or_default()
+}
+
 fn shortened(name: &str, length_max: usize) -> String {
     let head = name.chars().map(|c| if is_exposable_char(c) { c } else { '_' });
     let head: String = head.take(length_max.saturating_sub(SUFFIX_BYTES)).collect();
@@ -198,6 +224,25 @@ mod tests {
             let found = common(&one, &other);
             proptest::prop_assert_eq!(found.is_some(), overlap_naively(&chars(&one), &chars(&other)));
             proptest::prop_assert!(found.is_none_or(|name| matches(&one, &name) && matches(&other, &name)));
+        }
+    }
+
+    #[test]
+    fn a_template_matches_what_it_can_expand_to() {
+        for (template, uri, expected) in [
+            ("data://tables/{table}", "data://tables/planets", true),
+            ("data://tables/{table}", "data://tables/", false),
+            ("data://tables/{table}/rows/{row}", "data://tables/planets/rows/3", true),
+            ("data://tables/{table}/rows/{row}", "data://tables/planets", false),
+            ("data://tables/{table}/rows", "data://tables/planets/rows", true),
+            ("data://tables/{table}/rows", "data://tables/planets/rows/3", false),
+            ("test://template/{id}/data", "test://template/123/data", true),
+            ("file:///{path}", "http://evil/", false),
+            ("plain://x", "plain://x", true),
+            ("plain://x", "plain://xy", false),
+            ("broken://{x", "broken://y", false),
+        ] {
+            assert_eq!(fills(template, uri), expected, "{template} {uri}");
         }
     }
 }

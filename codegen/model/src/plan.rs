@@ -84,6 +84,14 @@ constant! {
     }
 }
 
+impl WildcardRoute {
+    /// What the backend calls a name that this route matches.
+    #[must_use]
+    pub fn upstream<'n>(&self, name: &'n str) -> &'n str {
+        name.strip_prefix(&*self.prefix).unwrap_or(name)
+    }
+}
+
 /// One exposed tool, prompt, resource or template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposed {

@@ -2,6 +2,8 @@
 //!
 //! Whether the values make sense together is checked in `crate::check`; what they amount to is a [`crate::plan::Plan`].
 
+use std::fmt;
+
 use crate::decode::{DURATION, Decode, record, text, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
@@ -218,6 +220,17 @@ impl Millis {
     }
 }
 
+impl fmt::Display for Millis {
+    /// As a topology writes it, in the largest unit that it is a whole number of.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
+        match units.iter().find(|(millis, _)| self.0 > 0 && self.0.is_multiple_of(*millis)) {
+            Some((millis, unit)) => write!(f, "{}{unit}", self.0 / millis),
+            None => write!(f, "{}ms", self.0),
+        }
+    }
+}
+
 impl Decode for Millis {
     const EXPECTED: &'static str = "a duration such as `30s`";
 
@@ -286,4 +299,17 @@ pub(crate) fn is_variable_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_shown_as_it_is_written() {
+        for text in ["50ms", "30s", "90s", "5m", "2h", "1500ms", "0ms"] {
+            assert_eq!(Millis::parse(text).map(|millis| millis.to_string()).as_deref(), Some(text));
+        }
+        assert_eq!(Millis(120_000).to_string(), "2m");
+    }
 }

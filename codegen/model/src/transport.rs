@@ -55,6 +55,14 @@ pub(crate) trait Planned {
 
     /// Where the server is, in a few words. Values of references are not shown.
     fn place(&self) -> String;
+
+    /// What may be left to the process that starts, each with its name in a sentence.
+    fn references(&self) -> Vec<(String, &Reference)>;
+
+    /// The cargo features that these settings need beside the transport's own.
+    fn further_features(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
 }
 
 /// Registers the transports.
@@ -124,6 +132,19 @@ macro_rules! transports {
             #[must_use]
             pub fn place(&self) -> String {
                 match self { $(Self::$Link(planned) => planned.place(),)+ }
+            }
+
+            /// What may be left to the process that starts, each with its name in a sentence.
+            #[must_use]
+            pub fn references(&self) -> Vec<(String, &Reference)> {
+                match self { $(Self::$Link(planned) => planned.references(),)+ }
+            }
+
+            /// The cargo features without which a backend with it does not compile.
+            #[must_use]
+            pub fn features(&self) -> Vec<&'static str> {
+                let further = match self { $(Self::$Link(planned) => planned.further_features(),)+ };
+                [vec![self.kind().feature], further].concat()
             }
 
             pub(crate) fn recorded(&self) -> Vec<(&'static str, Recorded)> {

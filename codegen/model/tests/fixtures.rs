@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use only1mcp_model::diagnostic::{Code, Diagnostic, explain, render};
+use only1mcp_model::diagnostic::{Code, Diagnostic, explain, hint, render};
 use only1mcp_model::plan::{Plan, Reference};
 use only1mcp_model::{Features, Source, load, lock_path, unresolved};
 
@@ -101,16 +101,25 @@ fn bad_topologies_are_refused_with_exactly_the_expected_text() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Everything that is found in any fixture.
+fn found() -> impl Iterator<Item = Diagnostic> {
+    let paths = fixtures("pass").into_iter().chain(fixtures("fail"));
+    paths.flat_map(|path| match load_fixture(&path).1 {
+        Ok((_, warnings)) => warnings,
+        Err(diagnostics) => diagnostics,
+    })
+}
+
+#[test]
+fn every_problem_has_the_severity_of_its_code() {
+    for diagnostic in found() {
+        assert_eq!(diagnostic.severity, diagnostic.code.severity(), "{diagnostic:?}");
+    }
+}
+
 #[test]
 fn every_code_has_a_fixture() {
-    let paths = fixtures("pass").into_iter().chain(fixtures("fail"));
-    let codes: BTreeSet<Code> = paths
-        .flat_map(|path| match load_fixture(&path).1 {
-            Ok((_, warnings)) => warnings,
-            Err(diagnostics) => diagnostics,
-        })
-        .map(|diagnostic| diagnostic.code)
-        .collect();
+    let codes: BTreeSet<Code> = found().map(|diagnostic| diagnostic.code).collect();
     let missing: Vec<&Code> = Code::ALL.iter().filter(|code| !codes.contains(code)).collect();
     assert!(missing.is_empty(), "codes without a fixture: {missing:?}");
 }
@@ -118,10 +127,28 @@ fn every_code_has_a_fixture() {
 #[test]
 fn every_code_is_explained_with_an_example_and_found_by_its_text() {
     for code in Code::ALL {
+        let meaning = code.meaning();
+        assert!(meaning.ends_with('.') && !meaning.contains('\n') && meaning == meaning.trim(), "{code}: {meaning}");
         assert!(explain(*code).contains("\n\n    "), "{code} has an example");
         assert_eq!(Code::parse(&code.as_str().to_lowercase()), Some(*code));
     }
     assert_eq!(Code::parse("E9999"), None);
+    assert_eq!(Code::near("e301").map(Code::as_str), Some("E0301"));
+    assert_eq!(Code::near("nonsense"), None);
+}
+
+#[test]
+fn a_hint_names_each_code_once_and_few_of_them() {
+    let (_, Err(many)) = load_fixture(&fixtures("fail").into_iter().find(|path| path.ends_with("many.yaml")).unwrap())
+    else {
+        panic!("many.yaml is refused");
+    };
+    let codes: BTreeSet<&str> = many.iter().map(|diagnostic| diagnostic.code.as_str()).collect();
+    let hinted = hint(&many).unwrap();
+    let hinted: Vec<&str> = hinted.strip_prefix("for more about this: only1mcp explain ").unwrap().split(' ').collect();
+    assert_eq!(hinted.len(), codes.len().min(5), "{hinted:?}");
+    assert!(hinted.iter().all(|code| codes.contains(code)), "{hinted:?}");
+    assert_eq!(hint(&[]), None);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use super::{Problems, Severity, quoted};
 use crate::decode::{Decode, near_miss, text, words_schema};
 use crate::yaml::Node;
 
-/// Defines every code once: its name, whether it is a `warning` only, its text and the paragraph that explains it.
+/// Defines every code once: what it means in a line, its name, whether it is a `warning` only, its text and the paragraph
+/// that explains it.
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $Name:ident = $($severity:ident)? $text:literal: $explanation:literal)+) => {
         /// Which kind of problem.
@@ -23,6 +24,12 @@ macro_rules! codes {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$Name => $text,)+ }
+            }
+
+            /// What it means, in a line.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$Name => concat!($($doc),+).trim(),)+ }
             }
 
             /// Whether a problem of this kind stops the build.
@@ -184,6 +191,12 @@ impl Code {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// The code that was probably meant by a text that is none.
+    #[must_use]
+    pub fn near(text: &str) -> Option<Self> {
+        near_miss(&text.to_uppercase(), Self::ALL.iter().map(|code| code.as_str())).and_then(Self::parse)
     }
 }
 

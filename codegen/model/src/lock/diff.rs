@@ -171,7 +171,7 @@ fn excerpt(text: &str, difference: usize) -> String {
 }
 
 /// Shows what a server chose: characters that are invisible, or that would steer a terminal, as escapes.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let shown = |c: char| match c {
         '"' | '\'' | '\\' => c.to_string(),
         _ => c.escape_debug().to_string(),

@@ -108,6 +108,10 @@ impl Planned for Stdio {
         let args: String = self.args.iter().map(|argument| format!(" {argument}")).collect();
         format!("stdio  {}{args}", self.program.as_str())
     }
+
+    fn references(&self) -> Vec<(String, &Reference)> {
+        self.env.iter().map(|variable| (format!("variable `{}`", variable.name), &variable.value)).collect()
+    }
 }
 
 // === impl Program ===

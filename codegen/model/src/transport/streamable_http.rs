@@ -65,6 +65,16 @@ impl Planned for StreamableHttp {
     fn place(&self) -> String {
         format!("http   {}", self.url)
     }
+
+    fn references(&self) -> Vec<(String, &Reference)> {
+        let ca = self.ca.as_ref().map(|ca| ("authorities".to_owned(), ca));
+        [("url".to_owned(), &self.url)].into_iter().chain(ca).collect()
+    }
+
+    fn further_features(&self) -> Vec<&'static str> {
+        let https = matches!(&self.url, Reference::Literal(url) if is_https(url));
+        if https || self.ca.is_some() { vec![TLS] } else { Vec::new() }
+    }
 }
 
 // === impl Check ===

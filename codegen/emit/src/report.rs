@@ -1,0 +1,246 @@
+//! What a build makes of a topology: tables, lists, transports, features, and what is left to the process that runs.
+//! `cargo build -vv` and `only1mcp topology report` show it; how it looks is in `show`.
+
+mod open;
+mod show;
+
+use only1mcp_model::Features;
+use only1mcp_model::diagnostic::Diagnostic;
+use only1mcp_model::plan::{Backend, Exposed, Plan};
+use only1mcp_model::revision::Era;
+use serde::Serialize;
+
+use crate::lists::{Kind, Lists};
+use crate::{Error, perfect, upstream};
+
+pub use open::Open;
+
+/// `catalog::Entry` on a target with pointers of 64 bits.
+const ENTRY_BYTES: usize = 40;
+/// A name and a pointer, or an index, in a `phf::Map` on such a target.
+const MAP_SLOT_BYTES: usize = 24;
+/// The seed of a table.
+const SEED_BYTES: usize = 8;
+
+/// A whole topology as it is compiled. Members are only ever added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// What the topology is called.
+    pub name: String,
+    /// SHA-256 of its text, in hex.
+    pub topology_digest: String,
+    /// SHA-256 of the lock's text, in hex; `null` without one.
+    pub lock_digest: Option<String>,
+    /// Where clients connect.
+    pub listeners: Vec<ListenerLine>,
+    /// In topology order.
+    pub backends: Vec<BackendLine>,
+    /// How many items the catalog holds.
+    pub catalog: Counts,
+    /// Routes for names that no list holds.
+    pub wildcard_routes: usize,
+    /// What names are looked up in.
+    pub tables: Vec<TableLine>,
+    /// What `*/list` requests are answered with.
+    pub lists: Vec<ListLine>,
+    /// Bytes of all list items; pages of both eras share what is equal.
+    pub items_bytes: usize,
+    /// The transports that are linked.
+    pub transports: Vec<&'static str>,
+    /// How a call gets to its transport.
+    pub dispatch: String,
+    /// The cargo features without which the topology does not compile, or not run.
+    pub features: Vec<&'static str>,
+    /// The line of `Cargo.toml` that turns them on.
+    pub feature_line: String,
+    /// What is doubtful.
+    pub warnings: Vec<WarningLine>,
+    /// What the build does not fix, and why.
+    pub open: Vec<Open>,
+}
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListenerLine {
+    /// What it is for.
+    pub role: &'static str,
+    /// `host:port`, or where that comes from.
+    pub address: String,
+    /// The path of its endpoint.
+    pub path: String,
+}
+
+/// A backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackendLine {
+    /// Its name.
+    pub name: String,
+    /// How it is reached.
+    pub transport: &'static str,
+    /// Which era it is taken to speak, if that is known.
+    pub era: Option<&'static str>,
+    /// Whether the topology says so, rather than the lock.
+    pub pinned: bool,
+    /// The longest a call may take.
+    pub timeout_ms: u64,
+    /// What leads to it.
+    pub catalog: Counts,
+}
+
+/// How many there are of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Tools.
+    pub tools: usize,
+    /// Prompts.
+    pub prompts: usize,
+    /// Resources.
+    pub resources: usize,
+    /// Resource templates.
+    pub templates: usize,
+}
+
+/// A table of names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableLine {
+    /// What it holds.
+    pub kind: &'static str,
+    /// Names in it.
+    pub names: usize,
+    /// Places for names.
+    pub slots: usize,
+    /// Buckets, each with the pilot that sends its names to places of their own.
+    pub pilots: usize,
+    /// What it takes on a target with pointers of 64 bits, without the names themselves.
+    pub bytes: usize,
+}
+
+/// The pages of a list for an era.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListLine {
+    /// What it lists.
+    pub kind: &'static str,
+    /// Whose clients it is for.
+    pub era: &'static str,
+    /// How many pages it has.
+    pub pages: usize,
+    /// What all its answers take, items included.
+    pub bytes: usize,
+}
+
+/// A warning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WarningLine {
+    /// Its code.
+    pub code: &'static str,
+    /// What it says.
+    pub message: String,
+}
+
+/// Reports what `plan` becomes; `found` are the warnings that came with it.
+///
+/// # Errors
+/// As [`crate::emit`].
+pub fn report(plan: &Plan, found: &[Diagnostic]) -> Result<Report, Error> {
+    let lists = Lists::of(plan)?;
+    let transports: Vec<&str> = upstream::used(plan).iter().map(|kind| kind.key).collect();
+    let features = features(plan);
+    let quoted: Vec<String> = features.iter().map(|feature| format!("\"{feature}\"")).collect();
+    let warning = |found: &Diagnostic| WarningLine { code: found.code.as_str(), message: found.message.clone() };
+    Ok(Report {
+        name: plan.name.clone(),
+        topology_digest: plan.topology_digest.clone(),
+        lock_digest: Some(plan.lock_digest.clone()).filter(|digest| !digest.is_empty()),
+        listeners: listeners(plan),
+        backends: (0..).zip(&plan.backends).map(|(index, backend)| backend_line(plan, index, backend)).collect(),
+        catalog: counts(plan, |_| true),
+        wildcard_routes: plan.wildcards.len(),
+        tables: tables(plan)?,
+        lists: Kind::ALL.into_iter().flat_map(|kind| list_lines(&lists, kind)).collect(),
+        items_bytes: lists.blob.len(),
+        dispatch: match &transports[..] {
+            [one] => format!("alias of {one}"),
+            several => format!("enum of {}", several.join(", ")),
+        },
+        transports,
+        feature_line: format!("topology-{} = [{}]", plan.name, quoted.join(", ")),
+        features,
+        warnings: found.iter().map(warning).collect(),
+        open: open::all(plan),
+    })
+}
+
+/// The cargo features that a topology needs, in the order in which they are known.
+#[must_use]
+pub fn features(plan: &Plan) -> Vec<&'static str> {
+    let needed: Vec<&str> = plan.backends.iter().flat_map(|backend| backend.transport.features()).collect();
+    Features::known().filter(|feature| needed.contains(feature)).collect()
+}
+
+fn listeners(plan: &Plan) -> Vec<ListenerLine> {
+    let mcp = &plan.listen;
+    vec![ListenerLine { role: "mcp", address: mcp.address.to_string(), path: mcp.path.to_string() }]
+}
+
+fn backend_line(plan: &Plan, index: u16, backend: &Backend) -> BackendLine {
+    BackendLine {
+        name: backend.name.to_string(),
+        transport: backend.transport.kind().key,
+        era: backend.era.or(backend.locked_era).map(era_word),
+        pinned: backend.era.is_some(),
+        timeout_ms: backend.timeout_ms,
+        catalog: counts(plan, |item| item.backend == index),
+    }
+}
+
+fn counts(plan: &Plan, counted: impl Fn(&Exposed) -> bool) -> Counts {
+    let count = |items: &[Exposed]| items.iter().filter(|item| counted(item)).count();
+    Counts {
+        tools: count(&plan.tools),
+        prompts: count(&plan.prompts),
+        resources: count(&plan.resources),
+        templates: count(&plan.templates),
+    }
+}
+
+fn tables(plan: &Plan) -> Result<Vec<TableLine>, Error> {
+    let names = |items: &'_ [Exposed]| items.iter().map(|item| item.name.clone()).collect::<Vec<_>>();
+    let tools = names(&plan.tools);
+    let perfect = perfect(&tools.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let (slots, pilots) = (perfect.slots.len(), perfect.pilots.len());
+    // No tools, no table.
+    let seed = if tools.is_empty() { 0 } else { SEED_BYTES };
+    let bytes = seed + size_of::<u32>() * pilots + ENTRY_BYTES * slots;
+    let backends: Vec<String> = plan.backends.iter().map(|backend| backend.name.to_string()).collect();
+    Ok(vec![
+        TableLine { kind: "tools", names: tools.len(), slots, pilots, bytes },
+        map_line("prompts", &names(&plan.prompts)),
+        map_line("resources", &names(&plan.resources)),
+        map_line("backends", &backends),
+    ])
+}
+
+/// A `phf::Map`, as phf's own generator fills it.
+fn map_line(kind: &'static str, names: &[String]) -> TableLine {
+    if names.is_empty() {
+        return TableLine { kind, names: 0, slots: 0, pilots: 0, bytes: 0 };
+    }
+    let found = phf_generator::generate_hash(names);
+    let (slots, pilots) = (found.map.len(), found.disps.len());
+    let bytes = SEED_BYTES + size_of::<(u32, u32)>() * pilots + MAP_SLOT_BYTES * slots;
+    TableLine { kind, names: names.len(), slots, pilots, bytes }
+}
+
+fn list_lines(lists: &Lists, kind: Kind) -> impl Iterator<Item = ListLine> {
+    [Era::Legacy, Era::Modern].into_iter().map(move |era| {
+        let (pages, bytes) = lists.size(kind, era);
+        ListLine { kind: kind.noun(), era: era_word(era), pages, bytes }
+    })
+}
+
+fn era_word(era: Era) -> &'static str {
+    match era {
+        Era::Legacy => "legacy",
+        Era::Modern => "modern",
+    }
+}

@@ -1,0 +1,61 @@
+//! What a build leaves open, and why: names that are matched when a call comes, values that are read at start, servers
+//! of which nothing is known.
+
+use only1mcp_model::plan::{Backend, Plan, Reference, Subject};
+use serde::Serialize;
+
+/// One thing that is decided when the gateway runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Open {
+    /// What.
+    pub what: String,
+    /// Why, and when it is decided.
+    pub why: String,
+}
+
+/// Everything, in the order of the topology.
+pub(super) fn all(plan: &Plan) -> Vec<Open> {
+    let mut open = Vec::new();
+    open.extend(reference("address of the listener", &plan.listen.address));
+    for backend in &plan.backends {
+        let references = backend.transport.references();
+        let named = references.iter().map(|(what, from)| (format!("{what} of backend `{}`", backend.name), *from));
+        open.extend(named.filter_map(|(what, from)| reference(&what, from)));
+        contract(backend, &mut open);
+    }
+    for route in &plan.wildcards {
+        let subject = match route.subject {
+            Subject::Tools => "tools",
+            Subject::Prompts => "prompts",
+            Subject::Resources => "resources",
+        };
+        let backend = &plan.backends[usize::from(route.backend)].name;
+        let why = format!("names that no list holds: matched when a call comes, lead to backend `{backend}`");
+        open.push(Open { what: format!("{subject} `{}`", route.pattern), why });
+    }
+    for template in &plan.templates {
+        let why = "its URIs are in no list: matched when a read comes".to_owned();
+        open.push(Open { what: format!("resource template `{}`", template.name), why });
+    }
+    open
+}
+
+fn reference(what: &str, reference: &Reference) -> Option<Open> {
+    let why = match reference {
+        Reference::Literal(_) => return None,
+        Reference::Env(_) | Reference::File(_) => format!("`{reference}`: read at start"),
+    };
+    Some(Open { what: what.to_owned(), why })
+}
+
+fn contract(backend: &Backend, open: &mut Vec<Open>) {
+    let name = &backend.name;
+    if backend.locked_era.is_none() {
+        let why = "it is not in the lock: nothing that it offers is in a table or a list".to_owned();
+        open.push(Open { what: format!("catalog of backend `{name}`"), why });
+        if backend.era.is_none() {
+            let why = "neither pinned nor locked: found out on first contact".to_owned();
+            open.push(Open { what: format!("era of backend `{name}`"), why });
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A report as people read it: the same text on a terminal and among the lines of a build.
+
+use std::fmt;
+
+use only1mcp_model::topology::Millis;
+
+use super::{BackendLine, Counts, ListLine, Report, TableLine};
+
+/// Cells of a row.
+type Row = Vec<String>;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lock = self.lock_digest.as_ref().map_or("none".to_owned(), |digest| format!("sha256:{digest}"));
+        writeln!(f, "topology {}", self.name)?;
+        rows(f, &[row(["text", &format!("sha256:{}", self.topology_digest)]), row(["lock", &lock])])?;
+        writeln!(f, "listeners")?;
+        let listeners = self.listeners.iter();
+        rows(f, &listeners.map(|one| row([one.role, &format!("{} {}", one.address, one.path)])).collect::<Vec<_>>())?;
+        writeln!(f, "backends")?;
+        rows(f, &self.backends.iter().map(BackendLine::row).collect::<Vec<_>>())?;
+        writeln!(f, "catalog")?;
+        let routes = format!("{} routes by pattern", self.wildcard_routes);
+        rows(f, &[[self.catalog.cells(), vec![routes]].concat()])?;
+        writeln!(f, "tables")?;
+        rows(f, &self.tables.iter().map(TableLine::row).collect::<Vec<_>>())?;
+        writeln!(f, "lists")?;
+        let mut lists: Vec<Row> = self.lists.iter().map(ListLine::row).collect();
+        lists.push(row(["items", "both", "", &bytes(self.items_bytes)]));
+        rows(f, &lists)?;
+        writeln!(f, "code")?;
+        rows(f, &[row(["dispatch", &self.dispatch]), row(["feature", &self.feature_line])])?;
+        section(f, "warnings", self.warnings.iter().map(|one| row([one.code, &one.message])))?;
+        section(f, "left open by the build", self.open.iter().map(|one| row([&one.what, &one.why])))
+    }
+}
+
+/// A part that is only there when it holds something.
+fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: impl Iterator<Item = Row>) -> fmt::Result {
+    let lines: Vec<Row> = lines.collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "{title}")?;
+    rows(f, &lines)
+}
+
+/// Rows below a title, their columns as wide as the widest cell.
+fn rows(f: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    for row in rows {
+        let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:0$}", width(column)));
+        writeln!(f, "{}", format!("  {}", cells.collect::<Vec<_>>().join("  ")).trim_end())?;
+    }
+    Ok(())
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Row {
+    // Names come from servers; a line of a build is a line.
+    let plain = |cell: &str| cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    cells.into_iter().map(plain).collect()
+}
+
+fn bytes(count: usize) -> String {
+    format!("{count} bytes")
+}
+
+impl BackendLine {
+    fn row(&self) -> Row {
+        let era = match (self.era, self.pinned) {
+            (None, _) => "era unknown".to_owned(),
+            (Some(era), true) => format!("{era}, pinned"),
+            (Some(era), false) => format!("{era}, locked"),
+        };
+        let head = row([&self.name, self.transport, &era, &format!("timeout {}", Millis(self.timeout_ms))]);
+        [head, self.catalog.cells()].concat()
+    }
+}
+
+impl Counts {
+    fn cells(&self) -> Row {
+        let Self { tools, prompts, resources, templates } = self;
+        vec![
+            format!("{tools} tools"),
+            format!("{prompts} prompts"),
+            format!("{resources} resources"),
+            format!("{templates} templates"),
+        ]
+    }
+}
+
+impl TableLine {
+    fn row(&self) -> Row {
+        let Self { kind, names, slots, pilots, bytes: size } = self;
+        let cells = [format!("{names} names"), format!("{slots} slots"), format!("{pilots} pilots"), bytes(*size)];
+        row([kind, &cells[0], &cells[1], &cells[2], &cells[3]])
+    }
+}
+
+impl ListLine {
+    fn row(&self) -> Row {
+        let Self { kind, era, pages, bytes: size } = self;
+        row([kind, era, &format!("{pages} pages"), &bytes(*size)])
+    }
+}

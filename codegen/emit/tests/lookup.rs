@@ -1,0 +1,252 @@
+//! Where names lead, told three ways: by the compiled tables, by the explanation of the model, and by a naive reading of
+//! the topology's rules that is written here alone.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::HashMap;
+
+use only1mcp_emit::perfect;
+use only1mcp_model::explain::{Kind, explain};
+use only1mcp_model::lock::{Answers, Lock, Section};
+use only1mcp_model::names::{fills, literal_part, matches};
+use only1mcp_model::plan::{Exposed, Plan, Program, Stdio, Subject, Transport};
+use only1mcp_model::revision::Revision;
+use only1mcp_model::{Features, Source, hash, load};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::value::RawValue;
+
+/// One backend as the test draws it.
+#[derive(Clone, Debug)]
+struct Drawn {
+    locked: bool,
+    tools: Vec<String>,
+    prompts: Vec<String>,
+    resources: Vec<String>,
+    templates: Vec<String>,
+    deny: Vec<String>,
+    /// What the first tools are called instead.
+    rename: Vec<String>,
+}
+
+/// A whole topology: backends `a`, `b`, …, and routes as (subject, pattern, index of the backend).
+#[derive(Clone, Debug)]
+struct World {
+    backends: Vec<Drawn>,
+    routes: Vec<(&'static str, String, usize)>,
+}
+
+/// Where a name leads: the backend and what that calls it.
+type Lead = Option<(String, String)>;
+
+const LETTERS: [&str; 4] = ["a", "b", "c", "d"];
+
+fn own_names() -> impl Strategy<Value = Vec<String>> {
+    btree_set("[xyz]{1,2}", 0..4).prop_map(|names| names.into_iter().collect())
+}
+
+fn uris(pattern: &'static str) -> impl Strategy<Value = Vec<String>> {
+    btree_set(pattern, 0..3).prop_map(|uris| uris.into_iter().collect())
+}
+
+fn backend() -> impl Strategy<Value = Drawn> {
+    let lists = (own_names(), own_names(), uris("u:[xy]{1,2}"), uris("u:[xy]?\\{[pq]\\}[xy]?"));
+    let rules = (btree_set("[xyz*]{1,2}", 0..2), btree_set("[xyzr]{1,2}", 0..3));
+    (prop::bool::weighted(0.85), lists, rules).prop_map(|(locked, (tools, prompts, resources, templates), rules)| {
+        let (deny, rename) = (rules.0.into_iter().collect(), rules.1.into_iter().collect());
+        Drawn { locked, tools, prompts, resources, templates, deny, rename }
+    })
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let subject = select(vec!["tools", "prompts", "resources"]);
+    let pattern = prop_oneof!["[ab*](__)?[xyz*]{0,2}", "u:[xy*]{1,2}", "[a-c]__[xyz]"];
+    let routes = vec((subject, pattern, 0_usize..4), 0..5);
+    (vec(backend(), 1..4), routes).prop_map(|(backends, routes)| {
+        let count = backends.len();
+        let routes = routes.into_iter().map(|(subject, pattern, to)| (subject, pattern, to % count)).collect();
+        World { backends, routes }
+    })
+}
+
+// === impl World ===
+
+impl World {
+    fn yaml(&self) -> String {
+        let quoted = |names: &[String]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let mut yaml = "name: drawn\nbackends:\n".to_owned();
+        for (letter, backend) in LETTERS.iter().zip(&self.backends) {
+            let rename: Vec<String> = backend.renames().iter().map(|(own, new)| format!("{own:?}: {new:?}")).collect();
+            yaml += &format!(
+                "  {letter}:\n    transport: {{ stdio: {{ command: {letter} }} }}\n    tools: {{ deny: [{}], rename: {{ {} }} }}\n",
+                quoted(&backend.deny),
+                rename.join(", "),
+            );
+        }
+        yaml += "routes:\n";
+        for (subject, pattern, to) in &self.routes {
+            yaml += &format!("  - {{ {subject}: {pattern:?}, to: {} }}\n", LETTERS[*to]);
+        }
+        if self.routes.is_empty() { yaml.replace("routes:\n", "") } else { yaml }
+    }
+
+    fn lock(&self) -> String {
+        let locked = LETTERS.iter().zip(&self.backends).filter(|(_, backend)| backend.locked);
+        let backends = locked.map(|(letter, backend)| ((*letter).to_owned(), backend.section(letter))).collect();
+        Lock { backends }.render()
+    }
+
+    /// Where a name leads by the rules as the documentation has them.
+    fn naive(&self, kind: Kind, name: &str) -> Lead {
+        let subject = match kind {
+            Kind::Tool => "tools",
+            Kind::Prompt => "prompts",
+            Kind::Resource => "resources",
+        };
+        let routes = || self.routes.iter().filter(|route| route.0 == subject);
+        let exact = routes().find(|route| !route.1.contains('*') && route.1 == name);
+        let route = exact.or_else(|| routes().find(|route| route.1.contains('*') && glob(&route.1, name)));
+        let routed = route.map(|route| route.2);
+        let lead = |own: usize, upstream: &str| Some((LETTERS[routed.unwrap_or(own)].to_owned(), upstream.to_owned()));
+        for (index, backend) in self.backends.iter().enumerate().filter(|(_, backend)| backend.locked) {
+            if let Some(upstream) = backend.exposed(kind, LETTERS[index]).get(name) {
+                return lead(index, upstream);
+            }
+        }
+        if let Some(to) = routed {
+            let before = format!("{}__", LETTERS[to]);
+            let upstream = if kind == Kind::Resource { name } else { name.strip_prefix(&before).unwrap_or(name) };
+            return lead(to, upstream);
+        }
+        let templates =
+            self.backends.iter().enumerate().filter(|(_, backend)| backend.locked && kind == Kind::Resource);
+        let mut fitting: Vec<(usize, usize, &str)> = templates
+            .flat_map(|(index, backend)| backend.templates.iter().map(move |template| (index, template.as_str())))
+            .filter(|(_, template)| expands(template, name))
+            .map(|(index, template)| (template.find('{').unwrap(), index, template))
+            .collect();
+        fitting.sort_by_key(|(literal, ..)| std::cmp::Reverse(*literal));
+        let (_, index, template) = fitting.first()?;
+        // What a route says of a template is said of its text.
+        let exact = routes().find(|route| route.1 == *template);
+        let route = exact.or_else(|| routes().find(|route| glob(&route.1, template)));
+        Some((LETTERS[route.map_or(*index, |route| route.2)].to_owned(), name.to_owned()))
+    }
+}
+
+// === impl Drawn ===
+
+impl Drawn {
+    fn renames(&self) -> Vec<(&String, &String)> {
+        if self.locked { self.tools.iter().zip(&self.rename).collect() } else { Vec::new() }
+    }
+
+    /// Own names by exposed names.
+    fn exposed(&self, kind: Kind, letter: &str) -> HashMap<String, String> {
+        let named = |own: &String, new: &String| (format!("{letter}__{new}"), own.clone());
+        match kind {
+            Kind::Tool => {
+                let shown = self.tools.iter().filter(|own| !self.deny.iter().any(|pattern| glob(pattern, own)));
+                let renames: HashMap<&String, &String> = self.renames().into_iter().collect();
+                shown.map(|own| named(own, renames.get(own).copied().unwrap_or(own))).collect()
+            }
+            Kind::Prompt => self.prompts.iter().map(|own| named(own, own)).collect(),
+            Kind::Resource => self.resources.iter().map(|uri| (uri.clone(), uri.clone())).collect(),
+        }
+    }
+
+    fn section(&self, command: &str) -> Section {
+        let raw = |value: serde_json::Value| RawValue::from_string(value.to_string()).unwrap();
+        let list = |member: &str, key: &str, names: &[String]| {
+            let items: Vec<_> = names.iter().map(|name| serde_json::json!({ key: name })).collect();
+            [raw(serde_json::json!({ member: items }))]
+        };
+        let program = Program::Named(command.to_owned().into());
+        let stdio = Stdio { program, args: vec![].into(), env: vec![].into(), cwd: None };
+        Section::new(&Answers {
+            transport: &Transport::Stdio(stdio),
+            revision: Revision::LEGACY,
+            greeting: &raw(serde_json::json!({ "capabilities": {} })),
+            tools: &list("tools", "name", &self.tools),
+            prompts: &list("prompts", "name", &self.prompts),
+            resources: &list("resources", "uri", &self.resources),
+            templates: &list("resourceTemplates", "uriTemplate", &self.templates),
+        })
+        .unwrap()
+    }
+}
+
+/// Whether a pattern matches, tried out.
+fn glob(pattern: &str, name: &str) -> bool {
+    match pattern.split_at_checked(1) {
+        None => name.is_empty(),
+        Some(("*", rest)) => (0..=name.len()).any(|taken| name.is_char_boundary(taken) && glob(rest, &name[taken..])),
+        Some((letter, rest)) => name.strip_prefix(letter).is_some_and(|name| glob(rest, name)),
+    }
+}
+
+/// Whether a template with one expression can become a URI.
+fn expands(template: &str, uri: &str) -> bool {
+    let (before, after) = template.split_once('{').unwrap();
+    let after = after.split_once('}').unwrap().1;
+    uri.len() > before.len() + after.len() && uri.starts_with(before) && uri.ends_with(after)
+}
+
+/// Where the compiled tables lead.
+fn compiled(plan: &Plan, kind: Kind, name: &str) -> Lead {
+    let (items, subject): (&[Exposed], _) = match kind {
+        Kind::Tool => (&plan.tools, Subject::Tools),
+        Kind::Prompt => (&plan.prompts, Subject::Prompts),
+        Kind::Resource => (&plan.resources, Subject::Resources),
+    };
+    let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
+    let table = perfect(&names).unwrap();
+    let slot = hash::slot(table.seed, &table.pilots, table.slots.len(), name.as_bytes());
+    let lead = |backend: u16, upstream: &str| {
+        Some((plan.backends[usize::from(backend)].name.to_string(), upstream.to_owned()))
+    };
+    if let Some(item) = table.slots.get(slot).map(|index| &items[*index]).filter(|item| item.name == name) {
+        return lead(item.backend, &item.upstream);
+    }
+    let mut wildcards = plan.wildcards.iter().filter(|route| route.subject == subject);
+    if let Some(route) = wildcards.find(|route| matches(&route.pattern, name)) {
+        return lead(route.backend, route.upstream(name));
+    }
+    let mut templates: Vec<&Exposed> = plan.templates.iter().filter(|_| kind == Kind::Resource).collect();
+    templates.sort_by_key(|template| std::cmp::Reverse(literal_part(&template.name).len()));
+    let template = templates.into_iter().find(|template| fills(&template.name, name))?;
+    lead(template.backend, name)
+}
+
+fn source(path: &str, text: String) -> Source {
+    Source { path: path.to_owned(), text }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_global_rejects: 20_000, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn tables_explanation_and_rules_lead_to_the_same_place(
+        world in world(),
+        strangers in btree_map("[abc]__[xyzr]{1,2}|u:[xy]{1,3}|[xyz]{1,2}", Just(()), 0..12),
+    ) {
+        let (topology, lock) = (source("t.yaml", world.yaml()), source("t.lock.json", world.lock()));
+        let loaded = load(&topology, Some(&lock), &Features::all());
+        prop_assert_eq!(loaded.is_ok(), explain(&topology, Some(&lock), "").is_ok());
+        // Names that are not unique are refused.
+        prop_assume!(loaded.is_ok());
+        let (plan, _warnings) = loaded.unwrap();
+        let lists = [&plan.tools, &plan.prompts, &plan.resources].into_iter().flatten();
+        let known = lists.map(|item| item.name.clone());
+        for name in known.chain(strangers.into_keys()) {
+            let explained = explain(&topology, Some(&lock), &name).unwrap();
+            for kind in [Kind::Tool, Kind::Prompt, Kind::Resource] {
+                let decision = explained.decisions.iter().find(|decision| decision.kind == kind);
+                let by_explanation = decision.map(|found| (found.backend.clone(), found.upstream.clone()));
+                let by_tables = compiled(&plan, kind, &name);
+                prop_assert_eq!(&by_explanation, &by_tables, "{:?} `{}` in\n{}", kind, &name, &topology.text);
+                prop_assert_eq!(&world.naive(kind, &name), &by_tables, "{:?} `{}` in\n{}", kind, &name, &topology.text);
+            }
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Why a name leads where it does: the rules of the topology that decided, each with its place, and the contract that
+//! the lock holds. The decision itself is the plan's; here are only its reasons. Why a name leads nowhere is in
+//! `absent`.
+
+mod absent;
+mod show;
+
+use serde::Serialize;
+
+use crate::diagnostic::{Diagnostic, Origin, Problems, line_and_column};
+use crate::lock::{List, Lock, Section, era_word};
+use crate::names::{expose, fills, literal_part, matches, prefix};
+use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
+use crate::resolve::{self, Catalog, Found};
+use crate::topology::{Millis, Names, Topology};
+use crate::yaml::{Document, Place, steps};
+use crate::{Features, Source, check, decode::Decode as _};
+
+/// What a name means to clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The name, or URI, that was asked about.
+    pub name: String,
+    /// The path of the topology.
+    pub topology: String,
+    /// Where it leads: as a tool, as a prompt, as a resource. Empty when nobody offers it.
+    pub decisions: Vec<Decision>,
+    /// Why it leads nowhere, or what is remarkable although it leads somewhere.
+    pub reasons: Vec<Step>,
+    /// Names there are that were perhaps meant.
+    pub near: Vec<String>,
+}
+
+/// Where a name leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// What it is the name of.
+    pub kind: Kind,
+    /// What decided on the backend.
+    pub rule: Rule,
+    /// The backend that calls go to.
+    pub backend: String,
+    /// The name that clients use.
+    pub exposed: String,
+    /// The name that the backend uses.
+    pub upstream: String,
+    /// How it came to be, in order.
+    pub steps: Vec<Step>,
+    /// How long a call may take.
+    pub timeout: Timeout,
+    /// What the lock says of it; `null` when its backend is not locked.
+    pub contract: Option<Contract>,
+}
+
+/// What is asked for by a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// `tools/call`
+    Tool,
+    /// `prompts/get`
+    Prompt,
+    /// `resources/read`
+    Resource,
+}
+
+/// What decides over names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// The backend that offers it.
+    Backend,
+    /// `names`: what stands before its own name.
+    Prefix,
+    /// `tools.rename`
+    Rename,
+    /// `names.max_length`, or letters that clients do not take.
+    Shortened,
+    /// An entry of `routes` about a name of the catalog.
+    Route,
+    /// An entry of `routes` about a name that no list holds.
+    WildcardRoute,
+    /// A resource template.
+    Template,
+    /// `tools.deny`
+    Deny,
+    /// The lock does not know.
+    Unlocked,
+}
+
+/// One rule at work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Which.
+    pub rule: Rule,
+    /// What it does, in words.
+    pub text: String,
+    /// Where it stands; `null` for what holds without being written.
+    pub place: Option<Origin>,
+}
+
+/// How long a call may take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Timeout {
+    /// In milliseconds.
+    pub ms: u64,
+    /// Who says so.
+    pub set_by: SetBy,
+    /// Where; `null` where nobody does.
+    pub place: Option<Origin>,
+}
+
+/// Who sets a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SetBy {
+    /// The backend itself.
+    Backend,
+    /// `defaults`
+    Defaults,
+    /// Nobody: it is the value of an absent key.
+    Nobody,
+}
+
+/// What the lock recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Contract {
+    /// The backend whose section it is.
+    pub backend: String,
+    /// `legacy` or `modern`.
+    pub era: &'static str,
+    /// The revision it spoke.
+    pub revision: &'static str,
+    /// Of the item; `null` for a name that no list holds.
+    pub digest: Option<String>,
+    /// `annotations.readOnlyHint` of a tool.
+    pub read_only: bool,
+    /// `annotations.idempotentHint` of a tool.
+    pub idempotent: bool,
+}
+
+/// Explains a name under a topology and its lock.
+///
+/// # Errors
+/// Every diagnostic of a topology that does not compile.
+pub fn explain(topology: &Source, lock: Option<&Source>, name: &str) -> Result<Explanation, Vec<Diagnostic>> {
+    let (plan, _warnings) = crate::load(topology, lock, &Features::all())?;
+    let document = Document::parse(&topology.text).map_err(|refused| vec![*refused])?;
+    let mut problems = Problems::default();
+    let Some(decoded) = Topology::decode(&document.root, &mut problems) else {
+        return Err(problems.locate(&document, lock));
+    };
+    let contracts = lock.map(|lock| Lock::parse(&lock.text).unwrap_or_default());
+    let catalog = resolve::catalog(&decoded, contracts.as_ref().unwrap_or(&Lock::default()), &plan.backends);
+    let asked =
+        Asked { name, path: &topology.path, document: &document, topology: &decoded, contracts, plan: &plan, catalog };
+    let decisions: Vec<Decision> = Kind::ALL.into_iter().filter_map(|kind| asked.decide(kind)).collect();
+    Ok(Explanation {
+        name: name.to_owned(),
+        topology: topology.path.clone(),
+        reasons: if decisions.is_empty() { asked.why_absent() } else { asked.denied_all_the_same() },
+        near: if decisions.is_empty() { asked.near() } else { Vec::new() },
+        decisions,
+    })
+}
+
+/// A name and all that decides over it.
+struct Asked<'a> {
+    name: &'a str,
+    path: &'a str,
+    document: &'a Document<'a>,
+    topology: &'a Topology,
+    /// `None` without a lock.
+    contracts: Option<Lock>,
+    plan: &'a Plan,
+    catalog: Catalog,
+}
+
+// === impl Asked ===
+
+impl Asked<'_> {
+    /// As the gateway routes: the catalog, then patterns, then templates.
+    fn decide(&self, kind: Kind) -> Option<Decision> {
+        if let Some(found) = self.found(kind).iter().find(|found| found.exposed.name == self.name) {
+            return Some(self.listed(kind, found));
+        }
+        let wildcards = self.plan.wildcards.iter().filter(|route| route.subject == kind.subject());
+        if let Some(route) = wildcards.into_iter().find(|route| matches(&route.pattern, self.name)) {
+            return Some(self.by_pattern(kind, route));
+        }
+        let mut templates: Vec<&Found> = self.catalog.templates.iter().filter(|_| kind == Kind::Resource).collect();
+        templates.sort_by_key(|found| std::cmp::Reverse(literal_part(&found.exposed.name).len()));
+        let template = templates.into_iter().find(|found| fills(&found.exposed.name, self.name))?;
+        Some(self.by_template(template))
+    }
+
+    fn found(&self, kind: Kind) -> &[Found] {
+        match kind {
+            Kind::Tool => &self.catalog.tools,
+            Kind::Prompt => &self.catalog.prompts,
+            Kind::Resource => &self.catalog.resources,
+        }
+    }
+
+    fn listed(&self, kind: Kind, found: &Found) -> Decision {
+        let Exposed { upstream, backend, .. } = &found.exposed;
+        let mut steps = vec![self.offered(kind.noun(), found)];
+        steps.extend(self.naming(kind, found));
+        steps.extend(found.route.map(|index| self.routed(Rule::Route, kind, index)));
+        let rule = if found.route.is_some() { Rule::Route } else { Rule::Backend };
+        let contract = self.contract(&found.origin, Some((kind.list(), upstream)));
+        self.decision(kind, rule, *backend, upstream, (steps, contract))
+    }
+
+    fn by_pattern(&self, kind: Kind, route: &WildcardRoute) -> Decision {
+        let index = self.topology.routes.iter().position(|other| {
+            check::subject(other)
+                .is_some_and(|(subject, _, pattern)| subject == route.subject && pattern == route.pattern)
+        });
+        let upstream = route.upstream(self.name);
+        let mut steps: Vec<Step> =
+            index.map(|index| self.routed(Rule::WildcardRoute, kind, index)).into_iter().collect();
+        if upstream != self.name {
+            let text = format!("`{}` is taken off its front", route.prefix);
+            steps.push(self.step(Rule::Prefix, text, self.names_place()));
+        }
+        let name = &*self.plan.backends[usize::from(route.backend)].name;
+        let contract = self.contract(name, None);
+        self.decision(kind, Rule::WildcardRoute, route.backend, upstream, (steps, contract))
+    }
+
+    fn by_template(&self, found: &Found) -> Decision {
+        let mut steps = vec![self.offered("resource template", found)];
+        let text = format!("`{}` can be expanded to it", found.exposed.name);
+        steps.push(self.step(Rule::Template, text, None));
+        steps.extend(found.route.map(|index| self.routed(Rule::Route, Kind::Resource, index)));
+        let contract = self.contract(&found.origin, Some((List::Templates, &found.exposed.upstream)));
+        self.decision(Kind::Resource, Rule::Template, found.exposed.backend, self.name, (steps, contract))
+    }
+
+    fn decision(
+        &self,
+        kind: Kind,
+        rule: Rule,
+        backend: u16,
+        upstream: &str,
+        (steps, contract): (Vec<Step>, Option<Contract>),
+    ) -> Decision {
+        let backend = &self.plan.backends[usize::from(backend)];
+        Decision {
+            kind,
+            rule,
+            backend: backend.name.to_string(),
+            exposed: self.name.to_owned(),
+            upstream: upstream.to_owned(),
+            steps,
+            timeout: self.timeout(backend),
+            contract,
+        }
+    }
+
+    fn offered(&self, noun: &str, found: &Found) -> Step {
+        let text = format!("backend `{}` offers {noun} `{}`", found.origin, found.exposed.upstream);
+        self.step(Rule::Backend, text, Some(self.document.key(steps!["backends", &found.origin])))
+    }
+
+    /// How the backend's own name became the exposed one.
+    fn naming(&self, kind: Kind, found: &Found) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if kind == Kind::Resource {
+            return steps;
+        }
+        let own = &found.exposed.upstream;
+        let rename = self.rename(kind, &found.origin, own);
+        if let Some(new) = rename {
+            let place = self.document.value(steps!["backends", &found.origin, "tools", "rename", own]);
+            steps.push(self.step(Rule::Rename, format!("`{own}` is renamed to `{new}`"), Some(place)));
+        }
+        let before = prefix(&self.topology.names, &found.origin);
+        let text = match &self.topology.names {
+            Names::None => "names are exposed as the backend has them".to_owned(),
+            Names::Prefixed(_) => format!("`{before}` goes before it"),
+        };
+        steps.push(self.step(Rule::Prefix, text, self.names_place()));
+        let whole = before + rename.unwrap_or(own);
+        if whole != found.exposed.name {
+            let text = format!("`{whole}` is longer than clients take, or has other letters: its head and a digest");
+            steps.push(self.step(Rule::Shortened, text, self.names_place()));
+        }
+        steps
+    }
+
+    fn rename(&self, kind: Kind, backend: &str, own: &str) -> Option<&str> {
+        let tools = &self.topology.backends.get(backend)?.tools;
+        tools.rename.get(own).filter(|_| kind == Kind::Tool).map(String::as_str)
+    }
+
+    fn routed(&self, rule: Rule, kind: Kind, index: usize) -> Step {
+        let route = &self.topology.routes[index];
+        let pattern = check::subject(route).map_or("", |(_, _, pattern)| pattern);
+        let how = if rule == Rule::Route { "" } else { ", which no list holds," };
+        let text = format!("route for {}s `{pattern}` sends it{how} to backend `{}`", kind.noun(), route.to);
+        self.step(rule, text, Some(self.document.value(steps!["routes", index])))
+    }
+
+    fn timeout(&self, backend: &plan::Backend) -> Timeout {
+        let own = steps!["backends", &*backend.name, "timeout"];
+        let defaults = steps!["defaults", "timeout"];
+        let (set_by, place) = if self.document.has(own) {
+            (SetBy::Backend, Some(self.document.value(own)))
+        } else if self.document.has(defaults) {
+            (SetBy::Defaults, Some(self.document.value(defaults)))
+        } else {
+            (SetBy::Nobody, None)
+        };
+        Timeout { ms: backend.timeout_ms, set_by, place: place.map(|place| self.origin(place)) }
+    }
+
+    fn contract(&self, backend: &str, item: Option<(List, &str)>) -> Option<Contract> {
+        let section = self.section(backend)?;
+        let item = item.and_then(|(list, own)| section.list(list).iter().find(|item| item.name == own));
+        let hint = |hint| item.is_some_and(|item| item.has_hint(hint));
+        Some(Contract {
+            backend: backend.to_owned(),
+            era: era_word(section.era()),
+            revision: section.revision.as_str(),
+            digest: item.map(|item| item.digest.clone()),
+            read_only: hint("readOnlyHint"),
+            idempotent: hint("idempotentHint"),
+        })
+    }
+
+    fn section(&self, backend: &str) -> Option<&Section> {
+        self.contracts.as_ref()?.backends.get(backend)
+    }
+
+    /// Where `names` stands, if it is written.
+    fn names_place(&self) -> Option<Place> {
+        self.document.has(steps!["names"]).then(|| self.document.value(steps!["names"]))
+    }
+
+    fn step(&self, rule: Rule, text: String, place: Option<Place>) -> Step {
+        Step { rule, text, place: place.map(|place| self.origin(place)) }
+    }
+
+    fn origin(&self, place: Place) -> Origin {
+        let (line, column) = line_and_column(self.document.text(), self.document.locate(place).start);
+        Origin { path: self.path.to_owned(), line, column }
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Tool, Self::Prompt, Self::Resource];
+
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::Prompt => "prompt",
+            Self::Resource => "resource",
+        }
+    }
+
+    const fn subject(self) -> Subject {
+        match self {
+            Self::Tool => Subject::Tools,
+            Self::Prompt => Subject::Prompts,
+            Self::Resource => Subject::Resources,
+        }
+    }
+
+    const fn list(self) -> List {
+        match self {
+            Self::Tool => List::Tools,
+            Self::Prompt => List::Prompts,
+            Self::Resource => List::Resources,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Why a name leads nowhere: denied, called otherwise, not locked.
+
+use super::{Asked, Kind, Rule, Step, expose, matches, prefix};
+use crate::decode::near_miss;
+use crate::lock::Section;
+use crate::yaml::steps;
+
+/// How many names are suggested.
+const NEAR_MAX: usize = 3;
+
+// === impl Asked ===
+
+impl Asked<'_> {
+    /// Every reason there is.
+    pub(super) fn why_absent(&self) -> Vec<Step> {
+        if self.contracts.is_none() {
+            let text = "the topology has no lock: nothing is known of what its backends offer".to_owned();
+            return vec![self.step(Rule::Unlocked, text, Some(self.document.value(steps!["name"])))];
+        }
+        let mut reasons = Vec::new();
+        for backend in self.topology.backends.names() {
+            match self.section(backend) {
+                None => reasons.extend(self.unlocked(backend)),
+                Some(section) => {
+                    reasons.extend(self.denied(backend, section));
+                    reasons.extend(self.otherwise(backend, section));
+                }
+            }
+        }
+        reasons
+    }
+
+    /// Tools that are denied under a name that leads somewhere: a pattern of a route reaches them all the same.
+    pub(super) fn denied_all_the_same(&self) -> Vec<Step> {
+        let locked = self.topology.backends.names().filter_map(|name| Some((name, self.section(name)?)));
+        locked.flat_map(|(backend, section)| self.denied(backend, section)).collect()
+    }
+
+    /// Names that were perhaps meant, the nearest first.
+    pub(super) fn near(&self) -> Vec<String> {
+        let mut near: Vec<String> = Vec::new();
+        while near.len() < NEAR_MAX {
+            let all = Kind::ALL.into_iter().flat_map(|kind| self.found(kind)).map(|found| &*found.exposed.name);
+            let Some(next) = near_miss(self.name, all.filter(|name| !near.iter().any(|known| known == name))) else {
+                break;
+            };
+            near.push(next.to_owned());
+        }
+        near
+    }
+
+    fn unlocked(&self, backend: &str) -> Option<Step> {
+        if !self.name.starts_with(&prefix(&self.topology.names, backend)) {
+            return None;
+        }
+        let text = format!("backend `{backend}` is not in the lock: nothing is known of what it offers");
+        Some(self.step(Rule::Unlocked, text, Some(self.document.key(steps!["backends", backend]))))
+    }
+
+    /// The rules that deny what would have this name.
+    fn denied(&self, backend: &str, section: &Section) -> Vec<Step> {
+        let Some(settings) = self.topology.backends.get(backend) else { return Vec::new() };
+        let named = section.tools.iter().filter(|tool| {
+            let renamed = self.rename(Kind::Tool, backend, &tool.name).unwrap_or(&tool.name);
+            expose(&self.topology.names, backend, renamed) == self.name
+        });
+        let rule = |own: &str| {
+            let index = settings.tools.deny.iter().position(|pattern| matches(pattern, own))?;
+            let text = format!("tool `{own}` of backend `{backend}` is denied by `{}`", settings.tools.deny[index]);
+            let place = self.document.value(steps!["backends", backend, "tools", "deny", index]);
+            Some(self.step(Rule::Deny, text, Some(place)))
+        };
+        named.filter_map(|tool| rule(&tool.name)).collect()
+    }
+
+    /// What has this name with its backend, or had it without some rule, and is exposed under another.
+    fn otherwise(&self, backend: &str, section: &Section) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (kind, items) in [(Kind::Tool, &section.tools), (Kind::Prompt, &section.prompts)] {
+            for own in items.iter().map(|item| item.name.as_str()) {
+                let rename = self.rename(kind, backend, own);
+                let renamed = rename.unwrap_or(own);
+                let before = prefix(&self.topology.names, backend);
+                let former =
+                    [own.to_owned(), renamed.to_owned(), format!("{before}{own}"), format!("{before}{renamed}")];
+                if !former.iter().any(|name| name == self.name) {
+                    continue;
+                }
+                let exposed = expose(&self.topology.names, backend, renamed);
+                let found = |found: &&super::Found| found.origin == backend && found.exposed.upstream == own;
+                if self.found(kind).iter().find(found).is_none() {
+                    continue;
+                }
+                let noun = kind.noun();
+                let text = format!("{noun} `{own}` of backend `{backend}` is exposed as `{exposed}`");
+                let (rule, place) = match rename {
+                    Some(_) => (Rule::Rename, self.document.value(steps!["backends", backend, "tools", "rename", own])),
+                    None => (Rule::Prefix, self.document.key(steps!["backends", backend])),
+                };
+                steps.push(self.step(rule, text, Some(place)));
+            }
+        }
+        steps
+    }
+}

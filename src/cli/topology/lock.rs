@@ -1,0 +1,139 @@
+//! `only1mcp topology lock`: records what backends offer, or checks that it is what was recorded.
+
+use clap::Args;
+use only1mcp_model::lock::{self, Section, diff};
+use only1mcp_model::lock_path;
+
+use super::{Asked, Chosen, Exit, Opened, ask, complain, files, print};
+use crate::catalog::Topology;
+
+/// Ask every backend what it offers and write the lock.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Lock {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Write nothing; exit with 4 when the lock that is there is not the one that would be written.
+    #[arg(long)]
+    check: bool,
+}
+
+/// What the backends make of a lock.
+#[derive(Default)]
+struct Relocked {
+    lock: lock::Lock,
+    /// Names of backends, and why.
+    unreachable: Vec<(String, String)>,
+    /// Names of backends whose section is another now, and in what.
+    differing: Vec<(String, String)>,
+}
+
+impl Lock {
+    pub(in crate::cli) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
+        let opened = match self.chosen.open::<T>()? {
+            Ok(opened) => opened,
+            Err(exit) => return Ok(exit),
+        };
+        let relocked = Relocked::ask(&opened)?;
+        if self.check { Ok(relocked.check(&opened)) } else { relocked.write(&opened) }
+    }
+}
+
+// === impl Relocked ===
+
+impl Relocked {
+    fn ask(opened: &Opened) -> anyhow::Result<Self> {
+        let mut relocked = Self::default();
+        for Asked { name, outcome } in ask(&opened.backends)? {
+            let before = opened.lock.backends.get(&name);
+            let section = match (outcome, before) {
+                (Ok(section), Some(before)) => Some(section.keeping(before)),
+                (Ok(section), None) => Some(section),
+                (Err(why), before) => {
+                    relocked.unreachable.push((name.clone(), why));
+                    before.cloned()
+                }
+            };
+            if let Some(section) = section {
+                print(&format!("{}{}\n", summary(&name, &section), changes(before, &section)));
+                relocked.differing.extend(difference(before, &section).map(|what| (name.clone(), what)));
+                relocked.lock.backends.insert(name, section);
+            }
+        }
+        let gone = opened.lock.backends.keys().filter(|name| !relocked.lock.backends.contains_key(*name));
+        let gone: Vec<_> = gone.map(|name| (name.clone(), "the topology has it no more".to_owned())).collect();
+        relocked.differing.extend(gone);
+        Ok(relocked)
+    }
+
+    fn write(&self, opened: &Opened) -> anyhow::Result<Exit> {
+        files::write_whole(&lock_path(&opened.path), &self.lock.render())?;
+        for (name, why) in &self.unreachable {
+            let kept =
+                if self.lock.backends.contains_key(name) { "its section is as it was" } else { "it has no section" };
+            complain(&format!("error: backend `{name}` could not be reached: {why}; {kept}"));
+        }
+        Ok(if self.unreachable.is_empty() { Exit::Ok } else { Exit::Unreachable })
+    }
+
+    fn check(&self, opened: &Opened) -> Exit {
+        for (name, what) in &self.differing {
+            complain(&format!("error: backend `{name}` differs from the lock: {what}"));
+        }
+        for (name, why) in &self.unreachable {
+            complain(&format!("error: backend `{name}` could not be reached: {why}"));
+        }
+        let path = lock_path(&opened.path);
+        let path = path.display();
+        let same = match &opened.source {
+            None => {
+                complain(&format!("error: lock `{path}` does not exist; `only1mcp topology lock` writes it"));
+                false
+            }
+            Some(_) if !self.differing.is_empty() => false,
+            Some(source) if self.unreachable.is_empty() && source.text != self.lock.render() => {
+                complain(&format!(
+                    "error: lock `{path}` says the same in another form; `only1mcp topology lock` writes it"
+                ));
+                false
+            }
+            Some(_) => true,
+        };
+        match (same, self.unreachable.is_empty()) {
+            (false, _) => Exit::Differs,
+            (true, false) => Exit::Unreachable,
+            (true, true) => Exit::Ok,
+        }
+    }
+}
+
+/// In what a section differs from the one before.
+fn difference(before: Option<&Section>, now: &Section) -> Option<String> {
+    let Some(before) = before else { return Some("it has no section".to_owned()) };
+    let changes = diff(before, now);
+    match &changes[..] {
+        [] if before == now => None,
+        [] => Some("it was reached by another command or URL".to_owned()),
+        [change] => Some(change.to_string()),
+        [change, rest @ ..] => Some(format!("{change}, and {} more", rest.len())),
+    }
+}
+
+fn summary(name: &str, section: &Section) -> String {
+    format!(
+        "{name}: {} · {} tools · {} prompts · {} resources · {} templates",
+        section.revision,
+        section.tools.len(),
+        section.prompts.len(),
+        section.resources.len(),
+        section.templates.len(),
+    )
+}
+
+fn changes(before: Option<&Section>, now: &Section) -> String {
+    match before.map(|before| diff(before, now).len()) {
+        None => " · new".to_owned(),
+        Some(0) => " · unchanged".to_owned(),
+        Some(1) => " · 1 change".to_owned(),
+        Some(count) => format!(" · {count} changes"),
+    }
+}
