@@ -1,13 +1,18 @@
 //! The command line: what there is to say, and which exit code says how it went.
 
+#[cfg(feature = "demo")]
 mod demo_server;
 mod files;
 mod list;
+#[cfg(feature = "authoring")]
 mod live;
 mod start;
+#[cfg(feature = "authoring")]
 mod topology;
+#[cfg(feature = "authoring")]
 mod validate;
 
+#[cfg(feature = "authoring")]
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,35 +27,64 @@ enum Exit {
     Ok = 0,
     Failed = 1,
     Invalid = 3,
+    #[cfg(feature = "authoring")]
     Differs = 4,
+    #[cfg(feature = "authoring")]
     Unreachable = 6,
 }
 
-/// A literal, because `concat!` takes no constants.
+/// A text and the lines that `authoring` adds to it. A literal, because `concat!` takes no constants.
+#[cfg(feature = "authoring")]
+macro_rules! with_authoring {
+    ($always:literal, $authoring:literal) => {
+        concat!($always, $authoring)
+    };
+}
+/// The same without them.
+#[cfg(not(feature = "authoring"))]
+macro_rules! with_authoring {
+    ($always:literal, $authoring:literal) => {
+        $always
+    };
+}
+
+/// Shown by `-h` and `--help`.
 macro_rules! exit_codes {
     () => {
-        "Exit codes:
+        with_authoring!(
+            "Exit codes:
   0  ok
   1  failed
   2  the command line is not understood
-  3  a topology or lock is invalid
+  3  a topology, a lock or an overlay is invalid",
+            "
   4  differences were found (`topology diff`)
   6  a backend could not be reached (`topology lock`, `topology diff`)"
+        )
+    };
+}
+
+/// Shown by `--help`.
+macro_rules! examples {
+    () => {
+        with_authoring!(
+            "Examples:
+  only1mcp                                  serve the compiled topology
+  only1mcp start --port 0                   the same, on a port that the system chooses
+  only1mcp list                             what is compiled in
+",
+            "  only1mcp validate topologies/prod.yaml    check a topology and its lock
+  only1mcp topology lock prod               record what the backends offer
+  only1mcp topology diff prod               compare them with what was recorded
+"
+        )
     };
 }
 
 /// One endpoint for many MCP servers, compiled from a topology.
 #[derive(Debug, Parser)]
 #[command(name = "only1mcp", disable_version_flag = true, after_help = exit_codes!())]
-#[command(after_long_help = concat!("Examples:
-  only1mcp                                  serve the compiled topology
-  only1mcp start --port 0                   the same, on a port that the system chooses
-  only1mcp list                             what is compiled in
-  only1mcp validate topologies/prod.yaml    check a topology and its lock
-  only1mcp topology lock prod               record what the backends offer
-  only1mcp topology diff prod               compare them with what was recorded
-
-", exit_codes!()))]
+#[command(after_long_help = concat!(examples!(), "\n", exit_codes!()))]
 struct Cli {
     /// Log more: once for debugging, twice for everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -81,14 +115,17 @@ enum Command {
     ///
     /// The checks of the build, without a build: `only1mcp validate topologies/prod.yaml`. Every problem is shown in one
     /// pass; the exit code is 3 if there is an error.
+    #[cfg(feature = "authoring")]
     Validate(validate::Validate),
     /// Work on topologies: lock, diff, schema.
+    #[cfg(feature = "authoring")]
     #[command(subcommand)]
     Topology(topology::Command),
     /// Serve one of the demo servers, over stdio or HTTP.
     ///
     /// `only1mcp demo-server math` speaks on stdin and stdout, `only1mcp demo-server data --http 127.0.0.1:9001 --era
     /// legacy` serves http://127.0.0.1:9001/mcp as an older server would.
+    #[cfg(feature = "demo")]
     DemoServer(demo_server::DemoServer),
 }
 
@@ -109,6 +146,7 @@ pub fn run<T: Topology>() -> ExitCode {
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => LevelFilter::ERROR,
         // These report what they find; log lines would stand among it, and in the progress display.
+        #[cfg(feature = "authoring")]
         (false, 0) if matches!(cli.command, Some(Command::Topology(_))) => LevelFilter::ERROR,
         (false, 0) => LevelFilter::INFO,
         (false, 1) => LevelFilter::DEBUG,
@@ -122,8 +160,11 @@ pub fn run<T: Topology>() -> ExitCode {
     let outcome = match cli.command.unwrap_or_else(|| Command::Start(start::Start::default())) {
         Command::Start(start) => start.run::<T>(),
         Command::List(list) => list.run::<T>(),
+        #[cfg(feature = "authoring")]
         Command::Validate(validate) => validate.run::<T>(),
+        #[cfg(feature = "authoring")]
         Command::Topology(command) => command.run::<T>(),
+        #[cfg(feature = "demo")]
         Command::DemoServer(demo) => demo.run(),
     };
     outcome
@@ -164,6 +205,7 @@ fn complain(text: &str) {
 }
 
 /// The path of a topology given by name or path, by the rule of the build's `TOPOLOGY`.
+#[cfg(feature = "authoring")]
 fn topology_path(choice: &str) -> PathBuf {
     if choice.contains('/') || choice.ends_with(".yaml") {
         PathBuf::from(choice)
@@ -183,6 +225,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    #[cfg(feature = "authoring")]
     #[test]
     fn a_topology_is_named_or_a_path() {
         for (choice, path) in [

@@ -61,7 +61,7 @@ impl File {
         let names: Vec<_> = components.iter().filter_map(|name| name.to_str()).collect();
         match names.as_slice() {
             [.., "build.rs" | "main.rs"] | [.., "src", "lib.rs"] => true,
-            [.., "tests" | "benches" | "fuzz_targets", _] => !self.path.starts_with("src/"),
+            [.., "tests" | "benches" | "examples" | "fuzz_targets", _] => !self.path.starts_with("src/"),
             _ => false,
         }
     }

@@ -4,8 +4,10 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use only1mcp_model::Source;
 use only1mcp_model::diagnostic::{self, Diagnostic};
-use only1mcp_model::{Source, lock_path, plan};
+#[cfg(feature = "authoring")]
+use only1mcp_model::{lock_path, plan};
 
 /// A text file with the path it is known by.
 pub(super) fn read(path: &Path) -> anyhow::Result<Source> {
@@ -14,12 +16,14 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Source> {
 }
 
 /// The lock beside a topology, if there is one.
+#[cfg(feature = "authoring")]
 pub(super) fn read_lock(topology: &Path) -> anyhow::Result<Option<Source>> {
     let path = lock_path(topology);
     path.is_file().then(|| read(&path)).transpose()
 }
 
 /// Checks a topology. Problems are printed; `None` when one of them is an error.
+#[cfg(feature = "authoring")]
 pub(super) fn load(topology: &Source, lock: Option<&Source>) -> Option<(plan::Plan, Vec<Diagnostic>)> {
     match only1mcp_model::load(topology, lock, &crate::catalog::features()) {
         Ok((plan, warnings)) => Some((plan, warnings)),

@@ -6,6 +6,7 @@ mod support;
 mod at_most_once;
 mod children;
 mod command_line;
+mod embed;
 mod eras;
 mod http;
 mod jsonrpc;

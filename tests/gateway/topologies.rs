@@ -13,10 +13,11 @@ use crate::support::gateways::Large;
 use crate::support::ledger::Directory;
 
 only1mcp::topology!(Default = "topologies/default.yaml");
+only1mcp::topology!(Edge = "topologies/edge.yaml");
 only1mcp::topology!(Npm = "topologies/npm.yaml");
 only1mcp::topology!(Mixed = "topologies/mixed.yaml");
 
-const SPECS: [&Spec; 4] = [Default::SPEC, Large::SPEC, Mixed::SPEC, Npm::SPEC];
+const SPECS: [&Spec; 5] = [Default::SPEC, Edge::SPEC, Large::SPEC, Mixed::SPEC, Npm::SPEC];
 
 fn package(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -31,19 +32,22 @@ fn every_topology_is_compiled_here_under_the_name_of_its_file() {
 }
 
 #[test]
-fn the_feature_of_a_topology_turns_on_the_transports_it_uses() {
+fn the_feature_of_a_topology_turns_on_what_it_needs() {
     let manifest = fs::read_to_string(package("Cargo.toml")).expect("the manifest is there");
     let features = manifest.lines().filter_map(|line| line.strip_prefix("topology-")?.split_once(" = "));
     let features: BTreeMap<&str, Vec<String>> =
         features.map(|(name, on)| (name, serde_json::from_str(on).expect("a list"))).collect();
-    let expected = SPECS.map(|spec| (spec.name, transports(spec)));
+    let expected = SPECS.map(|spec| (spec.name, needs(spec)));
     assert_eq!(features, expected.into());
 }
 
-/// The features without which a topology does not compile.
-fn transports(spec: &Spec) -> Vec<String> {
+/// The features without which a topology does not compile, or starts a demo server that is not there.
+fn needs(spec: &Spec) -> Vec<String> {
     let features = spec.backends.iter().flat_map(|backend| match &backend.transport {
-        plan::Transport::Stdio(_) => vec!["transport-stdio"],
+        plan::Transport::Stdio(stdio) => match (&stdio.program, stdio.args.first().map(AsRef::as_ref)) {
+            (plan::Program::Current, Some("demo-server")) => vec!["transport-stdio", "demo"],
+            _ => vec!["transport-stdio"],
+        },
         plan::Transport::StreamableHttp(http) => match &http.url {
             plan::Reference::Literal(url) if url.starts_with("https:") => vec!["transport-http", "tls"],
             _ => vec!["transport-http"],
@@ -51,7 +55,7 @@ fn transports(spec: &Spec) -> Vec<String> {
     });
     let features: BTreeSet<&str> = features.collect();
     // In the order of the manifest.
-    ["transport-stdio", "transport-http", "tls"]
+    ["transport-stdio", "transport-http", "tls", "demo"]
         .iter()
         .filter(|name| features.contains(*name))
         .map(ToString::to_string)
@@ -97,6 +101,7 @@ fn every_name_leads_to_its_entry_and_every_page_to_the_next() {
         }
     }
     check::<Default>();
+    check::<Edge>();
     check::<Npm>();
     check::<Mixed>();
     check::<Large>();
