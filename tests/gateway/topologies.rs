@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use only1mcp::catalog::{Entry, ListKind, Revision, Spec, Topology, plan};
+use only1mcp::catalog::{Entry, ListKind, Revision, Spec, Topology};
+use only1mcp_emit::Files;
+use only1mcp_model::Features;
 use serde_json::Value;
 
 use crate::support::gateways::Large;
@@ -37,29 +39,12 @@ fn the_feature_of_a_topology_turns_on_what_it_needs() {
     let features = manifest.lines().filter_map(|line| line.strip_prefix("topology-")?.split_once(" = "));
     let features: BTreeMap<&str, Vec<String>> =
         features.map(|(name, on)| (name, serde_json::from_str(on).expect("a list"))).collect();
-    let expected = SPECS.map(|spec| (spec.name, needs(spec)));
-    assert_eq!(features, expected.into());
-}
-
-/// The features without which a topology does not compile, or starts a demo server that is not there.
-fn needs(spec: &Spec) -> Vec<String> {
-    let features = spec.backends.iter().flat_map(|backend| match &backend.transport {
-        plan::Transport::Stdio(stdio) => match (&stdio.program, stdio.args.first().map(AsRef::as_ref)) {
-            (plan::Program::Current, Some("demo-server")) => vec!["transport-stdio", "demo"],
-            _ => vec!["transport-stdio"],
-        },
-        plan::Transport::StreamableHttp(http) => match &http.url {
-            plan::Reference::Literal(url) if url.starts_with("https:") => vec!["transport-http", "tls"],
-            _ => vec!["transport-http"],
-        },
+    let expected = SPECS.map(|spec| {
+        let files = Files::new(&package(""), &format!("topologies/{}.yaml", spec.name));
+        let loaded = files.load(&Features::all()).expect("it is compiled here");
+        (spec.name, loaded.plan.features.iter().map(ToString::to_string).collect())
     });
-    let features: BTreeSet<&str> = features.collect();
-    // In the order of the manifest.
-    ["transport-stdio", "transport-http", "tls", "demo"]
-        .iter()
-        .filter(|name| features.contains(*name))
-        .map(ToString::to_string)
-        .collect()
+    assert_eq!(features, expected.into());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::lock::{Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
 use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
 use crate::topology::{EraChoice, Names, Topology};
-use crate::{Source, digest};
+use crate::{Source, digest, features};
 
 /// Everything that clients would see, before it is known to be unambiguous.
 #[derive(Debug, Default)]
@@ -83,6 +83,7 @@ pub(crate) fn plan(
         prompts: exposed(catalog.prompts),
         resources: exposed(catalog.resources),
         templates: exposed(catalog.templates),
+        features: features::needs(topology),
         page_items: topology.catalog.page_items,
         ttl_ms: topology.catalog.ttl.0,
         backends,

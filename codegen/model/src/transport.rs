@@ -40,6 +40,9 @@ pub(crate) trait Settings: Decode {
     /// Every check of a backend with these settings.
     fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>);
 
+    /// The cargo features that a backend with these settings needs beside that of the transport.
+    fn needs(&self, backend: &Backend) -> Vec<&'static str>;
+
     /// What the engine is given of a backend that passed.
     fn planned(&self, backend: &Backend) -> Self::Planned;
 }
@@ -90,6 +93,13 @@ macro_rules! transports {
 
             pub(crate) fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
                 match self { $(Self::$Link(settings) => settings.check(name, backend, check),)+ }
+            }
+
+            /// The cargo features that a backend needs.
+            pub(crate) fn needs(&self, backend: &Backend) -> Vec<&'static str> {
+                let mut needs = match self { $(Self::$Link(settings) => settings.needs(backend),)+ };
+                needs.push(self.kind().feature);
+                needs
             }
 
             pub(crate) fn planned(&self, backend: &Backend) -> Transport {

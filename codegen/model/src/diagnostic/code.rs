@@ -100,11 +100,15 @@ codes! {
         `_` and `-`, and are, with their prefix, no longer than `names.max_length`. Names that backends give themselves are shortened; \
         names that you choose are not.\n\n    rename: { get_forecast: \"the forecast\" }    # the_forecast\n"
     /// A transport that this build leaves out.
-    TransportOff = "E0401": "The topology uses a transport whose cargo feature is off in this build.\n\n    \
-        cargo build --features transport-http\n"
+    TransportOff = "E0401": "The topology uses a transport whose cargo feature is off in this build. A program that embeds the \
+        gateway names it where it depends on it: `only1mcp = { version = \"…\", features = [\"transport-http\"] }`.\n\n    \
+        cargo build --features transport-http\n    topology-prod = [\"transport-http\"]    # in Cargo.toml, for --features topology-prod\n"
     /// TLS is needed and left out of this build.
     TlsOff = "E0402": "An endpoint begins with `https://`, or trusts a `ca`, and the cargo feature `tls` is off in this \
         build.\n\n    cargo build --features tls\n"
+    /// The demo servers are left out of this build.
+    DemoOff = "E0403": "A backend is `command: self` with `demo-server` as its first argument, and the cargo feature `demo`, which \
+        has the demo servers, is off in this build.\n\n    cargo build --features demo\n"
     /// There is no lock.
     NoLock = "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
         they are asked once.\n\n    only1mcp topology lock prod\n"
