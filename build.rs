@@ -20,12 +20,13 @@ fn build() -> Result<(), Vec<String>> {
     let (package, out_dir) = (variable("CARGO_MANIFEST_DIR"), variable("OUT_DIR"));
     let (package, out_dir) = (Path::new(&package), Path::new(&out_dir));
     let chosen = select::select(&topology_features(), Some(&variable("TOPOLOGY")), &select::known(package));
-    let files = Files::new(package, &chosen.map_err(|problem| vec![problem])?);
+    let chosen = chosen.map_err(|problem| vec![problem])?;
+    let files = Files::new(package, &chosen.path);
     for path in files.watched() {
         println!("cargo::rerun-if-changed={}", path.display());
     }
     let variable = |feature: &str| format!("CARGO_FEATURE_{}", feature.to_uppercase().replace('-', "_"));
-    let features = Features::of(|feature| env::var_os(variable(feature)).is_some());
+    let features = Features::of(|feature| env::var_os(variable(feature)).is_some()).in_line_of(chosen.feature);
     // So that the gateway knows what it can carry without a list of its own.
     println!("cargo::rustc-env=ONLY1MCP_FEATURES={}", features.iter().collect::<Vec<_>>().join(","));
     let loaded = files.load(&features)?;

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use iai_callgrind::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
-use only1mcp::catalog::{Entry, ListKind, NameTable, Revision, Spec, Topology as _};
+use only1mcp::catalog::{Entry, ListKind, NameTable, Revision, Spec, Topology};
 use only1mcp::mcp::envelope::{self, Id, Incoming, Outgoing};
 use only1mcp::mcp::json::ScanError;
 use only1mcp::mcp::splice::Splice;
@@ -155,10 +155,58 @@ fn lookup((table, name): (&'static Table, &'static str)) -> Option<&'static Entr
     table.get(black_box(name))
 }
 
-// === List answer ===
+// === Route ===
 
 only1mcp::topology!(Few = "topologies/default.yaml");
 only1mcp::topology!(Many = "topologies/large.yaml");
+only1mcp::topology!(Mixed = "topologies/mixed.yaml");
+
+/// From the name in a call to the backend it goes to, as the compiled topology has it. `.ci/dispatch` reads the machine
+/// code of what measures this and of `lookup`, too: no call in it goes through a pointer.
+fn compiled<T: Topology>(name: &str) -> Option<u16> {
+    T::tool(name).map(|entry| entry.backend)
+}
+
+#[library_benchmark(config = at_most(94))]
+#[bench::hit("math__add")]
+#[bench::miss("math__sub")]
+fn route_mixed(name: &str) -> Option<u16> {
+    compiled::<Mixed>(black_box(name))
+}
+
+#[library_benchmark(config = at_most(94))]
+#[bench::hit(last_name(Many::SPEC))]
+#[bench::miss("billing-us__nothing")]
+fn route_many(name: &str) -> Option<u16> {
+    compiled::<Many>(black_box(name))
+}
+
+fn last_name(spec: &'static Spec) -> &'static str {
+    spec.tools.last().expect("it has tools").name
+}
+
+/// The same behind a pointer, which is what `.ci/dispatch` has to find.
+trait Lookup {
+    fn backend(&self, name: &str) -> Option<u16>;
+}
+
+impl<T: Topology> Lookup for T {
+    fn backend(&self, name: &str) -> Option<u16> {
+        compiled::<T>(name)
+    }
+}
+
+fn behind_a_pointer(few: bool) -> Box<dyn Lookup> {
+    if few { Box::new(Few) } else { Box::new(Many) }
+}
+
+#[library_benchmark]
+#[bench::hit(args = (true), setup = behind_a_pointer)]
+fn control_through_a_vtable(lookup: Box<dyn Lookup>) -> Option<u16> {
+    black_box(&*lookup).backend(black_box("math__add"))
+}
+
+// === List answer ===
 
 // Finds the page and puts the answer together; what the HTTP layer does with the pieces is not part of it.
 #[library_benchmark]
@@ -176,5 +224,6 @@ fn last_cursor(spec: &'static Spec) -> &'static str {
     pages.last().expect("a list has a page").cursor
 }
 
-library_benchmark_group!(name = steps; benchmarks = scan_call, scan_answer, splice_call, lookup, list_answer);
+library_benchmark_group!(name = steps; benchmarks =
+    scan_call, scan_answer, splice_call, lookup, route_mixed, route_many, control_through_a_vtable, list_answer);
 main!(library_benchmark_groups = steps);

@@ -1,5 +1,6 @@
 //! The command line: what there is to say, and which exit code says how it went.
 
+#[cfg(feature = "demo")]
 mod demo_server;
 #[cfg(feature = "authoring")]
 mod explain;
@@ -139,6 +140,7 @@ enum Command {
     ///
     /// `only1mcp demo-server math` speaks on stdin and stdout, `only1mcp demo-server data --http 127.0.0.1:9001 --era
     /// legacy` serves http://127.0.0.1:9001/mcp as an older server would.
+    #[cfg(feature = "demo")]
     DemoServer(demo_server::DemoServer),
 }
 
@@ -179,6 +181,7 @@ pub fn run<T: Topology>() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         #[cfg(feature = "authoring")]
         Command::Topology(command) => command.run::<T>(),
+        #[cfg(feature = "demo")]
         Command::DemoServer(demo) => demo.run(),
     };
     outcome

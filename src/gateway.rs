@@ -1,7 +1,7 @@
 //! A gateway as a whole: listeners, one thread per core, start and stop.
 //!
-//! Each worker is a thread with its own single-threaded runtime, its own listener on the shared port (`SO_REUSEPORT`)
-//! and its own links to the backends, so that a request crosses no thread unless its backend is a shared child.
+//! Each worker is a thread with its own single-threaded runtime, its own listener on the shared port (`SO_REUSEPORT`; a
+//! socket that an embedder hands over is shared instead) and its own links to the backends, so that a request crosses no thread unless its backend is a shared child.
 
 mod listen;
 
@@ -38,12 +38,19 @@ pub struct Gateway<T>(PhantomData<T>);
 /// What may be decided at start.
 #[derive(Debug)]
 pub struct Builder<T> {
-    address: Option<String>,
+    listen: Option<Listen>,
     references: References,
     program: Option<PathBuf>,
     workers: Option<usize>,
     overlay: Overlay,
     topology: PhantomData<T>,
+}
+
+/// Where to listen instead of at the topology's address.
+#[derive(Debug)]
+enum Listen {
+    Address(String),
+    Socket(std::net::TcpListener),
 }
 
 /// A gateway that serves. It stops when this is dropped; [`Running::stop`] says how that went.
@@ -74,6 +81,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The listener that was handed over is none.
+    #[error("listener cannot be used")]
+    Listener(#[source] std::io::Error),
     /// A backend's link cannot be prepared.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -89,7 +99,7 @@ impl<T: Topology> Gateway<T> {
     #[must_use]
     pub fn builder() -> Builder<T> {
         Builder {
-            address: None,
+            listen: None,
             references: References::default(),
             program: None,
             workers: None,
@@ -105,7 +115,15 @@ impl<T: Topology> Builder<T> {
     /// Listens on this address instead of the topology's. Port 0 lets the system choose.
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
-        self.address = Some(address.into());
+        self.listen = Some(Listen::Address(address.into()));
+        self
+    }
+
+    /// Accepts from this socket, which is bound and listens, instead of the topology's address. The workers share its
+    /// queue; for one socket a worker give an [`address`](Self::address) instead.
+    #[must_use]
+    pub fn listener(mut self, listener: std::net::TcpListener) -> Self {
+        self.listen = Some(Listen::Socket(listener));
         self
     }
 
@@ -143,12 +161,14 @@ impl<T: Topology> Builder<T> {
     /// When the address cannot be listened on, or a reference of the topology does not resolve.
     pub fn start(self) -> Result<Running, StartError> {
         let spec = T::SPEC;
-        let address = match &self.address {
-            Some(address) => self.references.resolve(&Reference::Literal(address.clone().into()))?,
-            None => self.references.resolve(&spec.listen.address)?,
-        };
         let workers = self.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
-        let (address, listeners) = listen::bind(&address, workers)?;
+        let (address, listeners) = match self.listen {
+            Some(Listen::Socket(listener)) => listen::share(listener, workers).map_err(StartError::Listener)?,
+            Some(Listen::Address(address)) => {
+                listen::bind(&self.references.resolve(&Reference::Literal(address.into()))?, workers)?
+            }
+            None => listen::bind(&self.references.resolve(&spec.listen.address)?, workers)?,
+        };
         let hosts = spec.listen.hosts.iter().map(ToString::to_string).chain(listen::names(address));
         let origins = spec.listen.origins.iter().map(ToString::to_string);
         let gate = Gate::new(&spec.listen.path, hosts.collect(), origins.collect());

@@ -7,4 +7,4 @@ pub(crate) mod body;
 pub(crate) mod head;
 
 pub(crate) use body::{BodyDecoder, BodyError, Framing};
-pub(crate) use head::{Field, HeadError, Method, Parsed, RequestHead, ResponseHead};
+pub(crate) use head::{Field, HeadError, Method, Parsed, RequestHead};

@@ -3,7 +3,7 @@
 //! One YAML file, the *topology*, names the MCP servers behind the gateway. The build turns it into perfect-hash tables,
 //! precomputed catalogs and a transport dispatch monomorphized for exactly the transports in use. `only1mcp` the program
 //! is [`cli::run`] for the topology that `build.rs` chose; embedders compile their own with [`topology!`] and start it
-//! with [`Gateway::builder`].
+//! with [`Gateway::builder`], on a socket of theirs if they like ([`Builder::listener`]): `examples/embed.rs`.
 //!
 //! # Layers
 //!
@@ -19,6 +19,12 @@
 //! * `proxy`: one request of a client from its head to its answer.
 //! * `downstream`: the transports towards clients.
 //!
+//! # Features
+//!
+//! `transport-*` and `tls` say what can be reached, `authoring` and `demo` which commands there are, `topology-NAME` what
+//! is compiled in. Dependencies can only be dropped by features; a transport that no topology uses is dropped by the
+//! linker, since nothing but the generated dispatch (and `authoring`, for any topology there is) names it.
+//!
 //! # Threads
 //!
 //! One worker a core, each a single-threaded runtime with its own listener, connections and counters. A stdio child is
@@ -29,12 +35,19 @@
 //! **Invariant:** everything that can grow has a bound in [`limits`].
 //! **Invariant:** lists and greetings are answered without asking any backend.
 
+// A build without some transport is not fenced item by item; one with all of them shows what nothing uses.
+#![cfg_attr(
+    not(all(feature = "transport-stdio", feature = "transport-http")),
+    expect(dead_code, reason = "only a transport that is not part of this build uses it")
+)]
+
 // Generated code says `::only1mcp`, also inside this crate.
 extern crate self as only1mcp;
 
 pub mod catalog;
 pub mod cli;
 mod clock;
+#[cfg(feature = "demo")]
 pub mod demo;
 mod downstream;
 mod gateway;

@@ -61,7 +61,7 @@ impl File {
         let names: Vec<_> = components.iter().filter_map(|name| name.to_str()).collect();
         match names.as_slice() {
             [.., "build.rs" | "main.rs"] | [.., "src", "lib.rs"] => true,
-            [.., "tests" | "benches" | "fuzz_targets", _] => !self.path.starts_with("src/"),
+            [.., "tests" | "benches" | "examples" | "fuzz_targets", _] => !self.path.starts_with("src/"),
             _ => false,
         }
     }
@@ -259,4 +259,36 @@ fn unsafe_code_stands_in_one_file() {
     assert!(unsafe_lines.iter().any(|(file, ..)| file.path == UNSAFE), "`{UNSAFE}` needs no exception any more");
     let elsewhere = unsafe_lines.iter().filter(|(file, ..)| file.path != UNSAFE);
     none(elsewhere.map(|(file, number, _)| format!("{}:{number}: unsafe code", file.path)));
+}
+
+/// What a package of `Cargo.lock` is built with, directly or not, for tests or not.
+fn built_with(package: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
+    let lock = fs::read_to_string(path).expect("the lock is text");
+    let packages: Vec<&str> = lock.split("[[package]]").skip(1).collect();
+    let mut reached = BTreeSet::new();
+    let mut open = vec![package.to_owned()];
+    while let Some(package) = open.pop() {
+        let named = format!("\nname = \"{package}\"\n");
+        let found = packages.iter().filter(|text| text.contains(&named));
+        for text in found {
+            let dependencies = text.split_once("dependencies = [").map_or("", |(_, listed)| listed);
+            let names = dependencies.lines().filter_map(|line| line.trim().strip_prefix('"')?.split(['"', ' ']).next());
+            open.extend(names.filter(|name| reached.insert((*name).to_owned())).map(str::to_owned));
+        }
+    }
+    reached
+}
+
+#[test]
+fn the_compiler_is_built_without_runtime_and_http() {
+    let engine = ["tokio", "mio", "hyper", "hyper-util", "rustls", "only1mcp"];
+    // What the gateway is built with shows that the lock is read to its end.
+    let gateway = built_with("only1mcp");
+    none(engine[..5].iter().filter(|name| !gateway.contains(**name)).map(|name| format!("{name} is not found")));
+    for package in ["only1mcp-model", "only1mcp-emit", "only1mcp-macros"] {
+        let compiler = built_with(package);
+        assert!(compiler.contains("serde"), "{package}: {compiler:?}");
+        none(engine.iter().filter(|name| compiler.contains(**name)).map(|name| format!("{package} needs {name}")));
+    }
 }

@@ -1,4 +1,4 @@
-//! Listeners: one socket a worker on one port.
+//! Listeners: one socket a worker on one port, or one that all share.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
@@ -23,6 +23,19 @@ pub(super) fn bind(address: &str, workers: usize) -> Result<(SocketAddr, Vec<Tcp
     while listeners.len() < workers {
         listeners.push(socket(address, true).map_err(failed)?);
     }
+    Ok((address, listeners))
+}
+
+/// The same socket for every worker: whoever is free takes the next connection.
+pub(super) fn share(listener: TcpListener, workers: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    // A blocking socket would hold up the worker that loses the race for a connection.
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let mut listeners = Vec::with_capacity(workers);
+    while listeners.len() + 1 < workers {
+        listeners.push(listener.try_clone()?);
+    }
+    listeners.push(listener);
     Ok((address, listeners))
 }
 
@@ -56,6 +69,21 @@ mod tests {
         assert!(listeners.iter().all(|listener| listener.local_addr().expect("bound") == address));
         let second = bind(&address.to_string(), 2);
         assert!(matches!(second, Err(StartError::Listen { .. })), "{second:?}");
+    }
+
+    #[test]
+    fn a_given_socket_is_shared_by_all_workers() {
+        for workers in 1..4 {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let given = listener.local_addr().expect("bound");
+            let (address, listeners) = share(listener, workers).expect("it can be cloned");
+            assert_eq!((address, listeners.len()), (given, workers));
+            let taken = listeners.last().expect("one a worker").accept();
+            // It does not block; a connection reaches whoever asks.
+            assert_eq!(taken.expect_err("nobody connected").kind(), io::ErrorKind::WouldBlock);
+            let _client = std::net::TcpStream::connect(given).expect("somebody listens");
+            listeners.first().expect("one a worker").accept().expect("the connection");
+        }
     }
 
     #[test]

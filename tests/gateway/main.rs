@@ -7,6 +7,7 @@ mod at_most_once;
 mod authoring;
 mod children;
 mod command_line;
+mod embed;
 mod eras;
 mod http;
 mod jsonrpc;

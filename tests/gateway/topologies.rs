@@ -6,17 +6,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use only1mcp::catalog::{Entry, ListKind, Revision, Spec, Topology, plan};
+use only1mcp::catalog::{Entry, ListKind, Revision, Spec, Topology};
+use only1mcp_emit::Files;
+use only1mcp_model::Features;
 use serde_json::Value;
 
 use crate::support::gateways::Large;
 use crate::support::ledger::Directory;
 
 only1mcp::topology!(Default = "topologies/default.yaml");
+only1mcp::topology!(Edge = "topologies/edge.yaml");
 only1mcp::topology!(Npm = "topologies/npm.yaml");
 only1mcp::topology!(Mixed = "topologies/mixed.yaml");
 
-const SPECS: [&Spec; 4] = [Default::SPEC, Large::SPEC, Mixed::SPEC, Npm::SPEC];
+const SPECS: [&Spec; 5] = [Default::SPEC, Edge::SPEC, Large::SPEC, Mixed::SPEC, Npm::SPEC];
 
 fn package(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -31,31 +34,17 @@ fn every_topology_is_compiled_here_under_the_name_of_its_file() {
 }
 
 #[test]
-fn the_feature_of_a_topology_turns_on_the_transports_it_uses() {
+fn the_feature_of_a_topology_turns_on_what_it_needs() {
     let manifest = fs::read_to_string(package("Cargo.toml")).expect("the manifest is there");
     let features = manifest.lines().filter_map(|line| line.strip_prefix("topology-")?.split_once(" = "));
     let features: BTreeMap<&str, Vec<String>> =
         features.map(|(name, on)| (name, serde_json::from_str(on).expect("a list"))).collect();
-    let expected = SPECS.map(|spec| (spec.name, transports(spec)));
-    assert_eq!(features, expected.into());
-}
-
-/// The features without which a topology does not compile.
-fn transports(spec: &Spec) -> Vec<String> {
-    let features = spec.backends.iter().flat_map(|backend| match &backend.transport {
-        plan::Transport::Stdio(_) => vec!["transport-stdio"],
-        plan::Transport::StreamableHttp(http) => match &http.url {
-            plan::Reference::Literal(url) if url.starts_with("https:") => vec!["transport-http", "tls"],
-            _ => vec!["transport-http"],
-        },
+    let expected = SPECS.map(|spec| {
+        let files = Files::new(&package(""), &format!("topologies/{}.yaml", spec.name));
+        let loaded = files.load(&Features::all()).expect("it is compiled here");
+        (spec.name, loaded.plan.features.iter().map(ToString::to_string).collect())
     });
-    let features: BTreeSet<&str> = features.collect();
-    // In the order of the manifest.
-    ["transport-stdio", "transport-http", "tls"]
-        .iter()
-        .filter(|name| features.contains(*name))
-        .map(ToString::to_string)
-        .collect()
+    assert_eq!(features, expected.into());
 }
 
 #[test]
@@ -97,6 +86,7 @@ fn every_name_leads_to_its_entry_and_every_page_to_the_next() {
         }
     }
     check::<Default>();
+    check::<Edge>();
     check::<Npm>();
     check::<Mixed>();
     check::<Large>();

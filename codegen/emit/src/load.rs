@@ -5,7 +5,7 @@ use std::slice;
 
 use only1mcp_model::diagnostic::{Diagnostic, Severity, hint, render};
 use only1mcp_model::plan::Plan;
-use only1mcp_model::{Features, LOCK_BYTES_MAX, Source, TOPOLOGY_BYTES_MAX, lock_path};
+use only1mcp_model::{Features, LOCK_BYTES_MAX, Source, TOPOLOGY_BYTES_MAX, lock_path, near_miss};
 
 use crate::select;
 
@@ -65,10 +65,8 @@ impl Files {
     /// # Errors
     /// Every error, rendered with its place, the last with a hint at the explanations. Warnings wait until there is none.
     pub fn load(&self, features: &Features) -> Result<Loaded, Vec<String>> {
-        let topology = self.read(&self.topology, TOPOLOGY_BYTES_MAX).map_err(|problem| {
-            let known: Vec<String> = select::known(&self.package).iter().map(|name| format!("`{name}`")).collect();
-            vec![format!("topology {problem}\nhelp: known topologies: {}", known.join(", "))]
-        })?;
+        let topology =
+            self.read(&self.topology, TOPOLOGY_BYTES_MAX).map_err(|problem| vec![self.unreadable(&problem)])?;
         let lock = self.lock().map(|lock| self.read(&lock, LOCK_BYTES_MAX)).transpose();
         let lock = lock.map_err(|problem| vec![format!("lock {problem}")])?;
         match only1mcp_model::load(&topology, lock.as_ref(), features) {
@@ -78,6 +76,16 @@ impl Files {
                 Err(rendered(&found, &topology))
             }
         }
+    }
+
+    /// That there is no such topology, and what there is.
+    fn unreadable(&self, problem: &str) -> String {
+        let known = select::known(&self.package);
+        let given = Path::new(&self.topology).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let near = near_miss(given, known.iter().map(String::as_str).filter(|name| *name != given));
+        let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        let listed: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+        format!("topology {problem}\nhelp: {near}known topologies: {}", listed.join(", "))
     }
 
     fn read(&self, path: &str, bytes_max: usize) -> Result<Source, String> {

@@ -6,19 +6,28 @@ use std::path::Path;
 /// Where topologies stand that are chosen by name.
 const DIRECTORY: &str = "topologies";
 
-/// The path of the chosen topology, relative to the package or absolute.
+/// The topology that a build compiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Its path, relative to the package or absolute.
+    pub path: String,
+    /// The one feature that says the same.
+    pub feature: Option<String>,
+}
+
+/// Which topology to compile.
 ///
 /// `features` are the names behind `CARGO_FEATURE_TOPOLOGY_`, as cargo spells them; `variable` is `TOPOLOGY`: a name,
 /// or a path when it holds a `/` or ends in `.yaml`; `known` are the names of the files there are.
 ///
 /// # Errors
 /// When features and variable choose several topologies.
-pub fn select(features: &[String], variable: Option<&str>, known: &[String]) -> Result<String, String> {
+pub fn select(features: &[String], variable: Option<&str>, known: &[String]) -> Result<Chosen, String> {
     let by_feature: Vec<String> = features.iter().map(|feature| named(feature, known)).collect();
     let by_variable = variable.filter(|variable| !variable.is_empty());
     match (by_variable, &*by_feature) {
-        (None, []) => Ok(path("default")),
-        (None, [name]) => Ok(path(name)),
+        (None, []) => Ok(Chosen { path: path("default"), feature: None }),
+        (None, [name]) => Ok(Chosen { path: path(name), feature: Some(format!("topology-{name}")) }),
         (None, names) => {
             let names: Vec<String> = names.iter().map(|name| format!("`topology-{name}`")).collect();
             Err(format!("features {} select several topologies; enable exactly one", names.join(", ")))
@@ -26,7 +35,8 @@ pub fn select(features: &[String], variable: Option<&str>, known: &[String]) -> 
         (Some(variable), [name]) if path(variable) != path(name) => {
             Err(format!("TOPOLOGY={variable} and feature `topology-{name}` select different topologies; drop one"))
         }
-        (Some(variable), _) => Ok(path(variable)),
+        (Some(variable), [name]) => Ok(Chosen { path: path(variable), feature: Some(format!("topology-{name}")) }),
+        (Some(variable), _) => Ok(Chosen { path: path(variable), feature: None }),
     }
 }
 
@@ -63,7 +73,7 @@ mod tests {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let known = owned(&["default", "large", "my_prod", "eu-west"]);
         let chosen = select(&owned(features), variable, &known);
-        assert_eq!(chosen.as_deref().map_err(String::as_str), expect);
+        assert_eq!(chosen.as_ref().map(|chosen| &*chosen.path).map_err(String::as_str), expect);
     }
 
     #[test]
@@ -78,6 +88,19 @@ mod tests {
         check(&["MY_PROD"], None, Ok("topologies/my_prod.yaml"));
         check(&["EU_WEST"], Some(""), Ok("topologies/eu-west.yaml"));
         check(&["GONE_AWAY"], None, Ok("topologies/gone-away.yaml"));
+    }
+
+    #[test]
+    fn the_feature_that_selects_is_known_by_its_name_in_the_manifest() {
+        let known = ["my_prod".to_owned()];
+        let by = |features: &[&str], variable| {
+            let features: Vec<String> = features.iter().map(|feature| (*feature).to_owned()).collect();
+            select(&features, variable, &known).unwrap().feature
+        };
+        assert_eq!(by(&["MY_PROD"], None).as_deref(), Some("topology-my_prod"));
+        assert_eq!(by(&["MY_PROD"], Some("my_prod")).as_deref(), Some("topology-my_prod"));
+        assert_eq!((by(&[], None), by(&[], Some("my_prod"))), (None, None));
+        assert_eq!(by(&["MY_PROD", "LARGE"], Some("my_prod")), None);
     }
 
     #[test]

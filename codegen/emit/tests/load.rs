@@ -30,6 +30,9 @@ fn a_topology_that_is_not_there_is_reported_with_those_that_are() {
     assert_eq!(problems.len(), 1);
     assert!(problems[0].starts_with("topology `topologies/nope.yaml` cannot be read: "), "{}", problems[0]);
     assert!(problems[0].ends_with("\nhelp: known topologies: `also`, `good`"), "{}", problems[0]);
+    let problems = Files::new(&package, "topologies/godo.yaml").load(&Features::all()).unwrap_err();
+    let expected = "\nhelp: did you mean `good`? known topologies: `also`, `good`";
+    assert!(problems[0].ends_with(expected), "{}", problems[0]);
 }
 
 #[test]

@@ -14,6 +14,9 @@ use syn::{DeriveInput, parse_macro_input};
 /// The path is relative to the package. Its lock, `path/to/topology.lock.json`, is read when there is one. Everything
 /// but the type itself stays hidden, so that several topologies can stand in one module. Problems of the topology
 /// become errors at the call, each with its place in the YAML; its warnings are left to `only1mcp validate`.
+///
+/// A transport that the topology uses has to be on where the gateway is depended on:
+/// `only1mcp = { version = "0.1", default-features = false, features = ["transport-stdio", "transport-http"] }`.
 #[proc_macro]
 pub fn topology(input: TokenStream) -> TokenStream {
     topology::expand(parse_macro_input!(input)).into()

@@ -448,7 +448,8 @@ fn advice(found: &Value, expected: &str) -> Option<&'static str> {
 }
 
 /// The candidate that was probably meant.
-pub(crate) fn near_miss<'c>(given: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+#[must_use]
+pub fn near_miss<'c>(given: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let near = |candidate: &&str| strsim::damerau_levenshtein(given, candidate) <= candidate.len().div_ceil(3);
     candidates.filter(near).min_by_key(|candidate| strsim::damerau_levenshtein(given, candidate))
 }

@@ -23,14 +23,13 @@ mod check;
 mod constant;
 mod decode;
 mod digest;
+mod features;
 mod json;
 mod param_header;
 mod resolve;
 mod secret;
 mod source;
 mod yaml;
-
-use std::collections::BTreeSet;
 
 use check::Check;
 use decode::Decode;
@@ -40,47 +39,10 @@ use topology::Topology;
 use yaml::{Document, Place};
 
 pub use constant::Constant;
+pub use decode::near_miss;
+pub use features::Features;
 pub use lock::lock_path;
 pub use source::{LOCK_BYTES_MAX, Source, SourceError, TOPOLOGY_BYTES_MAX};
-
-/// The cargo feature for TLS towards backends.
-pub(crate) const TLS: &str = "tls";
-
-/// The cargo features of a build that decide what a topology may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Features(BTreeSet<&'static str>);
-
-// === impl Features ===
-
-impl Features {
-    /// Every feature that a topology may need.
-    pub fn known() -> impl Iterator<Item = &'static str> {
-        transport::KINDS.iter().map(|kind| kind.feature).chain([TLS])
-    }
-
-    /// Everything there is.
-    #[must_use]
-    pub fn all() -> Self {
-        Self::of(|_| true)
-    }
-
-    /// Those of the known ones that are on.
-    #[must_use]
-    pub fn of(on: impl Fn(&str) -> bool) -> Self {
-        Self(Self::known().filter(|feature| on(feature)).collect())
-    }
-
-    /// Those that are on.
-    pub fn iter(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().copied()
-    }
-
-    /// Whether a feature is on.
-    #[must_use]
-    pub fn has(&self, feature: &str) -> bool {
-        self.0.contains(feature)
-    }
-}
 
 /// Parses, checks and resolves a topology and its lock. Every problem is found in one pass.
 ///

@@ -136,6 +136,10 @@ pub struct Plan {
     pub offers: (bool, bool, bool),
     /// Instructions for clients: those of the backends, one paragraph each, headed by the backend's name.
     pub instructions: Option<String>,
+    /// The cargo features without which a build cannot carry it, in the order of [`Features::known`].
+    ///
+    /// [`Features::known`]: crate::Features::known
+    pub features: Vec<&'static str>,
     /// How many items a list page holds at most.
     pub page_items: usize,
     /// How long a client may keep a list, in milliseconds.

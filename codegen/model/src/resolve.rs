@@ -9,7 +9,7 @@ use crate::param_header::{self, Violation};
 use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
 use crate::revision::Era;
 use crate::topology::{EraChoice, Names, Topology};
-use crate::{Source, digest};
+use crate::{Source, digest, features};
 
 /// Everything that clients would see, before it is known to be unambiguous.
 #[derive(Debug, Default)]
@@ -129,6 +129,7 @@ pub(crate) fn plan(
         prompts: exposed(catalog.prompts),
         resources: exposed(catalog.resources),
         templates: exposed(catalog.templates),
+        features: features::needs(topology),
         page_items: topology.catalog.page_items,
         ttl_ms: topology.catalog.ttl.0,
         backends,

@@ -44,6 +44,9 @@ pub(crate) trait Settings: Decode {
     /// The values that may be left to the process, each with its keys below the transport's own.
     fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)>;
 
+    /// The cargo features that a backend with these settings needs beside that of the transport.
+    fn needs(&self, backend: &Backend) -> Vec<&'static str>;
+
     /// What the engine is given of a backend that passed.
     fn planned(&self, backend: &Backend) -> Self::Planned;
 }
@@ -106,6 +109,13 @@ macro_rules! transports {
 
             pub(crate) fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
                 match self { $(Self::$Link(settings) => settings.references(),)+ }
+            }
+
+            /// The cargo features that a backend needs.
+            pub(crate) fn needs(&self, backend: &Backend) -> Vec<&'static str> {
+                let mut needs = match self { $(Self::$Link(settings) => settings.needs(backend),)+ };
+                needs.push(self.kind().feature);
+                needs
             }
 
             pub(crate) fn planned(&self, backend: &Backend) -> Transport {

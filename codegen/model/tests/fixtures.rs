@@ -29,13 +29,14 @@ fn source(path: &Path) -> Source {
     Source { path: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text }
 }
 
-/// Loads a fixture. A first line such as `# without: tls` says what the build leaves out, one such as `# unset: NAME` which
-/// references do not resolve.
+/// Loads a fixture. A first line such as `# without: tls` says what the build leaves out, `# without: tls, by:
+/// topology-prod` which feature selected the topology, and `# unset: NAME` which references do not resolve.
 fn load_fixture(path: &Path) -> (Source, Outcome) {
     let topology = source(path);
     let first = topology.text.lines().next().unwrap_or_default();
     let without = first.strip_prefix("# without: ").unwrap_or_default();
-    let features = Features::of(|feature| !without.contains(feature));
+    let (without, by) = without.split_once(", by: ").map_or((without, None), |(without, by)| (without, Some(by)));
+    let features = Features::of(|feature| !without.contains(feature)).in_line_of(by.map(str::to_owned));
     let lock = lock_path(path);
     let lock = lock.exists().then(|| source(&lock));
     let mut outcome = load(&topology, lock.as_ref(), &features);

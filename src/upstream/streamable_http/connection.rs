@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::http1::{BodyDecoder, Framing, HeadError, Parsed, ResponseHead};
+use crate::http1::head::ResponseHead;
+use crate::http1::{BodyDecoder, Framing, HeadError, Parsed};
 use crate::limits;
 
 /// What may follow an answer in its stream before the connection is given up.

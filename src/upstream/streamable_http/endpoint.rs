@@ -4,7 +4,7 @@ use tokio::net::TcpStream;
 
 use super::connection::{Connection, Io};
 use crate::limits;
-use crate::upstream::{Context, Error, Kind, OpenError, plan};
+use crate::upstream::{Context, Error, OpenError, plan};
 
 /// The place of one HTTP backend.
 #[derive(Debug)]
@@ -60,10 +60,9 @@ impl Endpoint {
             tcp.set_nodelay(true).map_err(|error| Error::unavailable(format!("{}: {error}", self.authority)))?;
             #[cfg(feature = "tls")]
             if let Some(trust) = &self.tls {
-                let tls = trust
-                    .connect(tcp)
-                    .await
-                    .map_err(|error| Error::new(Kind::Tls, false, format!("TLS with {}: {error}", self.authority)))?;
+                let tls = trust.connect(tcp).await.map_err(|error| {
+                    Error::new(crate::upstream::Kind::Tls, false, format!("TLS with {}: {error}", self.authority))
+                })?;
                 return Ok(Connection::new(Io::Tls(Box::new(tls))));
             }
             Ok(Connection::new(Io::Plain(tcp)))

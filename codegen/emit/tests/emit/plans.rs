@@ -108,6 +108,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         templates: vec![],
         offers: (false, false, false),
         instructions: None,
+        features: vec![],
         page_items: 1000,
         ttl_ms: 300_000,
     }

@@ -34,7 +34,7 @@ impl Check<'_> {
                     self.document.key(steps!["backends", name, "transport", kind.key]),
                     format!("transport `{}` is not part of this build", kind.key),
                 )
-                .help(format!("build with `--features {}`", kind.feature));
+                .help(self.features.remedy(self.topology));
         }
     }
 

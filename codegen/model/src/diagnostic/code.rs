@@ -149,8 +149,9 @@ codes! {
         prefixes necessary, and every name that clients, prompts and policies refer to changes. With a prefix names never depend on which \
         other backends there are.\n\n    names: none    # names: { separator: \"__\" }, or allow: [E0307]\n"
     /// A transport that this build leaves out.
-    TransportOff = "E0401": "The topology uses a transport whose cargo feature is off in this build.\n\n    \
-        cargo build --features transport-http\n"
+    TransportOff = "E0401": "The topology uses a transport whose cargo feature is off in this build. A program that embeds the \
+        gateway names it where it depends on it: `only1mcp = { version = \"…\", features = [\"transport-http\"] }`.\n\n    \
+        cargo build --features transport-http\n    topology-prod = [\"transport-http\"]    # in Cargo.toml, for --features topology-prod\n"
     /// TLS is needed and left out of this build.
     TlsOff = "E0402": "An endpoint begins with `https://`, or trusts a `ca`, and the cargo feature `tls` is off in this \
         build.\n\n    cargo build --features tls\n"
@@ -158,6 +159,9 @@ codes! {
     UndefinedReference = "E0403": "The topology takes a value from an environment variable or a file, and the process that checks \
         it does not have it. The gateway would not start here; elsewhere it may.\n\n    \
         env: { API_KEY: env:API_KEY }    # export API_KEY=…\n"
+    /// The demo servers are left out of this build.
+    DemoOff = "E0405": "A backend is `command: self` with `demo-server` as its first argument, and the cargo feature `demo`, which \
+        has the demo servers, is off in this build.\n\n    cargo build --features demo\n"
     /// There is no lock.
     NoLock = warning "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
         they are asked once.\n\n    only1mcp topology lock prod\n"

@@ -5,6 +5,7 @@ use crate::check::Check;
 use crate::constant::constant;
 use crate::decode::{Entries, record};
 use crate::diagnostic::{Code, quoted};
+use crate::features::DEMO;
 use crate::plan::{Reference, Table, Text};
 use crate::secret::{suspect, suspect_variable};
 use crate::topology::{Backend, is_variable_name};
@@ -69,6 +70,11 @@ impl Settings for StdioSettings {
         check.command(name, self);
         check.variables(name, self);
         check.arguments(name, self);
+        check.demo(name, self);
+    }
+
+    fn needs(&self, _backend: &Backend) -> Vec<&'static str> {
+        if self.is_demo() { vec![DEMO] } else { Vec::new() }
     }
 
     fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
@@ -87,6 +93,13 @@ impl Settings for StdioSettings {
             env: self.env.iter().map(variable).collect(),
             cwd: self.cwd.clone().map(Into::into),
         }
+    }
+}
+
+impl StdioSettings {
+    /// Whether it is a demo server of the gateway's own executable.
+    fn is_demo(&self) -> bool {
+        self.command == "self" && self.args.first().is_some_and(|command| command == "demo-server")
     }
 }
 
@@ -186,6 +199,14 @@ impl Check<'_> {
                 let path = steps!["backends", name, "transport", "stdio", "args", index];
                 self.invalid(Code::InvalidValue, path, "argument holds a zero byte".to_owned(), "");
             }
+        }
+    }
+
+    fn demo(&mut self, name: &str, stdio: &StdioSettings) {
+        if stdio.is_demo() && !self.features.has(DEMO) {
+            let place = self.document.value(steps!["backends", name, "transport", "stdio", "args", 0]);
+            let message = format!("backend `{name}` is a demo server, which is not part of this build");
+            self.problems.error(Code::DemoOff, place, message).help(self.features.remedy(self.topology));
         }
     }
 }

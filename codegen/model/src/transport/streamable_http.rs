@@ -1,12 +1,12 @@
 //! `streamable_http`: a server reached by HTTP.
 
 use super::{Planned, Recorded, Settings};
-use crate::TLS;
 use crate::address::{check_url, is_https};
 use crate::check::Check;
 use crate::constant::constant;
 use crate::decode::record;
 use crate::diagnostic::{Code, quoted};
+use crate::features::TLS;
 use crate::plan::Reference;
 use crate::topology::Backend;
 use crate::yaml::{Step, steps};
@@ -45,6 +45,10 @@ impl Settings for StreamableHttpSettings {
         self.ca.iter().map(|ca| (steps!["ca"].to_vec(), ca)).collect()
     }
 
+    fn needs(&self, backend: &Backend) -> Vec<&'static str> {
+        if reached_by_https(backend) || self.ca.is_some() { vec![TLS] } else { Vec::new() }
+    }
+
     fn planned(&self, backend: &Backend) -> StreamableHttp {
         StreamableHttp {
             // Without an endpoint the topology is refused.
@@ -52,6 +56,11 @@ impl Settings for StreamableHttpSettings {
             ca: self.ca.clone(),
         }
     }
+}
+
+fn reached_by_https(backend: &Backend) -> bool {
+    matches!(&backend.endpoints[..], [endpoint, ..]
+        if matches!(&endpoint.url, Reference::Literal(url) if is_https(url)))
 }
 
 // === impl StreamableHttp ===
@@ -118,18 +127,16 @@ impl Check<'_> {
     }
 
     fn tls(&mut self, name: &str, backend: &Backend, http: &StreamableHttpSettings) {
-        let https = matches!(&backend.endpoints[..], [endpoint, ..]
-            if matches!(&endpoint.url, Reference::Literal(url) if is_https(url)));
-        if self.features.has(TLS) || !(https || http.ca.is_some()) {
+        if self.features.has(TLS) || !http.needs(backend).contains(&TLS) {
             return;
         }
-        let place = if https {
+        let place = if reached_by_https(backend) {
             self.document.value(steps!["backends", name, "endpoints", 0, "url"])
         } else {
             self.document.key(steps!["backends", name, "transport", "streamable_http", "ca"])
         };
         self.problems
             .error(Code::TlsOff, place, format!("backend `{name}` needs TLS, which is not part of this build"))
-            .help("build with `--features tls`");
+            .help(self.features.remedy(self.topology));
     }
 }
