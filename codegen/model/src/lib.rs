@@ -24,6 +24,7 @@ mod decode;
 mod digest;
 mod json;
 mod resolve;
+mod rule;
 mod secret;
 mod yaml;
 

@@ -34,6 +34,8 @@ constant! {
 impl Settings for StreamableHttpSettings {
     type Planned = StreamableHttp;
     const EXAMPLE: &'static str = "streamable_http: {}";
+    const SNIPPET: &'static str =
+        r#"{"transport":{"streamable_http":"^{}"},"endpoints":[{"url":"${2:http://127.0.0.1:9000/mcp}"}]}"#;
 
     fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
         check.one_endpoint(name, backend);
