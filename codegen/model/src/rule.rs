@@ -239,3 +239,64 @@ impl<T> Rule<Entries<T>> for Keyed {
         with_members(&of_type, &format!("{names}{least}{}", snippet.unwrap_or_default()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::string::string_regex;
+
+    use super::*;
+
+    fn word() -> Word {
+        Word {
+            noun: "name",
+            code: Code::InvalidName,
+            letters: &['a'..='z', '0'..='9', '-'..='-'],
+            said: "letters",
+            digit_first: false,
+            chars_max: Some(4),
+        }
+    }
+
+    #[test]
+    fn a_word_is_of_its_letters_and_no_longer_than_it_may() {
+        for (text, expected) in
+            [("a", true), ("a-0z", true), ("", false), ("abcde", false), ("0a", false), ("aB", false), ("é", false)]
+        {
+            assert_eq!(word().holds(text), expected, "{text}");
+        }
+        assert_eq!(word().expression(), "(?![0-9])[a-z0-9-]{1,4}");
+        assert_eq!(Word { digit_first: true, chars_max: None, ..word() }.expression(), "[a-z0-9-]+");
+    }
+
+    #[test]
+    fn the_expression_of_numbers_holds_each_up_to_the_greatest() {
+        assert_eq!(numbers_to(0), [""; 0]);
+        assert_eq!(numbers_to(1), ["1"]);
+        assert_eq!(numbers_to(24), ["[1-9]", "[1-1][0-9]", "2[0-3]", "24"]);
+        assert_eq!(numbers_to(600), ["[1-9][0-9]{0,1}", "[1-5][0-9][0-9]", "600"]);
+    }
+
+    /// A range, and a text that its expression matches.
+    fn duration_within() -> impl Strategy<Value = (Millis, String)> {
+        let most = prop_oneof![1..200_u64, Just(600_000), Just(86_400_000), 1..u64::MAX / 2];
+        most.prop_flat_map(|most| {
+            let expression = Millis::expression(Some(&(Millis(1)..=Millis(most))));
+            let inner = expression.trim_start_matches('^').trim_end_matches('$').replace("0*", "0{0,3}");
+            (Just(Millis(most)), string_regex(&inner).expect("an expression"))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_expression_of_a_range_matches_is_within((most, text) in duration_within()) {
+            let millis = Millis::parse(&text);
+            prop_assert!(millis.is_some_and(|millis| Millis(1) <= millis && millis <= most), "{text} up to {most}");
+        }
+
+        #[test]
+        fn the_greatest_number_of_a_range_is_among_its_expressions(most in 1_u64..) {
+            prop_assert_eq!(numbers_to(most).pop(), Some(most.to_string()));
+        }
+    }
+}

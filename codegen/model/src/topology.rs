@@ -270,7 +270,7 @@ impl Millis {
     /// The largest first.
     const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let unit = text.find(|c: char| !c.is_ascii_digit())?;
         let count: u64 = text[..unit].parse().ok()?;
         let (_, millis) = Self::UNITS.into_iter().find(|(name, _)| *name == &text[unit..])?;
