@@ -78,6 +78,11 @@ fn pattern(pattern: &str, message: &str) -> String {
     format!(r#""pattern":{},"patternErrorMessage":{}"#, token(pattern), token(message))
 }
 
+/// The JSON Schema of a text that has to match.
+pub(crate) fn text_schema(expression: &str, message: &str) -> String {
+    format!(r#"{{"type":"string",{}}}"#, pattern(expression, message))
+}
+
 // === impl Rule ===
 
 impl<T, R: Rule<T>> Rule<Option<T>> for R {
@@ -192,7 +197,7 @@ impl Rule<Millis> for Within<Millis> {
 
     fn schema(&self, _of_type: String) -> String {
         let message = format!("{} is not a duration {}", self.noun, self.expected(quote));
-        format!(r#"{{"type":"string",{}}}"#, pattern(&Millis::expression(Some(&self.range)), &message))
+        text_schema(&Millis::expression(Some(&self.range)), &message)
     }
 }
 

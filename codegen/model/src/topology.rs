@@ -5,12 +5,13 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::address::EndpointUrl;
 use crate::decode::{Choice, Decode, record, text, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::plan::Reference;
 use crate::revision::Era;
-use crate::rule::{Keyed, Within, Word, numbers_to};
+use crate::rule::{Keyed, Within, Word, numbers_to, text_schema};
 use crate::yaml::{Node, Value};
 
 pub use crate::decode::Entries;
@@ -142,7 +143,7 @@ record! {
     /// One place of a backend.
     struct Endpoint: "an endpoint" {
         /// Its `http://` or `https://` URL, or `env:NAME`.
-        url: Reference,
+        url: Reference where EndpointUrl,
     }
 }
 
@@ -323,9 +324,7 @@ impl Decode for Millis {
     }
 
     fn schema() -> String {
-        let message = token(&format!("not {}", Self::EXPECTED));
-        let pattern = token(&Self::expression(None));
-        format!(r#"{{"type":"string","pattern":{pattern},"patternErrorMessage":{message}}}"#)
+        text_schema(&Self::expression(None), &format!("not {}", Self::EXPECTED))
     }
 
     fn written(&self) -> Option<String> {
@@ -358,9 +357,8 @@ impl Decode for Reference {
     }
 
     fn schema() -> String {
-        let pattern = token(&format!("^(env:{}$|file:[\\s\\S]|(?!env:|file:))", VARIABLE.expression()));
-        let message = token(Self::HELP);
-        format!(r#"{{"type":"string","pattern":{pattern},"patternErrorMessage":{message}}}"#)
+        let pattern = format!("^(env:{}$|file:[\\s\\S]|(?!env:|file:))", VARIABLE.expression());
+        text_schema(&pattern, Self::HELP)
     }
 
     fn written(&self) -> Option<String> {

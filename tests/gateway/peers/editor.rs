@@ -115,9 +115,10 @@ fn an_editor_finds_nothing_wrong_in_good_topologies() {
 }
 
 /// Bad topologies, and the lines on which an editor shows it.
-const FLAGGED: [(&str, &[u64]); 9] = [
+const FLAGGED: [(&str, &[u64]); 10] = [
     ("duplicate_key.yaml", &[6, 8]),
     ("invalid_name.yaml", &[1, 3, 4, 5, 6, 7]),
+    ("invalid_url.yaml", &[3, 8]),
     ("invalid_value.yaml", &[2, 3, 4, 7, 8, 9, 11, 13, 16, 18, 19]),
     ("missing_key.yaml", &[1, 3, 6, 10, 12]),
     ("no_backends.yaml", &[2]),
