@@ -34,8 +34,8 @@ impl Shown {
 
     /// What is inserted for a proposal.
     fn inserted(&self, label: &str) -> &str {
-        let proposal = self.proposals().find(|item| item["label"] == label);
-        proposal.and_then(|item| item["insertText"].as_str()).unwrap_or_else(|| panic!("no `{label}` in {self:?}"))
+        let proposal = self.proposals().find(|item| item["label"] == label).expect(label);
+        proposal["insertText"].as_str().expect("what is inserted")
     }
 
     fn documentation(&self, label: &str) -> String {
