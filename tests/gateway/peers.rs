@@ -4,6 +4,7 @@
 //! Here is what these tests share, and the clients; the rest is one module a kind of peer.
 
 mod conformance;
+mod editor;
 mod npm;
 mod python;
 

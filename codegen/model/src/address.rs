@@ -2,8 +2,39 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::diagnostic::{Code, Problems, quoted};
+use crate::plan::Reference;
+use crate::rule::{Rule, text_schema};
+use crate::topology::VARIABLE;
+use crate::yaml::Node;
+
+/// What the URL of a server begins with.
+const SCHEMES: [&str; 2] = ["http://", "https://"];
 /// The longest host name there is.
 const HOST_BYTES_MAX: usize = 253;
+
+/// The rule for the URL of an MCP endpoint, or the variable that holds it.
+pub(crate) struct EndpointUrl;
+
+impl Rule<Reference> for EndpointUrl {
+    fn check(&self, value: &Reference, node: &Node, problems: &mut Problems) {
+        let (message, why) = match value {
+            Reference::Env(_) => return,
+            Reference::File(_) => ("url is not read from files".to_owned(), "write it, or `env:NAME`"),
+            Reference::Literal(url) => match check_url(url) {
+                Ok(()) => return,
+                Err(why) => (format!("url {} is not that of an endpoint", quoted(url)), why),
+            },
+        };
+        problems.error(Code::InvalidUrl, node.place, message).label(why);
+    }
+
+    fn schema(&self, _of_type: String) -> String {
+        let expression = format!("^(env:{}$|{})", VARIABLE.expression(), SCHEMES.join("|"));
+        let [first, second] = SCHEMES;
+        text_schema(&expression, &format!("url begins with neither `{first}` nor `{second}`, and is no `env:NAME`"))
+    }
+}
 
 /// Whether a text is the URL of an MCP endpoint.
 pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
@@ -73,8 +104,9 @@ pub(crate) fn is_https(url: &str) -> bool {
 }
 
 fn without_scheme(url: &str) -> Result<&str, &'static str> {
-    url.strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"))
+    SCHEMES
+        .into_iter()
+        .find_map(|scheme| url.strip_prefix(scheme))
         .ok_or("it begins with neither `http://` nor `https://`")
 }
 

@@ -16,18 +16,10 @@ use crate::Features;
 use crate::address::{check_address, check_host, check_origin};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::plan::Reference;
-use crate::topology::{Millis, Names, Topology};
-use crate::yaml::Place;
+use crate::topology::{BACKEND_NAME, Names, Topology};
 use crate::yaml::{Document, Step, steps};
 
 pub(crate) use route::subject;
-
-/// The longest name of a topology.
-const NAME_CHARS_MAX: usize = 32;
-/// The longest name of a backend.
-const BACKEND_CHARS_MAX: usize = 24;
-/// The longest separator.
-const SEPARATOR_CHARS_MAX: usize = 8;
 
 /// A topology under check.
 pub(crate) struct Check<'a> {
@@ -46,10 +38,8 @@ pub(crate) struct Check<'a> {
 impl Check<'_> {
     /// Every check that needs nothing but the topology.
     pub(crate) fn topology(&mut self) {
-        self.topology_name();
         self.listener();
         self.name_rules();
-        self.bounds();
         self.backend_names();
         self.ambiguous_prefixes();
         self.transparent_names();
@@ -61,16 +51,6 @@ impl Check<'_> {
 
     pub(crate) fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {
         self.problems.error(code, self.document.value(path), message).label(why);
-    }
-
-    fn topology_name(&mut self) {
-        let name = &self.topology.name;
-        if !is_plain(name, NAME_CHARS_MAX) {
-            let message = format!("name {} is not 1 to {NAME_CHARS_MAX} of `a` to `z`, `0` to `9`, `-`", quoted(name));
-            self.problems
-                .error(Code::InvalidName, self.document.value(steps!["name"]), message)
-                .label(impurity(name, NAME_CHARS_MAX));
-        }
     }
 
     fn listener(&mut self) {
@@ -124,37 +104,8 @@ impl Check<'_> {
                     .label("exposes names as one backend has them")
                     .help("write `names: { separator: \"__\" }`, or leave `names` out");
             }
-            Names::None => {}
-            Names::Prefixed(prefixed) => {
-                let separator = &prefixed.separator;
-                let legal = separator.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-                if !legal || separator.is_empty() || separator.len() > SEPARATOR_CHARS_MAX {
-                    let message = format!("separator {} is not 1 to 8 letters, digits, `_`, `-`", quoted(separator));
-                    self.invalid(Code::InvalidValue, steps!["names", "separator"], message, "");
-                }
-                if !(48..=128).contains(&prefixed.max_length) {
-                    let message = format!("name length {} is not between 48 and 128", prefixed.max_length);
-                    self.invalid(Code::InvalidValue, steps!["names", "max_length"], message, "");
-                }
-            }
+            Names::None | Names::Prefixed(_) => {}
         }
-    }
-
-    fn bounds(&mut self) {
-        let timeout = self.topology.defaults.timeout;
-        self.timeout_bounds(steps!["defaults", "timeout"], timeout);
-        let catalog = &self.topology.catalog;
-        if !(1..=10_000).contains(&catalog.page_items) {
-            let message = format!("page of {} items is not between 1 and 10000", catalog.page_items);
-            self.invalid(Code::InvalidValue, steps!["catalog", "page_items"], message, "");
-        }
-        if catalog.ttl > Millis(24 * 3_600_000) {
-            self.invalid(Code::InvalidValue, steps!["catalog", "ttl"], "time to live is over `24h`".to_owned(), "");
-        }
-    }
-
-    fn timeout_bounds(&mut self, path: &[Step<'_>], timeout: Millis) {
-        timeout_bounds(self.document.value(path), timeout, self.problems);
     }
 
     fn backend_names(&mut self) {
@@ -163,44 +114,12 @@ impl Check<'_> {
             Names::Prefixed(prefixed) => Some(prefixed.separator.as_str()).filter(|separator| !separator.is_empty()),
         };
         for name in self.topology.backends.names() {
-            let place = self.document.key(steps!["backends", name]);
-            if !is_plain(name, BACKEND_CHARS_MAX) {
-                let message =
-                    format!("backend {} is not 1 to {BACKEND_CHARS_MAX} of `a` to `z`, `0` to `9`, `-`", quoted(name));
-                self.problems.error(Code::InvalidName, place, message).label(impurity(name, BACKEND_CHARS_MAX));
-            } else if let Some(separator) = separator.filter(|separator| name.contains(separator)) {
+            // What is no name at all has been reported.
+            if let Some(separator) = separator.filter(|at| BACKEND_NAME.holds(name) && name.contains(at)) {
                 let message = format!("backend `{name}` contains the separator `{separator}`");
                 let help = "name it otherwise, or write another `separator` under `names`";
-                self.problems.error(Code::InvalidName, place, message).help(help);
+                self.problems.error(Code::InvalidName, self.document.key(steps!["backends", name]), message).help(help);
             }
         }
-        if self.topology.backends.names().next().is_none() {
-            let place = self.document.key(steps!["backends"]);
-            self.problems.error(Code::InvalidValue, place, "topology without backends");
-        }
-    }
-}
-
-fn is_plain(name: &str, chars_max: usize) -> bool {
-    (1..=chars_max).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-/// What keeps a name from being plain.
-fn impurity(name: &str, chars_max: usize) -> String {
-    let strange = name.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'));
-    match strange {
-        Some(upper) if upper.is_ascii_uppercase() => format!("`{upper}` is in upper case"),
-        Some(c) if c.is_ascii() => format!("`{}` is none of these", c.escape_debug()),
-        Some(c) => format!("`{}` (U+{:04X}) is none of these", c.escape_debug(), u32::from(c)),
-        None if name.is_empty() => "is empty".to_owned(),
-        None => format!("has {} characters, {} too many", name.len(), name.len().saturating_sub(chars_max)),
-    }
-}
-
-/// Whether a timeout is one a call can have.
-pub(crate) fn timeout_bounds(place: Place, timeout: Millis, problems: &mut Problems) {
-    if !(Millis(1)..=Millis(600_000)).contains(&timeout) {
-        problems.error(Code::InvalidValue, place, "timeout is not between `1ms` and `10m`");
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
+use crate::rule::Rule;
 use crate::yaml::{Node, Place, Value};
 
 /// How many entries a list, or a mapping from names, may have.
@@ -48,14 +49,17 @@ pub(crate) struct Key {
 }
 
 /// Defines a record of the schema once: the type, its keys with their documentation, and how it is read. A key without a
-/// default is required. `default struct` has a default for every key and for the whole.
+/// default is required. `default struct` has a default for every key and for the whole. What follows `where` is the
+/// [`Rule`] of a key, or a function that writes what else the schema of the whole says.
 macro_rules! record {
-    ($(#[doc = $doc:literal])+ default struct $Name:ident: $expected:literal {
-        $($(#[doc = $meaning:literal])+ $key:ident: $Type:ty = $default:expr,)+
+    ($(#[doc = $doc:literal])+ default struct $Name:ident: $expected:literal $(where $stated:path)? {
+        $($(#[doc = $meaning:literal])+ $key:ident: $Type:ty $(where $rule:path)? = $default:expr,)+
     }) => {
         record! {
             $(#[doc = $doc])+
-            struct $Name: $expected { $($(#[doc = $meaning])+ $key: $Type = $default,)+ }
+            struct $Name: $expected $(where $stated)? {
+                $($(#[doc = $meaning])+ $key: $Type $(where $rule)? = $default,)+
+            }
         }
 
         impl Default for $Name {
@@ -64,8 +68,8 @@ macro_rules! record {
             }
         }
     };
-    ($(#[doc = $doc:literal])+ struct $Name:ident: $expected:literal {
-        $($(#[doc = $meaning:literal])+ $key:ident: $Type:ty $(= $default:expr)?,)+
+    ($(#[doc = $doc:literal])+ struct $Name:ident: $expected:literal $(where $stated:path)? {
+        $($(#[doc = $meaning:literal])+ $key:ident: $Type:ty $(where $rule:path)? $(= $default:expr)?,)+
     }) => {
         $(#[doc = $doc])+
         #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +80,7 @@ macro_rules! record {
         impl $Name {
             /// Every key with what it means and takes.
             pub(crate) const KEYS: &'static [$crate::decode::Key] =
-                &[$(record!(@key $key concat!($($meaning),+), $Type $(= $default)?)),+];
+                &[$(record!(@key $key concat!($($meaning),+), $Type $(where $rule)? $(= $default)?)),+];
         }
 
         impl $crate::decode::Decode for $Name {
@@ -88,36 +92,47 @@ macro_rules! record {
             ) -> Option<Self> {
                 let record = $crate::decode::Record::open(node, Self::EXPECTED, Self::KEYS, problems)?;
                 // Every key is read before the first that failed gives up, so that all problems are found.
-                $(let $key = record!(@read record problems $key $Type $(= $default)?);)+
+                $(let $key = record!(@read record problems $key $Type $(where $rule)? $(= $default)?);)+
                 Some(Self { $($key: $key?,)+ })
             }
 
             fn schema() -> String {
-                $crate::decode::object_schema(Self::KEYS, "")
+                let stated: &[String] = &[$($stated())?];
+                $crate::decode::object_schema(Self::EXPECTED, Self::KEYS, &stated.concat())
             }
         }
     };
-    (@key $key:ident $meaning:expr, $Type:ty = $default:expr) => {
+    (@key $key:ident $meaning:expr, $Type:ty $(where $rule:path)? = $default:expr) => {
         $crate::decode::Key {
             required: false,
             default: || $crate::decode::Decode::written(&{ let default: $Type = $default; default }),
+            ..record!(@key $key $meaning, $Type $(where $rule)?)
+        }
+    };
+    (@key $key:ident $meaning:expr, $Type:ty $(where $rule:path)?) => {
+        $crate::decode::Key {
+            required: true,
+            schema: || $crate::rule::stated::<$Type>(&[$(&$rule)?]),
             ..$crate::decode::Key::new::<$Type>(stringify!($key), $meaning)
         }
     };
-    (@key $key:ident $meaning:expr, $Type:ty) => {
-        $crate::decode::Key { required: true, ..$crate::decode::Key::new::<$Type>(stringify!($key), $meaning) }
+    (@read $record:ident $problems:ident $key:ident $Type:ty $(where $rule:path)? = $default:expr) => {
+        Some($record.optional::<$Type>(stringify!($key), &[$(&$rule)?], $problems).unwrap_or_else(|| $default))
     };
-    (@read $record:ident $problems:ident $key:ident $Type:ty = $default:expr) => {
-        Some($record.optional::<$Type>(stringify!($key), $problems).unwrap_or_else(|| $default))
-    };
-    (@read $record:ident $problems:ident $key:ident $Type:ty) => {
-        $record.required::<$Type>(stringify!($key), $problems)
+    (@read $record:ident $problems:ident $key:ident $Type:ty $(where $rule:path)?) => {
+        $record.required::<$Type>(stringify!($key), &[$(&$rule)?], $problems)
     };
 }
 pub(crate) use record;
 
-/// The JSON Schema of a mapping with these keys; `rules` are further members, each with a leading comma.
-pub(crate) fn object_schema(keys: &[Key], rules: &str) -> String {
+/// What editors call what a message expects: the same without its article.
+pub(crate) fn title(expected: &str) -> &str {
+    expected.strip_prefix("a ").or_else(|| expected.strip_prefix("an ")).unwrap_or(expected)
+}
+
+/// The JSON Schema of a mapping with these keys; `stated` are further members, each with a leading comma.
+pub(crate) fn object_schema(expected: &str, keys: &[Key], stated: &str) -> String {
+    let title = token(title(expected));
     let properties: Vec<String> = keys.iter().map(Key::schema).collect();
     let required: Vec<String> = keys.iter().filter(|key| key.required).map(|key| token(key.name)).collect();
     let required = match &required[..] {
@@ -125,13 +140,19 @@ pub(crate) fn object_schema(keys: &[Key], rules: &str) -> String {
         names => format!(r#","required":[{}]"#, names.join(",")),
     };
     let properties = properties.join(",");
-    format!(r#"{{"type":"object","properties":{{{properties}}}{required},"additionalProperties":false{rules}}}"#)
+    format!(
+        r#"{{"title":{title},"type":"object","properties":{{{properties}}}{required},"additionalProperties":false{stated}}}"#
+    )
 }
 
+/// One of a few words: itself, what it stands for, what it means to the user.
+pub(crate) type Choice<T> = (&'static str, T, &'static str);
+
 /// The JSON Schema of one of a few words.
-pub(crate) fn words_schema<T>(words: &[(&str, T)]) -> String {
-    let words: Vec<String> = words.iter().map(|(word, _)| token(word)).collect();
-    format!(r#"{{"enum":[{}]}}"#, words.join(","))
+pub(crate) fn words_schema<T>(choices: &[Choice<T>]) -> String {
+    let words: Vec<String> = choices.iter().map(|(word, _, _)| token(word)).collect();
+    let meanings: Vec<String> = choices.iter().map(|(_, _, meaning)| token(meaning)).collect();
+    format!(r#"{{"enum":[{}],"enumDescriptions":[{}]}}"#, words.join(","), meanings.join(","))
 }
 
 /// A mapping whose keys are known.
@@ -194,20 +215,23 @@ impl<'n> Record<'n> {
     }
 
     /// The value of a key, if it is there and is right.
-    pub(crate) fn optional<T: Decode>(&self, name: &str, problems: &mut Problems) -> Option<T> {
-        self.node(name).and_then(|node| T::decode(node, problems))
+    pub(crate) fn optional<T: Decode>(&self, name: &str, rules: &[&dyn Rule<T>], problems: &mut Problems) -> Option<T> {
+        let node = self.node(name)?;
+        let value = T::decode(node, problems)?;
+        // What breaks a rule has its type all the same: the checks that follow find what else is wrong.
+        rules.iter().for_each(|rule| Rule::<T>::check(*rule, &value, node, problems));
+        Some(value)
     }
 
     /// The value of a key; reports when it is not there.
-    pub(crate) fn required<T: Decode>(&self, name: &str, problems: &mut Problems) -> Option<T> {
-        let node = self.node(name);
-        if node.is_none() {
+    pub(crate) fn required<T: Decode>(&self, name: &str, rules: &[&dyn Rule<T>], problems: &mut Problems) -> Option<T> {
+        if self.node(name).is_none() {
             let problem = problems.error(Code::MissingKey, self.owner, format!("missing key `{name}`"));
             if let Some(key) = self.keys.iter().find(|key| key.name == name) {
                 problem.help(format!("`{name}` ({}): {}", key.expected, key.phrase()));
             }
         }
-        node.and_then(|node| T::decode(node, problems))
+        self.optional(name, rules, problems)
     }
 
     /// Which of the keys are there, in the order of the schema.
@@ -391,14 +415,14 @@ pub(crate) fn text<'n>(node: &'n Node, expected: &str, problems: &mut Problems) 
 }
 
 /// One of a few words, each with what it stands for.
-pub(crate) fn word<T: Copy>(node: &Node, expected: &str, words: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+pub(crate) fn word<T: Copy>(node: &Node, expected: &str, choices: &[Choice<T>], problems: &mut Problems) -> Option<T> {
     let found = text(node, expected, problems)?;
-    if let Some((_, value)) = words.iter().find(|(word, _)| *word == found) {
+    if let Some((_, value, _)) = choices.iter().find(|(word, _, _)| *word == found) {
         return Some(*value);
     }
     let message = format!("{} is not {expected}", quoted(found));
     let problem = problems.error(Code::InvalidValue, node.place, message);
-    if let Some(near) = near_miss(found, words.iter().map(|(word, _)| *word)) {
+    if let Some(near) = near_miss(found, choices.iter().map(|(word, _, _)| *word)) {
         problem.help(format!("did you mean `{near}`?"));
     }
     None

@@ -27,6 +27,7 @@ mod features;
 mod json;
 mod param_header;
 mod resolve;
+mod rule;
 mod secret;
 mod source;
 mod yaml;

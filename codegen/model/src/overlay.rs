@@ -2,9 +2,9 @@
 
 use crate::decode::{self, Decode, Entries, near_miss, record};
 use crate::diagnostic::{Code, Diagnostic, Problems, Severity, quoted};
-use crate::topology::Millis;
+use crate::topology::{Millis, TIMEOUT};
 use crate::yaml::{Document, Node, Value, steps};
-use crate::{Source, check, plan};
+use crate::{Source, plan};
 
 record! {
     /// An overlay.
@@ -18,7 +18,7 @@ record! {
     /// Settings of one compiled backend.
     default struct BackendSettings: "backend settings" {
         /// The longest a call to it may take.
-        timeout: Option<Millis> = None,
+        timeout: Option<Millis> where TIMEOUT = None,
         /// Whether calls to it are refused.
         disabled: bool = false,
     }
@@ -53,7 +53,7 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
     let mut problems = Problems::default();
     decode::duplicate_keys(&document.root, &mut problems);
     let overlay = Overlay::decode(&document.root, &mut problems);
-    for (name, settings) in overlay.iter().flat_map(|overlay| overlay.backends.iter()) {
+    for (name, _) in overlay.iter().flat_map(|overlay| overlay.backends.iter()) {
         let known = || backends.iter().map(|backend| &*backend.name);
         if !known().any(|known| known == name) {
             let message = format!("unknown backend {}", quoted(name));
@@ -62,9 +62,6 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
                 Some(near) => problem.label(format!("did you mean `{near}`?")),
                 None => problem.label("not in the compiled topology"),
             };
-        }
-        if let Some(timeout) = settings.timeout {
-            check::timeout_bounds(document.value(steps!["backends", name, "timeout"]), timeout, &mut problems);
         }
     }
     let found = problems.locate(&document, None);

@@ -2,7 +2,6 @@
 //! written down. What a schema cannot say is left to the checks.
 
 use crate::decode::Decode;
-use crate::json::token;
 use crate::lock::Json;
 use crate::overlay::Overlay;
 use crate::topology::Topology;
@@ -10,21 +9,20 @@ use crate::topology::Topology;
 /// The schema of a topology, as a file.
 #[must_use]
 pub fn topology() -> String {
-    file("only1mcp topology", &Topology::schema())
+    file(&Topology::schema())
 }
 
 /// The schema of an overlay, as a file.
 #[must_use]
 pub fn overlay() -> String {
-    file("only1mcp overlay", &Overlay::schema())
+    file(&Overlay::schema())
 }
 
 /// Draft 7 is what editors for YAML know best.
-fn file(title: &str, schema: &str) -> String {
-    let title = token(title);
-    let head = format!(r#"{{"$schema":"http://json-schema.org/draft-07/schema#","title":{title},"#);
+fn file(schema: &str) -> String {
+    let head = r#"{"$schema":"http://json-schema.org/draft-07/schema#","#;
     let mut out = String::new();
-    Json::composed(head + &schema[1..]).tree().write_pretty(&mut out, 0);
+    Json::composed(head.to_owned() + &schema[1..]).tree().write_pretty(&mut out, 0);
     out.push('\n');
     out
 }

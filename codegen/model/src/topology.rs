@@ -3,23 +3,62 @@
 //! Whether the values make sense together is checked in `crate::check`; what they amount to is a [`crate::plan::Plan`].
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
-use crate::decode::{DURATION, Decode, record, text, word, words_schema, wrong_type};
+use crate::address::EndpointUrl;
+use crate::decode::{Choice, DURATION, Decode, record, text, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::names::LENGTH_MAX;
 use crate::plan::Reference;
 use crate::revision::Era;
+use crate::rule::{Keyed, Within, Word, numbers_to, text_schema};
 use crate::yaml::{Node, Value};
 
 pub use crate::decode::Entries;
 pub use crate::transport::{StdioSettings, StreamableHttpSettings, TransportSettings};
 
+/// What a topology is called.
+const NAME: Word = Word {
+    noun: "name",
+    code: Code::InvalidName,
+    letters: &['a'..='z', '0'..='9', '-'..='-'],
+    said: "of `a` to `z`, `0` to `9`, `-`",
+    digit_first: true,
+    chars_max: Some(32),
+};
+/// What a backend is called.
+pub(crate) const BACKEND_NAME: Word = Word { noun: "backend", chars_max: Some(24), ..NAME };
+/// What stands between names.
+const SEPARATOR: Word = Word {
+    noun: "separator",
+    code: Code::InvalidValue,
+    letters: &['A'..='Z', 'a'..='z', '0'..='9', '_'..='_', '-'..='-'],
+    said: "letters, digits, `_`, `-`",
+    digit_first: true,
+    chars_max: Some(8),
+};
+/// What an environment variable is called.
+pub(crate) const VARIABLE: Word = Word {
+    noun: "variable",
+    code: Code::InvalidValue,
+    letters: &['A'..='Z', 'a'..='z', '0'..='9', '_'..='_'],
+    said: "letters, digits and `_`",
+    digit_first: false,
+    chars_max: None,
+};
+const BACKENDS: Keyed =
+    Keyed { name: BACKEND_NAME, empty: Some("topology without backends"), snippet: TransportSettings::first_snippet };
+const NAME_LENGTH: Within<usize> = Within { noun: "name length", range: 48..=128 };
+const PAGE_ITEMS: Within<usize> = Within { noun: "page length", range: 1..=10_000 };
+pub(crate) const TIMEOUT: Within<Millis> = Within { noun: "timeout", range: Millis(1)..=Millis(600_000) };
+const TTL: Within<Millis> = Within { noun: "time to live", range: Millis(0)..=Millis(24 * 3_600_000) };
+
 record! {
     /// A whole topology.
     struct Topology: "a topology" {
         /// What it is called, up to 32 of `a` to `z`, `0` to `9` and `-`.
-        name: String,
+        name: String where NAME,
         /// Where clients connect.
         listen: Listen = Listen::default(),
         /// How the names of tools and prompts are exposed.
@@ -29,7 +68,7 @@ record! {
         /// How lists are answered.
         catalog: Catalog = Catalog::default(),
         /// The MCP servers behind the gateway, by name.
-        backends: Entries<Backend>,
+        backends: Entries<Backend> where BACKENDS,
         /// Which backend a name leads to where that is not the one it comes from.
         routes: Vec<Route> = Vec::new(),
         /// Codes of warnings that are known and meant: they are not reported.
@@ -61,11 +100,11 @@ record! {
 
 record! {
     /// How an exposed name is made from a backend's name and its own.
-    default struct Prefixed: "`none` or a mapping" {
+    default struct Prefixed: "rules for names" {
         /// What stands between the backend's name and its own name of a tool.
-        separator: String = "__".to_owned(),
+        separator: String where SEPARATOR = "__".to_owned(),
         /// The longest name that clients take; longer ones are shortened.
-        max_length: usize = LENGTH_MAX,
+        max_length: usize where NAME_LENGTH = LENGTH_MAX,
     }
 }
 
@@ -73,7 +112,7 @@ record! {
     /// What backends have unless they say otherwise.
     default struct Defaults: "defaults" {
         /// The longest a call may take.
-        timeout: Millis = Millis(30_000),
+        timeout: Millis where TIMEOUT = Millis(30_000),
     }
 }
 
@@ -81,15 +120,15 @@ record! {
     /// How lists are answered.
     default struct Catalog: "catalog settings" {
         /// How many items a page of a list holds at most.
-        page_items: usize = 500,
+        page_items: usize where PAGE_ITEMS = 500,
         /// How long a client may keep a list.
-        ttl: Millis = Millis(300_000),
+        ttl: Millis where TTL = Millis(300_000),
     }
 }
 
 record! {
     /// One MCP server.
-    struct Backend: "a backend" {
+    struct Backend: "a backend" where TransportSettings::snippets {
         /// How to reach it: `stdio` or `streamable_http`.
         transport: TransportSettings,
         /// Where it is, for transports that connect.
@@ -97,7 +136,7 @@ record! {
         /// Which era of the protocol it speaks.
         era: EraChoice = EraChoice::Auto,
         /// The longest a call to it may take.
-        timeout: Option<Millis> = None,
+        timeout: Option<Millis> where TIMEOUT = None,
         /// Which of its tools are exposed, and how.
         tools: Tools = Tools::default(),
     }
@@ -107,7 +146,7 @@ record! {
     /// One place of a backend.
     struct Endpoint: "an endpoint" {
         /// Its `http://` or `https://` URL, or `env:NAME`.
-        url: Reference,
+        url: Reference where EndpointUrl,
     }
 }
 
@@ -123,7 +162,7 @@ record! {
 
 record! {
     /// Which backend a name leads to. Exactly one of `tools`, `prompts` and `resources` is there.
-    struct Route: "a route" {
+    struct Route: "a route" where one_subject {
         /// An exposed tool name; `*` stands for any run of characters.
         tools: Option<String> = None,
         /// An exposed prompt name; `*` stands for any run of characters.
@@ -133,6 +172,21 @@ record! {
         /// The name of the backend.
         to: String,
     }
+}
+
+/// The keys of which a route has exactly one.
+pub(crate) const SUBJECTS: [&str; 3] = ["tools", "prompts", "resources"];
+
+/// What a message and the schema say of [`SUBJECTS`].
+pub(crate) fn subject_expected() -> String {
+    let [first @ .., last] = SUBJECTS.map(|key| format!("`{key}`"));
+    format!("exactly one of {} and {last}", first.join(", "))
+}
+
+fn one_subject() -> String {
+    let message = token(&format!("a route has {}", subject_expected()));
+    let alternative = |key| format!(r#"{{"required":[{}],"errorMessage":{message}}}"#, token(key));
+    format!(r#","oneOf":[{}]"#, SUBJECTS.map(alternative).join(","))
 }
 
 /// How the names of tools and prompts are exposed.
@@ -165,26 +219,37 @@ impl Default for Names {
     }
 }
 
+impl Names {
+    const WORDS: [Choice<Self>; 1] = [("none", Self::None, "As the only backend has them.")];
+}
+
 impl Decode for Names {
-    const EXPECTED: &'static str = Prefixed::EXPECTED;
+    const EXPECTED: &'static str = "`none` or a mapping";
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         match &node.value {
-            Value::String(_) => word(node, Self::EXPECTED, &[("none", ())], problems).map(|()| Self::None),
-            _ => Prefixed::decode(node, problems).map(Self::Prefixed),
+            Value::String(_) => word(node, Self::EXPECTED, &[("none", (), "")], problems).map(|()| Self::None),
+            Value::Mapping(_) => Prefixed::decode(node, problems).map(Self::Prefixed),
+            _ => {
+                wrong_type(node, Self::EXPECTED, problems);
+                None
+            }
         }
     }
 
     fn schema() -> String {
-        format!(r#"{{"anyOf":[{{"const":"none"}},{}]}}"#, Prefixed::schema())
+        format!(r#"{{"anyOf":[{},{}]}}"#, words_schema(&Self::WORDS), Prefixed::schema())
     }
 }
 
 // === impl EraChoice ===
 
 impl EraChoice {
-    const WORDS: [(&str, Self); 3] =
-        [("auto", Self::Auto), ("modern", Self::Pinned(Era::Modern)), ("legacy", Self::Pinned(Era::Legacy))];
+    const WORDS: [Choice<Self>; 3] = [
+        ("auto", Self::Auto, "Whichever it answers in: asked once, recorded in the lock."),
+        ("modern", Self::Pinned(Era::Modern), "2026-07-28: no handshake, no sessions."),
+        ("legacy", Self::Pinned(Era::Legacy), "2024-11-05 to 2025-11-25: `initialize`, sessions."),
+    ];
 }
 
 impl Decode for EraChoice {
@@ -199,35 +264,44 @@ impl Decode for EraChoice {
     }
 
     fn written(&self) -> Option<String> {
-        Self::WORDS.iter().find(|(_, choice)| choice == self).map(|(word, _)| token(word))
+        Self::WORDS.iter().find(|(_, choice, _)| choice == self).map(|(word, _, _)| token(word))
     }
 }
 
 // === impl Millis ===
 
 impl Millis {
-    fn parse(text: &str) -> Option<Self> {
+    /// The largest first.
+    const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let unit = text.find(|c: char| !c.is_ascii_digit())?;
         let count: u64 = text[..unit].parse().ok()?;
-        let millis = match &text[unit..] {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return None,
-        };
+        let (_, millis) = Self::UNITS.into_iter().find(|(name, _)| *name == &text[unit..])?;
         count.checked_mul(millis).map(Self)
+    }
+
+    /// The regular expression of a duration. Of what lies below a range it leaves out only zero.
+    pub(crate) fn expression(range: Option<&RangeInclusive<Self>>) -> String {
+        let of_unit = |(unit, millis): (&str, u64)| match range {
+            None => Some(format!("[0-9]+{unit}")),
+            Some(range) => {
+                let zero = (range.start().0 == 0).then(|| "0".to_owned());
+                let counts: Vec<String> = zero.into_iter().chain(numbers_to(range.end().0 / millis)).collect();
+                (!counts.is_empty()).then(|| format!("0*({}){unit}", counts.join("|")))
+            }
+        };
+        let units: Vec<String> = Self::UNITS.into_iter().filter_map(of_unit).collect();
+        format!("^({})$", units.join("|"))
     }
 }
 
 impl fmt::Display for Millis {
     /// As a topology writes it, in the largest unit that it is a whole number of.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
-        match units.iter().find(|(millis, _)| self.0 > 0 && self.0.is_multiple_of(*millis)) {
-            Some((millis, unit)) => write!(f, "{}{unit}", self.0 / millis),
-            None => write!(f, "{}ms", self.0),
-        }
+        let whole = |(_, millis): &&(&str, u64)| self.0 > 0 && self.0.is_multiple_of(*millis);
+        let (unit, millis) = Self::UNITS.iter().find(whole).unwrap_or(&("ms", 1));
+        write!(f, "{}{unit}", self.0 / millis)
     }
 }
 
@@ -253,16 +327,16 @@ impl Decode for Millis {
     }
 
     fn schema() -> String {
-        r#"{"type":"string","pattern":"^[0-9]+(ms|s|m|h)$"}"#.to_owned()
+        text_schema(&Self::expression(None), &format!("not {}", Self::EXPECTED))
     }
 
     fn written(&self) -> Option<String> {
-        let Self(millis) = *self;
-        let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
-        let unit = units.into_iter().find(|(unit, _)| millis > 0 && millis % unit == 0);
-        let (unit, name) = unit.unwrap_or((1, "ms"));
-        Some(token(&format!("{}{name}", millis / unit)))
+        Some(token(&self.to_string()))
     }
+}
+
+impl Reference {
+    const HELP: &'static str = "write `env:NAME` with an environment variable, or `file:PATH` with a path";
 }
 
 impl Decode for Reference {
@@ -271,7 +345,7 @@ impl Decode for Reference {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let found = text(node, Self::EXPECTED, problems)?;
         let (reference, valid) = if let Some(name) = found.strip_prefix("env:") {
-            (Self::Env(name.to_owned().into()), is_variable_name(name))
+            (Self::Env(name.to_owned().into()), VARIABLE.holds(name))
         } else if let Some(path) = found.strip_prefix("file:") {
             (Self::File(path.to_owned().into()), !path.is_empty() && !path.contains('\0'))
         } else {
@@ -280,25 +354,19 @@ impl Decode for Reference {
         if !valid {
             problems
                 .error(Code::InvalidValue, node.place, format!("reference {} names nothing", quoted(found)))
-                .help("write `env:NAME` with an environment variable, or `file:PATH` with a path");
+                .help(Self::HELP);
         }
         valid.then_some(reference)
     }
 
     fn schema() -> String {
-        r#"{"type":"string"}"#.to_owned()
+        let pattern = format!("^(env:{}$|file:[\\s\\S]|(?!env:|file:))", VARIABLE.expression());
+        text_schema(&pattern, Self::HELP)
     }
 
     fn written(&self) -> Option<String> {
         Some(token(&self.to_string()))
     }
-}
-
-/// Whether a name can be that of an environment variable.
-pub(crate) fn is_variable_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::check::Check;
 use crate::constant::constant;
 use crate::decode::{Decode, Key, Record, object_schema};
 use crate::diagnostic::{Code, Problems};
+use crate::json::token;
 use crate::plan::Reference;
 use crate::topology::Backend;
 use crate::yaml::{Node, Step};
@@ -37,6 +38,9 @@ pub(crate) trait Settings: Decode {
     type Planned: Planned;
     /// The least that can be written.
     const EXAMPLE: &'static str;
+    /// A whole backend as editors propose it, as JSON: `${2:text}` is where the user writes, from 2 on, and what follows
+    /// a `^` stands as it is.
+    const SNIPPET: &'static str;
 
     /// Every check of a backend with these settings.
     fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>);
@@ -95,6 +99,7 @@ macro_rules! transports {
         impl TransportSettings {
             pub(crate) const KEYS: &'static [Key] = &[$(Key::new::<$Settings>($key, $meaning)),+];
             const EXAMPLES: &'static [&'static str] = &[$($Settings::EXAMPLE),+];
+            const SNIPPETS: &'static [&'static str] = &[$($Settings::SNIPPET),+];
 
             /// Which kind it is.
             #[must_use]
@@ -124,7 +129,7 @@ macro_rules! transports {
 
             fn decode_only(record: &Record<'_>, key: &str, problems: &mut Problems) -> Option<Self> {
                 match key {
-                    $($key => record.required($key, problems).map(Self::$Link),)+
+                    $($key => record.required($key, &[], problems).map(Self::$Link),)+
                     _ => None,
                 }
             }
@@ -177,6 +182,23 @@ fn kind(link: &str) -> &'static Kind {
 
 // === impl TransportSettings ===
 
+impl TransportSettings {
+    /// What the schema of a backend says besides: a proposal of each kind.
+    pub(crate) fn snippets() -> String {
+        let snippet = |(kind, body): (&Kind, &&str)| {
+            let (label, about) = (token(&format!("{} backend", kind.key)), token(kind.meaning));
+            format!(r#"{{"label":{label},"description":{about},"body":{body}}}"#)
+        };
+        let snippets: Vec<String> = KINDS.iter().zip(Self::SNIPPETS).map(snippet).collect();
+        format!(r#","defaultSnippets":[{}]"#, snippets.join(","))
+    }
+
+    /// A whole backend of the first kind.
+    pub(crate) fn first_snippet() -> Option<String> {
+        Self::SNIPPETS.first().map(|body| (*body).to_owned())
+    }
+}
+
 impl Decode for TransportSettings {
     const EXPECTED: &'static str = "a transport";
 
@@ -197,6 +219,7 @@ impl Decode for TransportSettings {
     }
 
     fn schema() -> String {
-        object_schema(Self::KEYS, r#","minProperties":1,"maxProperties":1"#)
+        // Beside the properties, the upper bound would keep editors from proposing any.
+        object_schema(Self::EXPECTED, Self::KEYS, r#","minProperties":1,"allOf":[{"maxProperties":1}]"#)
     }
 }

@@ -38,7 +38,7 @@ fn a_schema_is_json_that_knows_every_key_with_its_documentation() {
     let schema: serde_json::Value = serde_json::from_str(&schema::topology()).expect("JSON");
     assert_eq!(schema["required"], serde_json::json!(["name", "backends"]));
     let backend = &schema["properties"]["backends"]["additionalProperties"];
-    assert_eq!(backend["properties"]["transport"]["maxProperties"], 1);
+    assert_eq!(backend["properties"]["transport"]["allOf"], serde_json::json!([{ "maxProperties": 1 }]));
     assert_eq!(schema["properties"]["defaults"]["properties"]["timeout"]["default"], "30s");
 }
 

@@ -13,15 +13,8 @@ impl Check<'_> {
     pub(super) fn backends(&mut self) {
         for (name, backend) in self.topology.backends.iter() {
             self.transport_features(name, backend);
-            self.timeout(name, backend);
             self.renames(name, backend);
             backend.transport.check(name, backend, self);
-        }
-    }
-
-    fn timeout(&mut self, name: &str, backend: &Backend) {
-        if let Some(timeout) = backend.timeout {
-            self.timeout_bounds(steps!["backends", name, "timeout"], timeout);
         }
     }
 

@@ -5,7 +5,7 @@ use crate::decode::near_miss;
 use crate::diagnostic::{Code, quoted};
 use crate::names::{common, matches};
 use crate::plan::Subject;
-use crate::topology::Route;
+use crate::topology::{Route, subject_expected};
 use crate::yaml::steps;
 
 // === impl Check ===
@@ -20,7 +20,7 @@ impl Check<'_> {
                 let message = format!("{subjects} subjects of a route where one belongs");
                 self.problems
                     .error(Code::InvalidValue, self.document.value(steps!["routes", index]), message)
-                    .help("write exactly one of `tools`, `prompts` and `resources`");
+                    .help(format!("write {}", subject_expected()));
             }
             if !names.contains(&route.to.as_str()) {
                 let place = self.document.value(steps!["routes", index, "to"]);

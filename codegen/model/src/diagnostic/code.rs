@@ -230,7 +230,7 @@ impl Decode for Code {
 
     fn schema() -> String {
         let warnings = Self::ALL.iter().filter(|code| code.severity() == Severity::Warning);
-        words_schema(&warnings.map(|code| (code.as_str(), ())).collect::<Vec<_>>())
+        words_schema(&warnings.map(|code| (code.as_str(), (), code.meaning())).collect::<Vec<_>>())
     }
 }
 

@@ -7,21 +7,26 @@ use crate::decode::{Entries, record};
 use crate::diagnostic::{Code, quoted};
 use crate::features::DEMO;
 use crate::plan::{Reference, Table, Text};
+use crate::rule::{Filled, Keyed};
 use crate::secret::{suspect, suspect_variable};
-use crate::topology::{Backend, is_variable_name};
+use crate::topology::{Backend, VARIABLE};
 use crate::yaml::{Step, steps};
+
+const COMMAND: Filled = Filled { noun: "command" };
+const DIRECTORY: Filled = Filled { noun: "working directory" };
+const VARIABLES: Keyed = Keyed { name: VARIABLE, empty: None, snippet: || None };
 
 record! {
     /// A child process that speaks newline-delimited JSON.
     struct StdioSettings: "a stdio transport" {
         /// The program to start, or `self` for this very executable.
-        command: String,
+        command: String where COMMAND,
         /// Its arguments, one entry each; no shell reads them.
         args: Vec<String> = Vec::new(),
         /// Variables set for it: text, `env:NAME` or `file:PATH`.
-        env: Entries<Reference> = Entries::default(),
+        env: Entries<Reference> where VARIABLES = Entries::default(),
         /// Its working directory.
-        cwd: Option<String> = None,
+        cwd: Option<String> where DIRECTORY = None,
     }
 }
 
@@ -64,6 +69,7 @@ constant! {
 impl Settings for StdioSettings {
     type Planned = Stdio;
     const EXAMPLE: &'static str = "stdio: { command: … }";
+    const SNIPPET: &'static str = r#"{"transport":{"stdio":{"command":"${2:npx}","args":["-y","\"${3:@modelcontextprotocol/server-memory}\""]}}}"#;
 
     fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
         check.no_endpoints(name, backend);
@@ -150,27 +156,18 @@ impl Check<'_> {
     }
 
     fn command(&mut self, name: &str, stdio: &StdioSettings) {
-        let at = |key| ["backends", name, "transport", "stdio", key].map(Step::from);
-        if stdio.command.is_empty() || stdio.command.contains('\0') {
-            self.invalid(Code::InvalidValue, &at("command"), "command is empty".to_owned(), "");
-        } else if stdio.command.contains(char::is_whitespace) && !stdio.command.contains(['/', '\\']) {
+        let path = steps!["backends", name, "transport", "stdio", "command"];
+        if stdio.command.contains(char::is_whitespace) && !stdio.command.contains(['/', '\\']) {
             let message = format!("command {} holds blanks", quoted(&stdio.command));
             self.problems
-                .error(Code::InvalidValue, self.document.value(&at("command")), message)
+                .error(Code::InvalidValue, self.document.value(path), message)
                 .help("no shell reads it: the program goes into `command`, its arguments into `args`");
-        }
-        if stdio.cwd.as_ref().is_some_and(|cwd| cwd.is_empty() || cwd.contains('\0')) {
-            self.invalid(Code::InvalidValue, &at("cwd"), "working directory is empty".to_owned(), "");
         }
     }
 
     fn variables(&mut self, name: &str, stdio: &StdioSettings) {
         for (variable, value) in stdio.env.iter() {
             let path = steps!["backends", name, "transport", "stdio", "env", variable];
-            if !is_variable_name(variable) {
-                let message = format!("variable {} is not letters, digits and `_`", quoted(variable));
-                self.problems.error(Code::InvalidValue, self.document.key(path), message);
-            }
             if let Reference::Literal(value) = value
                 && let Some(why) = suspect_variable(variable, value)
             {

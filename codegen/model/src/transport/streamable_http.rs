@@ -1,21 +1,39 @@
 //! `streamable_http`: a server reached by HTTP.
 
 use super::{Planned, Recorded, Settings};
-use crate::address::{check_url, is_https};
+use crate::address::is_https;
 use crate::check::Check;
 use crate::constant::constant;
 use crate::decode::record;
-use crate::diagnostic::{Code, quoted};
+use crate::diagnostic::{Code, Problems};
 use crate::features::TLS;
 use crate::plan::Reference;
+use crate::rule::{Rule, text_schema};
 use crate::topology::Backend;
-use crate::yaml::{Step, steps};
+use crate::yaml::{Node, Step, steps};
 
 record! {
     /// A server reached by Streamable HTTP.
     default struct StreamableHttpSettings: "a streamable_http transport" {
         /// `file:PATH` of authorities to trust beside those of the system, in PEM.
-        ca: Option<Reference> = None,
+        ca: Option<Reference> where Authorities = None,
+    }
+}
+
+/// The rule for what names authorities.
+struct Authorities;
+
+impl Rule<Reference> for Authorities {
+    fn check(&self, value: &Reference, node: &Node, problems: &mut Problems) {
+        if matches!(value, Reference::Literal(_) | Reference::Env(_)) {
+            problems
+                .error(Code::InvalidValue, node.place, "authorities are read from a file")
+                .label("write `file:PATH`");
+        }
+    }
+
+    fn schema(&self, _of_type: String) -> String {
+        text_schema(r"^file:[\s\S]", "authorities are read from a file: write `file:PATH`")
     }
 }
 
@@ -34,10 +52,11 @@ constant! {
 impl Settings for StreamableHttpSettings {
     type Planned = StreamableHttp;
     const EXAMPLE: &'static str = "streamable_http: {}";
+    const SNIPPET: &'static str =
+        r#"{"transport":{"streamable_http":"^{}"},"endpoints":[{"url":"${2:http://127.0.0.1:9000/mcp}"}]}"#;
 
     fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
         check.one_endpoint(name, backend);
-        check.authorities(name, self);
         check.tls(name, backend, self);
     }
 
@@ -91,7 +110,7 @@ impl Planned for StreamableHttp {
 impl Check<'_> {
     fn one_endpoint(&mut self, name: &str, backend: &Backend) {
         match &backend.endpoints[..] {
-            [endpoint] => self.url(name, &endpoint.url),
+            [_] => {}
             // Endpoints that could not be read are a problem of their own.
             [] if self.document.has(steps!["backends", name, "endpoints", 0]) => {}
             endpoints => {
@@ -99,30 +118,6 @@ impl Check<'_> {
                 let message = format!("backend `{name}` has {} endpoints where one belongs", endpoints.len());
                 self.problems.error(Code::Endpoints, place, message).help("write `endpoints: [{ url: \"http://…\" }]`");
             }
-        }
-    }
-
-    fn url(&mut self, name: &str, url: &Reference) {
-        let path = steps!["backends", name, "endpoints", 0, "url"];
-        match url {
-            Reference::Env(_) => {}
-            Reference::File(_) => {
-                let message = "url is not read from files".to_owned();
-                self.invalid(Code::InvalidUrl, path, message, "write it, or `env:NAME`");
-            }
-            Reference::Literal(url) => {
-                if let Err(why) = check_url(url) {
-                    let message = format!("url {} is not that of an endpoint", quoted(url));
-                    self.invalid(Code::InvalidUrl, path, message, why);
-                }
-            }
-        }
-    }
-
-    fn authorities(&mut self, name: &str, http: &StreamableHttpSettings) {
-        if matches!(http.ca, Some(Reference::Literal(_) | Reference::Env(_))) {
-            let path = steps!["backends", name, "transport", "streamable_http", "ca"];
-            self.invalid(Code::InvalidValue, path, "authorities are read from a file".to_owned(), "write `file:PATH`");
         }
     }
 
