@@ -109,11 +109,11 @@ mod tests {
         let expected = serde_json::json!({
             "code": "E0004",
             "severity": "error",
-            "message": "key `é` stands twice",
+            "message": "backend `é` stands twice",
             "place": {
                 "file": "t.yaml", "line": 2, "column": 61, "end_line": 2, "end_column": 62, "label": "again here",
             },
-            "help": null,
+            "help": "name one of them otherwise, such as `é-2`",
             "notes": [],
             "secondary": [
                 { "file": "t.yaml", "line": 2, "column": 13, "end_line": 2, "end_column": 14, "label": "first here" },
