@@ -1,17 +1,16 @@
 //! What makes a topology wrong although every value has its type: one function for each kind of problem.
 //!
-//! Here are the checks of the topology's own settings. Those of one backend are in [`backend`], of routes in [`route`],
-//! of the lock in [`lock`], of what clients would see in [`exposure`].
+//! Here are the checks of the topology's own settings. Those of the listeners are in [`listen`], of one backend in
+//! [`backend`], of routes in [`route`], of the lock in [`lock`], of what clients would see in [`exposure`].
 
 mod backend;
 mod exposure;
+mod listen;
 mod lock;
 mod route;
 
 use crate::Features;
-use crate::address::{check_address, check_host, check_origin};
 use crate::diagnostic::{Code, Problems, quoted};
-use crate::plan::Reference;
 use crate::topology::{Millis, Names, Topology};
 use crate::yaml::Place;
 use crate::yaml::{Document, Step, steps};
@@ -43,7 +42,8 @@ impl Check<'_> {
     /// Every check that needs nothing but the topology.
     pub(crate) fn topology(&mut self) {
         self.topology_name();
-        self.listener();
+        self.mcp_listener();
+        self.admin_listener();
         self.name_rules();
         self.bounds();
         self.backend_names();
@@ -61,44 +61,6 @@ impl Check<'_> {
         if !is_plain(name, NAME_CHARS_MAX) {
             let message = format!("name {} is not 1 to {NAME_CHARS_MAX} of `a` to `z`, `0` to `9`, `-`", quoted(name));
             self.invalid(Code::InvalidName, steps!["name"], message, "");
-        }
-    }
-
-    fn listener(&mut self) {
-        let mcp = &self.topology.listen.mcp;
-        match &mcp.address {
-            Reference::Env(_) => {}
-            Reference::File(_) => {
-                let message = "address is not read from files".to_owned();
-                self.invalid(
-                    Code::InvalidListen,
-                    steps!["listen", "mcp", "address"],
-                    message,
-                    "write it, or `env:NAME`",
-                );
-            }
-            Reference::Literal(address) => {
-                if let Err(why) = check_address(address) {
-                    let message = format!("address {} cannot be listened on", quoted(address));
-                    self.invalid(Code::InvalidListen, steps!["listen", "mcp", "address"], message, why);
-                }
-            }
-        }
-        if !mcp.path.starts_with('/') || !mcp.path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#')) {
-            let message = format!("path {} is not that of a URL", quoted(&mcp.path));
-            self.invalid(Code::InvalidListen, steps!["listen", "mcp", "path"], message, "a path begins with `/`");
-        }
-        for (index, origin) in mcp.origins.iter().enumerate() {
-            if let Err(why) = check_origin(origin) {
-                let message = format!("origin {} is none that a browser sends", quoted(origin));
-                self.invalid(Code::InvalidListen, steps!["listen", "mcp", "origins", index], message, why);
-            }
-        }
-        for (index, host) in mcp.hosts.iter().enumerate() {
-            if let Err(why) = check_host(host) {
-                let message = format!("host {} is not a host name", quoted(host));
-                self.invalid(Code::InvalidListen, steps!["listen", "mcp", "hosts", index], message, why);
-            }
         }
     }
 

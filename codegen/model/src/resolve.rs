@@ -75,6 +75,11 @@ pub(crate) fn plan(
             path: mcp.path.clone().into(),
             origins: table(&mcp.origins),
             hosts: table(&mcp.hosts),
+            admin: topology.listen.admin.as_ref().map(|admin| plan::AdminListener {
+                address: admin.address.clone(),
+                token: admin.token.clone(),
+                hosts: table(&admin.hosts),
+            }),
         },
         wildcards,
         offers: offers(lock, &catalog),

@@ -39,6 +39,19 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         path: ::std::borrow::Cow::Borrowed("/mcp"),
         origins: ::std::borrow::Cow::Borrowed(&[]),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        admin: Some(::only1mcp::catalog::plan::AdminListener {
+            address: ::only1mcp::catalog::plan::Reference::Literal(
+                ::std::borrow::Cow::Borrowed("0.0.0.0:9090"),
+            ),
+            token: Some(
+                ::only1mcp::catalog::plan::Reference::Env(
+                    ::std::borrow::Cow::Borrowed("ONLY1MCP_ADMIN_TOKEN"),
+                ),
+            ),
+            hosts: ::std::borrow::Cow::Borrowed(
+                &[::std::borrow::Cow::Borrowed("gateway.example.com")],
+            ),
+        }),
     },
     backends: &BACKENDS,
     wildcards: &[],

@@ -35,6 +35,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             &[::std::borrow::Cow::Borrowed("https://app.example.com")],
         ),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        admin: None,
     },
     backends: &BACKENDS,
     wildcards: &[
