@@ -22,7 +22,7 @@ use crate::catalog::plan::Reference;
 use crate::clock::Clock;
 use crate::downstream;
 use crate::limits;
-use crate::proxy::{Drain, Gate, Sessions, Settings, Shared, Worker};
+use crate::proxy::{Drain, Gate, Sessions, Settings, Shared, Site, Worker};
 use crate::references::{References, Unresolved};
 use crate::upstream::{self, OpenError, Transport};
 
@@ -151,7 +151,7 @@ impl<T: Topology> Builder<T> {
         let (address, listeners) = listen::bind(&address, workers)?;
         let hosts = spec.listen.hosts.iter().map(ToString::to_string).chain(listen::names(address));
         let origins = spec.listen.origins.iter().map(ToString::to_string);
-        let gate = Gate::new(&spec.listen.path, hosts.collect(), origins.collect());
+        let gate = Gate::new(&spec.listen.path, Site::new(hosts.collect(), origins.collect()));
         let program = match self.program {
             Some(program) => program,
             None => std::env::current_exe().map_err(StartError::Worker)?,

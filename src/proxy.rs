@@ -16,6 +16,7 @@ mod relay;
 mod respond;
 mod route;
 mod session;
+mod site;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 pub(crate) use admit::{Admitted, Gate};
 pub(crate) use error::Refusal;
 pub(crate) use session::Sessions;
+pub(crate) use site::Site;
 
 use crate::catalog::{Era, Revision, Topology, plan};
 use crate::clock::Clock;
