@@ -3,6 +3,8 @@
 
 mod support;
 
+#[cfg(feature = "admin")]
+mod admin;
 mod at_most_once;
 mod children;
 mod command_line;
