@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, files, print};
-use crate::catalog::Topology;
+use crate::catalog::{Topology, plan};
 use crate::{Gateway, Running};
 
 /// Serve the compiled topology.

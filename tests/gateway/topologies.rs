@@ -31,17 +31,17 @@ fn every_topology_is_compiled_here_under_the_name_of_its_file() {
 }
 
 #[test]
-fn the_feature_of_a_topology_turns_on_the_transports_it_uses() {
+fn the_feature_of_a_topology_turns_on_what_it_uses() {
     let manifest = fs::read_to_string(package("Cargo.toml")).expect("the manifest is there");
     let features = manifest.lines().filter_map(|line| line.strip_prefix("topology-")?.split_once(" = "));
     let features: BTreeMap<&str, Vec<String>> =
         features.map(|(name, on)| (name, serde_json::from_str(on).expect("a list"))).collect();
-    let expected = SPECS.map(|spec| (spec.name, transports(spec)));
+    let expected = SPECS.map(|spec| (spec.name, needed(spec)));
     assert_eq!(features, expected.into());
 }
 
 /// The features without which a topology does not compile.
-fn transports(spec: &Spec) -> Vec<String> {
+fn needed(spec: &Spec) -> Vec<String> {
     let features = spec.backends.iter().flat_map(|backend| match &backend.transport {
         plan::Transport::Stdio(_) => vec!["transport-stdio"],
         plan::Transport::StreamableHttp(http) => match &http.url {
@@ -49,9 +49,9 @@ fn transports(spec: &Spec) -> Vec<String> {
             _ => vec!["transport-http"],
         },
     });
-    let features: BTreeSet<&str> = features.collect();
+    let features: BTreeSet<&str> = features.chain(spec.listen.admin.iter().map(|_| "admin")).collect();
     // In the order of the manifest.
-    ["transport-stdio", "transport-http", "tls"]
+    ["transport-stdio", "transport-http", "tls", "admin"]
         .iter()
         .filter(|name| features.contains(*name))
         .map(ToString::to_string)

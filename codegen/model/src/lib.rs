@@ -50,6 +50,8 @@ pub struct Source {
 
 /// The cargo feature for TLS towards backends.
 pub(crate) const TLS: &str = "tls";
+/// The cargo feature for the admin listener.
+pub(crate) const ADMIN: &str = "admin";
 
 /// The cargo features of a build that decide what a topology may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +62,7 @@ pub struct Features(BTreeSet<&'static str>);
 impl Features {
     /// Every feature that a topology may need.
     pub fn known() -> impl Iterator<Item = &'static str> {
-        transport::KINDS.iter().map(|kind| kind.feature).chain([TLS])
+        transport::KINDS.iter().map(|kind| kind.feature).chain([TLS, ADMIN])
     }
 
     /// Everything there is.

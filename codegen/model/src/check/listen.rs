@@ -1,6 +1,7 @@
 //! Whether the listeners can be listened on, and by whom they can be reached.
 
 use super::Check;
+use crate::ADMIN;
 use crate::address::{check_address, check_host, check_origin, collide, is_loopback};
 use crate::diagnostic::{Code, quoted};
 use crate::plan::Reference;
@@ -36,6 +37,7 @@ impl Check<'_> {
         for (index, host) in admin.hosts.iter().enumerate() {
             self.host(steps!["listen", "admin", "hosts", index], host);
         }
+        self.admin_feature();
         self.literal_token(admin);
         self.open_admin(admin);
         self.same_port(admin);
@@ -61,6 +63,15 @@ impl Check<'_> {
         if let Err(why) = check_host(host) {
             let message = format!("host {} is not a host name", quoted(host));
             self.invalid(Code::InvalidListen, path, message, why);
+        }
+    }
+
+    fn admin_feature(&mut self) {
+        if !self.features.has(ADMIN) {
+            let place = self.document.key(steps!["listen", "admin"]);
+            self.problems
+                .error(Code::AdminOff, place, "admin listener is not part of this build")
+                .help(format!("build with `--features {ADMIN}`"));
         }
     }
 

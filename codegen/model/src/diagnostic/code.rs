@@ -114,6 +114,9 @@ codes! {
     /// TLS is needed and left out of this build.
     TlsOff = "E0402": "An endpoint begins with `https://`, or trusts a `ca`, and the cargo feature `tls` is off in this \
         build.\n\n    cargo build --features tls\n"
+    /// The admin listener is left out of this build.
+    AdminOff = "E0404": "The topology has an admin listener, and the cargo feature `admin` is off in this build.\n\n    \
+        cargo build --features admin\n"
     /// There is no lock.
     NoLock = "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
         they are asked once.\n\n    only1mcp topology lock prod\n"
