@@ -72,7 +72,7 @@ constant! {
 
 constant! {
     /// What kind of name a wildcard route matches.
-    #[derive(Copy)]
+    #[derive(Copy, Hash)]
     pub enum Subject {
         /// Exposed tool names.
         Tools,

@@ -6,7 +6,7 @@ use crate::check::subject;
 use crate::lock::{Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
 use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
-use crate::topology::{EraChoice, Names, Topology};
+use crate::topology::{Backend, EraChoice, Names, Topology};
 use crate::{Source, digest};
 
 /// Everything that clients would see, before it is known to be unambiguous.
@@ -117,37 +117,56 @@ fn instructions(topology: &Topology, lock: &Lock) -> Option<String> {
     (!paragraphs.is_empty()).then(|| paragraphs.join("\n\n"))
 }
 
-/// The routes whose backend exists: exact names first, then patterns, each in topology order.
-struct Routes<'a>(Vec<(Subject, &'a str, u16)>);
+/// The routes whose backend exists.
+struct Routes<'a> {
+    /// Exact names, then patterns, each in topology order.
+    all: Vec<(Subject, &'a str, u16)>,
+    /// Where an exact name leads by the first route for it.
+    exact: HashMap<(Subject, &'a str), u16>,
+    /// How many of them are patterns.
+    patterns: usize,
+}
+
+/// Where items come from.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    names: &'a Names,
+    name: &'a str,
+    position: u16,
+    settings: &'a Backend,
+}
 
 // === impl Routes ===
 
 impl<'a> Routes<'a> {
     fn new(topology: &'a Topology, backends: &[plan::Backend]) -> Self {
+        let positions: HashMap<&str, u16> =
+            backends.iter().enumerate().map(|(position, backend)| (&*backend.name, index(position))).collect();
         let resolved = topology.routes.iter().filter_map(|route| {
             let (subject, _, pattern) = subject(route)?;
-            let backend = index(backends.iter().position(|backend| backend.name == route.to)?);
-            Some((subject, pattern, backend))
+            Some((subject, pattern, *positions.get(route.to.as_str())?))
         });
         let (exact, patterns): (Vec<_>, Vec<_>) = resolved.partition(|(_, pattern, _)| !pattern.contains('*'));
-        Self([exact, patterns].concat())
+        // The first of several goes in last.
+        let by_name = exact.iter().rev().map(|(subject, name, backend)| ((*subject, *name), *backend)).collect();
+        Self { patterns: patterns.len(), all: [exact, patterns].concat(), exact: by_name }
     }
 
     /// The backend that a name is routed to.
     fn find(&self, subject: Subject, name: &str) -> Option<u16> {
-        self.0.iter().find(|(other, pattern, _)| *other == subject && matches(pattern, name)).map(|route| route.2)
+        let patterns = || &self.all[self.all.len() - self.patterns..];
+        let by_pattern = || patterns().iter().find(|(other, pattern, _)| *other == subject && matches(pattern, name));
+        self.exact.get(&(subject, name)).copied().or_else(|| by_pattern().map(|route| route.2))
     }
 
     /// One list of all backends.
     fn list(&self, topology: &Topology, lock: &Lock, backends: &[plan::Backend], list: List) -> Vec<Found> {
         let mut found: Vec<Found> = Vec::new();
         for (position, backend) in backends.iter().enumerate() {
-            let Some(section) = lock.backends.get(&*backend.name) else { continue };
-            for item in section.list(list) {
-                if let Some(item) = self.item(topology, &backend.name, index(position), item, list) {
-                    found.push(item);
-                }
-            }
+            let (section, settings) = (lock.backends.get(&*backend.name), topology.backends.get(&backend.name));
+            let (Some(section), Some(settings)) = (section, settings) else { continue };
+            let origin = Origin { names: &topology.names, name: &backend.name, position: index(position), settings };
+            found.extend(section.list(list).iter().filter_map(|item| self.item(origin, item, list)));
         }
         if matches!(list, List::Resources | List::Templates) {
             keep_routed(&mut found, backends);
@@ -155,41 +174,44 @@ impl<'a> Routes<'a> {
         found
     }
 
-    fn item(&self, topology: &Topology, origin: &str, own: u16, item: &Item, list: List) -> Option<Found> {
-        let tools = &topology.backends.get(origin)?.tools;
+    fn item(&self, origin: Origin<'_>, item: &Item, list: List) -> Option<Found> {
+        let tools = &origin.settings.tools;
         let is_tool = list == List::Tools;
         if is_tool && tools.deny.iter().any(|pattern| matches(pattern, &item.name)) {
             return None;
         }
         let renamed = is_tool.then(|| tools.rename.get(&item.name)).flatten().unwrap_or(&item.name);
         let (subject, name) = match list {
-            List::Tools => (Subject::Tools, expose(&topology.names, origin, renamed)),
-            List::Prompts => (Subject::Prompts, expose(&topology.names, origin, &item.name)),
+            List::Tools => (Subject::Tools, expose(origin.names, origin.name, renamed)),
+            List::Prompts => (Subject::Prompts, expose(origin.names, origin.name, &item.name)),
             List::Resources | List::Templates => (Subject::Resources, item.name.clone()),
         };
         let exposed = Exposed {
-            backend: self.find(subject, &name).unwrap_or(own),
+            backend: self.find(subject, &name).unwrap_or(origin.position),
             item: item.json.with_member(list.name_key(), &name),
             upstream: item.name.clone(),
             read_only: is_tool && item.has_hint("readOnlyHint"),
             idempotent: is_tool && item.has_hint("idempotentHint"),
             name,
         };
-        Some(Found { exposed, origin: origin.to_owned(), is_tool })
+        Some(Found { exposed, origin: origin.name.to_owned(), is_tool })
     }
 
     /// Routes that are needed when a call comes: patterns, and exact names that no catalog holds.
     fn wildcards(&self, topology: &Topology, catalog: &Catalog) -> Vec<WildcardRoute> {
         let names: Vec<&str> = topology.backends.iter().map(|(name, _)| name).collect();
-        let holds = |found: &[Found], name: &str| found.iter().any(|found| found.exposed.name == name);
-        let catalogued = |subject, name: &str| match subject {
-            Subject::Tools => holds(&catalog.tools, name),
-            Subject::Prompts => holds(&catalog.prompts, name),
-            Subject::Resources => holds(&catalog.resources, name),
-        };
-        self.0
+        let lists = [
+            (Subject::Tools, &catalog.tools),
+            (Subject::Prompts, &catalog.prompts),
+            (Subject::Resources, &catalog.resources),
+        ];
+        let catalogued: HashSet<(Subject, &str)> = lists
+            .into_iter()
+            .flat_map(|(subject, found)| found.iter().map(move |found| (subject, found.exposed.name.as_str())))
+            .collect();
+        self.all
             .iter()
-            .filter(|(subject, pattern, _)| !catalogued(*subject, pattern))
+            .filter(|(subject, pattern, _)| !catalogued.contains(&(*subject, *pattern)))
             .map(|(subject, pattern, backend)| WildcardRoute {
                 subject: *subject,
                 pattern: (*pattern).to_owned().into(),

@@ -82,6 +82,12 @@ fn routes_for_names_that_no_catalog_holds_go_exact_names_first() {
 }
 
 #[test]
+fn of_two_routes_for_one_name_the_first_wins() {
+    let plan = plan("first_route");
+    assert!(names(&plan, &plan.tools).contains(&("math--mul", "mul", "data")));
+}
+
+#[test]
 fn there_is_an_admin_listener_where_one_is_written() {
     assert_eq!(plan("minimal").listen.admin, None);
     let expected = AdminListener {
