@@ -52,7 +52,7 @@ impl Size {
         Ok(Section::new(&Answers {
             transport: &Transport::StreamableHttp(StreamableHttp { url: Reference::Literal(url.into()), ca: None }),
             revision: version,
-            greeting: &*raw(format!(r#"{{"supportedVersions":["{version}"],"capabilities":{{"tools":{{}}}}}}"#))?,
+            greeting: &raw(format!(r#"{{"supportedVersions":["{version}"],"capabilities":{{"tools":{{}}}}}}"#))?,
             tools: &[raw(format!(r#"{{"tools":[{}]}}"#, tools.join(",")))?],
             prompts: &[],
             resources: &[],
