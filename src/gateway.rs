@@ -3,8 +3,14 @@
 //! Each worker is a thread with its own single-threaded runtime, its own listener on the shared port (`SO_REUSEPORT`; a
 //! socket that an embedder hands over is shared instead) and its own links to the backends, so that a request crosses no thread unless its backend is a shared child.
 
+#[cfg(feature = "admin")]
+mod admin;
 mod listen;
+#[cfg(not(feature = "admin"))]
+mod no_admin;
 
+#[cfg(not(feature = "admin"))]
+use no_admin as admin;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,7 +28,7 @@ use crate::catalog::plan::Reference;
 use crate::clock::Clock;
 use crate::downstream;
 use crate::limits;
-use crate::proxy::{Drain, Gate, Sessions, Settings, Shared, Worker};
+use crate::proxy::{Counts, Drain, Gate, Sessions, Settings, Shared, Site, Worker};
 use crate::references::{References, Unresolved};
 use crate::upstream::{self, OpenError, Transport};
 
@@ -39,6 +45,7 @@ pub struct Gateway<T>(PhantomData<T>);
 #[derive(Debug)]
 pub struct Builder<T> {
     listen: Option<Listen>,
+    admin_address: Option<String>,
     references: References,
     program: Option<PathBuf>,
     workers: Option<usize>,
@@ -60,6 +67,8 @@ pub struct Running {
     path: String,
     draining: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    /// Behind the workers: it answers until the last of them is done.
+    admin: Option<admin::Serving>,
 }
 
 /// A gateway that could not start.
@@ -84,6 +93,18 @@ pub enum StartError {
     /// The listener that was handed over is none.
     #[error("listener cannot be used")]
     Listener(#[source] std::io::Error),
+    /// The admin address is open to other machines, and nothing protects it.
+    #[error("admin address {0} is open to other machines and has no token: `listen.admin.token` names one")]
+    OpenAdmin(SocketAddr),
+    /// The reference to the admin token does not resolve.
+    #[error("admin token does not resolve")]
+    AdminToken(#[source] Unresolved),
+    /// The admin token cannot be shown by any client.
+    #[error("admin token is empty, or holds blanks or characters beyond ASCII")]
+    AdminTokenForm,
+    /// This build has no admin listener.
+    #[error("admin listener is not part of this build: build with `--features admin`")]
+    AdminOff,
     /// A backend's link cannot be prepared.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -100,6 +121,7 @@ impl<T: Topology> Gateway<T> {
     pub fn builder() -> Builder<T> {
         Builder {
             listen: None,
+            admin_address: None,
             references: References::default(),
             program: None,
             workers: None,
@@ -124,6 +146,14 @@ impl<T: Topology> Builder<T> {
     #[must_use]
     pub fn listener(mut self, listener: std::net::TcpListener) -> Self {
         self.listen = Some(Listen::Socket(listener));
+        self
+    }
+
+    /// Has an admin listener on this address instead of the topology's, also where the topology has none. Port 0 lets
+    /// the system choose. What is not a loopback address needs the topology's token.
+    #[must_use]
+    pub fn admin_address(mut self, address: impl Into<String>) -> Self {
+        self.admin_address = Some(address.into());
         self
     }
 
@@ -165,13 +195,15 @@ impl<T: Topology> Builder<T> {
         let (address, listeners) = match self.listen {
             Some(Listen::Socket(listener)) => listen::share(listener, workers).map_err(StartError::Listener)?,
             Some(Listen::Address(address)) => {
-                listen::bind(&self.references.resolve(&Reference::Literal(address.into()))?, workers)?
+                let address = self.references.resolve(&Reference::Literal(address.into()))?;
+                listen::bind(listen::resolve(&address)?, workers)?
             }
-            None => listen::bind(&self.references.resolve(&spec.listen.address)?, workers)?,
+            None => listen::bind(listen::resolve(&self.references.resolve(&spec.listen.address)?)?, workers)?,
         };
+        let admin = admin::bind(spec.listen.admin.as_ref(), self.admin_address, &self.references)?;
         let hosts = spec.listen.hosts.iter().map(ToString::to_string).chain(listen::names(address));
         let origins = spec.listen.origins.iter().map(ToString::to_string);
-        let gate = Gate::new(&spec.listen.path, hosts.collect(), origins.collect());
+        let gate = Gate::new(&spec.listen.path, Site::new(hosts.collect(), origins.collect()));
         let program = match self.program {
             Some(program) => program,
             None => std::env::current_exe().map_err(StartError::Worker)?,
@@ -179,18 +211,21 @@ impl<T: Topology> Builder<T> {
         let (draining, drain) = watch::channel(false);
         let backends = spec.backends.iter().map(|backend| Settings::new(backend, &self.overlay)).collect();
         let shared = Arc::new(Shared { gate, sessions: Sessions::default(), backends });
-        let mut running = Running { address, path: spec.listen.path.to_string(), draining, threads: Vec::new() };
+        let path = spec.listen.path.to_string();
+        let mut running = Running { address, path, draining, threads: Vec::new(), admin: None };
         // After `running`, so that they are dropped before: whoever joins the workers must not hold what they wait for.
         let upstream = Arc::new(upstream::Shared::new(self.references, program, spec.backends));
         let (all_drained, working) = watch::channel(());
         let all_drained = Arc::new(all_drained);
         let (ready, started) = mpsc::channel();
-        for (worker, listener) in listeners.into_iter().enumerate() {
+        let counts: Vec<_> = (0..workers).map(|_| Arc::new(Counts::new(spec.backends.len()))).collect();
+        for ((worker, listener), counts) in listeners.into_iter().enumerate().zip(counts.iter().cloned()) {
             let place = Place {
                 worker,
                 workers,
                 shared: Arc::clone(&shared),
                 upstream: Arc::clone(&upstream),
+                counts,
                 working: working.clone(),
                 draining: drain.clone(),
                 all_drained: Arc::clone(&all_drained),
@@ -204,6 +239,7 @@ impl<T: Topology> Builder<T> {
         for _ in 0..workers {
             started.recv().unwrap_or_else(|_gone| Err(StartError::Worker(std::io::ErrorKind::BrokenPipe.into())))?;
         }
+        running.admin = admin.map(|admin| admin.serve(spec, running.url(), counts)).transpose()?;
         Ok(running)
     }
 }
@@ -215,6 +251,12 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address of the admin listener, if there is one.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(admin::Serving::address)
     }
 
     /// The URL of the MCP endpoint.
@@ -247,6 +289,7 @@ struct Place {
     workers: usize,
     shared: Arc<Shared>,
     upstream: Arc<upstream::Shared>,
+    counts: Arc<Counts>,
     /// Set once the gateway stops.
     draining: watch::Receiver<bool>,
     /// Held for as long as calls of this worker may be in flight; a worker that never started holds none.
@@ -287,7 +330,8 @@ impl Place {
         let links = T::SPEC.backends.iter().map(|backend| T::Upstream::open(&context, backend));
         let links = links.collect::<Result<Box<[_]>, _>>()?;
         let listener = TcpListener::from_std(listener).map_err(StartError::Worker)?;
-        Ok((Worker { clock, links, shared: Arc::clone(&self.shared), drain: Drain::default() }, listener))
+        let (shared, counts) = (Arc::clone(&self.shared), Arc::clone(&self.counts));
+        Ok((Worker { clock, links, shared, counts, drain: Drain::default() }, listener))
     }
 
     /// Accepts until the gateway stops, then lets go of everything in order.
@@ -334,8 +378,10 @@ async fn accept<T: Topology>(worker: &Rc<Worker<T>>, listener: &TcpListener, con
     match listener.accept().await {
         Ok((stream, _peer)) => {
             let worker = Rc::clone(worker);
+            worker.counts.accepted.add(1);
             tokio::task::spawn_local(async move {
-                downstream::http::serve(worker, stream).await;
+                downstream::http::serve(Rc::clone(&worker), stream).await;
+                worker.counts.closed.add(1);
                 drop(permit);
             });
         }

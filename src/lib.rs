@@ -8,9 +8,9 @@
 //! # Layers
 //!
 //! Lower layers never name higher ones: `limits, clock, references, telemetry, http1, mcp` and the crate
-//! `only1mcp-model` → [`catalog`] → [`upstream`] → `proxy` → `downstream` → [`Gateway`] → [`cli`]. One name goes
-//! upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of the topology. The crate
-//! `only1mcp-emit` is named by the commands about topologies alone.
+//! `only1mcp-model` → [`catalog`] → [`upstream`] → `proxy` → `downstream` → `control` → [`Gateway`] → [`cli`]. One name
+//! goes upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of the topology. The
+//! crate `only1mcp-emit` is named by the commands about topologies alone.
 //!
 //! * `mcp`: the protocol's vocabulary without input or output: one scan of a message, splices, events.
 //! * `http1`: HTTP/1.1 without input or output, strict where general servers are lenient.
@@ -18,6 +18,7 @@
 //! * [`upstream`]: links to backends; the one place a transport is chosen, at build time.
 //! * `proxy`: one request of a client from its head to its answer.
 //! * `downstream`: the transports towards clients.
+//! * `control`: what administrators and collectors of metrics ask.
 //!
 //! # Features
 //!
@@ -29,10 +30,11 @@
 //!
 //! One worker a core, each a single-threaded runtime with its own listener, connections and counters. A stdio child is
 //! shared by nature: it lives on one worker, and the others reach it through bounded channels. One further thread forks
-//! children and does nothing else.
+//! children and does nothing else, and one serves the admin listener where there is one.
 //!
 //! **Invariant:** bytes that are not spliced cross unchanged: numbers, key order, duplicate and unknown members, escapes.
 //! **Invariant:** everything that can grow has a bound in [`limits`].
+//! **Invariant:** the workers never wait for the admin listener: it reads what they count.
 //! **Invariant:** lists and greetings are answered without asking any backend.
 
 // A build without some transport is not fenced item by item; one with all of them shows what nothing uses.
@@ -47,6 +49,8 @@ extern crate self as only1mcp;
 pub mod catalog;
 pub mod cli;
 mod clock;
+#[cfg(feature = "admin")]
+mod control;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod downstream;

@@ -34,6 +34,14 @@ pub const BACKEND_CALLS_MAX: usize = 4096;
 pub const IDLE_CONNECTIONS_MAX: usize = 256;
 /// Client connections per worker: above it new ones wait in the accept queue.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Admin connections: above it new ones wait in the accept queue.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// The head of an admin request: above it 431. No admin request has a body: 413.
+pub const ADMIN_HEAD_BYTES_MAX: usize = 16 << 10;
+/// An admin connection is let go after this: one whose client does not read keeps no place for good.
+pub const ADMIN_CONNECTION_LIFE: Duration = Duration::from_secs(300);
+/// How long the answer in hand has when an admin connection is let go.
+pub const ADMIN_GRACE: Duration = Duration::from_secs(2);
 /// Legacy sessions held: above it the one idle longest goes.
 pub const SESSIONS_MAX: usize = 10_000;
 /// A legacy session without requests or streams is forgotten after this.

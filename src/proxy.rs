@@ -8,6 +8,7 @@
 
 mod admit;
 mod bridge;
+mod counts;
 mod dispatch;
 mod error;
 mod legacy;
@@ -16,6 +17,7 @@ mod relay;
 mod respond;
 mod route;
 mod session;
+mod site;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -26,8 +28,14 @@ use only1mcp_model::overlay::Overlay;
 use tokio::sync::Notify;
 
 pub(crate) use admit::{Admitted, Gate};
+pub(crate) use counts::Counts;
+#[cfg(feature = "admin")]
+pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
 pub(crate) use error::Refusal;
 pub(crate) use session::Sessions;
+#[cfg(feature = "admin")]
+pub(crate) use site::Foreign;
+pub(crate) use site::Site;
 
 use crate::catalog::{Era, Revision, Topology, plan};
 use crate::clock::Clock;
@@ -45,6 +53,8 @@ pub(crate) struct Worker<T: Topology> {
     pub(crate) clock: Clock,
     pub(crate) links: Box<[T::Upstream]>,
     pub(crate) shared: Arc<Shared>,
+    /// Written by this worker, read by whoever shows it.
+    pub(crate) counts: Arc<Counts>,
     pub(crate) drain: Drain,
 }
 

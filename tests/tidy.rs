@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 /// What stands on what, lowest first, as `src/lib.rs` tells it. A module names those of lower layers and itself.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["limits"],
     &["clock", "references", "telemetry", "http1", "mcp", "demo"],
     &["catalog"],
     &["upstream"],
     &["proxy"],
     &["downstream"],
+    &["control"],
     &["gateway"],
     &["cli"],
 ];

@@ -26,3 +26,19 @@ impl<P: AsRef<[u32]>, S: AsRef<[Entry]>> NameTable<P, S> {
         (entry.name == name).then_some(entry)
     }
 }
+
+/// The slots of a table: at each the entry with that index. Done by the compiler, for which a list of indices is less
+/// work than a list of entries.
+#[must_use]
+pub const fn arrange<const ENTRIES: usize, const SLOTS: usize>(
+    entries: &[Entry; ENTRIES],
+    order: &[u32; SLOTS],
+) -> [Entry; SLOTS] {
+    let mut slots = [entries[0]; SLOTS];
+    let mut slot = 0;
+    while slot < SLOTS {
+        slots[slot] = entries[order[slot] as usize];
+        slot += 1;
+    }
+    slots
+}

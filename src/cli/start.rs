@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, files, print};
-use crate::catalog::Topology;
+use crate::catalog::{Topology, plan};
 use crate::{Gateway, Running};
 
 /// Serve the compiled topology.
@@ -22,6 +22,9 @@ pub(super) struct Start {
     /// Listen on this port instead of the topology's; 0 lets the system choose.
     #[arg(long, value_name = "P")]
     port: Option<u16>,
+    /// Listen for administration and metrics on this port of the topology's admin host, or of 127.0.0.1 if it has none.
+    #[arg(long, value_name = "P")]
+    admin_port: Option<u16>,
     /// Settings that differ from the compiled ones: `backends: { NAME: { timeout: 5s, disabled: true } }`.
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
@@ -35,7 +38,12 @@ impl Start {
             .context("the process cannot be made non-dumpable")?;
         let mut builder = Gateway::<T>::builder();
         if self.host.is_some() || self.port.is_some() {
-            builder = builder.address(self.address::<T>()?);
+            builder = builder.address(address(&T::SPEC.listen.address, self.host.as_deref(), self.port)?);
+        }
+        if self.admin_port.is_some() {
+            let own = T::SPEC.listen.admin.as_ref().map(|admin| &admin.address);
+            let host = if own.is_none() { Some("127.0.0.1") } else { None };
+            builder = builder.admin_address(address(own.unwrap_or(&T::SPEC.listen.address), host, self.admin_port)?);
         }
         if let Some(path) = &self.overlay {
             let source = files::read("overlay", path)?;
@@ -64,25 +72,20 @@ impl Start {
         running.stop();
         Ok(Exit::Ok)
     }
+}
 
-    /// The topology's address with the host or port replaced.
-    fn address<T: Topology>(&self) -> anyhow::Result<String> {
-        let address = crate::references::References::default().resolve(&T::SPEC.listen.address);
-        let (host, port) = match (&self.host, self.port) {
-            (Some(host), Some(port)) => (host.clone(), port),
-            (host, port) => {
-                let address = address?;
-                let (own_host, own_port) = address.rsplit_once(':').context("listen address has no port")?;
-                let own_port = own_port.parse().context("listen address has no port")?;
-                (host.clone().unwrap_or_else(|| own_host.to_owned()), port.unwrap_or(own_port))
-            }
-        };
-        Ok(if host.contains(':') && !host.starts_with('[') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        })
-    }
+/// An address of the topology with the host or port replaced.
+fn address(own: &plan::Reference, host: Option<&str>, port: Option<u16>) -> anyhow::Result<String> {
+    let (host, port) = match (host, port) {
+        (Some(host), Some(port)) => (host.to_owned(), port),
+        (host, port) => {
+            let own = crate::references::References::default().resolve(own)?;
+            let (own_host, own_port) = own.rsplit_once(':').context("listen address has no port")?;
+            let own_port = own_port.parse().context("listen address has no port")?;
+            (host.unwrap_or(own_host).to_owned(), port.unwrap_or(own_port))
+        }
+    };
+    Ok(if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
 }
 
 /// What is served, where.
@@ -99,6 +102,9 @@ fn banner<T: Topology>(running: &Running) -> String {
         spec.resources.len(),
         running.url(),
     );
+    if let Some(address) = running.admin_address() {
+        text += &format!("admin      http://{address}\n");
+    }
     let width = spec.backends.iter().map(|backend| backend.name.len()).max().unwrap_or_default();
     for (index, backend) in spec.backends.iter().enumerate() {
         let tools = spec.tools.iter().filter(|tool| usize::from(tool.backend) == index).count();

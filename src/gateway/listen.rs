@@ -10,10 +10,14 @@ use super::StartError;
 /// Connections that may wait for a worker.
 const BACKLOG: i32 = 1024;
 
-/// Binds one listener a worker.
-pub(super) fn bind(address: &str, workers: usize) -> Result<(SocketAddr, Vec<TcpListener>), StartError> {
+/// The first address that `host:port` stands for.
+pub(super) fn resolve(address: &str) -> Result<SocketAddr, StartError> {
     let mut resolved = address.to_socket_addrs().map_err(|_unresolved| StartError::Address(address.to_owned()))?;
-    let wanted = resolved.next().ok_or_else(|| StartError::Address(address.to_owned()))?;
+    resolved.next().ok_or_else(|| StartError::Address(address.to_owned()))
+}
+
+/// Binds one listener a worker.
+pub(super) fn bind(wanted: SocketAddr, workers: usize) -> Result<(SocketAddr, Vec<TcpListener>), StartError> {
     let failed = |source| StartError::Listen { address: wanted, source };
     // Sockets that share a port do not notice another gateway that shares it too; one that does not share does.
     drop(socket(wanted, false).map_err(failed)?);
@@ -64,10 +68,11 @@ mod tests {
 
     #[test]
     fn workers_share_a_port_and_gateways_do_not() {
-        let (address, listeners) = bind("127.0.0.1:0", 2).expect("a free port");
+        let any = resolve("127.0.0.1:0").expect("an address");
+        let (address, listeners) = bind(any, 2).expect("a free port");
         assert_eq!(listeners.len(), 2);
         assert!(listeners.iter().all(|listener| listener.local_addr().expect("bound") == address));
-        let second = bind(&address.to_string(), 2);
+        let second = bind(address, 2);
         assert!(matches!(second, Err(StartError::Listen { .. })), "{second:?}");
     }
 
@@ -88,6 +93,6 @@ mod tests {
 
     #[test]
     fn an_address_without_port_is_refused() {
-        assert!(matches!(bind("localhost", 1), Err(StartError::Address(_))));
+        assert!(matches!(resolve("localhost"), Err(StartError::Address(_))));
     }
 }

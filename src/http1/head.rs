@@ -132,7 +132,8 @@ struct Connection<'a> {
 // === impl Field ===
 
 impl<'a> Field<'a> {
-    fn add(&mut self, value: &'a [u8]) {
+    /// Counts a further field of its name; the first has the value.
+    pub(crate) fn add(&mut self, value: &'a [u8]) {
         if self.count == 0 {
             self.value = value.trim_ascii();
         }

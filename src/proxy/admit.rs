@@ -1,16 +1,14 @@
 //! What the head of a request alone decides: who may ask, where, how, and in which media types.
 
 use super::error::Refusal;
+use super::site::Site;
 use crate::http1::{Field, Method, RequestHead};
 
 /// Who may connect, from the topology and the address listened on.
 #[derive(Debug)]
 pub(crate) struct Gate {
     path: String,
-    /// Host names (without port) allowed beside loopback ones, lower case.
-    hosts: Vec<String>,
-    /// Origins allowed beside loopback ones.
-    origins: Vec<String>,
+    site: Site,
 }
 
 /// A request that may go on.
@@ -28,15 +26,13 @@ pub(crate) enum Admitted {
 }
 
 impl Gate {
-    pub(crate) fn new(path: &str, hosts: Vec<String>, origins: Vec<String>) -> Self {
-        let hosts = hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect();
-        Self { path: path.to_owned(), hosts, origins }
+    pub(crate) fn new(path: &str, site: Site) -> Self {
+        Self { path: path.to_owned(), site }
     }
 
     /// Checks a head, in the order of MCP 2026-07-28, streamable HTTP, server validation.
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
-        self.check_host(head.host)?;
-        self.check_origin(head)?;
+        self.site.check(head.host, head.origin, head.fetch_site)?;
         if head.target.split('?').next() != Some(self.path.as_str()) {
             return Err(Refusal::NotFound);
         }
@@ -57,45 +53,6 @@ impl Gate {
         }
         Ok(Admitted::Post { accepts_stream: accepts(&head.accept, b"text/event-stream") })
     }
-
-    /// DNS rebinding: a page that made its own name point here still sends that name.
-    fn check_host(&self, host: Field<'_>) -> Result<(), Refusal<'static>> {
-        let Ok(host) = std::str::from_utf8(host.value) else { return Err(Refusal::Host) };
-        // HTTP/1.0 may come without one.
-        if host.is_empty() || self.is_allowed_host(host) { Ok(()) } else { Err(Refusal::Host) }
-    }
-
-    fn is_allowed_host(&self, host: &str) -> bool {
-        let name = without_port(host);
-        is_loopback(name) || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
-    }
-
-    fn check_origin(&self, head: &RequestHead<'_>) -> Result<(), Refusal<'static>> {
-        // A page's simple request without `Origin` still says that it crosses sites.
-        if head.fetch_site.count > 0 && head.fetch_site.value == b"cross-site" && head.origin.count == 0 {
-            return Err(Refusal::Origin);
-        }
-        if head.origin.count == 0 {
-            return Ok(());
-        }
-        let origin = head.origin.once().and_then(|origin| std::str::from_utf8(origin).ok()).ok_or(Refusal::Origin)?;
-        let loopback = origin
-            .split_once("://")
-            .is_some_and(|(scheme, host)| matches!(scheme, "http" | "https") && is_loopback(without_port(host)));
-        if loopback || self.origins.iter().any(|allowed| allowed == origin) { Ok(()) } else { Err(Refusal::Origin) }
-    }
-}
-
-/// The name in `host[:port]`; an IPv6 address keeps its brackets.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
-        _ => host,
-    }
-}
-
-fn is_loopback(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
 }
 
 fn is_json(content_type: Field<'_>) -> bool {
@@ -127,7 +84,8 @@ mod tests {
     use crate::http1::Parsed;
 
     fn admit(lines: &str) -> Result<Admitted, u16> {
-        let gate = Gate::new("/mcp", vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
+        let site = Site::new(vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
+        let gate = Gate::new("/mcp", site);
         let head = format!("{lines}\r\n\r\n");
         let Ok(Parsed::Head(head, _)) = RequestHead::parse(head.as_bytes()) else { panic!("{head:?} is well formed") };
         gate.admit(&head).map_err(|refusal| refusal.verdict(only1mcp_model::revision::Era::Modern).status)

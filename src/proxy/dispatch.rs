@@ -34,15 +34,19 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     downstream: &D,
 ) -> Result<(), Gone> {
     let index = usize::from(route.backend);
-    let (Some(link), Some(backend), Some(settings)) =
-        (worker.links.get(index), T::SPEC.backends.get(index), worker.shared.backends.get(index))
-    else {
+    let (Some(link), Some(backend), Some(settings), Some(counts)) = (
+        worker.links.get(index),
+        T::SPEC.backends.get(index),
+        worker.shared.backends.get(index),
+        worker.counts.backends.get(index),
+    ) else {
         // The compiler checked every index; a table that disagrees is a broken build, not a client's mistake.
         let error = Error::unavailable("the topology has no such backend");
         return respond::refuse(downstream, &Refusal::Upstream("?", &error), caller.era, Some(caller.id)).await;
     };
     if settings.disabled {
         let error = Error::unavailable("it is disabled by the overlay");
+        counts.refused(error.kind);
         let refusal = Refusal::Upstream(&backend.name, &error);
         return respond::refuse(downstream, &refusal, caller.era, Some(caller.id)).await;
     }
@@ -63,6 +67,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     let mut relay = ClientRelay::new(caller, downstream, &deadline, timeout);
     let outcome = exchange(worker, link, &call, &mut relay, &deadline).await;
     let answered = relay.answered();
+    counts.tried(outcome.as_ref().err().map(|error| error.kind), relay.elapsed());
     match outcome {
         Ok(()) => Ok(()),
         Err(Error { kind: Kind::ClientGone, .. }) => Err(Gone),

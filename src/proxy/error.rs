@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use only1mcp_model::revision::{Era, Revision};
 use serde_json::{Value, json};
 
+use super::site::Foreign;
 use crate::http1::HeadError;
 use crate::mcp::json::{ScanError, ScanErrorKind};
 use crate::upstream;
@@ -90,6 +91,15 @@ const HEADER_MISMATCH: i32 = -32020;
 const UNSUPPORTED_VERSION: i32 = -32022;
 
 // === impl Refusal ===
+
+impl From<Foreign> for Refusal<'_> {
+    fn from(foreign: Foreign) -> Self {
+        match foreign {
+            Foreign::Host => Self::Host,
+            Foreign::Origin => Self::Origin,
+        }
+    }
+}
 
 impl Refusal<'_> {
     /// What the client is told. `era` is that of the request, modern where it is not known yet.

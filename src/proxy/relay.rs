@@ -38,6 +38,11 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         self.downstream
     }
 
+    /// How long the call has taken so far.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     pub(crate) fn accepts_stream(&self) -> bool {
         self.caller.accepts_stream
     }
@@ -56,7 +61,7 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
 impl<D: Downstream> Relay for ClientRelay<'_, D> {
     async fn notification(&mut self, message: Message<'_>) -> Result<(), Error> {
         // A call that reports progress is alive; it still ends at `CALL_MAX`.
-        self.deadline.set(self.timeout.min(limits::CALL_MAX.saturating_sub(self.began.elapsed())));
+        self.deadline.set(self.timeout.min(limits::CALL_MAX.saturating_sub(self.elapsed())));
         if !self.caller.accepts_stream || self.left.get() {
             return Ok(());
         }
@@ -109,7 +114,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
         // The deadline is for a backend that says nothing, not for a client that reads slowly.
         self.deadline.clear();
         self.downstream.part(&[part]).await?;
-        self.deadline.set(self.timeout.min(limits::CALL_MAX.saturating_sub(self.began.elapsed())));
+        self.deadline.set(self.timeout.min(limits::CALL_MAX.saturating_sub(self.elapsed())));
         Ok(())
     }
 

@@ -115,6 +115,19 @@ impl From<super::Gone> for Error {
 // === impl Kind ===
 
 impl Kind {
+    /// Every kind, each at its index.
+    pub const ALL: [Self; 9] = [
+        Self::Unavailable,
+        Self::Timeout,
+        Self::OutcomeUnknown,
+        Self::Protocol,
+        Self::ResponseTooLarge,
+        Self::Auth,
+        Self::Tls,
+        Self::Overloaded,
+        Self::ClientGone,
+    ];
+
     /// Its name in `error.data.kind`, in logs and in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -17,22 +17,38 @@ use crate::support::scripted::signal;
 use crate::support::server::{Request as Received, Script, Server, json_answer, modern, result_body};
 
 /// A gateway started from the command line; killed when dropped.
-struct Started {
+pub(crate) struct Started {
     process: Child,
+    stdout: BufReader<ChildStdout>,
     address: SocketAddr,
 }
 
 impl Started {
-    fn new(port: u16) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
-        let command = command.args(["start", "--quiet", "--port", &port.to_string()]);
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
-        let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
-        let url = stdout.lines().find_map(|line| Some(line.ok()?.strip_prefix("listening")?.trim().to_owned()));
-        let url = url.expect("it says where it listens");
-        let address = url.strip_prefix("http://").and_then(|url| url.strip_suffix("/mcp"));
-        Self { address: address.and_then(|address| address.parse().ok()).expect(&url), process }
+    pub(crate) fn new(port: u16) -> Self {
+        Self::with(&["--port", &port.to_string()])
     }
+
+    pub(crate) fn with(arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
+        let command = command.args(["start", "--quiet"]).args(arguments);
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+        let url = line(&mut stdout, "listening");
+        let address = url.strip_prefix("http://").and_then(|url| url.strip_suffix("/mcp"));
+        Self { address: address.and_then(|address| address.parse().ok()).expect(&url), process, stdout }
+    }
+
+    /// Where it says that it serves administrators: behind where it listens.
+    pub(crate) fn admin_address(&mut self) -> SocketAddr {
+        let url = line(&mut self.stdout, "admin");
+        url.strip_prefix("http://").and_then(|address| address.parse().ok()).expect(&url)
+    }
+}
+
+/// What follows a word at the beginning of the next line that begins so.
+fn line(stdout: &mut BufReader<ChildStdout>, word: &str) -> String {
+    let line = stdout.lines().find_map(|line| Some(line.ok()?.strip_prefix(word)?.trim().to_owned()));
+    line.expect(word)
 }
 
 impl Drop for Started {

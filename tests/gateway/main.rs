@@ -3,6 +3,8 @@
 
 mod support;
 
+#[cfg(feature = "admin")]
+mod admin;
 mod at_most_once;
 mod authoring;
 mod children;

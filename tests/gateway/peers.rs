@@ -36,7 +36,7 @@ fn peers() -> Option<&'static Path> {
 }
 
 /// Says what is not tested here, past the capture of the test harness; in CI everything is tested.
-fn skipped(missing: &str) {
+pub(crate) fn skipped(missing: &str) {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     assert!(std::env::var_os("CI").is_none(), "{missing}");
     writeln!(std::io::stderr(), "SKIPPED: {test}: {}", missing.trim()).expect("stderr is open");

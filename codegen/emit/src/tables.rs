@@ -27,11 +27,12 @@ pub(crate) fn tools(tools: &[Exposed]) -> Result<Table, Error> {
     let (buckets, len) = (Literal::usize_unsuffixed(pilots.len()), Literal::usize_unsuffixed(slots.len()));
     let seed = Literal::u64_unsuffixed(seed);
     let pilots = pilots.into_iter().map(Literal::u32_unsuffixed);
+    // Indices, and not entries: of a hundred thousand entries written twice, the compiler makes hard work.
     let slots = slots.into_iter().map(Literal::usize_unsuffixed);
     let statics = quote! {
         #list
         static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<[u32; #buckets], [::only1mcp::catalog::Entry; #len]> =
-            ::only1mcp::catalog::NameTable { seed: #seed, pilots: [#(#pilots),*], slots: [#(TOOLS[#slots]),*] };
+            ::only1mcp::catalog::NameTable { seed: #seed, pilots: [#(#pilots),*], slots: ::only1mcp::catalog::table::arrange(&TOOLS, &[#(#slots),*]) };
     };
     let lookup = quote! {
         #[inline]

@@ -1,6 +1,6 @@
 //! URLs and listener addresses, as strict as the gateway needs them: what passes here can be connected to as written.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::plan::Reference;
@@ -98,6 +98,59 @@ pub(crate) fn check_host(host: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whether only this machine can connect to an address that [`check_address`] lets pass.
+pub(crate) fn is_loopback(address: &str) -> bool {
+    match host_of(address) {
+        Host::Name(name) => is_localhost(name),
+        Host::Ip(ip) => ip.to_canonical().is_loopback(),
+    }
+}
+
+/// Whether two listeners cannot have these addresses at once, as far as that is known before names are resolved. Port 0
+/// is another one each time.
+pub(crate) fn collide(one: &str, other: &str) -> bool {
+    let port =
+        |address| split_port(address).ok().and_then(|(_, port)| port?.parse::<u16>().ok()).filter(|port| *port > 0);
+    let (Some(port_of_one), Some(port_of_other)) = (port(one), port(other)) else { return false };
+    port_of_one == port_of_other && {
+        let (one, other) = (host_of(one), host_of(other));
+        one.holds(&other) || other.holds(&one)
+    }
+}
+
+/// The host of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Host<'a> {
+    Name(&'a str),
+    Ip(IpAddr),
+}
+
+impl Host<'_> {
+    /// Whether whoever listens here also takes what is sent there.
+    fn holds(&self, other: &Self) -> bool {
+        match (self, other) {
+            // Takes IPv4 too, unless the system is told otherwise.
+            (Self::Ip(IpAddr::V6(ip)), _) if ip.is_unspecified() => true,
+            (Self::Ip(IpAddr::V4(ip)), other) if ip.is_unspecified() => !matches!(other, Self::Ip(IpAddr::V6(_))),
+            (Self::Name(name), Self::Ip(ip)) => {
+                is_localhost(name) && (*ip == Ipv4Addr::LOCALHOST || *ip == Ipv6Addr::LOCALHOST)
+            }
+            (Self::Name(name), Self::Name(other)) => name.eq_ignore_ascii_case(other),
+            (one, other) => one == other,
+        }
+    }
+}
+
+fn host_of(address: &str) -> Host<'_> {
+    let host = split_port(address).map_or(address, |(host, _)| host);
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.parse().map_or(Host::Name(host), Host::Ip)
+}
+
+fn is_localhost(name: &str) -> bool {
+    name.trim_end_matches('.').eq_ignore_ascii_case("localhost")
+}
+
 /// Whether a URL goes over TLS.
 pub(crate) fn is_https(url: &str) -> bool {
     url.starts_with("https://")
@@ -169,6 +222,44 @@ mod tests {
         }
         for address in ["", "8080", ":8080", "localhost", "::1:80", "127.0.0.1:99999", "127.0.0.1:80/mcp", "[::1]"] {
             assert!(check_address(address).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn one_port_of_one_host_serves_one_listener() {
+        for (one, other) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("127.0.0.1:80", "0.0.0.0:80"),
+            ("[::]:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("[::0]:80", "[::]:80"),
+            ("localhost:80", "127.0.0.1:80"),
+            ("[::1]:80", "LOCALHOST:80"),
+            ("0.0.0.0:80", "gateway:80"),
+            ("Gateway:80", "gateway:80"),
+        ] {
+            assert!(collide(one, other) && collide(other, one), "{one} {other}");
+        }
+        for (one, other) in [
+            ("127.0.0.1:80", "127.0.0.1:81"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("127.0.0.1:80", "127.0.0.2:80"),
+            ("0.0.0.0:80", "[::1]:80"),
+            ("localhost:80", "10.0.0.1:80"),
+            ("gateway:80", "10.0.0.1:80"),
+            ("localhost", "localhost"),
+        ] {
+            assert!(!collide(one, other) && !collide(other, one), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_what_only_this_machine_reaches() {
+        for address in ["127.0.0.1:80", "127.8.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80", "localhost:80"] {
+            assert!(is_loopback(address), "{address}");
+        }
+        for address in ["0.0.0.0:80", "[::]:80", "10.0.0.1:80", "gateway:80", "localhost.example.com:80", "[::2]:80"] {
+            assert!(!is_loopback(address), "{address}");
         }
     }
 

@@ -1,11 +1,13 @@
 //! What makes a topology wrong although every value has its type: one function for each kind of problem.
 //!
-//! Here are the checks of the topology's own settings. Those of one backend are in [`backend`], of routes in [`route`],
-//! of the lock in [`lock`], of routes with a lock in [`locked_route`], of what clients would see in [`exposure`],
-//! of what names stand for in [`name`], of values left to the process in [`reference`].
+//! Here are the checks of the topology's own settings. Those of the listeners are in [`listen`], of one backend in
+//! [`backend`], of routes in [`route`], of the lock in [`lock`], of routes with a lock in [`locked_route`], of what
+//! clients would see in [`exposure`], of what names stand for in [`name`], of values left to the process in
+//! [`reference`].
 
 mod backend;
 mod exposure;
+mod listen;
 mod lock;
 mod locked_route;
 mod name;
@@ -13,9 +15,7 @@ mod reference;
 mod route;
 
 use crate::Features;
-use crate::address::{check_address, check_host, check_origin};
-use crate::diagnostic::{Code, Problems, quoted};
-use crate::plan::Reference;
+use crate::diagnostic::{Code, Problems};
 use crate::topology::{BACKEND_NAME, Names, Topology};
 use crate::yaml::{Document, Step, steps};
 
@@ -38,7 +38,8 @@ pub(crate) struct Check<'a> {
 impl Check<'_> {
     /// Every check that needs nothing but the topology.
     pub(crate) fn topology(&mut self) {
-        self.listener();
+        self.mcp_listener();
+        self.admin_listener();
         self.name_rules();
         self.backend_names();
         self.ambiguous_prefixes();
@@ -51,44 +52,6 @@ impl Check<'_> {
 
     pub(crate) fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {
         self.problems.error(code, self.document.value(path), message).label(why);
-    }
-
-    fn listener(&mut self) {
-        let mcp = &self.topology.listen.mcp;
-        match &mcp.address {
-            Reference::Env(_) => {}
-            Reference::File(_) => {
-                let message = "address is not read from files".to_owned();
-                self.invalid(
-                    Code::InvalidListen,
-                    steps!["listen", "mcp", "address"],
-                    message,
-                    "write it, or `env:NAME`",
-                );
-            }
-            Reference::Literal(address) => {
-                if let Err(why) = check_address(address) {
-                    let message = format!("address {} cannot be listened on", quoted(address));
-                    self.invalid(Code::InvalidListen, steps!["listen", "mcp", "address"], message, why);
-                }
-            }
-        }
-        if !mcp.path.starts_with('/') || !mcp.path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#')) {
-            let message = format!("path {} is not that of a URL", quoted(&mcp.path));
-            self.invalid(Code::InvalidListen, steps!["listen", "mcp", "path"], message, "a path begins with `/`");
-        }
-        for (index, origin) in mcp.origins.iter().enumerate() {
-            if let Err(why) = check_origin(origin) {
-                let message = format!("origin {} is none that a browser sends", quoted(origin));
-                self.invalid(Code::InvalidListen, steps!["listen", "mcp", "origins", index], message, why);
-            }
-        }
-        for (index, host) in mcp.hosts.iter().enumerate() {
-            if let Err(why) = check_host(host) {
-                let message = format!("host {} is not a host name", quoted(host));
-                self.invalid(Code::InvalidListen, steps!["listen", "mcp", "hosts", index], message, why);
-            }
-        }
     }
 
     fn name_rules(&mut self) {

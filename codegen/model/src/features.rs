@@ -9,6 +9,8 @@ use crate::transport;
 pub(crate) const TLS: &str = "tls";
 /// The cargo feature for the demo servers.
 pub(crate) const DEMO: &str = "demo";
+/// The cargo feature for the admin listener.
+pub(crate) const ADMIN: &str = "admin";
 
 /// The features of one build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub struct Features {
 impl Features {
     /// Every feature that a topology may need, in the order in which manifests have them.
     pub fn known() -> impl Iterator<Item = &'static str> {
-        transport::KINDS.iter().map(|kind| kind.feature).chain([TLS, DEMO])
+        transport::KINDS.iter().map(|kind| kind.feature).chain([TLS, DEMO, ADMIN])
     }
 
     /// Everything there is.
@@ -74,6 +76,8 @@ impl Features {
 /// The features without which a build cannot carry a topology, in the order of [`Features::known`].
 pub(crate) fn needs(topology: &Topology) -> Vec<&'static str> {
     let backends = topology.backends.iter();
-    let needed: BTreeSet<&str> = backends.flat_map(|(_, backend)| backend.transport.needs(backend)).collect();
+    let admin = topology.listen.admin.iter().map(|_| ADMIN);
+    let needed = backends.flat_map(|(_, backend)| backend.transport.needs(backend)).chain(admin);
+    let needed: BTreeSet<&str> = needed.collect();
     Features::known().filter(|feature| needed.contains(feature)).collect()
 }

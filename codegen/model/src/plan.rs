@@ -37,6 +37,20 @@ constant! {
         pub origins: Table<Text>,
         /// Host names allowed besides loopback names and the address listened on.
         pub hosts: Table<Text>,
+        /// The listener for administration and metrics.
+        pub admin: Option<AdminListener>,
+    }
+}
+
+constant! {
+    /// Where administrators and collectors of metrics connect.
+    pub struct AdminListener {
+        /// `host:port`, or `env:NAME`.
+        pub address: Reference,
+        /// The bearer token that clients on other machines show; never stated.
+        pub token: Option<Reference>,
+        /// Host names allowed besides loopback names and the address listened on.
+        pub hosts: Table<Text>,
     }
 }
 
@@ -58,7 +72,7 @@ constant! {
 
 constant! {
     /// What kind of name a wildcard route matches.
-    #[derive(Copy)]
+    #[derive(Copy, Hash)]
     pub enum Subject {
         /// Exposed tool names.
         Tools,

@@ -8,7 +8,7 @@ use crate::names::{expose, matches, prefix};
 use crate::param_header::{self, Violation};
 use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
 use crate::revision::Era;
-use crate::topology::{EraChoice, Names, Topology};
+use crate::topology::{Backend, EraChoice, Names, Tools, Topology};
 use crate::{Source, digest, features};
 
 /// Everything that clients would see, before it is known to be unambiguous.
@@ -82,10 +82,9 @@ fn excluded(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Vec
     for backend in backends {
         let modern = backend.era.or(backend.locked_era) == Some(Era::Modern);
         let headers = matches!(backend.transport, plan::Transport::StreamableHttp(_));
-        let (Some(section), true) = (lock.backends.get(&*backend.name), modern && headers) else { continue };
-        for (position, tool) in
-            section.tools.iter().enumerate().filter(|(_, tool)| !is_denied(topology, &backend.name, tool))
-        {
+        let (section, settings) = (lock.backends.get(&*backend.name), topology.backends.get(&backend.name));
+        let (Some(section), Some(settings), true) = (section, settings, modern && headers) else { continue };
+        for (position, tool) in section.tools.iter().enumerate().filter(|(_, tool)| !is_denied(&settings.tools, tool)) {
             if let Some(violation) = param_header::violation(tool) {
                 let (backend, tool) = (backend.name.to_string(), tool.name.clone());
                 excluded.push(Excluded { backend, tool, position, violation });
@@ -95,9 +94,8 @@ fn excluded(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Vec
     excluded
 }
 
-fn is_denied(topology: &Topology, backend: &str, tool: &Item) -> bool {
-    let mut denied = topology.backends.get(backend).into_iter().flat_map(|backend| &backend.tools.deny);
-    denied.any(|pattern| matches(pattern, &tool.name))
+fn is_denied(tools: &Tools, tool: &Item) -> bool {
+    tools.deny.iter().any(|pattern| matches(pattern, &tool.name))
 }
 
 /// Puts the parts together.
@@ -121,6 +119,11 @@ pub(crate) fn plan(
             path: mcp.path.clone().into(),
             origins: table(&mcp.origins),
             hosts: table(&mcp.hosts),
+            admin: topology.listen.admin.as_ref().map(|admin| plan::AdminListener {
+                address: admin.address.clone(),
+                token: admin.token.clone(),
+                hosts: table(&admin.hosts),
+            }),
         },
         wildcards,
         offers: offers(lock, &catalog),
@@ -159,8 +162,15 @@ fn instructions(topology: &Topology, lock: &Lock) -> Option<String> {
     (!paragraphs.is_empty()).then(|| paragraphs.join("\n\n"))
 }
 
-/// The routes whose backend exists: exact names first, then patterns, each in topology order.
-struct Routes<'a>(Vec<Resolved<'a>>);
+/// The routes whose backend exists.
+struct Routes<'a> {
+    /// Exact names, then patterns, each in topology order.
+    all: Vec<Resolved<'a>>,
+    /// The first route for each exact name.
+    exact: HashMap<(Subject, &'a str), Resolved<'a>>,
+    /// How many of them are patterns.
+    patterns: usize,
+}
 
 #[derive(Clone, Copy)]
 struct Resolved<'a> {
@@ -171,34 +181,46 @@ struct Resolved<'a> {
     position: usize,
 }
 
+/// Where items come from.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    names: &'a Names,
+    name: &'a str,
+    position: u16,
+    settings: &'a Backend,
+}
+
 // === impl Routes ===
 
 impl<'a> Routes<'a> {
     fn new(topology: &'a Topology, backends: &[plan::Backend]) -> Self {
+        let positions: HashMap<&str, u16> =
+            backends.iter().enumerate().map(|(position, backend)| (&*backend.name, index(position))).collect();
         let resolved = topology.routes.iter().enumerate().filter_map(|(position, route)| {
             let (subject, _, pattern) = subject(route)?;
-            let backend = index(backends.iter().position(|backend| backend.name == route.to)?);
-            Some(Resolved { subject, pattern, backend, position })
+            Some(Resolved { subject, pattern, backend: *positions.get(route.to.as_str())?, position })
         });
         let (exact, patterns): (Vec<_>, Vec<_>) = resolved.partition(|route| !route.pattern.contains('*'));
-        Self([exact, patterns].concat())
+        // The first of several goes in last.
+        let by_name = exact.iter().rev().map(|route| ((route.subject, route.pattern), *route)).collect();
+        Self { patterns: patterns.len(), all: [exact, patterns].concat(), exact: by_name }
     }
 
     /// The route of a name.
     fn find(&self, subject: Subject, name: &str) -> Option<Resolved<'a>> {
-        self.0.iter().find(|route| route.subject == subject && matches(route.pattern, name)).copied()
+        let patterns = || &self.all[self.all.len() - self.patterns..];
+        let by_pattern = || patterns().iter().find(|route| route.subject == subject && matches(route.pattern, name));
+        self.exact.get(&(subject, name)).or_else(by_pattern).copied()
     }
 
     /// One list of all backends.
     fn list(&self, topology: &Topology, lock: &Lock, backends: &[plan::Backend], list: List) -> Vec<Found> {
         let mut found: Vec<Found> = Vec::new();
         for (position, backend) in backends.iter().enumerate() {
-            let Some(section) = lock.backends.get(&*backend.name) else { continue };
-            for item in section.list(list) {
-                if let Some(item) = self.item(topology, &backend.name, index(position), item, list) {
-                    found.push(item);
-                }
-            }
+            let (section, settings) = (lock.backends.get(&*backend.name), topology.backends.get(&backend.name));
+            let (Some(section), Some(settings)) = (section, settings) else { continue };
+            let origin = Origin { names: &topology.names, name: &backend.name, position: index(position), settings };
+            found.extend(section.list(list).iter().filter_map(|item| self.item(origin, item, list)));
         }
         if matches!(list, List::Resources | List::Templates) {
             keep_routed(&mut found, backends);
@@ -206,42 +228,45 @@ impl<'a> Routes<'a> {
         found
     }
 
-    fn item(&self, topology: &Topology, origin: &str, own: u16, item: &Item, list: List) -> Option<Found> {
-        let tools = &topology.backends.get(origin)?.tools;
+    fn item(&self, origin: Origin<'_>, item: &Item, list: List) -> Option<Found> {
+        let tools = &origin.settings.tools;
         let is_tool = list == List::Tools;
-        if is_tool && is_denied(topology, origin, item) {
+        if is_tool && is_denied(tools, item) {
             return None;
         }
         let renamed = is_tool.then(|| tools.rename.get(&item.name)).flatten().unwrap_or(&item.name);
         let (subject, name) = match list {
-            List::Tools => (Subject::Tools, expose(&topology.names, origin, renamed)),
-            List::Prompts => (Subject::Prompts, expose(&topology.names, origin, &item.name)),
+            List::Tools => (Subject::Tools, expose(origin.names, origin.name, renamed)),
+            List::Prompts => (Subject::Prompts, expose(origin.names, origin.name, &item.name)),
             List::Resources | List::Templates => (Subject::Resources, item.name.clone()),
         };
         let route = self.find(subject, &name);
         let exposed = Exposed {
-            backend: route.map_or(own, |route| route.backend),
+            backend: route.map_or(origin.position, |route| route.backend),
             item: item.json.with_member(list.name_key(), &name),
             upstream: item.name.clone(),
             read_only: is_tool && item.has_hint("readOnlyHint"),
             idempotent: is_tool && item.has_hint("idempotentHint"),
             name,
         };
-        Some(Found { exposed, origin: origin.to_owned(), is_tool, route: route.map(|route| route.position) })
+        Some(Found { exposed, origin: origin.name.to_owned(), is_tool, route: route.map(|route| route.position) })
     }
 
     /// Routes that are needed when a call comes: patterns, and exact names that no catalog holds.
     fn wildcards(&self, topology: &Topology, catalog: &Catalog) -> Vec<WildcardRoute> {
         let names: Vec<&str> = topology.backends.iter().map(|(name, _)| name).collect();
-        let holds = |found: &[Found], name: &str| found.iter().any(|found| found.exposed.name == name);
-        let catalogued = |subject, name: &str| match subject {
-            Subject::Tools => holds(&catalog.tools, name),
-            Subject::Prompts => holds(&catalog.prompts, name),
-            Subject::Resources => holds(&catalog.resources, name),
-        };
-        self.0
+        let lists = [
+            (Subject::Tools, &catalog.tools),
+            (Subject::Prompts, &catalog.prompts),
+            (Subject::Resources, &catalog.resources),
+        ];
+        let catalogued: HashSet<(Subject, &str)> = lists
+            .into_iter()
+            .flat_map(|(subject, found)| found.iter().map(move |found| (subject, found.exposed.name.as_str())))
+            .collect();
+        self.all
             .iter()
-            .filter(|route| !catalogued(route.subject, route.pattern))
+            .filter(|route| !catalogued.contains(&(route.subject, route.pattern)))
             .map(|route| WildcardRoute {
                 subject: route.subject,
                 pattern: route.pattern.to_owned().into(),

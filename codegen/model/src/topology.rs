@@ -81,6 +81,8 @@ record! {
     default struct Listen: "listeners" {
         /// The listener for MCP.
         mcp: McpListener = McpListener::default(),
+        /// The listener for administration and metrics; none unless it is written.
+        admin: Option<AdminListener> = None,
     }
 }
 
@@ -93,6 +95,18 @@ record! {
         path: String = "/mcp".to_owned(),
         /// Origins allowed besides those of the listener itself and loopback ones.
         origins: Vec<String> = Vec::new(),
+        /// Host names allowed besides loopback names and the address listened on.
+        hosts: Vec<String> = Vec::new(),
+    }
+}
+
+record! {
+    /// The listener for administration and metrics.
+    struct AdminListener: "an admin listener" {
+        /// `host:port`, or `env:NAME`.
+        address: Reference,
+        /// The bearer token that clients on other machines show: `env:NAME` or `file:PATH`.
+        token: Option<Reference> = None,
         /// Host names allowed besides loopback names and the address listened on.
         hosts: Vec<String> = Vec::new(),
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use only1mcp_model::plan::{Exposed, Plan, Program, Reference, Subject, Transport};
+use only1mcp_model::plan::{AdminListener, Exposed, Plan, Program, Reference, Subject, Transport};
 use only1mcp_model::revision::Era;
 use only1mcp_model::{Features, Source, load, lock_path};
 
@@ -84,6 +84,23 @@ fn routes_for_names_that_no_catalog_holds_go_exact_names_first() {
             (Subject::Resources, "data://*", 1, ""),
         ]
     );
+}
+
+#[test]
+fn of_two_routes_for_one_name_the_first_wins() {
+    let plan = plan("first_route");
+    assert!(names(&plan, &plan.tools).contains(&("math--mul", "mul", "data")));
+}
+
+#[test]
+fn there_is_an_admin_listener_where_one_is_written() {
+    assert_eq!(plan("minimal").listen.admin, None);
+    let expected = AdminListener {
+        address: Reference::Literal("0.0.0.0:9090".into()),
+        token: Some(Reference::Env("ONLY1MCP_ADMIN_TOKEN".into())),
+        hosts: vec!["gateway.example.com".into()].into(),
+    };
+    assert_eq!(plan("admin").listen.admin, Some(expected));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Small plans, one a feature of the emitter.
 
 use only1mcp_model::plan::{
-    Backend, Exposed, Listen, Plan, Program, Reference, Stdio, StreamableHttp, Subject, Transport, Variable,
-    WildcardRoute,
+    AdminListener, Backend, Exposed, Listen, Plan, Program, Reference, Stdio, StreamableHttp, Subject, Transport,
+    Variable, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -48,11 +48,17 @@ pub(crate) fn streamable_http() -> Plan {
     plan
 }
 
-/// Both transports.
+/// Both transports, and an admin listener.
 pub(crate) fn mixed() -> Plan {
     let child = Stdio { program: Program::Current, args: vec!["demo".into()].into(), env: vec![].into(), cwd: None };
     let backends = vec![backend("demo", Transport::Stdio(child)), backend("math", http("http://127.0.0.1:9001/mcp"))];
-    Plan { tools: vec![tool("demo", "echo", 0), tool("math", "add", 1)], ..plan("mixed", backends) }
+    let mut plan = Plan { tools: vec![tool("demo", "echo", 0), tool("math", "add", 1)], ..plan("mixed", backends) };
+    plan.listen.admin = Some(AdminListener {
+        address: Reference::Literal("0.0.0.0:9090".into()),
+        token: Some(Reference::Env("ONLY1MCP_ADMIN_TOKEN".into())),
+        hosts: vec!["gateway.example.com".into()].into(),
+    });
+    plan
 }
 
 /// Everything but tools.
@@ -99,6 +105,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
             path: "/mcp".into(),
             origins: vec![].into(),
             hosts: vec![].into(),
+            admin: None,
         },
         backends,
         wildcards: vec![],

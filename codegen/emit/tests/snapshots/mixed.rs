@@ -39,6 +39,19 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         path: ::std::borrow::Cow::Borrowed("/mcp"),
         origins: ::std::borrow::Cow::Borrowed(&[]),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        admin: Some(::only1mcp::catalog::plan::AdminListener {
+            address: ::only1mcp::catalog::plan::Reference::Literal(
+                ::std::borrow::Cow::Borrowed("0.0.0.0:9090"),
+            ),
+            token: Some(
+                ::only1mcp::catalog::plan::Reference::Env(
+                    ::std::borrow::Cow::Borrowed("ONLY1MCP_ADMIN_TOKEN"),
+                ),
+            ),
+            hosts: ::std::borrow::Cow::Borrowed(
+                &[::std::borrow::Cow::Borrowed("gateway.example.com")],
+            ),
+        }),
     },
     backends: &BACKENDS,
     wildcards: &[],
@@ -110,7 +123,7 @@ static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<
 > = ::only1mcp::catalog::NameTable {
     seed: 16287231350648472473,
     pilots: [2952411558, 2952411558, 2952411558, 2952411558],
-    slots: [TOOLS[1], TOOLS[0], TOOLS[0]],
+    slots: ::only1mcp::catalog::table::arrange(&TOOLS, &[1, 0, 0]),
 };
 static PROMPTS: [::only1mcp::catalog::Entry; 0] = [];
 static RESOURCES: [::only1mcp::catalog::Entry; 0] = [];

@@ -33,6 +33,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         path: ::std::borrow::Cow::Borrowed("/mcp"),
         origins: ::std::borrow::Cow::Borrowed(&[]),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        admin: None,
     },
     backends: &BACKENDS,
     wildcards: &[],
@@ -125,7 +126,7 @@ static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<
 > = ::only1mcp::catalog::NameTable {
     seed: 16287231350648472473,
     pilots: [2952411558, 4213892221, 2952411558, 2952411558, 2952411558],
-    slots: [TOOLS[0], TOOLS[3], TOOLS[1], TOOLS[2], TOOLS[4], TOOLS[0]],
+    slots: ::only1mcp::catalog::table::arrange(&TOOLS, &[0, 3, 1, 2, 4, 0]),
 };
 static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
     ::only1mcp::catalog::Entry {

@@ -33,6 +33,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         path: ::std::borrow::Cow::Borrowed("/mcp"),
         origins: ::std::borrow::Cow::Borrowed(&[]),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        admin: None,
     },
     backends: &BACKENDS,
     wildcards: &[],
@@ -104,7 +105,7 @@ static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<
 > = ::only1mcp::catalog::NameTable {
     seed: 16287231350648472473,
     pilots: [2952411558, 2952411558, 2952411558, 2952411558],
-    slots: [TOOLS[0], TOOLS[1], TOOLS[0]],
+    slots: ::only1mcp::catalog::table::arrange(&TOOLS, &[0, 1, 0]),
 };
 static PROMPTS: [::only1mcp::catalog::Entry; 0] = [];
 static RESOURCES: [::only1mcp::catalog::Entry; 0] = [];

@@ -35,6 +35,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             &[::std::borrow::Cow::Borrowed("https://app.example.com")],
         ),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        admin: None,
     },
     backends: &BACKENDS,
     wildcards: &[
@@ -106,7 +107,7 @@ static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<
 > = ::only1mcp::catalog::NameTable {
     seed: 16287231350648472473,
     pilots: [2952411558, 2952411558, 2952411558, 2952411558],
-    slots: [TOOLS[0], TOOLS[0], TOOLS[0]],
+    slots: ::only1mcp::catalog::table::arrange(&TOOLS, &[0, 0, 0]),
 };
 static PROMPTS: [::only1mcp::catalog::Entry; 0] = [];
 static RESOURCES: [::only1mcp::catalog::Entry; 0] = [];

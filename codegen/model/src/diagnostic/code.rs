@@ -96,6 +96,15 @@ codes! {
     /// A backend's endpoints do not fit its transport.
     Endpoints = "E0105": "A backend with the transport `streamable_http` has exactly one endpoint; a stdio backend has none, \
         for it is started, not reached.\n\n    transport: { streamable_http: {} }    # endpoints: [{ url: \"http://…\" }]\n"
+    /// Two listeners on one port.
+    SamePort = "E0110": "Two listeners have the same port of the same host, or of all hosts (`0.0.0.0`, `[::]`), so only one of \
+        them could start. Port 0 lets the system choose, and never collides.\n\n    \
+        mcp: { address: \"0.0.0.0:8080\" }\n    admin: { address: \"127.0.0.1:8080\" }    # 127.0.0.1:9090\n"
+    /// An admin listener for everyone.
+    OpenAdmin = "E0111": "The admin listener can be reached from other machines and has no token, so everyone there could read \
+        what it shows. Keep it on a loopback address, or name where its token comes from when the gateway starts. An address from the \
+        environment is judged by the same rule at start.\n\n    \
+        admin: { address: \"0.0.0.0:9090\" }    # add token: env:ONLY1MCP_ADMIN_TOKEN\n"
     /// A route to a backend that does not exist.
     UnknownBackend = "E0201": "A route, or an overlay, names a backend that the topology does not define.\n\n    \
         routes: [{ tools: \"math_*\", to: maths }]    # math\n"
@@ -159,6 +168,9 @@ codes! {
     UndefinedReference = "E0403": "The topology takes a value from an environment variable or a file, and the process that checks \
         it does not have it. The gateway would not start here; elsewhere it may.\n\n    \
         env: { API_KEY: env:API_KEY }    # export API_KEY=…\n"
+    /// The admin listener is left out of this build.
+    AdminOff = "E0404": "The topology has an admin listener, and the cargo feature `admin` is off in this build.\n\n    \
+        cargo build --features admin\n"
     /// The demo servers are left out of this build.
     DemoOff = "E0405": "A backend is `command: self` with `demo-server` as its first argument, and the cargo feature `demo`, which \
         has the demo servers, is off in this build.\n\n    cargo build --features demo\n"

@@ -1,0 +1,122 @@
+//! Whether the listeners can be listened on, and by whom they can be reached.
+
+use super::Check;
+use crate::address::{check_address, check_host, check_origin, collide, is_loopback};
+use crate::diagnostic::{Code, quoted};
+use crate::features::ADMIN;
+use crate::plan::Reference;
+use crate::topology::AdminListener;
+use crate::yaml::{Step, steps};
+
+// === impl Check ===
+
+impl Check<'_> {
+    /// Every check of the listener for MCP.
+    pub(super) fn mcp_listener(&mut self) {
+        let mcp = &self.topology.listen.mcp;
+        self.address(steps!["listen", "mcp", "address"], &mcp.address);
+        if !mcp.path.starts_with('/') || !mcp.path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#')) {
+            let message = format!("path {} is not that of a URL", quoted(&mcp.path));
+            self.invalid(Code::InvalidListen, steps!["listen", "mcp", "path"], message, "a path begins with `/`");
+        }
+        for (index, origin) in mcp.origins.iter().enumerate() {
+            if let Err(why) = check_origin(origin) {
+                let message = format!("origin {} is none that a browser sends", quoted(origin));
+                self.invalid(Code::InvalidListen, steps!["listen", "mcp", "origins", index], message, why);
+            }
+        }
+        for (index, host) in mcp.hosts.iter().enumerate() {
+            self.host(steps!["listen", "mcp", "hosts", index], host);
+        }
+    }
+
+    /// Every check of the listener for administration.
+    pub(super) fn admin_listener(&mut self) {
+        let Some(admin) = &self.topology.listen.admin else { return };
+        self.address(steps!["listen", "admin", "address"], &admin.address);
+        for (index, host) in admin.hosts.iter().enumerate() {
+            self.host(steps!["listen", "admin", "hosts", index], host);
+        }
+        self.admin_feature();
+        self.literal_token(admin);
+        self.open_admin(admin);
+        self.same_port(admin);
+    }
+
+    fn address(&mut self, path: &[Step<'_>], address: &Reference) {
+        match address {
+            Reference::Env(_) => {}
+            Reference::File(_) => {
+                let message = "address is not read from files".to_owned();
+                self.invalid(Code::InvalidListen, path, message, "write it, or `env:NAME`");
+            }
+            Reference::Literal(address) => {
+                if let Err(why) = check_address(address) {
+                    let message = format!("address {} cannot be listened on", quoted(address));
+                    self.invalid(Code::InvalidListen, path, message, why);
+                }
+            }
+        }
+    }
+
+    fn host(&mut self, path: &[Step<'_>], host: &str) {
+        if let Err(why) = check_host(host) {
+            let message = format!("host {} is not a host name", quoted(host));
+            self.invalid(Code::InvalidListen, path, message, why);
+        }
+    }
+
+    fn admin_feature(&mut self) {
+        if !self.features.has(ADMIN) {
+            let place = self.document.key(steps!["listen", "admin"]);
+            self.problems
+                .error(Code::AdminOff, place, "admin listener is not part of this build")
+                .help(self.features.remedy(self.topology));
+        }
+    }
+
+    fn literal_token(&mut self, admin: &AdminListener) {
+        if let Some(Reference::Literal(_)) = admin.token {
+            let place = self.document.value(steps!["listen", "admin", "token"]);
+            self.problems
+                .error(Code::LiteralSecret, place, "secret in the admin listener")
+                .label("a token is never written into a topology")
+                .help("write `env:ONLY1MCP_ADMIN_TOKEN`, or `file:PATH`: the gateway reads it when it starts");
+        }
+    }
+
+    fn open_admin(&mut self, admin: &AdminListener) {
+        let (Reference::Literal(address), None) = (&admin.address, &admin.token) else { return };
+        // An address that is none has a problem of its own; so has a token that could not be read.
+        if check_address(address).is_err()
+            || is_loopback(address)
+            || self.document.has(steps!["listen", "admin", "token"])
+        {
+            return;
+        }
+        let place = self.document.value(steps!["listen", "admin", "address"]);
+        self.problems
+            .error(Code::OpenAdmin, place, format!("admin address {} is open to other machines", quoted(address)))
+            .label("no token protects it")
+            .help("write `127.0.0.1` for its host, or add `token: env:ONLY1MCP_ADMIN_TOKEN`");
+    }
+
+    fn same_port(&mut self, admin: &AdminListener) {
+        let (Reference::Literal(mcp), Reference::Literal(own)) = (&self.topology.listen.mcp.address, &admin.address)
+        else {
+            return;
+        };
+        if !collide(mcp, own) {
+            return;
+        }
+        let place = self.document.value(steps!["listen", "admin", "address"]);
+        let path = steps!["listen", "mcp", "address"];
+        let other = self.document.has(path).then(|| self.document.value(path));
+        let problem = self.problems.error(Code::SamePort, place, format!("two listeners on {}", quoted(own)));
+        problem.label("the admin listener").help("give one of them another port");
+        match other {
+            Some(other) => problem.also(other, "the listener for MCP"),
+            None => problem.note(format!("the listener for MCP is at `{mcp}` where no other address is written")),
+        };
+    }
+}

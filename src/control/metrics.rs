@@ -1,0 +1,228 @@
+//! What the workers count, in the text format of Prometheus. Names and units follow its conventions; labels come from
+//! the compiled topology and closed lists only, so that no client can add a series.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Registry, TextEncoder};
+
+use super::endpoint::Facts;
+use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts};
+
+/// Everything that is measured, ready to be asked.
+#[derive(Debug)]
+pub(super) struct Metrics(Registry);
+
+/// One name, and what stands under it.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    field_type: MetricType,
+}
+
+const BUILD_INFO: Family = Family {
+    name: "only1mcp_build_info",
+    help: "What this binary was compiled from; always 1",
+    field_type: MetricType::GAUGE,
+};
+const START_TIME: Family = Family {
+    name: "only1mcp_start_time_seconds",
+    help: "When the gateway began to serve, in seconds since 1970",
+    field_type: MetricType::GAUGE,
+};
+const ACCEPTED: Family = Family {
+    name: "only1mcp_client_connections_total",
+    help: "Client connections accepted",
+    field_type: MetricType::COUNTER,
+};
+const OPEN: Family = Family {
+    name: "only1mcp_client_connections_open",
+    help: "Client connections that are open",
+    field_type: MetricType::GAUGE,
+};
+const CALLS: Family = Family {
+    name: "only1mcp_calls_total",
+    help: "Calls by backend and outcome: answered (whatever the answer says), or why there was no answer",
+    field_type: MetricType::COUNTER,
+};
+const DURATION: Family = Family {
+    name: "only1mcp_call_duration_seconds",
+    help: "From the routing of a call until its answer was passed on, or until it had failed",
+    field_type: MetricType::HISTOGRAM,
+};
+const FAMILIES: [Family; 6] = [BUILD_INFO, START_TIME, ACCEPTED, OPEN, CALLS, DURATION];
+
+/// Adds up what the workers count, whenever it is asked.
+struct Sums {
+    facts: Arc<Facts>,
+    descriptions: Vec<Desc>,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    pub(super) fn new(facts: &Arc<Facts>) -> Self {
+        let registry = Registry::new();
+        let sums = Sums { facts: Arc::clone(facts), descriptions: FAMILIES.iter().map(Family::description).collect() };
+        registry.register(Box::new(sums)).expect("every name is there once");
+        Self(registry)
+    }
+
+    /// All of them as text.
+    pub(super) fn text(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.0.gather())
+    }
+}
+
+// === impl Family ===
+
+impl Family {
+    fn description(&self) -> Desc {
+        Desc::new(self.name.to_owned(), self.help.to_owned(), Vec::new(), std::collections::HashMap::new())
+            .expect("names and texts are constant and valid")
+    }
+
+    fn of(&self, metrics: Vec<Metric>) -> MetricFamily {
+        let mut family = MetricFamily::default();
+        family.set_name(self.name.to_owned());
+        family.set_help(self.help.to_owned());
+        family.set_field_type(self.field_type);
+        family.set_metric(metrics);
+        family
+    }
+}
+
+// === impl Sums ===
+
+impl Collector for Sums {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        vec![
+            BUILD_INFO.of(vec![self.build()]),
+            START_TIME.of(vec![gauge(&[], self.started())]),
+            ACCEPTED.of(vec![counter(&[], self.sum(|worker| worker.accepted.read()))]),
+            OPEN.of(vec![gauge(&[], float(self.sum(open)))]),
+            CALLS.of(self.backends().flat_map(|(name, calls)| self::calls(name, &calls)).collect()),
+            DURATION.of(self.backends().map(|(name, calls)| durations(name, &calls)).collect()),
+        ]
+    }
+}
+
+impl Sums {
+    fn build(&self) -> Metric {
+        let (topology, lock) = (self.facts.topology_digest(), self.facts.lock_digest().unwrap_or_default());
+        let labels = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("topology", self.facts.spec.name),
+            ("topology_digest", &topology),
+            ("lock_digest", &lock),
+        ];
+        gauge(&labels, 1.0)
+    }
+
+    fn started(&self) -> f64 {
+        let started = self.facts.started.0.duration_since(SystemTime::UNIX_EPOCH);
+        started.unwrap_or(Duration::ZERO).as_secs_f64()
+    }
+
+    fn sum(&self, of: impl Fn(&Counts) -> u64) -> u64 {
+        self.facts.counts.iter().map(|worker| of(worker)).sum()
+    }
+
+    /// Every backend with what each worker counts of it.
+    fn backends(&self) -> impl Iterator<Item = (&'static str, Vec<&CallCounts>)> {
+        let counts = |index: usize| self.facts.counts.iter().filter_map(move |worker| worker.backends.get(index));
+        self.facts
+            .spec
+            .backends
+            .iter()
+            .enumerate()
+            .map(move |(index, backend)| (&*backend.name, counts(index).collect()))
+    }
+}
+
+/// Read in this order, so that a connection that ends meanwhile does not make it less than none.
+fn open(worker: &Counts) -> u64 {
+    let closed = worker.closed.read();
+    worker.accepted.read().saturating_sub(closed)
+}
+
+/// Failures that never happened have no series.
+fn calls(backend: &'static str, workers: &[&CallCounts]) -> Vec<Metric> {
+    let counted = |outcome: &str, count: u64| counter(&[("backend", backend), ("outcome", outcome)], count);
+    let mut failed = std::collections::BTreeMap::new();
+    for (kind, count) in workers.iter().flat_map(|worker| worker.failed()).filter(|(_, count)| *count > 0) {
+        *failed.entry(kind.as_str()).or_insert(0) += count;
+    }
+    let answered = counted("answered", workers.iter().map(|worker| worker.answered()).sum());
+    [answered].into_iter().chain(failed.into_iter().map(|(outcome, count)| counted(outcome, count))).collect()
+}
+
+fn durations(backend: &'static str, workers: &[&CallCounts]) -> Metric {
+    let mut counts = [0; BOUNDS_MICROS.len() + 1];
+    for (sum, count) in workers.iter().flat_map(|worker| counts_of(worker)) {
+        counts[sum] += count;
+    }
+    let mut cumulative = 0;
+    let bucket = |(bound, count): (u64, u64)| {
+        cumulative += count;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(seconds(bound));
+        bucket.set_cumulative_count(cumulative);
+        bucket
+    };
+    let buckets = BOUNDS_MICROS.into_iter().zip(counts).map(bucket).collect();
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets);
+    histogram.set_sample_count(counts.iter().sum());
+    histogram.set_sample_sum(seconds(workers.iter().map(|worker| worker.micros()).sum()));
+    let mut metric = labelled(&[("backend", backend)]);
+    metric.set_histogram(histogram);
+    metric
+}
+
+fn counts_of(worker: &CallCounts) -> impl Iterator<Item = (usize, u64)> {
+    worker.durations().enumerate()
+}
+
+fn counter(labels: &[(&str, &str)], value: u64) -> Metric {
+    let mut counter = Counter::default();
+    counter.set_value(float(value));
+    let mut metric = labelled(labels);
+    metric.set_counter(counter);
+    metric
+}
+
+fn gauge(labels: &[(&str, &str)], value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = labelled(labels);
+    metric.set_gauge(gauge);
+    metric
+}
+
+fn labelled(labels: &[(&str, &str)]) -> Metric {
+    let pair = |(name, value): &(&str, &str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    let mut metric = Metric::default();
+    metric.set_label(labels.iter().map(pair).collect());
+    metric
+}
+
+fn seconds(micros: u64) -> f64 {
+    float(micros) / 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+fn float(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,64 @@
+//! The admin listener of a gateway: whether there is one, where, and what protects it. What it serves is the control
+//! plane's.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::{StartError, listen};
+use crate::catalog::Spec;
+use crate::catalog::plan::{self, Reference};
+pub(super) use crate::control::Serving;
+use crate::control::{Access, Facts, Token};
+use crate::proxy::{Counts, Site};
+use crate::references::References;
+
+/// A listener that is bound and does not serve yet.
+pub(super) struct Bound {
+    address: SocketAddr,
+    listener: TcpListener,
+    access: Access,
+}
+
+/// Binds the topology's admin listener, or one at `address` instead.
+pub(super) fn bind(
+    plan: Option<&plan::AdminListener>,
+    address: Option<String>,
+    references: &References,
+) -> Result<Option<Bound>, StartError> {
+    let address = match (address, plan) {
+        (Some(address), _) => address,
+        (None, Some(plan)) => references.resolve(&plan.address)?,
+        (None, None) => return Ok(None),
+    };
+    let token = plan.and_then(|plan| plan.token.as_ref()).map(|token| self::token(token, references)).transpose()?;
+    let address = listen::resolve(&address)?;
+    // The compiler's rule, for addresses that it could not see.
+    if token.is_none() && !address.ip().to_canonical().is_loopback() {
+        return Err(StartError::OpenAdmin(address));
+    }
+    let (address, listeners) = listen::bind(address, 1)?;
+    let hosts =
+        plan.into_iter().flat_map(|plan| plan.hosts.iter()).map(ToString::to_string).chain(listen::names(address));
+    let access = Access::new(Site::new(hosts.collect(), Vec::new()), token);
+    Ok(listeners.into_iter().next().map(|listener| Bound { address, listener, access }))
+}
+
+fn token(token: &Reference, references: &References) -> Result<Token, StartError> {
+    let text = references.resolve(token).map_err(StartError::AdminToken)?;
+    Token::new(text).ok_or(StartError::AdminTokenForm)
+}
+
+impl Bound {
+    /// Serves what these workers count.
+    pub(super) fn serve(
+        self,
+        spec: &'static Spec,
+        mcp_url: String,
+        counts: Vec<Arc<Counts>>,
+    ) -> Result<Serving, StartError> {
+        let started = (SystemTime::now(), Instant::now());
+        let facts = Facts { spec, mcp_url, address: self.address, counts, started };
+        Serving::start(self.listener, self.access, facts).map_err(StartError::Worker)
+    }
+}

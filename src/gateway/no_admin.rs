@@ -1,0 +1,36 @@
+//! Stands for `admin` in a build without its feature: there is no listener, and asking for one is an error.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::catalog::{Spec, plan};
+use crate::proxy::Counts;
+use crate::references::References;
+
+/// None exists.
+pub(super) enum Bound {}
+/// None exists.
+#[derive(Debug)]
+pub(super) enum Serving {}
+
+/// Refuses to leave out what somebody relies on.
+pub(super) fn bind(
+    plan: Option<&plan::AdminListener>,
+    address: Option<String>,
+    _references: &References,
+) -> Result<Option<Bound>, StartError> {
+    if plan.is_some() || address.is_some() { Err(StartError::AdminOff) } else { Ok(None) }
+}
+
+impl Bound {
+    pub(super) fn serve(self, _: &'static Spec, _: String, _: Vec<Arc<Counts>>) -> Result<Serving, StartError> {
+        match self {}
+    }
+}
+
+impl Serving {
+    pub(super) fn address(&self) -> SocketAddr {
+        match *self {}
+    }
+}

@@ -1,0 +1,142 @@
+//! What one worker counts. How it is named and shown is not decided here.
+//!
+//! **Invariant:** a counter is written by one worker only, so that counting is a load and a store: no lock, no locked
+//! instruction, no allocation. Others may read it at any time.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::upstream::Kind;
+
+/// The upper bounds of the ranges in which durations are counted, in microseconds; one range more has none.
+pub(crate) const BOUNDS_MICROS: [u64; 14] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
+    60_000_000,
+];
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+/// What one worker counts.
+// On lines of its own: what a worker writes with every call, no other worker may wait for.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Counts {
+    /// Client connections accepted.
+    pub(crate) accepted: Counter,
+    /// Of those, how many are over.
+    pub(crate) closed: Counter,
+    /// By the index of the backend.
+    pub(crate) backends: Box<[CallCounts]>,
+}
+
+/// The calls of one worker to one backend.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct CallCounts {
+    answered: Counter,
+    failed: [Counter; Kind::ALL.len()],
+    /// By the ranges of [`BOUNDS_MICROS`].
+    durations: [Counter; BOUNDS_MICROS.len() + 1],
+    micros: Counter,
+}
+
+// === impl Counter ===
+
+impl Counter {
+    pub(crate) fn add(&self, more: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(more), Relaxed);
+    }
+
+    #[cfg(any(feature = "admin", test))]
+    pub(crate) fn read(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    /// Nothing yet, for so many backends.
+    pub(crate) fn new(backends: usize) -> Self {
+        let backends = (0..backends).map(|_| CallCounts::default()).collect();
+        Self { accepted: Counter::default(), closed: Counter::default(), backends }
+    }
+}
+
+// === impl CallCounts ===
+
+impl CallCounts {
+    /// Counts a call that was tried, by what it came to and how long that took.
+    pub(crate) fn tried(&self, failure: Option<Kind>, took: Duration) {
+        match failure {
+            None => self.answered.add(1),
+            Some(kind) => self.refused(kind),
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.durations[BOUNDS_MICROS.partition_point(|bound| *bound < micros)].add(1);
+        self.micros.add(micros);
+    }
+
+    /// Counts a call that was not even tried.
+    pub(crate) fn refused(&self, kind: Kind) {
+        self.failed[kind as usize].add(1);
+    }
+}
+
+#[cfg(any(feature = "admin", test))]
+impl CallCounts {
+    /// Calls that the backend answered, whatever the answer says.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.read()
+    }
+
+    /// Calls that got no answer, by why.
+    pub(crate) fn failed(&self) -> impl Iterator<Item = (Kind, u64)> {
+        Kind::ALL.into_iter().map(|kind| (kind, self.failed[kind as usize].read()))
+    }
+
+    /// How many calls took how long, by the ranges of [`BOUNDS_MICROS`].
+    pub(crate) fn durations(&self) -> impl Iterator<Item = u64> {
+        self.durations.iter().map(Counter::read)
+    }
+
+    /// How long they took together.
+    pub(crate) fn micros(&self) -> u64 {
+        self.micros.read()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_counted_in_the_range_that_it_does_not_pass() {
+        for (micros, range) in [(0, 0), (500, 0), (501, 1), (1_000, 1), (60_000_000, 13), (60_000_001, 14)] {
+            let counts = CallCounts::default();
+            counts.tried(None, Duration::from_micros(micros));
+            assert_eq!(counts.durations().position(|count| count == 1), Some(range), "{micros}");
+            assert_eq!((counts.durations().sum::<u64>(), counts.micros()), (1, micros));
+        }
+    }
+
+    #[test]
+    fn a_call_is_counted_by_what_it_came_to() {
+        let counts = CallCounts::default();
+        counts.tried(None, Duration::ZERO);
+        counts.tried(Some(Kind::Timeout), Duration::ZERO);
+        counts.refused(Kind::Unavailable);
+        let failed: Vec<_> = counts.failed().filter(|(_, count)| *count > 0).collect();
+        assert_eq!((counts.answered(), failed), (1, vec![(Kind::Unavailable, 1), (Kind::Timeout, 1)]));
+        assert_eq!(counts.durations().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn kinds_stand_at_their_index() {
+        for (index, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index, "{kind}");
+        }
+    }
+}
