@@ -1,12 +1,14 @@
 //! What the head of a request alone decides: who may ask, where, how, and in which media types.
 
 use super::error::Refusal;
+use crate::catalog::{Spec, View};
 use crate::http1::{Field, Method, RequestHead};
 
 /// Who may connect, from the topology and the address listened on.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    path: String,
+    /// Every path there is, and what is seen there; that of the whole catalog first.
+    paths: Vec<(String, &'static View)>,
     /// Host names (without port) allowed beside loopback ones, lower case.
     hosts: Vec<String>,
     /// Origins allowed beside loopback ones.
@@ -14,8 +16,17 @@ pub(crate) struct Gate {
 }
 
 /// A request that may go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    /// What is seen at its path.
+    pub(crate) view: &'static View,
+    /// What it is.
+    pub(crate) kind: RequestKind,
+}
+
+/// What an admitted request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admitted {
+pub(crate) enum RequestKind {
     /// POST of a message.
     Post {
         /// Whether the client can read an event stream.
@@ -28,22 +39,25 @@ pub(crate) enum Admitted {
 }
 
 impl Gate {
-    pub(crate) fn new(path: &str, hosts: Vec<String>, origins: Vec<String>) -> Self {
+    pub(crate) fn new(spec: &'static Spec, hosts: Vec<String>, origins: Vec<String>) -> Self {
         let hosts = hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect();
-        Self { path: path.to_owned(), hosts, origins }
+        let views = spec.views.iter().map(|view| (spec.listen.view_path(&view.patterns.name), view));
+        let paths = [(spec.listen.path.to_string(), &spec.whole)].into_iter().chain(views).collect();
+        Self { paths, hosts, origins }
     }
 
     /// Checks a head, in the order of MCP 2026-07-28, streamable HTTP, server validation.
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
         self.check_host(head.host)?;
         self.check_origin(head)?;
-        if head.target.split('?').next() != Some(self.path.as_str()) {
+        let path = head.target.split('?').next().unwrap_or_default();
+        let Some(&(_, view)) = self.paths.iter().find(|(known, _)| known == path) else {
             return Err(Refusal::NotFound);
-        }
+        };
         match head.method {
             Method::Post => {}
-            Method::Get => return Ok(Admitted::Get),
-            Method::Delete => return Ok(Admitted::Delete),
+            Method::Get => return Ok(Admitted { view, kind: RequestKind::Get }),
+            Method::Delete => return Ok(Admitted { view, kind: RequestKind::Delete }),
             Method::Options | Method::Other => return Err(Refusal::MethodNotAllowed("POST, GET, DELETE")),
         }
         if head.upgrade {
@@ -55,7 +69,8 @@ impl Gate {
         if !accepts(&head.accept, b"application/json") {
             return Err(Refusal::NotAcceptable);
         }
-        Ok(Admitted::Post { accepts_stream: accepts(&head.accept, b"text/event-stream") })
+        let accepts_stream = accepts(&head.accept, b"text/event-stream");
+        Ok(Admitted { view, kind: RequestKind::Post { accepts_stream } })
     }
 
     /// DNS rebinding: a page that made its own name point here still sends that name.
@@ -126,17 +141,46 @@ mod tests {
     use super::*;
     use crate::http1::Parsed;
 
-    fn admit(lines: &str) -> Result<Admitted, u16> {
-        let gate = Gate::new("/mcp", vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
+    static WHOLE: View = View::bare("", 1);
+    static CODING: View = View::bare("coding", 2);
+
+    fn admitted(lines: &str) -> Result<Admitted, u16> {
+        let paths = vec![("/mcp".to_owned(), &WHOLE), ("/mcp/coding".to_owned(), &CODING)];
+        let gate =
+            Gate { paths, hosts: vec!["gw.example".to_owned()], origins: vec!["https://app.example".to_owned()] };
         let head = format!("{lines}\r\n\r\n");
         let Ok(Parsed::Head(head, _)) = RequestHead::parse(head.as_bytes()) else { panic!("{head:?} is well formed") };
         gate.admit(&head).map_err(|refusal| refusal.verdict(only1mcp_model::revision::Era::Modern).status)
     }
 
+    fn admit(lines: &str) -> Result<RequestKind, u16> {
+        admitted(lines).map(|admitted| admitted.kind)
+    }
+
+    #[test]
+    fn a_path_leads_to_the_view_that_is_named_like_its_end_and_no_other() {
+        for (target, expected) in [
+            ("/mcp", Ok("")),
+            ("/mcp?view=coding", Ok("")),
+            ("/mcp/coding", Ok("coding")),
+            ("/mcp/coding?x=/mcp", Ok("coding")),
+            ("/mcp/coding/", Err(404)),
+            ("/mcp//coding", Err(404)),
+            ("/mcp/Coding", Err(404)),
+            ("/mcp/other", Err(404)),
+            ("/mcp/%63oding", Err(404)),
+            ("/mcp/", Err(404)),
+            ("/coding", Err(404)),
+        ] {
+            let found = admitted(&format!("GET {target} HTTP/1.1\r\nHost: localhost"));
+            assert_eq!(found.map(|admitted| &*admitted.view.patterns.name), expected, "{target}");
+        }
+    }
+
     #[test]
     fn a_head_is_judged_in_the_order_of_the_specification() {
         let json = "Content-Type: application/json\r\nAccept: application/json, text/event-stream";
-        let post = Ok(Admitted::Post { accepts_stream: true });
+        let post = Ok(RequestKind::Post { accepts_stream: true });
         for (lines, expected) in [
             (format!("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n{json}"), post),
             (format!("POST /mcp HTTP/1.1\r\nHost: [::1]:8080\r\n{json}"), post),
@@ -176,7 +220,7 @@ mod tests {
             ),
             (
                 "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json; charset=UTF-8\r\nAccept: application/*;q=0.5".to_owned(),
-                Ok(Admitted::Post { accepts_stream: false }),
+                Ok(RequestKind::Post { accepts_stream: false }),
             ),
             ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: */*".to_owned(), post),
             (
@@ -184,8 +228,8 @@ mod tests {
                     .to_owned(),
                 post,
             ),
-            ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(Admitted::Get)),
-            ("DELETE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(Admitted::Delete)),
+            ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Get)),
+            ("DELETE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Delete)),
         ] {
             assert_eq!(admit(&lines), expected, "{lines}");
         }

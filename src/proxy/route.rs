@@ -1,6 +1,6 @@
 //! Where a name leads: the compiled tables first, then templates and patterns for names that no list holds.
 
-use crate::catalog::{Topology, plan};
+use crate::catalog::{Topology, View, plan};
 use crate::limits;
 use crate::mcp::method::CallKind;
 
@@ -13,24 +13,24 @@ pub(crate) struct Route<'a> {
     pub(crate) upstream: &'a str,
 }
 
-/// Where a call goes; `None` for a name nobody offers.
+/// Where a call goes; `None` for a name nobody offers, and just so for one that the view does not show.
 #[inline]
-pub(crate) fn route<'a, T: Topology>(kind: CallKind, name: &'a str) -> Option<Route<'a>> {
+pub(crate) fn route<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
     let entry = match kind {
         CallKind::Tool => T::tool(name),
         CallKind::Prompt => T::prompt(name),
         CallKind::Resource => T::resource(name),
     };
     match entry {
-        Some(entry) => Some(Route { backend: entry.backend, upstream: entry.upstream }),
-        None => uncatalogued::<T>(kind, name),
+        Some(entry) => view.shows(entry.views).then_some(Route { backend: entry.backend, upstream: entry.upstream }),
+        None => uncatalogued::<T>(view, kind, name),
     }
 }
 
 #[cold]
-fn uncatalogued<T: Topology>(kind: CallKind, name: &str) -> Option<Route<'_>> {
+fn uncatalogued<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
     let length_max = if kind == CallKind::Resource { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
-    if name.len() > length_max {
+    if name.len() > length_max || !view.patterns.shows(name) {
         return None;
     }
     let subject = match kind {
@@ -46,8 +46,9 @@ fn uncatalogued<T: Topology>(kind: CallKind, name: &str) -> Option<Route<'_>> {
         }
     }
     if kind == CallKind::Resource {
+        // The most specific one decides, also where the view does not show it: a wider one would lead elsewhere.
         let template = T::SPEC.templates.iter().find(|template| fills(template.uri_template, name))?;
-        return Some(Route { backend: template.backend, upstream: name });
+        return view.shows(template.views).then_some(Route { backend: template.backend, upstream: name });
     }
     None
 }

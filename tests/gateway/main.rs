@@ -20,3 +20,4 @@ mod streams;
 #[cfg(feature = "tls")]
 mod tls;
 mod topologies;
+mod views;

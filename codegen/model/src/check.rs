@@ -1,12 +1,13 @@
 //! What makes a topology wrong although every value has its type: one function for each kind of problem.
 //!
 //! Here are the checks of the topology's own settings. Those of one backend are in [`backend`], of routes in [`route`],
-//! of the lock in [`lock`], of what clients would see in [`exposure`].
+//! of the lock in [`lock`], of what clients would see in [`exposure`] and, of that, in [`view`]s.
 
 mod backend;
 mod exposure;
 mod lock;
 mod route;
+mod view;
 
 use crate::Features;
 use crate::address::{check_address, check_host, check_origin};
@@ -50,6 +51,7 @@ impl Check<'_> {
         self.backends();
         self.routes();
         self.unreachable_routes();
+        self.views();
     }
 
     pub(crate) fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {

@@ -13,6 +13,7 @@ pub mod overlay;
 pub mod plan;
 pub mod revision;
 pub mod schema;
+pub mod tokens;
 pub mod topology;
 pub mod transport;
 pub mod url;
@@ -118,6 +119,9 @@ pub fn load(
         }
         let catalog = resolve::catalog(&decoded, &contracts, &backends);
         check.exposure(&catalog);
+        if lock.is_some() && lock_problem.is_none() {
+            check.view_contents(&catalog);
+        }
         resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock))
     });
     let mut diagnostics: Vec<Diagnostic> =

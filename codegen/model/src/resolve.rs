@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::check::subject;
 use crate::lock::{Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
-use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
+use crate::plan::{self, Exposed, Instructions, Plan, Subject, View, WildcardRoute};
 use crate::topology::{EraChoice, Names, Topology};
 use crate::{Source, digest};
 
@@ -25,6 +25,15 @@ pub(crate) struct Found {
     /// The name of the backend that has it; a route may lead elsewhere.
     pub(crate) origin: String,
     pub(crate) is_tool: bool,
+}
+
+// === impl Catalog ===
+
+impl Catalog {
+    /// Every item of every list.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Found> {
+        [&self.tools, &self.prompts, &self.resources, &self.templates].into_iter().flatten()
+    }
 }
 
 /// The backends in topology order.
@@ -79,6 +88,7 @@ pub(crate) fn plan(
         wildcards,
         offers: offers(lock, &catalog),
         instructions: instructions(topology, lock),
+        views: views(topology),
         tools: exposed(catalog.tools),
         prompts: exposed(catalog.prompts),
         resources: exposed(catalog.resources),
@@ -99,17 +109,28 @@ fn offers(lock: &Lock, catalog: &Catalog) -> (bool, bool, bool) {
 }
 
 /// The instructions of every backend under its name; those of a transparent backend alone.
-fn instructions(topology: &Topology, lock: &Lock) -> Option<String> {
-    let paragraph = |(name, _)| {
+fn instructions(topology: &Topology, lock: &Lock) -> Vec<Instructions> {
+    let own = |(position, (name, _))| {
         let text = lock.backends.get(name)?.instructions.as_deref()?.trim();
-        match topology.names {
-            _ if text.is_empty() => None,
-            Names::None => Some(text.to_owned()),
-            Names::Prefixed(_) => Some(format!("# {name}\n\n{text}")),
-        }
+        let text = match topology.names {
+            _ if text.is_empty() => return None,
+            Names::None => text.to_owned(),
+            Names::Prefixed(_) => format!("# {name}\n\n{text}"),
+        };
+        Some(Instructions { backend: index(position), text })
     };
-    let paragraphs: Vec<String> = topology.backends.iter().filter_map(paragraph).collect();
-    (!paragraphs.is_empty()).then(|| paragraphs.join("\n\n"))
+    topology.backends.iter().enumerate().filter_map(own).collect()
+}
+
+/// The views in the order of the topology.
+pub(crate) fn views(topology: &Topology) -> Vec<View> {
+    let table = |patterns: &[String]| patterns.iter().map(|pattern| pattern.clone().into()).collect();
+    let view = |(name, view): (&str, &crate::topology::View)| View {
+        name: name.to_owned().into(),
+        include: table(&view.include),
+        exclude: table(&view.exclude),
+    };
+    topology.views.iter().map(view).collect()
 }
 
 /// The routes whose backend exists: exact names first, then patterns, each in topology order.

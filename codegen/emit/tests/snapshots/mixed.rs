@@ -47,43 +47,53 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     prompts: &PROMPTS,
     resources: &RESOURCES,
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
-    initialize: [
-        "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-    ],
-    discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-    lists: [
-        [
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_MODERN,
+    whole: ::only1mcp::catalog::View {
+        patterns: ::only1mcp::catalog::plan::View {
+            name: ::std::borrow::Cow::Borrowed(""),
+            include: ::std::borrow::Cow::Borrowed(&[::std::borrow::Cow::Borrowed("*")]),
+            exclude: ::std::borrow::Cow::Borrowed(&[]),
+        },
+        bit: 1,
+        tokens: 10,
+        initialize: [
+            "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
         ],
-        [
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_MODERN,
+        discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+        lists: [
+            [
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_MODERN,
+            ],
+            [
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_MODERN,
+            ],
+            [
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_MODERN,
+            ],
+            [
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_MODERN,
+            ],
         ],
-        [
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_MODERN,
-        ],
-        [
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_MODERN,
-        ],
-    ],
+    },
+    views: &[],
     offers_tools: true,
     offers_prompts: false,
     offers_resources: false,
@@ -92,6 +102,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
     ::only1mcp::catalog::Entry {
         name: "demo__echo",
         upstream: "echo",
+        views: 1,
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -99,6 +110,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
     ::only1mcp::catalog::Entry {
         name: "math__add",
         upstream: "add",
+        views: 1,
         backend: 1,
         read_only: false,
         idempotent: false,
@@ -165,7 +177,7 @@ static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"prompts\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -173,7 +185,7 @@ static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"prompts\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -181,7 +193,7 @@ static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resources\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -189,7 +201,7 @@ static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -197,7 +209,7 @@ static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resourceTemplates\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -205,7 +217,7 @@ static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];

@@ -47,7 +47,7 @@ codes! {
         or all that are known.\n\n    listen: { mcp: { adress: \"127.0.0.1:8080\" } }    # address\n"
     /// A required key is absent.
     MissingKey = "E0006": "A key without a default is absent. Required are `name` and `backends` at the top, `transport` in a \
-        backend, `command` of stdio, `url` of an endpoint, `to` of a route.\n\n    transport: { stdio: { args: [-y] } }    # which command?\n"
+        backend, `command` of stdio, `url` of an endpoint, `to` of a route, `include` of a view.\n\n    transport: { stdio: { args: [-y] } }    # which command?\n"
     /// A value has another type than its key takes.
     WrongType = "E0007": "A value is of another type than the key takes: a number where text belongs, a list where a mapping \
         belongs. YAML reads `8080`, `1.0`, `true` and `null` as numbers, a boolean and nothing: quote them where text is meant.\n\n    \
@@ -56,7 +56,7 @@ codes! {
     InvalidValue = "E0008": "A value has the right type but not a form or size that its key takes: a duration without a unit, \
         a number out of range, a word that is none of the choices.\n\n    timeout: 30    # 30s\n"
     /// A name that breaks the rules for names.
-    InvalidName = "E0101": "Names of topologies (up to 32 characters) and backends (up to 24) consist of `a` to `z`, `0` to \
+    InvalidName = "E0101": "Names of topologies and views (up to 32 characters) and backends (up to 24) consist of `a` to `z`, `0` to \
         `9` and `-`. A backend's name does not contain the separator either, so that the separator ends the prefix of an exposed name.\n\n    \
         backends: { My_Server: { … } }    # my-server\n"
     /// A URL that no HTTP request can go to.
@@ -86,6 +86,27 @@ codes! {
     /// A deny pattern that matches no tool.
     UnusedDeny = "E0204": "A pattern under `tools.deny` matches none of the tools the backend had when it was locked: it \
         hides nothing, perhaps because of a typing error. It stays in force for a later lock.\n\n    deny: [\"delet_*\"]    # delete_*\n"
+    /// A view whose path is that of a backend.
+    ViewLikeBackend = "E0208": "A view is served under its name behind the path of the gateway, and the name of a backend \
+        stands there for that backend alone. Name the view otherwise.\n\n    \
+        backends: { memory: { … } }\n    views: { memory: { … } }    # memory-only\n"
+    /// A pattern of a view that matches nothing.
+    UnusedViewPattern = "E0209": "A pattern under `include` or `exclude` of a view matches none of the exposed names of tools \
+        and prompts, resource URIs and URI templates that are in the lock, perhaps because of a typing error or because it lacks \
+        the prefix of the backend. It stays in force for a later lock, and for names that a route leads somewhere by pattern.\n\n    \
+        views: { coding: { include: [\"read_*\"] } }    # memory__read_*\n"
+    /// A view that shows nothing.
+    EmptyView = "E0210": "A view shows no tool, prompt, resource or template of the lock: nothing matches its `include`, or \
+        everything that does is excluded again. Its clients would find an empty server.\n\n    \
+        views: { coding: { include: [\"memory__*\"], exclude: [\"*\"] } }    # exclude less\n"
+    /// The tools of a view take more tokens than it may.
+    OverBudget = "E0211": "The tools of a view take more of a model's context than its `budget`. What counts of a tool is its \
+        name, description and input schema as compact JSON, a token for every 4.5 bytes: an estimate, because every model \
+        counts otherwise. The note names the backends that take most.\n\n    \
+        views: { coding: { include: [\"*\"], budget: 20k tokens } }    # exclude: [\"azure__*\"]\n"
+    /// More views than are compiled.
+    TooManyViews = "E0212": "A topology has at most 63 views: each is a bit beside every name, so that a call is held against \
+        its view at no cost.\n\n    views: { team-1: { … }, …, team-64: { … } }    # use a second topology\n"
     /// Two items are exposed under one name.
     DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
         a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"
