@@ -128,6 +128,7 @@ fn table(size: usize) -> Table {
         name: names[index],
         upstream: "tool",
         views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,

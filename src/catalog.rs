@@ -39,6 +39,8 @@ pub struct Entry {
     pub upstream: &'static str,
     /// The bits of the views that show it, see [`View::bit`].
     pub views: u64,
+    /// Indices in [`Spec::backends`] of those that take over where `backend` cannot take a call, the first one first.
+    pub fallbacks: &'static [u16],
     /// Index in [`Spec::backends`].
     pub backend: u16,
     /// The lock says the tool only reads (`readOnlyHint`).
@@ -54,6 +56,8 @@ pub struct Template {
     pub uri_template: &'static str,
     /// Index in [`Spec::backends`].
     pub backend: u16,
+    /// See [`Entry::fallbacks`].
+    pub fallbacks: &'static [u16],
     /// The bits of the views that show it, see [`View::bit`].
     pub views: u64,
 }

@@ -11,6 +11,10 @@ pub(crate) struct Route<'a> {
     pub(crate) backend: u16,
     /// The name or URI it knows.
     pub(crate) upstream: &'a str,
+    /// Indices of the backends that take over if that one cannot take the call, the first one first.
+    pub(crate) fallbacks: &'static [u16],
+    /// Executing the call twice does no harm, says the lock.
+    pub(crate) repeatable: bool,
 }
 
 /// Where a call goes; `None` for a name nobody offers, and just so for one that the view does not show.
@@ -22,7 +26,12 @@ pub(crate) fn route<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str)
         CallKind::Resource => T::resource(name),
     };
     match entry {
-        Some(entry) => view.shows(entry.views).then_some(Route { backend: entry.backend, upstream: entry.upstream }),
+        Some(entry) => view.shows(entry.views).then_some(Route {
+            backend: entry.backend,
+            upstream: entry.upstream,
+            fallbacks: entry.fallbacks,
+            repeatable: entry.read_only || entry.idempotent,
+        }),
         None => uncatalogued::<T>(view, kind, name),
     }
 }
@@ -38,19 +47,22 @@ fn uncatalogued<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> 
         CallKind::Prompt => plan::Subject::Prompts,
         CallKind::Resource => plan::Subject::Resources,
     };
-    let wildcards = T::SPEC.wildcards.iter().filter(|wildcard| wildcard.subject == subject);
-    for wildcard in wildcards {
-        if only1mcp_model::names::matches(&wildcard.pattern, name) {
-            let upstream = name.strip_prefix(&*wildcard.prefix).unwrap_or(name);
-            return Some(Route { backend: wildcard.backend, upstream });
-        }
+    // The most specific template decides, also where the view does not show it: a wider one would lead elsewhere.
+    let mut templates = T::SPEC.templates.iter().filter(|_| kind == CallKind::Resource);
+    let template = templates.find(|template| fills(template.uri_template, name));
+    if template.is_some_and(|template| !view.shows(template.views)) {
+        return None;
     }
-    if kind == CallKind::Resource {
-        // The most specific one decides, also where the view does not show it: a wider one would lead elsewhere.
-        let template = T::SPEC.templates.iter().find(|template| fills(template.uri_template, name))?;
-        return view.shows(template.views).then_some(Route { backend: template.backend, upstream: name });
-    }
-    None
+    let mut wildcards = T::SPEC.wildcards.iter().filter(|wildcard| wildcard.subject == subject);
+    let wildcard = wildcards.find(|wildcard| only1mcp_model::names::matches(&wildcard.pattern, name));
+    let (backend, upstream) = match (wildcard, template) {
+        (Some(wildcard), _) => (wildcard.backend, name.strip_prefix(&*wildcard.prefix).unwrap_or(name)),
+        (None, Some(template)) => (template.backend, name),
+        (None, None) => return None,
+    };
+    // Of a name that no lock holds, and no template leads to, nobody knows who else has it.
+    let fallbacks = template.filter(|own| own.backend == backend).map_or(&[][..], |own| own.fallbacks);
+    Some(Route { backend, upstream, fallbacks, repeatable: false })
 }
 
 /// Whether a URI can come of a template (RFC 6570): it has the template's literal parts in order, and something in the

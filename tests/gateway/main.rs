@@ -7,6 +7,7 @@ mod at_most_once;
 mod children;
 mod command_line;
 mod eras;
+mod fallback;
 mod http;
 mod jsonrpc;
 mod legacy;

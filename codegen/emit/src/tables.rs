@@ -92,8 +92,12 @@ pub(crate) fn templates(Plan { templates, views, .. }: &Plan) -> Vec<TokenStream
     sorted.sort_by_key(|template| std::cmp::Reverse(literal_len(template)));
     let literal = |template: &Exposed| {
         let (name, backend) = (&template.name, Literal::u16_unsuffixed(template.backend));
-        let views = mask(name, views);
-        quote!(::only1mcp::catalog::Template { uri_template: #name, backend: #backend, views: #views })
+        let (views, fallbacks) = (mask(name, views), fallbacks(template));
+        quote! {
+            ::only1mcp::catalog::Template {
+                uri_template: #name, backend: #backend, fallbacks: #fallbacks, views: #views,
+            }
+        }
     };
     sorted.into_iter().map(literal).collect()
 }
@@ -107,13 +111,15 @@ fn names<'a>(kind: &'static str, items: &'a [Exposed]) -> Result<Vec<&'a str>, E
 fn entries(name: &Ident, items: &[Exposed], views: &[View]) -> TokenStream {
     let count = Literal::usize_unsuffixed(items.len());
     let entries = items.iter().map(|item| {
-        let Exposed { name, upstream, backend, item: _, read_only, idempotent } = item;
+        let Exposed { name, upstream, backend, item: _, read_only, idempotent, fallbacks: _ } = item;
+        let fallbacks = fallbacks(item);
         let (backend, views) = (Literal::u16_unsuffixed(*backend), mask(name, views));
         quote! {
             ::only1mcp::catalog::Entry {
                 name: #name,
                 upstream: #upstream,
                 views: #views,
+                fallbacks: #fallbacks,
                 backend: #backend,
                 read_only: #read_only,
                 idempotent: #idempotent,
@@ -121,6 +127,11 @@ fn entries(name: &Ident, items: &[Exposed], views: &[View]) -> TokenStream {
         }
     });
     quote!(static #name: [::only1mcp::catalog::Entry; #count] = [#(#entries),*];)
+}
+
+fn fallbacks(item: &Exposed) -> TokenStream {
+    let backends = item.fallbacks.iter().copied().map(Literal::u16_unsuffixed);
+    quote!(&[#(#backends),*])
 }
 
 /// The bits of the views that show a name: the lowest is that of the whole catalog.

@@ -1,10 +1,12 @@
 //! What makes a topology wrong although every value has its type: one function for each kind of problem.
 //!
-//! Here are the checks of the topology's own settings. Those of one backend are in [`backend`], of routes in [`route`],
+//! Here are the checks of the topology's own settings. Those of one backend are in [`backend`], of routes in [`route`], of
+//! fallbacks in [`fallback`],
 //! of the lock in [`lock`], of what clients would see in [`exposure`] and, of that, in [`view`]s.
 
 mod backend;
 mod exposure;
+mod fallback;
 mod lock;
 mod route;
 mod view;
@@ -52,6 +54,7 @@ impl Check<'_> {
         self.routes();
         self.unreachable_routes();
         self.views();
+        self.fallbacks();
     }
 
     pub(crate) fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {

@@ -121,6 +121,7 @@ pub fn load(
         check.exposure(&catalog);
         if lock.is_some() && lock_problem.is_none() {
             check.view_contents(&catalog);
+            check.fallback_contents(&contracts, &backends, &catalog);
         }
         resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock))
     });

@@ -113,6 +113,9 @@ pub struct Exposed {
     pub read_only: bool,
     /// `annotations.idempotentHint` of a tool.
     pub idempotent: bool,
+    /// Indices in [`Plan::backends`] of those that take over where `backend` cannot take a call, the first one first. By
+    /// its lock each has an item with the same upstream name.
+    pub fallbacks: Vec<u16>,
 }
 
 /// The instructions of one backend.

@@ -168,15 +168,18 @@ impl<'a> Routes<'a> {
         if matches!(list, List::Resources | List::Templates) {
             keep_routed(&mut found, backends);
         }
+        for Found { exposed, .. } in &mut found {
+            exposed.fallbacks = fallbacks(topology, lock, backends, list, exposed);
+        }
         found
     }
 
     fn item(&self, topology: &Topology, origin: &str, own: u16, item: &Item, list: List) -> Option<Found> {
-        let tools = &topology.backends.get(origin)?.tools;
-        let is_tool = list == List::Tools;
-        if is_tool && tools.deny.iter().any(|pattern| matches(pattern, &item.name)) {
+        if is_denied(topology, origin, list, &item.name) {
             return None;
         }
+        let tools = &topology.backends.get(origin)?.tools;
+        let is_tool = list == List::Tools;
         let renamed = is_tool.then(|| tools.rename.get(&item.name)).flatten().unwrap_or(&item.name);
         let (subject, name) = match list {
             List::Tools => (Subject::Tools, expose(&topology.names, origin, renamed)),
@@ -189,6 +192,7 @@ impl<'a> Routes<'a> {
             upstream: item.name.clone(),
             read_only: is_tool && item.has_hint("readOnlyHint"),
             idempotent: is_tool && item.has_hint("idempotentHint"),
+            fallbacks: Vec::new(),
             name,
         };
         Some(Found { exposed, origin: origin.to_owned(), is_tool })
@@ -217,6 +221,26 @@ impl<'a> Routes<'a> {
             })
             .collect()
     }
+}
+
+/// The backends that take over calls of an item: those its backend names, as far as they are locked with one of that
+/// upstream name and do not deny it.
+fn fallbacks(topology: &Topology, lock: &Lock, backends: &[plan::Backend], list: List, exposed: &Exposed) -> Vec<u16> {
+    let own = &backends[usize::from(exposed.backend)].name;
+    let named = topology.backends.get(own).into_iter().flat_map(|backend| &backend.fallback);
+    let offers = |name: &&String| {
+        let section = lock.backends.get(*name);
+        section.is_some_and(|section| section.list(list).iter().any(|item| item.name == exposed.upstream))
+            && !is_denied(topology, name, list, &exposed.upstream)
+    };
+    let position = |name: &String| backends.iter().position(|backend| backend.name == *name).map(index);
+    named.filter(offers).filter_map(position).collect()
+}
+
+/// Whether the topology hides an item of a backend.
+fn is_denied(topology: &Topology, backend: &str, list: List, name: &str) -> bool {
+    let deny = topology.backends.get(backend).map_or(&[][..], |backend| &backend.tools.deny);
+    list == List::Tools && deny.iter().any(|pattern| matches(pattern, name))
 }
 
 /// Of items with one URI that routes send to one backend, keeps that of the backend itself, or else the first.

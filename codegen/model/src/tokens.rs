@@ -45,6 +45,7 @@ mod tests {
             item: item.to_owned(),
             read_only: false,
             idempotent: false,
+            fallbacks: Vec::new(),
         };
         tokens(&exposed)
     }

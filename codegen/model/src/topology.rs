@@ -97,6 +97,8 @@ record! {
         timeout: Option<Millis> = None,
         /// Which of its tools are exposed, and how.
         tools: Tools = Tools::default(),
+        /// Backends that take over the calls it cannot take, the first one first.
+        fallback: Vec<String> = Vec::new(),
     }
 }
 

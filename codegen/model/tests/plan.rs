@@ -127,6 +127,21 @@ fn a_view_has_the_instructions_of_the_backends_it_shows_something_of() {
 }
 
 #[test]
+fn a_fallback_takes_over_what_it_has_under_the_same_upstream_name_and_does_not_deny() {
+    let plan = plan("fallback");
+    let fallbacks = |items: &[Exposed], name: &str| {
+        let item = items.iter().find(|item| item.name == name).expect("it is exposed");
+        item.fallbacks.iter().map(|index| plan.backends[usize::from(*index)].name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(fallbacks(&plan.tools, "search__find"), ["search-old", "mirror"]);
+    assert_eq!(fallbacks(&plan.tools, "search__index"), ["search-old"]);
+    assert_eq!(fallbacks(&plan.prompts, "search__review"), ["search-old", "mirror"]);
+    assert_eq!(fallbacks(&plan.resources, "docs://one"), ["search-old"]);
+    assert_eq!(fallbacks(&plan.templates, "docs://{id}"), ["search-old"]);
+    assert_eq!(fallbacks(&plan.tools, "search-old__seek"), [""; 0]);
+}
+
+#[test]
 fn a_transparent_backend_is_exposed_as_it_is() {
     let plan = plan("transparent");
     assert_eq!(names(&plan, &plan.tools), [("get.Sum/1", "get.Sum/1", "everything")]);

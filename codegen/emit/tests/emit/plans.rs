@@ -89,7 +89,7 @@ pub(crate) fn pages() -> Plan {
     Plan { tools, prompts, page_items: 2, ..plan("pages", vec![backend("big", http("http://127.0.0.1:9002/"))]) }
 }
 
-/// Two backends, and views: of one of them, of something of both.
+/// Two backends, one of which takes over a call of the other, and views: of one of them, of something of both.
 pub(crate) fn views() -> Plan {
     let view = |name: &'static str, include: &[&'static str], exclude: &[&'static str]| {
         let table = |patterns: &[&'static str]| patterns.iter().map(|pattern| (*pattern).into()).collect();
@@ -98,7 +98,11 @@ pub(crate) fn views() -> Plan {
     let instructions = |backend, text: &str| Instructions { backend, text: text.to_owned() };
     Plan {
         name: "views".to_owned(),
-        tools: vec![tool("demo", "echo", 0), tool("math", "add", 1), tool("math", "div", 1)],
+        tools: vec![
+            Exposed { fallbacks: vec![1], ..tool("demo", "echo", 0) },
+            tool("math", "add", 1),
+            tool("math", "div", 1),
+        ],
         instructions: vec![instructions(0, "Echo."), instructions(1, "Count.")],
         views: vec![view("counting", &["math__*"], &[]), view("safe", &["*"], &["*__div", "file:///a/*"])],
         ..Plan { backends: mixed().backends, ..prompts_and_resources() }
@@ -148,5 +152,6 @@ fn tool(backend_name: &str, upstream: &str, backend: u16) -> Exposed {
         item: item.to_string(),
         read_only: false,
         idempotent: false,
+        fallbacks: vec![],
     }
 }

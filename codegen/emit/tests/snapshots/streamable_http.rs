@@ -106,6 +106,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 1] = [
         name: "forecast",
         upstream: "get-forecast",
         views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: true,
         idempotent: false,

@@ -74,7 +74,7 @@ codes! {
     Endpoints = "E0105": "A backend with the transport `streamable_http` has exactly one endpoint; a stdio backend has none, \
         for it is started, not reached.\n\n    transport: { streamable_http: {} }    # endpoints: [{ url: \"http://…\" }]\n"
     /// A route to a backend that does not exist.
-    UnknownBackend = "E0201": "A route, or an overlay, names a backend that the topology does not define.\n\n    \
+    UnknownBackend = "E0201": "A route, a fallback or an overlay names a backend that the topology does not define.\n\n    \
         routes: [{ tools: \"math_*\", to: maths }]    # math\n"
     /// A rename of a tool that the lock does not have.
     UnknownTool = "E0202": "A rename names a tool that the backend did not have when it was locked. Rename rules use the name \
@@ -107,6 +107,22 @@ codes! {
     /// More views than are compiled.
     TooManyViews = "E0212": "A topology has at most 63 views: each is a bit beside every name, so that a call is held against \
         its view at no cost.\n\n    views: { team-1: { … }, …, team-64: { … } }    # use a second topology\n"
+    /// Fallbacks that lead back to where they began.
+    FallbackCycle = "E0215": "A backend falls back to itself, or several fall back to each other in a circle. A call is only \
+        ever handed to the fallbacks of the backend it was for, never on from there, but a circle shows that it is not decided which \
+        backend comes first.\n\n    \
+        backends:\n      search: { fallback: [search-old], … }\n      search-old: { fallback: [search], … }    # leave it out\n"
+    /// A fallback that can take over no call.
+    FallbackUseless = "E0216": "By the lock, a fallback has none of the tools of the backend it stands in for, under the name \
+        that the backend itself uses; or it denies them. No call would ever be taken over.\n\n    \
+        backends: { search: { fallback: [weather], … } }    # search-old\n"
+    /// A fallback that lacks some of the tools.
+    FallbackPartial = "E0217": "By the lock, a fallback lacks some of the tools of the backend it stands in for, or denies them. \
+        Calls of those fail as they would without it.\n\n    \
+        backends: { search: { fallback: [search-old], … } }    # has `find` and not `suggest`\n"
+    /// A fallback that stands twice.
+    FallbackTwice = "E0218": "A backend names the same fallback twice; each is tried once, where it stands first.\n\n    \
+        fallback: [search-old, search-old]    # [search-old]\n"
     /// Two items are exposed under one name.
     DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
         a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"
