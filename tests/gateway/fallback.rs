@@ -1,6 +1,6 @@
 //! Fallbacks: which calls they take over, which they must not, and how long all of that may take.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -49,6 +49,22 @@ impl Counted {
 fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     format!("http://{}/mcp", listener.local_addr().expect("bound"))
+}
+
+/// A server whose accept queue is full, so that no connection to it comes up, and who waits in it.
+fn full() -> (socket2::Socket, Vec<TcpStream>) {
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    listener.listen(0).expect("a listener");
+    let address = address_of(&listener);
+    let waiting = std::iter::from_fn(|| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok());
+    let waiting: Vec<TcpStream> = waiting.take(64).collect();
+    assert!(waiting.len() < 64, "the queue has an end");
+    (listener, waiting)
+}
+
+fn address_of(listener: &socket2::Socket) -> SocketAddr {
+    listener.local_addr().expect("bound").as_socket().expect("an address of IP")
 }
 
 /// A gateway in front of `first` and `second`; the others are down.
@@ -190,6 +206,16 @@ async fn all_attempts_share_the_deadline_of_the_call() {
     assert_eq!((half.calls(), second.calls()), (1, 1));
     // A second timeout of its own would end at 1.6 s.
     assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_up_is_given_up_after_the_connect_timeout() {
+    let ((listener, _waiting), second) = (full(), Counted::answering("second"));
+    let gateway = gateway(&format!("http://{}/mcp", address_of(&listener)), &second.server.url());
+    let began = Instant::now();
+    // After the timeout of the call, which is a second, nobody would be left to take over.
+    assert_eq!(call(gateway.address(), "first__write", "x").await, Outcome::Text("second".to_owned()));
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

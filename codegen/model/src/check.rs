@@ -181,9 +181,11 @@ fn is_plain(name: &str, chars_max: usize) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// Whether a timeout is one a call can have.
-pub(crate) fn timeout_bounds(place: Place, timeout: Millis, problems: &mut Problems) {
-    if !(Millis(1)..=Millis(600_000)).contains(&timeout) {
+/// Whether a timeout is one a call can have; reports it otherwise.
+pub(crate) fn timeout_bounds(place: Place, timeout: Millis, problems: &mut Problems) -> bool {
+    let within = (Millis(1)..=Millis(600_000)).contains(&timeout);
+    if !within {
         problems.error(Code::InvalidValue, place, "timeout is not between `1ms` and `10m`");
     }
+    within
 }

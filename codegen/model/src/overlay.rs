@@ -64,7 +64,17 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
             };
         }
         if let Some(timeout) = settings.timeout {
-            check::timeout_bounds(document.value(steps!["backends", name, "timeout"]), timeout, &mut problems);
+            let place = document.value(steps!["backends", name, "timeout"]);
+            let backend = backends.iter().find(|backend| backend.name == name);
+            let connect = backend.and_then(|backend| backend.transport.connect_timeout_ms()).map(Millis);
+            if check::timeout_bounds(place, timeout, &mut problems)
+                && let Some(connect) = connect.filter(|connect| *connect > timeout)
+            {
+                let message = format!("timeout {timeout} of backend `{name}` is shorter than its connect timeout");
+                let label = format!("`connect_timeout` in the compiled topology is {connect}");
+                let help = format!("write at least {connect}, or compile a shorter `connect_timeout`");
+                problems.error(Code::ConnectTimeout, place, message).label(label).help(help);
+            }
         }
     }
     let found = problems.locate(&document);
@@ -82,7 +92,11 @@ mod tests {
         let source = Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
         let topology = Source {
             path: "t.yaml".to_owned(),
-            text: "name: t\nbackends:\n  math: { transport: { stdio: { command: self } } }\n".to_owned(),
+            text: concat!(
+                "name: t\nbackends:\n  math: { transport: { stdio: { command: self } } }\n",
+                "  data:\n    transport: { streamable_http: { connect_timeout: 2s } }\n    endpoints: [{ url: env:DATA_URL }]\n",
+            )
+            .to_owned(),
         };
         let (plan, _no_lock) = crate::load(&topology, None, &crate::Features::all()).expect("a good topology");
         load(&source, &plan.backends).map_err(|found| crate::diagnostic::render(&found, &source, false))
@@ -95,6 +109,17 @@ mod tests {
         let expected = BackendSettings { timeout: Some(Millis(5_000)), disabled: true };
         assert_eq!(settings, [("math", &expected)]);
         assert_eq!(read("backends: {}"), Ok(Overlay::default()));
+    }
+
+    #[test]
+    fn a_timeout_is_not_shorter_than_the_connect_timeout_of_the_compiled_topology() {
+        let shown = read("backends: { data: { timeout: 1s } }").expect_err("too short");
+        for expected in
+            ["error[E0107]: timeout `1s` of backend `data`", "^^ `connect_timeout` in the compiled topology is `2s`"]
+        {
+            assert!(shown.contains(expected), "{expected}:\n{shown}");
+        }
+        assert!(read("backends: { data: { timeout: 2s }, math: { timeout: 1s } }").is_ok());
     }
 
     #[test]

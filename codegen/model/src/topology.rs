@@ -2,6 +2,8 @@
 //!
 //! Whether the values make sense together is checked in `crate::check`; what they amount to is a [`crate::plan::Plan`].
 
+use std::fmt;
+
 use crate::decode::{Decode, record, text, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
@@ -233,6 +235,22 @@ impl Millis {
         };
         count.checked_mul(millis).map(Self)
     }
+
+    /// As it is written, in the largest unit that needs no fraction.
+    fn text(self) -> String {
+        let Self(millis) = self;
+        let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
+        let unit = units.into_iter().find(|(unit, _)| millis > 0 && millis % unit == 0);
+        let (unit, name) = unit.unwrap_or((1, "ms"));
+        format!("{}{name}", millis / unit)
+    }
+}
+
+impl fmt::Display for Millis {
+    /// In the largest unit that needs no fraction, in backticks: as a message shows it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.text())
+    }
 }
 
 impl Decode for Millis {
@@ -261,11 +279,7 @@ impl Decode for Millis {
     }
 
     fn written(&self) -> Option<String> {
-        let Self(millis) = *self;
-        let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
-        let unit = units.into_iter().find(|(unit, _)| millis > 0 && millis % unit == 0);
-        let (unit, name) = unit.unwrap_or((1, "ms"));
-        Some(token(&format!("{}{name}", millis / unit)))
+        Some(token(&self.text()))
     }
 }
 

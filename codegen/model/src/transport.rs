@@ -51,6 +51,11 @@ pub(crate) trait Planned {
 
     /// Where the server is, in a few words. Values of references are not shown.
     fn place(&self) -> String;
+
+    /// How long a connection has to come up in milliseconds, where the topology says it.
+    fn connect_timeout_ms(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Registers the transports.
@@ -116,6 +121,10 @@ macro_rules! transports {
             #[must_use]
             pub fn place(&self) -> String {
                 match self { $(Self::$Link(planned) => planned.place(),)+ }
+            }
+
+            pub(crate) fn connect_timeout_ms(&self) -> Option<u64> {
+                match self { $(Self::$Link(planned) => planned.connect_timeout_ms(),)+ }
             }
 
             pub(crate) fn recorded(&self) -> Vec<(&'static str, Recorded)> {

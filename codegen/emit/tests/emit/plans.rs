@@ -31,7 +31,7 @@ pub(crate) fn stdio() -> Plan {
 /// One URL, certificates, a route by pattern.
 pub(crate) fn streamable_http() -> Plan {
     let url = Reference::Env("WEATHER_URL".into());
-    let http = StreamableHttp { url, ca: Some(Reference::File("ca.pem".into())) };
+    let http = StreamableHttp { url, ca: Some(Reference::File("ca.pem".into())), connect_timeout_ms: Some(2_000) };
     let backend = Backend { era: Some(Era::Modern), ..backend("weather", Transport::StreamableHttp(http)) };
     let forecast = Exposed {
         item: r#"{"name":"forecast","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}"#
@@ -139,7 +139,11 @@ fn backend(name: &'static str, transport: Transport) -> Backend {
 }
 
 fn http(url: &'static str) -> Transport {
-    Transport::StreamableHttp(StreamableHttp { url: Reference::Literal(url.into()), ca: None })
+    Transport::StreamableHttp(StreamableHttp {
+        url: Reference::Literal(url.into()),
+        ca: None,
+        connect_timeout_ms: None,
+    })
 }
 
 fn tool(backend_name: &str, upstream: &str, backend: u16) -> Exposed {

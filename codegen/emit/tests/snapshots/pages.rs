@@ -227,6 +227,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                 ::std::borrow::Cow::Borrowed("http://127.0.0.1:9002/"),
             ),
             ca: None,
+            connect_timeout_ms: None,
         }),
         era: None,
         locked_era: None,

@@ -160,6 +160,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                 ::std::borrow::Cow::Borrowed("https://docs.example.com/mcp"),
             ),
             ca: None,
+            connect_timeout_ms: None,
         }),
         era: None,
         locked_era: None,

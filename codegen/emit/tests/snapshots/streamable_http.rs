@@ -134,6 +134,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                     ::std::borrow::Cow::Borrowed("ca.pem"),
                 ),
             ),
+            connect_timeout_ms: Some(2000),
         }),
         era: Some(::only1mcp::catalog::Era::Modern),
         locked_era: None,

@@ -317,6 +317,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
                 ::std::borrow::Cow::Borrowed("http://127.0.0.1:9001/mcp"),
             ),
             ca: None,
+            connect_timeout_ms: None,
         }),
         era: None,
         locked_era: None,

@@ -73,6 +73,10 @@ codes! {
     /// A backend's endpoints do not fit its transport.
     Endpoints = "E0105": "A backend with the transport `streamable_http` has exactly one endpoint; a stdio backend has none, \
         for it is started, not reached.\n\n    transport: { streamable_http: {} }    # endpoints: [{ url: \"http://…\" }]\n"
+    /// A connect timeout that is longer than a call may take.
+    ConnectTimeout = "E0107": "A connection may not take longer to come up than the call that waits for it: the `timeout` of the \
+        backend, of `defaults` or of an overlay would end the call first, so the longer value means nothing.\n\n    \
+        timeout: 2s\n    transport: { streamable_http: { connect_timeout: 5s } }    # 1s\n"
     /// A route to a backend that does not exist.
     UnknownBackend = "E0201": "A route, a fallback or an overlay names a backend that the topology does not define.\n\n    \
         routes: [{ tools: \"math_*\", to: maths }]    # math\n"

@@ -3,19 +3,21 @@
 use super::{Planned, Recorded, Settings};
 use crate::TLS;
 use crate::address::{check_url, is_https};
-use crate::check::Check;
+use crate::check::{Check, timeout_bounds};
 use crate::constant::constant;
 use crate::decode::record;
 use crate::diagnostic::{Code, quoted};
 use crate::plan::Reference;
-use crate::topology::Backend;
-use crate::yaml::steps;
+use crate::topology::{Backend, Millis};
+use crate::yaml::{Step, steps};
 
 record! {
     /// A server reached by Streamable HTTP.
     default struct StreamableHttpSettings: "a streamable_http transport" {
         /// `file:PATH` of authorities to trust beside those of the system, in PEM.
         ca: Option<Reference> = None,
+        /// How long a connection has to come up, TLS included; `5s` without it.
+        connect_timeout: Option<Millis> = None,
     }
 }
 
@@ -26,6 +28,8 @@ constant! {
         pub url: Reference,
         /// A PEM file of authorities to trust beside those of the system.
         pub ca: Option<Reference>,
+        /// How long a connection has to come up in milliseconds, where the topology says it.
+        pub connect_timeout_ms: Option<u64>,
     }
 }
 
@@ -39,6 +43,7 @@ impl Settings for StreamableHttpSettings {
         check.one_endpoint(name, backend);
         check.authorities(name, self);
         check.tls(name, backend, self);
+        check.connect_timeout(name, backend, self);
     }
 
     fn planned(&self, backend: &Backend) -> StreamableHttp {
@@ -46,6 +51,7 @@ impl Settings for StreamableHttpSettings {
             // Without an endpoint the topology is refused.
             url: backend.endpoints.first().map_or(Reference::Literal("".into()), |endpoint| endpoint.url.clone()),
             ca: self.ca.clone(),
+            connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
         }
     }
 }
@@ -60,6 +66,10 @@ impl Planned for StreamableHttp {
 
     fn place(&self) -> String {
         format!("http   {}", self.url)
+    }
+
+    fn connect_timeout_ms(&self) -> Option<u64> {
+        self.connect_timeout_ms
     }
 }
 
@@ -101,6 +111,30 @@ impl Check<'_> {
             let path = steps!["backends", name, "transport", "streamable_http", "ca"];
             self.invalid(Code::InvalidValue, path, "authorities are read from a file".to_owned(), "write `file:PATH`");
         }
+    }
+
+    /// Whether a connection may take as long as it says: the timeout of a call ends it as well.
+    fn connect_timeout(&mut self, name: &str, backend: &Backend, http: &StreamableHttpSettings) {
+        let Some(connect) = http.connect_timeout else { return };
+        let path = steps!["backends", name, "transport", "streamable_http", "connect_timeout"];
+        let place = self.document.value(path);
+        if !timeout_bounds(place, connect, self.problems) {
+            return;
+        }
+        let timeout = backend.timeout.unwrap_or(self.topology.defaults.timeout);
+        if connect <= timeout {
+            return;
+        }
+        let message = format!("connect timeout {connect} of backend `{name}` is longer than a call may take");
+        let place_of = |path: &[Step<'_>]| self.document.has(path).then(|| self.document.value(path));
+        let own = place_of(steps!["backends", name, "timeout"]);
+        let stated = own.or_else(|| place_of(steps!["defaults", "timeout"]));
+        let problem = self.problems.error(Code::ConnectTimeout, place, message);
+        problem.help(format!("write at most {timeout}, or give the backend a longer `timeout`"));
+        match stated {
+            Some(place) => problem.also(place, "every call ends here"),
+            None => problem.note(format!("calls may take {timeout} unless `timeout` says otherwise")),
+        };
     }
 
     fn tls(&mut self, name: &str, backend: &Backend, http: &StreamableHttpSettings) {
