@@ -1,7 +1,7 @@
 //! Compiles the chosen topology into `OUT_DIR`: `topology.rs` and `items.json`. Which one is chosen is decided in
 //! `only1mcp_emit::select`, what it becomes in `only1mcp_emit`.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::{env, fs};
 
 use only1mcp_emit::{Files, Module, module, report, select};
@@ -17,11 +17,10 @@ fn main() {
 }
 
 fn build() -> Result<(), Vec<String>> {
-    let (package, out_dir) = (variable("CARGO_MANIFEST_DIR"), variable("OUT_DIR"));
-    let (package, out_dir) = (Path::new(&package), Path::new(&out_dir));
-    let chosen = select::select(&topology_features(), Some(&variable("TOPOLOGY")), &select::known(package));
+    let [package, out_dir] = ["CARGO_MANIFEST_DIR", "OUT_DIR"].map(|name| PathBuf::from(variable(name)));
+    let chosen = select::select(&topology_features(), Some(&variable("TOPOLOGY")), &select::known(&package));
     let chosen = chosen.map_err(|problem| vec![problem])?;
-    let files = Files::new(package, &chosen.path);
+    let files = Files::new(&package, &chosen.path);
     for path in files.watched() {
         println!("cargo::rerun-if-changed={}", path.display());
     }

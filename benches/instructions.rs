@@ -127,6 +127,8 @@ fn table(size: usize) -> Table {
     let entry = |&index: &usize| Entry {
         name: names[index],
         upstream: "tool",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -214,13 +216,13 @@ fn control_through_a_vtable(lookup: Box<dyn Lookup>) -> Option<u16> {
 #[bench::tools_500_of_3000(config = at_most(80), args = (Many::SPEC, None))]
 #[bench::tools_last_page_of_3000(config = at_most(255), args = (Many::SPEC, Some(last_cursor(Many::SPEC))))]
 fn list_answer(spec: &'static Spec, cursor: Option<&'static str>) -> usize {
-    let page = spec.page(ListKind::Tools, Revision::MODERN, black_box(cursor));
+    let page = spec.whole.page(ListKind::Tools, Revision::MODERN, black_box(cursor));
     let pieces = page.map(|page| spec.list_answer(page, black_box(b"1234")));
     black_box(pieces).iter().flatten().map(|piece| piece.len()).sum()
 }
 
 fn last_cursor(spec: &'static Spec) -> &'static str {
-    let pages = spec.lists[ListKind::Tools as usize][Revision::MODERN as usize];
+    let pages = spec.whole.lists[ListKind::Tools as usize][Revision::MODERN as usize];
     pages.last().expect("a list has a page").cursor
 }
 

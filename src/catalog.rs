@@ -37,6 +37,10 @@ pub struct Entry {
     pub name: &'static str,
     /// The name (or URI) that the backend uses.
     pub upstream: &'static str,
+    /// The bits of the views that show it, see [`View::bit`].
+    pub views: u64,
+    /// Indices in [`Spec::backends`] of those that take over where `backend` cannot take a call, the first one first.
+    pub fallbacks: &'static [u16],
     /// Index in [`Spec::backends`].
     pub backend: u16,
     /// The lock says the tool only reads (`readOnlyHint`).
@@ -52,6 +56,10 @@ pub struct Template {
     pub uri_template: &'static str,
     /// Index in [`Spec::backends`].
     pub backend: u16,
+    /// See [`Entry::fallbacks`].
+    pub fallbacks: &'static [u16],
+    /// The bits of the views that show it, see [`View::bit`].
+    pub views: u64,
 }
 
 /// What stands around the id and the result of an answer.
@@ -68,6 +76,23 @@ pub struct Page {
     pub items: (u32, u32),
     /// From `]` to `}`, with `nextCursor` where a page follows.
     pub tail: &'static str,
+}
+
+/// What the clients at one path see: the whole catalog, or a view of it.
+#[derive(Debug)]
+pub struct View {
+    /// Its name, which is empty for the whole catalog, and which names it shows.
+    pub patterns: plan::View,
+    /// Its bit in [`Entry::views`].
+    pub bit: u64,
+    /// What its tools take of a model's context, as [`only1mcp_model::tokens`] estimates it.
+    pub tokens: usize,
+    /// The `InitializeResult` of each legacy revision, by `Revision as usize`.
+    pub initialize: [&'static str; 4],
+    /// The `DiscoverResult`.
+    pub discover: &'static str,
+    /// The pages of each list, by `ListKind as usize` then `Revision as usize`. A list nobody offers has one empty page.
+    pub lists: [[&'static [Page]; 5]; 4],
 }
 
 /// The constant part of a [`Topology`].
@@ -93,14 +118,12 @@ pub struct Spec {
     pub prompts: &'static [Entry],
     /// Every exposed resource, in list order.
     pub resources: &'static [Entry],
-    /// Bytes of every list item, shared by all revisions.
+    /// Bytes of every list item, shared by all revisions and views.
     pub items: &'static [u8],
-    /// The `InitializeResult` of each legacy revision, by `Revision as usize`.
-    pub initialize: [&'static str; 4],
-    /// The `DiscoverResult`.
-    pub discover: &'static str,
-    /// The pages of each list, by `ListKind as usize` then `Revision as usize`. A list nobody offers has one empty page.
-    pub lists: [[&'static [Page]; 5]; 4],
+    /// The whole catalog, at the path of the listener.
+    pub whole: View,
+    /// Its views, each at a path of its own, in topology order.
+    pub views: &'static [View],
     /// Whether any backend offers tools, prompts, resources (and templates): what `capabilities` declares.
     pub offers_tools: bool,
     /// See [`Spec::offers_tools`].
@@ -109,7 +132,16 @@ pub struct Spec {
     pub offers_resources: bool,
 }
 
-impl Spec {
+// === impl View ===
+
+impl View {
+    /// Whether it shows what has these bits.
+    #[inline]
+    #[must_use]
+    pub fn shows(&self, views: u64) -> bool {
+        views & self.bit != 0
+    }
+
     /// The page that `cursor` asks for, the first without one; `None` for a cursor this catalog never gave.
     #[must_use]
     pub fn page(&self, kind: ListKind, revision: Revision, cursor: Option<&str>) -> Option<&'static Page> {
@@ -119,6 +151,26 @@ impl Spec {
             Some("") => None,
             Some(cursor) => pages.iter().find(|page| page.cursor == cursor),
         }
+    }
+}
+
+#[cfg(test)]
+impl View {
+    /// One that has a name and a bit and nothing to show.
+    pub(crate) const fn bare(name: &'static str, bit: u64) -> Self {
+        use std::borrow::Cow::Borrowed;
+        let patterns = plan::View { name: Borrowed(name), include: Borrowed(&[]), exclude: Borrowed(&[]) };
+        Self { patterns, bit, tokens: 0, initialize: [""; 4], discover: "", lists: [[&[]; 5]; 4] }
+    }
+}
+
+// === impl Spec ===
+
+impl Spec {
+    /// The view with this name.
+    #[must_use]
+    pub fn view(&self, name: &str) -> Option<&View> {
+        self.views.iter().find(|view| view.patterns.name == name)
     }
 
     /// The answer to a list request with this id (as written): compiled bytes around it, nothing copied.

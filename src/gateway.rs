@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::catalog::Topology;
-use crate::catalog::plan::Reference;
+use crate::catalog::plan::{self, Reference};
 use crate::clock::Clock;
 use crate::downstream;
 use crate::limits;
@@ -64,7 +64,7 @@ enum Listen {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
-    path: String,
+    listen: &'static plan::Listen,
     draining: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     /// Behind the workers: it answers until the last of them is done.
@@ -203,7 +203,7 @@ impl<T: Topology> Builder<T> {
         let admin = admin::bind(spec.listen.admin.as_ref(), self.admin_address, &self.references)?;
         let hosts = spec.listen.hosts.iter().map(ToString::to_string).chain(listen::names(address));
         let origins = spec.listen.origins.iter().map(ToString::to_string);
-        let gate = Gate::new(&spec.listen.path, Site::new(hosts.collect(), origins.collect()));
+        let gate = Gate::new(spec, Site::new(hosts.collect(), origins.collect()));
         let program = match self.program {
             Some(program) => program,
             None => std::env::current_exe().map_err(StartError::Worker)?,
@@ -211,8 +211,7 @@ impl<T: Topology> Builder<T> {
         let (draining, drain) = watch::channel(false);
         let backends = spec.backends.iter().map(|backend| Settings::new(backend, &self.overlay)).collect();
         let shared = Arc::new(Shared { gate, sessions: Sessions::default(), backends });
-        let path = spec.listen.path.to_string();
-        let mut running = Running { address, path, draining, threads: Vec::new(), admin: None };
+        let mut running = Running { address, listen: &spec.listen, draining, threads: Vec::new(), admin: None };
         // After `running`, so that they are dropped before: whoever joins the workers must not hold what they wait for.
         let upstream = Arc::new(upstream::Shared::new(self.references, program, spec.backends));
         let (all_drained, working) = watch::channel(());
@@ -262,7 +261,13 @@ impl Running {
     /// The URL of the MCP endpoint.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}{}", self.address, self.path)
+        format!("http://{}{}", self.address, self.listen.path)
+    }
+
+    /// The URL of a view.
+    #[must_use]
+    pub fn view_url(&self, view: &str) -> String {
+        format!("http://{}{}", self.address, self.listen.view_path(view))
     }
 
     /// Stops accepting, lets calls in flight finish within [`limits::DRAIN_GRACE`], ends the children. Blocks until all

@@ -56,7 +56,7 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// An idle upstream connection is not reused after this.
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(20);
-/// A connection to a backend has this long to come up.
+/// A connection to a backend has this long to come up, unless its topology says otherwise.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A quiet stream carries a comment this often.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -27,6 +27,7 @@ use std::time::Duration;
 use only1mcp_model::overlay::Overlay;
 use tokio::sync::Notify;
 
+use admit::RequestKind;
 pub(crate) use admit::{Admitted, Gate};
 pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
@@ -37,7 +38,7 @@ pub(crate) use session::Sessions;
 pub(crate) use site::Foreign;
 pub(crate) use site::Site;
 
-use crate::catalog::{Era, Revision, Topology, plan};
+use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
 use crate::mcp::envelope::{self, Id, Incoming};
@@ -120,6 +121,8 @@ pub(crate) struct Answer<'a> {
 /// A message that was posted, scanned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Post<'a> {
+    /// What is seen at its path.
+    pub(crate) view: &'static View,
     pub(crate) head: &'a RequestHead<'a>,
     pub(crate) body: &'a [u8],
     pub(crate) message: &'a Incoming,
@@ -169,10 +172,11 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
     body: &[u8],
     downstream: &D,
 ) -> Result<(), Gone> {
-    let accepts_stream = match admitted {
-        Admitted::Get => return legacy::stream(worker, head, downstream).await,
-        Admitted::Delete => return legacy::end(worker, head, downstream).await,
-        Admitted::Post { accepts_stream } => accepts_stream,
+    let Admitted { view, kind } = admitted;
+    let accepts_stream = match kind {
+        RequestKind::Get => return legacy::stream(worker, view, head, downstream).await,
+        RequestKind::Delete => return legacy::end(worker, view, head, downstream).await,
+        RequestKind::Post { accepts_stream } => accepts_stream,
     };
     let message = match envelope::incoming(body) {
         Ok(message) => message,
@@ -181,7 +185,7 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
             return respond::refuse(downstream, &Refusal::Scan(error), Era::Modern, id).await;
         }
     };
-    let post = Post { head, body, message: &message };
+    let post = Post { view, head, body, message: &message };
     let modern = modern::is_modern(head.protocol_version, &message);
     let era = if modern { Era::Modern } else { Era::Legacy };
     let refused = match classify(worker, &post, modern) {
@@ -262,9 +266,11 @@ async fn serve<T: Topology, D: Downstream>(
     let Request { method, revision, id, log_level, ref session } = *request;
     let refused = match method {
         Method::Ping => return respond::result(downstream, id, b"{}", "").await,
-        Method::Discover => return respond::result(downstream, id, spec.discover.as_bytes(), "").await,
+        Method::Discover => return respond::result(downstream, id, post.view.discover.as_bytes(), "").await,
         Method::List(kind) => match cursor(post) {
-            Ok(cursor) => return respond::list(downstream, spec, kind, revision, id, cursor.as_deref()).await,
+            Ok(cursor) => {
+                return respond::list(downstream, spec, post.view, kind, revision, id, cursor.as_deref()).await;
+            }
             Err(refusal) => refusal,
         },
         Method::Call(kind) => {
@@ -309,7 +315,7 @@ async fn call<'a, T: Topology, D: Downstream>(
         return Err(Refusal::InvalidParams("name must be a string".into()));
     };
     let name = text.decode(post.body);
-    let Some(route) = route::route::<T>(caller.kind, &name) else {
+    let Some(route) = route::route::<T>(post.view, caller.kind, &name) else {
         let what = match caller.kind {
             CallKind::Tool => "tool",
             CallKind::Prompt => "prompt",

@@ -1,9 +1,10 @@
 //! `only1mcp list`: what is compiled in.
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::{Exit, Output, print};
-use crate::catalog::{Entry, Topology};
+use crate::catalog::{Entry, Topology, View};
 
 /// Show what is compiled in.
 #[derive(Args, Debug)]
@@ -11,6 +12,9 @@ pub(super) struct List {
     /// What to list.
     #[arg(value_enum, default_value = "tools")]
     what: What,
+    /// Only what this view shows.
+    #[arg(long, value_name = "NAME")]
+    view: Option<String>,
     /// How to print it.
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -22,6 +26,7 @@ enum What {
     Tools,
     Prompts,
     Resources,
+    Views,
 }
 
 /// One row: the columns of a table, the members of an object.
@@ -29,11 +34,16 @@ type Row = Vec<(&'static str, String)>;
 
 impl List {
     pub(super) fn run<T: Topology>(&self) -> anyhow::Result<Exit> {
+        let view = match &self.view {
+            None => &T::SPEC.whole,
+            Some(name) => T::SPEC.view(name).with_context(|| format!("view `{name}` is not compiled in"))?,
+        };
         let rows: Vec<Row> = match self.what {
-            What::Backends => backends::<T>(),
-            What::Tools => entries::<T>(T::SPEC.tools),
-            What::Prompts => entries::<T>(T::SPEC.prompts),
-            What::Resources => entries::<T>(T::SPEC.resources),
+            What::Backends => backends::<T>(view),
+            What::Tools => entries::<T>(view, T::SPEC.tools),
+            What::Prompts => entries::<T>(view, T::SPEC.prompts),
+            What::Resources => entries::<T>(view, T::SPEC.resources),
+            What::Views => views::<T>(),
         };
         print(&match self.output {
             Output::Table => table(&rows),
@@ -50,20 +60,23 @@ impl List {
     }
 }
 
-fn backends<T: Topology>() -> Vec<Row> {
+fn backends<T: Topology>(view: &View) -> Vec<Row> {
     let backends = T::SPEC.backends.iter().enumerate();
     backends
         .map(|(index, backend)| {
-            let tools = T::SPEC.tools.iter().filter(|tool| usize::from(tool.backend) == index).count();
-            vec![("name", backend.name.to_string()), ("tools", tools.to_string()), ("place", backend.transport.place())]
+            let tools =
+                T::SPEC.tools.iter().filter(|tool| usize::from(tool.backend) == index && view.shows(tool.views));
+            let tools = tools.count().to_string();
+            vec![("name", backend.name.to_string()), ("tools", tools), ("place", backend.transport.place())]
         })
         .collect()
 }
 
-fn entries<T: Topology>(entries: &[Entry]) -> Vec<Row> {
+fn entries<T: Topology>(view: &View, entries: &[Entry]) -> Vec<Row> {
     let backend = |entry: &Entry| T::SPEC.backends.get(usize::from(entry.backend));
     entries
         .iter()
+        .filter(|entry| view.shows(entry.views))
         .map(|entry| {
             vec![
                 ("name", entry.name.to_owned()),
@@ -72,6 +85,19 @@ fn entries<T: Topology>(entries: &[Entry]) -> Vec<Row> {
             ]
         })
         .collect()
+}
+
+fn views<T: Topology>() -> Vec<Row> {
+    let row = |view: &View| {
+        let name = &view.patterns.name;
+        vec![
+            ("name", name.to_string()),
+            ("tools", T::SPEC.tools.iter().filter(|tool| view.shows(tool.views)).count().to_string()),
+            ("tokens", view.tokens.to_string()),
+            ("path", T::SPEC.listen.view_path(name)),
+        ]
+    };
+    T::SPEC.views.iter().map(row).collect()
 }
 
 /// Columns as wide as their widest cell, headed by their names.

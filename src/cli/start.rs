@@ -105,10 +105,17 @@ fn banner<T: Topology>(running: &Running) -> String {
     if let Some(address) = running.admin_address() {
         text += &format!("admin      http://{address}\n");
     }
-    let width = spec.backends.iter().map(|backend| backend.name.len()).max().unwrap_or_default();
+    let names =
+        spec.backends.iter().map(|backend| &backend.name).chain(spec.views.iter().map(|view| &view.patterns.name));
+    let width = names.map(|name| name.len()).max().unwrap_or_default();
     for (index, backend) in spec.backends.iter().enumerate() {
         let tools = spec.tools.iter().filter(|tool| usize::from(tool.backend) == index).count();
         text += &format!("backend    {:width$}  {tools:>5} tools  {}\n", backend.name, backend.transport.place());
+    }
+    for view in spec.views {
+        let tools = spec.tools.iter().filter(|tool| view.shows(tool.views)).count();
+        let (name, tokens) = (&view.patterns.name, view.tokens);
+        text += &format!("view       {name:width$}  {tools:>5} tools  ~{tokens} tokens  {}\n", running.view_url(name));
     }
     text
 }

@@ -2,18 +2,29 @@
 
 use super::error::Refusal;
 use super::site::Site;
+use crate::catalog::{Spec, View};
 use crate::http1::{Field, Method, RequestHead};
 
 /// Who may connect, from the topology and the address listened on.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    path: String,
     site: Site,
+    /// Every path there is, and what is seen there; that of the whole catalog first.
+    paths: Vec<(String, &'static View)>,
 }
 
 /// A request that may go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    /// What is seen at its path.
+    pub(crate) view: &'static View,
+    /// What it is.
+    pub(crate) kind: RequestKind,
+}
+
+/// What an admitted request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admitted {
+pub(crate) enum RequestKind {
     /// POST of a message.
     Post {
         /// Whether the client can read an event stream.
@@ -26,20 +37,23 @@ pub(crate) enum Admitted {
 }
 
 impl Gate {
-    pub(crate) fn new(path: &str, site: Site) -> Self {
-        Self { path: path.to_owned(), site }
+    pub(crate) fn new(spec: &'static Spec, site: Site) -> Self {
+        let views = spec.views.iter().map(|view| (spec.listen.view_path(&view.patterns.name), view));
+        let paths = [(spec.listen.path.to_string(), &spec.whole)].into_iter().chain(views).collect();
+        Self { site, paths }
     }
 
     /// Checks a head, in the order of MCP 2026-07-28, streamable HTTP, server validation.
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
         self.site.check(head.host, head.origin, head.fetch_site)?;
-        if head.target.split('?').next() != Some(self.path.as_str()) {
+        let path = head.target.split('?').next().unwrap_or_default();
+        let Some(&(_, view)) = self.paths.iter().find(|(known, _)| known == path) else {
             return Err(Refusal::NotFound);
-        }
+        };
         match head.method {
             Method::Post => {}
-            Method::Get => return Ok(Admitted::Get),
-            Method::Delete => return Ok(Admitted::Delete),
+            Method::Get => return Ok(Admitted { view, kind: RequestKind::Get }),
+            Method::Delete => return Ok(Admitted { view, kind: RequestKind::Delete }),
             Method::Options | Method::Other => return Err(Refusal::MethodNotAllowed("POST, GET, DELETE")),
         }
         if head.upgrade {
@@ -51,7 +65,8 @@ impl Gate {
         if !accepts(&head.accept, b"application/json") {
             return Err(Refusal::NotAcceptable);
         }
-        Ok(Admitted::Post { accepts_stream: accepts(&head.accept, b"text/event-stream") })
+        let accepts_stream = accepts(&head.accept, b"text/event-stream");
+        Ok(Admitted { view, kind: RequestKind::Post { accepts_stream } })
     }
 }
 
@@ -83,18 +98,46 @@ mod tests {
     use super::*;
     use crate::http1::Parsed;
 
-    fn admit(lines: &str) -> Result<Admitted, u16> {
+    static WHOLE: View = View::bare("", 1);
+    static CODING: View = View::bare("coding", 2);
+
+    fn admitted(lines: &str) -> Result<Admitted, u16> {
+        let paths = vec![("/mcp".to_owned(), &WHOLE), ("/mcp/coding".to_owned(), &CODING)];
         let site = Site::new(vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
-        let gate = Gate::new("/mcp", site);
+        let gate = Gate { site, paths };
         let head = format!("{lines}\r\n\r\n");
         let Ok(Parsed::Head(head, _)) = RequestHead::parse(head.as_bytes()) else { panic!("{head:?} is well formed") };
         gate.admit(&head).map_err(|refusal| refusal.verdict(only1mcp_model::revision::Era::Modern).status)
     }
 
+    fn admit(lines: &str) -> Result<RequestKind, u16> {
+        admitted(lines).map(|admitted| admitted.kind)
+    }
+
+    #[test]
+    fn a_path_leads_to_the_view_that_is_named_like_its_end_and_no_other() {
+        for (target, expected) in [
+            ("/mcp", Ok("")),
+            ("/mcp?view=coding", Ok("")),
+            ("/mcp/coding", Ok("coding")),
+            ("/mcp/coding?x=/mcp", Ok("coding")),
+            ("/mcp/coding/", Err(404)),
+            ("/mcp//coding", Err(404)),
+            ("/mcp/Coding", Err(404)),
+            ("/mcp/other", Err(404)),
+            ("/mcp/%63oding", Err(404)),
+            ("/mcp/", Err(404)),
+            ("/coding", Err(404)),
+        ] {
+            let found = admitted(&format!("GET {target} HTTP/1.1\r\nHost: localhost"));
+            assert_eq!(found.map(|admitted| &*admitted.view.patterns.name), expected, "{target}");
+        }
+    }
+
     #[test]
     fn a_head_is_judged_in_the_order_of_the_specification() {
         let json = "Content-Type: application/json\r\nAccept: application/json, text/event-stream";
-        let post = Ok(Admitted::Post { accepts_stream: true });
+        let post = Ok(RequestKind::Post { accepts_stream: true });
         for (lines, expected) in [
             (format!("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n{json}"), post),
             (format!("POST /mcp HTTP/1.1\r\nHost: [::1]:8080\r\n{json}"), post),
@@ -134,7 +177,7 @@ mod tests {
             ),
             (
                 "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json; charset=UTF-8\r\nAccept: application/*;q=0.5".to_owned(),
-                Ok(Admitted::Post { accepts_stream: false }),
+                Ok(RequestKind::Post { accepts_stream: false }),
             ),
             ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: */*".to_owned(), post),
             (
@@ -142,8 +185,8 @@ mod tests {
                     .to_owned(),
                 post,
             ),
-            ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(Admitted::Get)),
-            ("DELETE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(Admitted::Delete)),
+            ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Get)),
+            ("DELETE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Delete)),
         ] {
             assert_eq!(admit(&lines), expected, "{lines}");
         }

@@ -24,7 +24,20 @@ enum Turn {
     Quiet,
 }
 
-/// Sends a call to the backend its route names and relays what comes back.
+/// A call on its way to one backend after the other.
+struct Journey<'a, T: Topology> {
+    worker: &'a Worker<T>,
+    caller: &'a Caller<'a>,
+    /// The name as the client wrote it, and decoded.
+    name: (Value, &'a str),
+    route: &'a Route<'a>,
+    mcp_params: &'a [(&'a str, &'a [u8])],
+    /// Of the whole call, whoever takes it.
+    deadline: &'a Deadline,
+}
+
+/// Sends a call to the backend its route names and relays what comes back. Where it is proven that nothing of the call
+/// was sent, or executing it twice does no harm, its fallbacks follow within the same deadline.
 pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     worker: &Worker<T>,
     caller: &Caller<'_>,
@@ -33,57 +46,99 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     mcp_params: &[(&str, &[u8])],
     downstream: &D,
 ) -> Result<(), Gone> {
-    let index = usize::from(route.backend);
-    let (Some(link), Some(backend), Some(settings), Some(counts)) = (
-        worker.links.get(index),
-        T::SPEC.backends.get(index),
-        worker.shared.backends.get(index),
-        worker.counts.backends.get(index),
-    ) else {
-        // The compiler checked every index; a table that disagrees is a broken build, not a client's mistake.
-        let error = Error::unavailable("the topology has no such backend");
-        return respond::refuse(downstream, &Refusal::Upstream("?", &error), caller.era, Some(caller.id)).await;
-    };
-    if settings.disabled {
-        let error = Error::unavailable("it is disabled by the overlay");
-        counts.refused(error.kind);
-        let refusal = Refusal::Upstream(&backend.name, &error);
-        return respond::refuse(downstream, &refusal, caller.era, Some(caller.id)).await;
-    }
-    let call = Call {
-        source: caller.source,
-        head: caller.head,
-        method: caller.kind.as_str(),
-        target: Some(Target { span: name.0.span, name: route.upstream, renamed: route.upstream != name.1 }),
-        era: caller.era,
-        log_level: caller.log_level,
-        mcp_params,
-        sent: Cell::new(false),
-    };
-    let timeout = settings.timeout;
+    let timeout = worker.shared.backends.get(usize::from(route.backend)).map_or(limits::CALL_MAX, |own| own.timeout);
     worker.clock.refresh();
     let deadline = worker.clock.deadline();
     deadline.set(timeout);
+    let journey = Journey { worker, caller, name, route, mcp_params, deadline: &deadline };
     let mut relay = ClientRelay::new(caller, downstream, &deadline, timeout);
-    let outcome = exchange(worker, link, &call, &mut relay, &deadline).await;
-    let answered = relay.answered();
-    counts.tried(outcome.as_ref().err().map(|error| error.kind), relay.elapsed());
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(Error { kind: Kind::ClientGone, .. }) => Err(Gone),
-        Err(error) => {
-            tracing::warn!(backend = %backend.name, method = call.method, %error, sent = error.sent, "call got no answer");
-            if answered {
-                return Err(Gone);
-            }
-            let refusal = Refusal::Upstream(&backend.name, &error);
-            let body = refusal.verdict(caller.era).body(Some(caller.id));
-            if downstream.streaming() {
-                downstream.event(&[&body]).await?;
-                return downstream.finish().await;
-            }
-            respond::refuse(downstream, &refusal, caller.era, Some(caller.id)).await
+    let mut fallbacks = route.fallbacks.iter();
+    let mut backend = route.backend;
+    let mut failed: Option<(u16, Error)> = None;
+    loop {
+        let error = match journey.attempt(backend, &mut relay).await {
+            Ok(()) => return Ok(()),
+            Err(Error { kind: Kind::ClientGone, .. }) => return Err(Gone),
+            Err(error) => error,
+        };
+        let (backend_name, method) = (name_of::<T>(backend), caller.kind.as_str());
+        tracing::warn!(backend = backend_name, method, %error, sent = error.sent, "call got no answer");
+        if relay.answered() {
+            return Err(Gone);
         }
+        let goes_on = journey.goes_on(&error);
+        // What may have been executed is what its client has to know, whatever became of the call afterwards.
+        if failed.as_ref().is_none_or(|(_, earlier)| error.sent || !earlier.sent) {
+            failed = Some((backend, error));
+        }
+        match fallbacks.next().filter(|_| goes_on) {
+            Some(&fallback) => {
+                let (fallback_name, name) = (name_of::<T>(fallback), route.upstream);
+                tracing::info!(backend = backend_name, fallback = fallback_name, method, name, "call fails over");
+                backend = fallback;
+            }
+            None => break,
+        }
+    }
+    let Some((backend, error)) = failed else { return Err(Gone) };
+    let refusal = Refusal::Upstream(name_of::<T>(backend), &error);
+    if downstream.streaming() {
+        downstream.event(&[&refusal.verdict(caller.era).body(Some(caller.id))]).await?;
+        return downstream.finish().await;
+    }
+    respond::refuse(downstream, &refusal, caller.era, Some(caller.id)).await
+}
+
+/// The compiler checked every index; a table that disagrees is a broken build, not a client's mistake.
+fn name_of<T: Topology>(backend: u16) -> &'static str {
+    T::SPEC.backends.get(usize::from(backend)).map_or("?", |backend| &backend.name)
+}
+
+// === impl Journey ===
+
+impl<T: Topology> Journey<'_, T> {
+    /// Sends the call to one backend.
+    async fn attempt<D: Downstream>(&self, backend: u16, relay: &mut ClientRelay<'_, D>) -> Result<(), Error> {
+        let (worker, caller, index) = (self.worker, self.caller, usize::from(backend));
+        let (Some(link), Some(settings), Some(counts)) =
+            (worker.links.get(index), worker.shared.backends.get(index), worker.counts.backends.get(index))
+        else {
+            return Err(Error::unavailable("the topology has no such backend"));
+        };
+        if settings.disabled {
+            let error = Error::unavailable("it is disabled by the overlay");
+            counts.refused(error.kind);
+            return Err(error);
+        }
+        let (written, decoded) = self.name;
+        let upstream = self.route.upstream;
+        let call = Call {
+            source: caller.source,
+            head: caller.head,
+            method: caller.kind.as_str(),
+            target: Some(Target { span: written.span, name: upstream, renamed: upstream != decoded }),
+            era: caller.era,
+            log_level: caller.log_level,
+            mcp_params: self.mcp_params,
+            sent: Cell::new(false),
+        };
+        let before = relay.elapsed();
+        let outcome = exchange(worker, link, &call, relay, self.deadline).await;
+        let took = relay.elapsed().saturating_sub(before);
+        counts.tried(outcome.as_ref().err().map(|error| error.kind), took);
+        outcome
+    }
+
+    /// Whether a call that failed like this may be sent to another backend: it is not sent twice unless that does no
+    /// harm. An answer that is too long to pass on is an answer.
+    fn goes_on(&self, error: &Error) -> bool {
+        let unanswered = match error.kind {
+            Kind::Unavailable | Kind::OutcomeUnknown | Kind::Overloaded | Kind::Auth | Kind::Tls | Kind::Protocol => {
+                true
+            }
+            Kind::Timeout | Kind::ResponseTooLarge | Kind::ClientGone => false,
+        };
+        unanswered && (!error.sent || self.route.repeatable) && !self.deadline.passed()
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::error::Refusal;
 use super::session::{Session, Sessions};
 use super::{Downstream, Post, Worker, respond};
-use crate::catalog::{Era, Revision, Topology};
+use crate::catalog::{Era, Revision, Topology, View};
 use crate::http1::{Field, RequestHead};
 use crate::limits;
 use crate::mcp::envelope::Shape;
@@ -34,7 +34,7 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
     if message.shape == Shape::Request && method.as_deref() == Some("initialize") {
         return Ok(Valid::Initialize);
     }
-    let session = session_of(sessions, post.head)?;
+    let session = session_of(sessions, post.view, post.head)?;
     match (message.shape, method) {
         (Shape::Request, Some(method)) => match Method::parse(&method) {
             Some(Method::Discover) | None => Err(Refusal::MethodNotFound(method)),
@@ -45,10 +45,10 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
     }
 }
 
-/// The session that a request belongs to.
-fn session_of(sessions: &Sessions, head: &RequestHead<'_>) -> Result<Arc<Session>, Refusal<'static>> {
+/// The session that a request belongs to. It is one of the view it was begun in: elsewhere nobody knows it.
+fn session_of(sessions: &Sessions, view: &View, head: &RequestHead<'_>) -> Result<Arc<Session>, Refusal<'static>> {
     let id = session_id(head.session_id)?;
-    let session = sessions.find(id).ok_or(Refusal::SessionUnknown)?;
+    let session = sessions.find(view, id).ok_or(Refusal::SessionUnknown)?;
     // MCP 2025-06-18, protocol version header: one that is not spoken is 400, none at all is an older client.
     match head.protocol_version {
         Field { count: 0, .. } => Ok(session),
@@ -87,7 +87,7 @@ pub(crate) async fn initialize<T: Topology, D: Downstream>(
     };
     let asked = Revision::parse(protocol_version.as_bytes()).filter(|revision| revision.era() == Era::Legacy);
     let revision = asked.unwrap_or(Revision::LEGACY);
-    let session_id = match worker.shared.sessions.begin(revision) {
+    let session_id = match worker.shared.sessions.begin(post.view, revision) {
         Ok(session_id) => session_id,
         Err(error) => {
             tracing::error!(%error, "no random bits for a session");
@@ -95,7 +95,7 @@ pub(crate) async fn initialize<T: Topology, D: Downstream>(
         }
     };
     let fields = format!("mcp-session-id: {}\r\n", String::from_utf8_lossy(&session_id));
-    respond::result(downstream, id, T::SPEC.initialize[revision as usize].as_bytes(), &fields).await
+    respond::result(downstream, id, post.view.initialize[revision as usize].as_bytes(), &fields).await
 }
 
 /// `logging/setLevel`: kept for the session; backends are not told, what they log is sorted out here.
@@ -114,13 +114,14 @@ pub(crate) fn set_level(session: &Session, post: &Post<'_>) -> Result<(), Refusa
 /// to say, and ends with the session.
 pub(crate) async fn stream<T: Topology, D: Downstream>(
     worker: &Worker<T>,
+    view: &View,
     head: &RequestHead<'_>,
     downstream: &D,
 ) -> Result<(), Gone> {
     if is_modern(head) {
         return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
     }
-    let session = match session_of(&worker.shared.sessions, head) {
+    let session = match session_of(&worker.shared.sessions, view, head) {
         Ok(session) => session,
         Err(refusal) => return respond::refuse(downstream, &refusal, Era::Legacy, None).await,
     };
@@ -146,6 +147,7 @@ pub(crate) async fn stream<T: Topology, D: Downstream>(
 /// DELETE: the client ends its session.
 pub(crate) async fn end<T: Topology, D: Downstream>(
     worker: &Worker<T>,
+    view: &View,
     head: &RequestHead<'_>,
     downstream: &D,
 ) -> Result<(), Gone> {
@@ -153,7 +155,7 @@ pub(crate) async fn end<T: Topology, D: Downstream>(
         return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
     }
     let ended = session_id(head.session_id)
-        .and_then(|id| if worker.shared.sessions.end(id) { Ok(()) } else { Err(Refusal::SessionUnknown) });
+        .and_then(|id| if worker.shared.sessions.end(view, id) { Ok(()) } else { Err(Refusal::SessionUnknown) });
     match ended {
         Ok(()) => downstream.answer(&super::Answer { status: 200, fields: "", body: &[], close: false }).await,
         Err(refusal) => respond::refuse(downstream, &refusal, Era::Legacy, None).await,

@@ -2,7 +2,7 @@
 
 use super::error::Refusal;
 use super::{Answer, Downstream};
-use crate::catalog::{Era, ListKind, RESULT_AROUND, Revision, Spec};
+use crate::catalog::{Era, ListKind, RESULT_AROUND, Revision, Spec, View};
 use crate::upstream::Gone;
 
 /// Refuses a request. The error bears its id where that could be read.
@@ -25,16 +25,17 @@ pub(crate) async fn result<D: Downstream>(downstream: &D, id: &[u8], result: &[u
     downstream.answer(&Answer { status: 200, fields, body, close: false }).await
 }
 
-/// Answers with a page of a list.
+/// Answers with a page of a list of a view.
 pub(crate) async fn list<D: Downstream>(
     downstream: &D,
     spec: &'static Spec,
+    view: &'static View,
     kind: ListKind,
     revision: Revision,
     id: &[u8],
     cursor: Option<&str>,
 ) -> Result<(), Gone> {
-    let Some(page) = spec.page(kind, revision, cursor) else {
+    let Some(page) = view.page(kind, revision, cursor) else {
         let refusal = Refusal::Unknown("cursor", cursor.unwrap_or_default().into());
         return refuse(downstream, &refusal, revision.era(), Some(id)).await;
     };

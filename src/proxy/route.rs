@@ -2,7 +2,7 @@
 
 use only1mcp_model::names;
 
-use crate::catalog::{Topology, plan};
+use crate::catalog::{Topology, View, plan};
 use crate::limits;
 use crate::mcp::method::CallKind;
 
@@ -13,26 +13,35 @@ pub(crate) struct Route<'a> {
     pub(crate) backend: u16,
     /// The name or URI it knows.
     pub(crate) upstream: &'a str,
+    /// Indices of the backends that take over if that one cannot take the call, the first one first.
+    pub(crate) fallbacks: &'static [u16],
+    /// Executing the call twice does no harm, says the lock.
+    pub(crate) repeatable: bool,
 }
 
-/// Where a call goes; `None` for a name nobody offers.
+/// Where a call goes; `None` for a name nobody offers, and just so for one that the view does not show.
 #[inline]
-pub(crate) fn route<'a, T: Topology>(kind: CallKind, name: &'a str) -> Option<Route<'a>> {
+pub(crate) fn route<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
     let entry = match kind {
         CallKind::Tool => T::tool(name),
         CallKind::Prompt => T::prompt(name),
         CallKind::Resource => T::resource(name),
     };
     match entry {
-        Some(entry) => Some(Route { backend: entry.backend, upstream: entry.upstream }),
-        None => uncatalogued::<T>(kind, name),
+        Some(entry) => view.shows(entry.views).then_some(Route {
+            backend: entry.backend,
+            upstream: entry.upstream,
+            fallbacks: entry.fallbacks,
+            repeatable: entry.read_only || entry.idempotent,
+        }),
+        None => uncatalogued::<T>(view, kind, name),
     }
 }
 
 #[cold]
-fn uncatalogued<T: Topology>(kind: CallKind, name: &str) -> Option<Route<'_>> {
+fn uncatalogued<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
     let length_max = if kind == CallKind::Resource { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
-    if name.len() > length_max {
+    if name.len() > length_max || !view.patterns.shows(name) {
         return None;
     }
     let subject = match kind {
@@ -40,15 +49,20 @@ fn uncatalogued<T: Topology>(kind: CallKind, name: &str) -> Option<Route<'_>> {
         CallKind::Prompt => plan::Subject::Prompts,
         CallKind::Resource => plan::Subject::Resources,
     };
-    let wildcards = T::SPEC.wildcards.iter().filter(|wildcard| wildcard.subject == subject);
-    for wildcard in wildcards {
-        if names::matches(&wildcard.pattern, name) {
-            return Some(Route { backend: wildcard.backend, upstream: wildcard.upstream(name) });
-        }
+    // The most specific template decides, also where the view does not show it: a wider one would lead elsewhere.
+    let mut templates = T::SPEC.templates.iter().filter(|_| kind == CallKind::Resource);
+    let template = templates.find(|template| names::fills(template.uri_template, name));
+    if template.is_some_and(|template| !view.shows(template.views)) {
+        return None;
     }
-    if kind == CallKind::Resource {
-        let template = T::SPEC.templates.iter().find(|template| names::fills(template.uri_template, name))?;
-        return Some(Route { backend: template.backend, upstream: name });
-    }
-    None
+    let mut wildcards = T::SPEC.wildcards.iter().filter(|wildcard| wildcard.subject == subject);
+    let wildcard = wildcards.find(|wildcard| names::matches(&wildcard.pattern, name));
+    let (backend, upstream) = match (wildcard, template) {
+        (Some(wildcard), _) => (wildcard.backend, wildcard.upstream(name)),
+        (None, Some(template)) => (template.backend, name),
+        (None, None) => return None,
+    };
+    // Of a name that no lock holds, and no template leads to, nobody knows who else has it.
+    let fallbacks = template.filter(|own| own.backend == backend).map_or(&[][..], |own| own.fallbacks);
+    Some(Route { backend, upstream, fallbacks, repeatable: false })
 }

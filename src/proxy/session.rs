@@ -7,6 +7,7 @@ use std::time::Instant;
 use only1mcp_model::revision::Revision;
 use tokio::sync::watch;
 
+use crate::catalog::View;
 use crate::limits;
 use crate::mcp::method::Level;
 
@@ -24,6 +25,8 @@ pub(crate) type SessionId = [u8; 32];
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) revision: Revision,
+    /// The bit of the view it belongs to.
+    view: u64,
     /// Set when the client ended it: its streams end too.
     over: watch::Sender<bool>,
     last_used_ms: AtomicU64,
@@ -41,7 +44,7 @@ impl Default for Sessions {
 
 impl Sessions {
     /// Begins one. At the bound, the one idle longest ends.
-    pub(crate) fn begin(&self, revision: Revision) -> std::io::Result<SessionId> {
+    pub(crate) fn begin(&self, view: &View, revision: Revision) -> std::io::Result<SessionId> {
         let mut bits = [0; 16];
         rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())?;
         let mut id = [0; 32];
@@ -54,6 +57,7 @@ impl Sessions {
         }
         let session = Session {
             revision,
+            view: view.bit,
             over: watch::Sender::new(false),
             last_used_ms: AtomicU64::new(self.now_ms()),
             log_level: AtomicU8::new(Level::DEFAULT.into()),
@@ -62,20 +66,25 @@ impl Sessions {
         Ok(id)
     }
 
-    /// The session with this id, which counts as used now.
-    pub(crate) fn find(&self, id: &[u8]) -> Option<Arc<Session>> {
+    /// The session of a view with this id, which counts as used now.
+    pub(crate) fn find(&self, view: &View, id: &[u8]) -> Option<Arc<Session>> {
         let id = SessionId::try_from(id).ok()?;
         let sessions = self.by_id.pin();
-        let session = sessions.get(&id)?;
+        let session = sessions.get(&id).filter(|session| view.shows(session.view))?;
         session.last_used_ms.store(self.now_ms(), Ordering::Relaxed);
         Some(Arc::clone(session))
     }
 
-    /// Ends one; `false` when there is none with this id.
-    pub(crate) fn end(&self, id: &[u8]) -> bool {
+    /// Ends one of a view; `false` when it has none with this id.
+    pub(crate) fn end(&self, view: &View, id: &[u8]) -> bool {
         let Ok(id) = SessionId::try_from(id) else { return false };
+        let own = self.by_id.pin().get(&id).is_some_and(|session| view.shows(session.view));
+        own && self.remove(&id)
+    }
+
+    fn remove(&self, id: &SessionId) -> bool {
         let sessions = self.by_id.pin();
-        let ended = sessions.remove(&id);
+        let ended = sessions.remove(id);
         ended.map(|session| session.over.send_replace(true)).is_some()
     }
 
@@ -100,7 +109,7 @@ impl Sessions {
             (session.over.receiver_count() > 0, session.last_used_ms.load(Ordering::Relaxed))
         });
         if let Some((id, _)) = idle {
-            self.end(id);
+            self.remove(id);
         }
     }
 
@@ -136,30 +145,42 @@ fn hex(digit: u8) -> u8 {
 mod tests {
     use super::*;
 
+    static WHOLE: View = View::bare("", 1);
+    static OTHER: View = View::bare("other", 2);
+
     #[test]
     fn a_session_is_found_until_it_ends() {
         let sessions = Sessions::default();
-        let id = sessions.begin(Revision::LEGACY).expect("random bits");
-        assert_eq!(sessions.find(&id).map(|session| session.revision), Some(Revision::LEGACY));
-        assert!(sessions.find(b"too short").is_none());
-        let over = sessions.find(&id).expect("still there").watch();
-        assert!(sessions.end(&id));
+        let id = sessions.begin(&WHOLE, Revision::LEGACY).expect("random bits");
+        assert_eq!(sessions.find(&WHOLE, &id).map(|session| session.revision), Some(Revision::LEGACY));
+        assert!(sessions.find(&WHOLE, b"too short").is_none());
+        let over = sessions.find(&WHOLE, &id).expect("still there").watch();
+        assert!(sessions.end(&WHOLE, &id));
         assert!(*over.borrow());
-        assert!(!sessions.end(&id));
-        assert!(sessions.find(&id).is_none());
+        assert!(!sessions.end(&WHOLE, &id));
+        assert!(sessions.find(&WHOLE, &id).is_none());
     }
 
     #[test]
     fn at_the_bound_the_session_idle_longest_ends() {
         let sessions = Sessions::default();
         let ids: Vec<_> =
-            (0..limits::SESSIONS_MAX).map(|_| sessions.begin(Revision::LEGACY).expect("random bits")).collect();
+            (0..limits::SESSIONS_MAX).map(|_| sessions.begin(&WHOLE, Revision::LEGACY).expect("random bits")).collect();
         for (age, id) in ids.iter().enumerate() {
             sessions.by_id.pin().get(id).expect("there").last_used_ms.store(age as u64 + 1, Ordering::Relaxed);
         }
-        sessions.begin(Revision::LEGACY).expect("random bits");
+        sessions.begin(&WHOLE, Revision::LEGACY).expect("random bits");
         assert!(sessions.by_id.pin().get(&ids[0]).is_none());
         assert!(sessions.by_id.pin().get(&ids[1]).is_some());
         assert_eq!(sessions.by_id.len(), limits::SESSIONS_MAX);
+    }
+
+    #[test]
+    fn a_session_is_unknown_to_any_other_view() {
+        let sessions = Sessions::default();
+        let id = sessions.begin(&OTHER, Revision::LEGACY).expect("random bits");
+        assert!(sessions.find(&WHOLE, &id).is_none());
+        assert!(!sessions.end(&WHOLE, &id));
+        assert!(sessions.find(&OTHER, &id).is_some());
     }
 }

@@ -69,6 +69,21 @@ async fn start_says_where_it_listens_and_ends_in_order_on_sigterm() {
 }
 
 #[test]
+fn start_says_what_the_views_show_and_where() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
+    let command = command.args(["start", "--quiet", "--port", "0"]).stdout(Stdio::piped());
+    let mut process = command.spawn().expect("the binary starts");
+    let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+    let line = stdout.lines().map_while(Result::ok).find(|line| line.starts_with("view "));
+    process.kill().expect("it runs");
+    process.wait().expect("it ended");
+    let line = line.expect("a view");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!((words[1], words[2], words[3], words[5]), ("tables", "3", "tools", "tokens"), "{line}");
+    assert!(words[4].starts_with('~') && words[6].ends_with("/mcp/tables"), "{line}");
+}
+
+#[test]
 fn a_second_gateway_on_a_port_says_that_it_is_taken() {
     let gateway = Started::new(0);
     let second = run(&["start", "--port", &gateway.address.port().to_string()]);
@@ -103,6 +118,16 @@ fn list_prints_for_people_and_for_programs() {
     assert_eq!(run(&["list", "backends", "--output", "name"]).stdout, "math\ndata\nadmin\n");
     let json: Value = serde_json::from_str(&run(&["list", "backends", "-o", "json"]).stdout).expect("JSON");
     assert_eq!(json[0]["name"], "math");
+    let tools = run(&["list", "tools", "--view", "tables", "--output", "name"]);
+    assert_eq!(tools.stdout, "data__describe_table\ndata__list_tables\ndata__query\n");
+    let views: Value = serde_json::from_str(&run(&["list", "views", "-o", "json"]).stdout).expect("JSON");
+    assert_eq!(
+        (&views[0]["name"], &views[0]["tools"], &views[0]["path"]),
+        (&json!("tables"), &json!("3"), &json!("/mcp/tables"))
+    );
+    let unknown = run(&["list", "--view", "nothing"]);
+    assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(1), ""));
+    assert!(unknown.stderr.contains("view `nothing` is not compiled in"), "{}", unknown.stderr);
     let table = run(&["list", "backends"]);
     assert!(table.stdout.starts_with("name   tools  place\nmath   "), "{}", table.stdout);
 }

@@ -22,7 +22,8 @@ pub(crate) async fn session(address: SocketAddr) -> String {
     answer.field("mcp-session-id").expect("a session").to_owned()
 }
 
-fn message(method: &str, params: &str) -> String {
+/// A request that is not framed yet.
+pub(crate) fn message(method: &str, params: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
 }
 

@@ -11,6 +11,7 @@ mod children;
 mod command_line;
 mod embed;
 mod eras;
+mod fallback;
 mod http;
 mod jsonrpc;
 mod legacy;
@@ -24,3 +25,4 @@ mod streams;
 #[cfg(feature = "tls")]
 mod tls;
 mod topologies;
+mod views;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use only1mcp::catalog::{Entry, ListKind, Revision, Spec, Topology};
+use only1mcp::catalog::{Entry, ListKind, Revision, Spec, Topology, View};
 use only1mcp_emit::Files;
 use only1mcp_model::Features;
 use serde_json::Value;
@@ -61,6 +61,10 @@ fn every_name_leads_to_its_entry_and_every_page_to_the_next() {
         for entry in spec.resources {
             assert_eq!(T::resource(entry.name), Some(entry), "{}", spec.name);
         }
+        for view in spec.views {
+            let shown = spec.tools.iter().filter(|tool| view.shows(tool.views)).map(|tool| tool.name);
+            assert_eq!(shown.collect::<BTreeSet<_>>(), names_matching(spec.tools, view), "{}", spec.name);
+        }
         for (index, backend) in (0..).zip(spec.backends) {
             assert_eq!(T::backend(&backend.name), Some(index), "{}", spec.name);
         }
@@ -96,12 +100,16 @@ fn names(entries: &'static [Entry]) -> BTreeSet<&'static str> {
     entries.iter().map(|entry| entry.name).collect()
 }
 
+fn names_matching(entries: &'static [Entry], view: &View) -> BTreeSet<&'static str> {
+    names(entries).into_iter().filter(|name| view.patterns.shows(name)).collect()
+}
+
 /// What the pages of a list hold, followed from cursor to cursor.
 fn listed(spec: &Spec, kind: ListKind, revision: Revision, member: &str, key: &str) -> Vec<String> {
     let mut listed = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page = spec.page(kind, revision, cursor.as_deref()).expect("a page");
+        let page = spec.whole.page(kind, revision, cursor.as_deref()).expect("a page");
         let answer: Value = serde_json::from_slice(&spec.list_answer(page, b"1").concat()).expect("an answer is JSON");
         let page = &answer["result"];
         let items = page[member].as_array().expect("a list");

@@ -29,6 +29,9 @@ pub enum Error {
     /// Backends are numbered with 16 bits.
     #[error("backend `{0}` is one of more than 65536")]
     TooManyBackends(String),
+    /// Views are bits of 64, one of which is the whole catalog.
+    #[error("view `{0}` is one of more than 63")]
+    TooManyViews(String),
     /// The emitter wrote something that does not parse.
     #[error("generated code does not parse")]
     Syntax(#[source] syn::Error),

@@ -1,6 +1,7 @@
-//! What the gateway says of itself: the results of `initialize` and `server/discover`.
+//! What the gateway says of itself: the results of `initialize` and `server/discover`. Where a view is asked for, the
+//! gateway is what the view shows.
 
-use only1mcp_model::plan::{Plan, Subject};
+use only1mcp_model::plan::{Plan, Subject, View};
 use only1mcp_model::revision::{Era, Revision};
 
 use crate::json;
@@ -18,18 +19,19 @@ pub(crate) struct Offers {
 }
 
 /// The `InitializeResult` of a legacy revision.
-pub(crate) fn initialize(plan: &Plan, revision: Revision) -> String {
-    let (capabilities, server_info, instructions) = (capabilities(plan, revision), server_info(), instructions(plan));
+pub(crate) fn initialize(plan: &Plan, view: Option<&View>, revision: Revision) -> String {
+    let (capabilities, server_info) = (capabilities(plan, view, revision), server_info());
+    let instructions = instructions(plan, view);
     format!(
         r#"{{"protocolVersion":"{revision}","capabilities":{capabilities},"serverInfo":{server_info}{instructions}}}"#
     )
 }
 
 /// The `DiscoverResult`. Legacy revisions are left out: who reads it speaks a modern one.
-pub(crate) fn discover(plan: &Plan) -> String {
+pub(crate) fn discover(plan: &Plan, view: Option<&View>) -> String {
     let modern = Revision::MODERN;
     let (capabilities, instructions, ttl_ms, meta) =
-        (capabilities(plan, modern), instructions(plan), plan.ttl_ms, meta());
+        (capabilities(plan, view, modern), instructions(plan, view), plan.ttl_ms, meta());
     format!(
         r#"{{"resultType":"complete","supportedVersions":["{modern}"],"capabilities":{capabilities}{instructions},"ttlMs":{ttl_ms},"cacheScope":"public",{meta}}}"#
     )
@@ -40,8 +42,8 @@ fn server_info() -> String {
 }
 
 /// In the legacy eras the gateway itself keeps a level for every session; a modern request names its own.
-fn capabilities(plan: &Plan, revision: Revision) -> String {
-    let Offers { tools, prompts, resources } = Offers::of(plan);
+fn capabilities(plan: &Plan, view: Option<&View>, revision: Revision) -> String {
+    let Offers { tools, prompts, resources } = Offers::of(plan, view);
     let logging = revision.era() == Era::Legacy && (tools || prompts || resources);
     let offered = [("logging", logging), ("tools", tools), ("prompts", prompts), ("resources", resources)];
     let members: Vec<String> =
@@ -50,24 +52,23 @@ fn capabilities(plan: &Plan, revision: Revision) -> String {
 }
 
 /// The member with its leading comma, or nothing.
-fn instructions(plan: &Plan) -> String {
-    plan.instructions.as_ref().map_or_else(String::new, |text| format!(r#","instructions":{}"#, json::string(text)))
+fn instructions(plan: &Plan, view: Option<&View>) -> String {
+    plan.instructions(view).map_or_else(String::new, |text| format!(r#","instructions":{}"#, json::string(&text)))
 }
 
 // === impl Offers ===
 
 impl Offers {
-    /// What is listed, what a backend declares although it lists nothing, and what a wildcard route can reach.
-    pub(crate) fn of(plan: &Plan) -> Self {
+    /// What is listed, what a wildcard route can reach and, of the whole catalog, what a backend declares although it
+    /// lists nothing.
+    pub(crate) fn of(plan: &Plan, view: Option<&View>) -> Self {
         let routed = |subject| plan.wildcards.iter().any(|route| route.subject == subject);
-        let (tools, prompts, resources) = plan.offers;
+        let (tools, prompts, resources) = if view.is_none() { plan.offers } else { (false, false, false) };
+        let size = plan.size(view);
         Self {
-            tools: tools || !plan.tools.is_empty() || routed(Subject::Tools),
-            prompts: prompts || !plan.prompts.is_empty() || routed(Subject::Prompts),
-            resources: resources
-                || !plan.resources.is_empty()
-                || !plan.templates.is_empty()
-                || routed(Subject::Resources),
+            tools: tools || size.tools > 0 || routed(Subject::Tools),
+            prompts: prompts || size.prompts > 0 || routed(Subject::Prompts),
+            resources: resources || size.resources + size.templates > 0 || routed(Subject::Resources),
         }
     }
 }

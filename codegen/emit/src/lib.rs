@@ -16,7 +16,7 @@ mod tables;
 mod upstream;
 
 use only1mcp_model::Constant;
-use only1mcp_model::plan::Plan;
+use only1mcp_model::plan::{self, Plan};
 use only1mcp_model::revision::Revision;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -24,9 +24,9 @@ use quote::{ToTokens, format_ident, quote};
 pub use error::Error;
 pub use load::{Files, Loaded};
 pub use perfect::{Perfect, perfect};
-pub use report::{Report, features, report};
+pub use report::{Report, report};
 
-use lists::{Kind, Lists};
+use lists::Lists;
 
 /// How the generated code reaches the bytes of the list items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,9 @@ pub struct Module {
 /// # Errors
 /// When two entries have one name, an item is no JSON object, or the items pass 4 GiB.
 pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
+    if let Some(view) = plan.views.get(plan::View::COUNT_MAX) {
+        return Err(Error::TooManyViews(view.name.to_string()));
+    }
     let lists = Lists::of(plan)?;
     let bytes = match items {
         Items::File => quote!(include_bytes!(concat!(env!("OUT_DIR"), "/items.json"))),
@@ -67,10 +70,10 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
     };
     let upstream = upstream::alias_or_enum(plan)?;
     let backends = tables::backends(plan)?;
-    let tools = tables::tools(&plan.tools)?;
-    let prompts = tables::cold("prompt", &plan.prompts)?;
-    let resources = tables::cold("resource", &plan.resources)?;
-    let (pages, spec) = (lists.statics(), spec(plan, &lists, &bytes)?);
+    let tools = tables::tools(plan)?;
+    let prompts = tables::cold("prompt", &plan.prompts, &plan.views)?;
+    let resources = tables::cold("resource", &plan.resources, &plan.views)?;
+    let (pages, spec) = (lists.statics(), spec(plan, &bytes)?);
     let lookups = [&tools, &prompts, &resources, &backends].map(|table| &table.lookup);
     let statics = [&tools, &prompts, &resources, &backends].map(|table| &table.statics);
     let tokens = quote! {
@@ -109,16 +112,14 @@ pub fn module(plan: &Plan, path: &str) -> Result<Module, Error> {
 }
 
 /// `static SPEC`.
-fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, Error> {
+fn spec(plan: &Plan, items: &TokenStream) -> Result<TokenStream, Error> {
     let (name, topology, lock) = (&plan.name, &plan.topology_digest, &plan.lock_digest);
     let listen = constant(&plan.listen)?;
     let wildcards = plan.wildcards.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
-    let templates = tables::templates(&plan.templates);
-    let legacy = Revision::ALL.into_iter().filter(|revision| *revision < Revision::MODERN);
-    let initialize = legacy.map(|revision| greeting::initialize(plan, revision));
-    let discover = greeting::discover(plan);
-    let pages = Kind::ALL.map(|kind| lists.by_revision(kind));
-    let greeting::Offers { tools, prompts, resources } = greeting::Offers::of(plan);
+    let templates = tables::templates(plan);
+    let whole = view(plan, None)?;
+    let views = (0..plan.views.len()).map(|index| view(plan, Some(index))).collect::<Result<Vec<_>, _>>()?;
+    let greeting::Offers { tools, prompts, resources } = greeting::Offers::of(plan, None);
     Ok(quote! {
         static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             name: #name,
@@ -132,9 +133,8 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
             prompts: &PROMPTS,
             resources: &RESOURCES,
             items: #items,
-            initialize: [#(#initialize),*],
-            discover: #discover,
-            lists: [#(#pages),*],
+            whole: #whole,
+            views: &[#(#views),*],
             offers_tools: #tools,
             offers_prompts: #prompts,
             offers_resources: #resources,
@@ -145,4 +145,25 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
 /// A value of the plan as an expression.
 pub(crate) fn constant(value: &impl Constant) -> Result<TokenStream, Error> {
     syn::parse_str(&value.expression()).map_err(Error::Syntax)
+}
+
+/// What the view with this index has to say; without one, the whole catalog.
+fn view(plan: &Plan, index: Option<usize>) -> Result<TokenStream, Error> {
+    let everything = plan::View { name: "".into(), include: vec!["*".into()].into(), exclude: vec![].into() };
+    let view = index.map(|index| &plan.views[index]);
+    let (patterns, bit) = (constant(view.unwrap_or(&everything))?, tables::view_bit(index));
+    let (bit, tokens) = (Literal::u64_unsuffixed(bit), Literal::usize_unsuffixed(plan.size(view).tokens));
+    let legacy = Revision::ALL.into_iter().filter(|revision| *revision < Revision::MODERN);
+    let initialize = legacy.map(|revision| greeting::initialize(plan, view, revision));
+    let (discover, pages) = (greeting::discover(plan, view), lists::by_kind_and_revision(index));
+    Ok(quote! {
+        ::only1mcp::catalog::View {
+            patterns: #patterns,
+            bit: #bit,
+            tokens: #tokens,
+            initialize: [#(#initialize),*],
+            discover: #discover,
+            lists: #pages,
+        }
+    })
 }

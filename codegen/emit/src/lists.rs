@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use only1mcp_model::hash::hash64;
-use only1mcp_model::plan::{Exposed, Plan};
+use only1mcp_model::plan::{Exposed, Plan, visible};
 use only1mcp_model::revision::{Era, Revision};
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
@@ -23,9 +23,19 @@ pub(crate) enum Kind {
 
 /// Every page of every list, and the bytes of the items they point at.
 pub(crate) struct Lists {
-    /// Runs of items, joined by commas within a page. Equal runs are stored once, so that eras share what they can.
+    /// Runs of items, joined by commas within a page. A run that is part of an earlier one is not stored again, so that
+    /// eras and views share what they can.
     pub(crate) blob: Vec<u8>,
-    lists: Vec<(Kind, Era, Vec<Page>)>,
+    lists: Vec<List>,
+}
+
+/// One list in one era, as one view shows it.
+struct List {
+    kind: Kind,
+    era: Era,
+    /// Index of the view; `None` for the whole catalog.
+    view: Option<usize>,
+    pages: Vec<Page>,
 }
 
 /// `catalog::Page`.
@@ -41,7 +51,8 @@ struct Page {
 #[derive(Default)]
 struct Blob {
     bytes: Vec<u8>,
-    runs: HashMap<String, (u32, u32)>,
+    /// Where an item stands, by its text.
+    places: HashMap<String, Vec<u32>>,
 }
 
 // === impl Kind ===
@@ -77,10 +88,11 @@ impl Kind {
     }
 
     /// The name of the static that holds its pages.
-    fn pages(self, era: Era) -> proc_macro2::Ident {
+    fn pages(self, era: Era, view: Option<usize>) -> proc_macro2::Ident {
         let kind = format!("{self:?}").to_uppercase();
         let era = format!("{era:?}").to_uppercase();
-        format_ident!("{kind}_PAGES_{era}")
+        let view = view.map_or_else(String::new, |index| format!("_VIEW_{index}"));
+        format_ident!("{kind}_PAGES_{era}{view}")
     }
 }
 
@@ -90,41 +102,49 @@ impl Lists {
     pub(crate) fn of(plan: &Plan) -> Result<Self, Error> {
         let mut blob = Blob::default();
         let mut lists = Vec::new();
-        for kind in Kind::ALL {
-            for era in [Era::Legacy, Era::Modern] {
-                lists.push((kind, era, pages(plan, kind, era, &mut blob)?));
+        // The whole catalog first: its runs are the longest.
+        for view in [None].into_iter().chain((0..plan.views.len()).map(Some)) {
+            for kind in Kind::ALL {
+                let shown = visible(kind.of(plan), view.map(|index| &plan.views[index]));
+                let items: Vec<&Exposed> = shown.collect();
+                for era in [Era::Legacy, Era::Modern] {
+                    lists.push(List { kind, era, view, pages: pages(plan, &items, kind, era, &mut blob)? });
+                }
             }
         }
         Ok(Self { blob: blob.bytes, lists })
     }
 
-    /// One static a list and era.
+    /// One static a list, era and view.
     pub(crate) fn statics(&self) -> TokenStream {
-        let statics = self.lists.iter().map(|(kind, era, pages)| {
-            let (name, count) = (kind.pages(*era), Literal::usize_unsuffixed(pages.len()));
+        let statics = self.lists.iter().map(|List { kind, era, view, pages }| {
+            let (name, count) = (kind.pages(*era, *view), Literal::usize_unsuffixed(pages.len()));
             let pages = pages.iter().map(Page::literal);
             quote!(static #name: [::only1mcp::catalog::Page; #count] = [#(#pages),*];)
         });
         quote!(#(#statics)*)
     }
 
-    /// How many pages a list has for an era, and how many bytes they come to.
-    pub(crate) fn size(&self, kind: Kind, era: Era) -> (usize, usize) {
-        let pages = self.lists.iter().filter(|list| (list.0, list.1) == (kind, era)).flat_map(|list| &list.2);
+    /// How many pages a list of a view has for an era, and how many bytes they come to.
+    pub(crate) fn size(&self, kind: Kind, era: Era, view: Option<usize>) -> (usize, usize) {
+        let wanted = |list: &&List| (list.kind, list.era, list.view) == (kind, era, view);
+        let pages = self.lists.iter().filter(wanted).flat_map(|list| &list.pages);
         pages.fold((0, 0), |(count, bytes), page| (count + 1, bytes + page.bytes()))
-    }
-
-    /// The pages of one list, by `Revision as usize`.
-    pub(crate) fn by_revision(&self, kind: Kind) -> TokenStream {
-        let pages = Revision::ALL.map(|revision| kind.pages(revision.era()));
-        quote!([#(&#pages),*])
     }
 }
 
-fn pages(plan: &Plan, kind: Kind, era: Era, blob: &mut Blob) -> Result<Vec<Page>, Error> {
-    let items = kind.of(plan);
+/// The pages of every list of a view, by `ListKind as usize` then `Revision as usize`.
+pub(crate) fn by_kind_and_revision(view: Option<usize>) -> TokenStream {
+    let lists = Kind::ALL.map(|kind| {
+        let pages = Revision::ALL.map(|revision| kind.pages(revision.era(), view));
+        quote!([#(&#pages),*])
+    });
+    quote!([#(#lists),*])
+}
+
+fn pages(plan: &Plan, items: &[&Exposed], kind: Kind, era: Era, blob: &mut Blob) -> Result<Vec<Page>, Error> {
     let digest = digest(items, plan.page_items);
-    let chunks: Vec<&[Exposed]> = match items {
+    let chunks: Vec<&[&Exposed]> = match items {
         [] => vec![&[]],
         items => items.chunks(plan.page_items.max(1)).collect(),
     };
@@ -135,7 +155,7 @@ fn pages(plan: &Plan, kind: Kind, era: Era, blob: &mut Blob) -> Result<Vec<Page>
         pages.push(Page {
             cursor: if index == 0 { String::new() } else { cursor(kind, index, digest) },
             head: head(kind, era),
-            items: blob.place(run.join(","))?,
+            items: blob.place(&run)?,
             tail: tail(plan, era, next.as_deref()),
         });
     }
@@ -182,7 +202,7 @@ fn tail(plan: &Plan, era: Era, next: Option<&str>) -> String {
 }
 
 /// What a cursor is bound to: the same list cut into the same pages. Other changes of a topology leave cursors valid.
-fn digest(items: &[Exposed], page_items: usize) -> u64 {
+fn digest(items: &[&Exposed], page_items: usize) -> u64 {
     items.iter().fold(page_items as u64, |digest, item| hash64(digest, item.item.as_bytes()))
 }
 
@@ -218,16 +238,27 @@ impl Page {
 // === impl Blob ===
 
 impl Blob {
-    /// Where `run` stands, written on first use.
-    fn place(&mut self, run: String) -> Result<(u32, u32), Error> {
-        if let Some(&place) = self.runs.get(&run) {
-            return Ok(place);
+    /// Where a run stands, written unless it stands there already.
+    fn place(&mut self, run: &[Cow<'_, str>]) -> Result<(u32, u32), Error> {
+        let Some(first) = run.first() else { return Ok((0, 0)) };
+        let text = run.join(",");
+        let length = u32::try_from(text.len()).ok().ok_or(Error::TooLarge)?;
+        let starts = self.places.get(&**first).into_iter().flatten();
+        for &start in starts {
+            // An item ends where its own braces say: equal bytes are equal items.
+            if self.bytes[start as usize..].starts_with(text.as_bytes()) {
+                return Ok((start, start + length));
+            }
         }
-        let end = |bytes: &[u8]| u32::try_from(bytes.len()).ok().ok_or(Error::TooLarge);
-        let start = end(&self.bytes)?;
-        self.bytes.extend_from_slice(run.as_bytes());
-        let place = (start, end(&self.bytes)?);
-        self.runs.insert(run, place);
-        Ok(place)
+        let start = u32::try_from(self.bytes.len()).ok().ok_or(Error::TooLarge)?;
+        self.bytes.extend_from_slice(text.as_bytes());
+        let end = u32::try_from(self.bytes.len()).ok().ok_or(Error::TooLarge)?;
+        let mut at = start;
+        for item in run {
+            self.places.entry(item.to_string()).or_default().push(at);
+            // No item is longer than the run, whose end was just found to have 32 bits.
+            at = at.saturating_add(u32::try_from(item.len()).unwrap_or(u32::MAX)).saturating_add(1);
+        }
+        Ok((start, end))
     }
 }

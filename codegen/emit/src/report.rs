@@ -4,9 +4,8 @@
 mod open;
 mod show;
 
-use only1mcp_model::Features;
 use only1mcp_model::diagnostic::Diagnostic;
-use only1mcp_model::plan::{Backend, Exposed, Plan};
+use only1mcp_model::plan::{Backend, Exposed, Plan, Reference, View};
 use only1mcp_model::revision::Era;
 use serde::Serialize;
 
@@ -16,9 +15,11 @@ use crate::{Error, perfect, upstream};
 pub use open::Open;
 
 /// `catalog::Entry` on a target with pointers of 64 bits.
-const ENTRY_BYTES: usize = 40;
+const ENTRY_BYTES: usize = 64;
 /// A name and a pointer, or an index, in a `phf::Map` on such a target.
 const MAP_SLOT_BYTES: usize = 24;
+/// What the admin listener serves beside `/metrics`.
+const ADMIN_PATH: &str = "/api/v1/admin";
 /// The seed of a table.
 const SEED_BYTES: usize = 8;
 
@@ -41,9 +42,11 @@ pub struct Report {
     pub wildcard_routes: usize,
     /// What names are looked up in.
     pub tables: Vec<TableLine>,
-    /// What `*/list` requests are answered with.
+    /// Parts of the catalog that are served under their own path.
+    pub views: Vec<ViewLine>,
+    /// What `*/list` requests are answered with: those of the whole catalog, then those of each view.
     pub lists: Vec<ListLine>,
-    /// Bytes of all list items; pages of both eras share what is equal.
+    /// Bytes of all list items; pages of both eras and of views share what is equal.
     pub items_bytes: usize,
     /// The transports that are linked.
     pub transports: Vec<&'static str>,
@@ -115,9 +118,24 @@ pub struct TableLine {
     pub bytes: usize,
 }
 
+/// A view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ViewLine {
+    /// Its name.
+    pub name: String,
+    /// The path of its endpoint.
+    pub path: String,
+    /// What it shows.
+    pub catalog: Counts,
+    /// About how many tokens of a model's context its tools take.
+    pub tokens: usize,
+}
+
 /// The pages of a list for an era.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListLine {
+    /// The view that it belongs to; `null` for the whole catalog.
+    pub view: Option<String>,
     /// What it lists.
     pub kind: &'static str,
     /// Whose clients it is for.
@@ -144,8 +162,7 @@ pub struct WarningLine {
 pub fn report(plan: &Plan, found: &[Diagnostic]) -> Result<Report, Error> {
     let lists = Lists::of(plan)?;
     let transports: Vec<&str> = upstream::used(plan).iter().map(|kind| kind.key).collect();
-    let features = features(plan);
-    let quoted: Vec<String> = features.iter().map(|feature| format!("\"{feature}\"")).collect();
+    let quoted: Vec<String> = plan.features.iter().map(|feature| format!("\"{feature}\"")).collect();
     let warning = |found: &Diagnostic| WarningLine { code: found.code.as_str(), message: found.message.clone() };
     Ok(Report {
         name: plan.name.clone(),
@@ -156,7 +173,8 @@ pub fn report(plan: &Plan, found: &[Diagnostic]) -> Result<Report, Error> {
         catalog: counts(plan, |_| true),
         wildcard_routes: plan.wildcards.len(),
         tables: tables(plan)?,
-        lists: Kind::ALL.into_iter().flat_map(|kind| list_lines(&lists, kind)).collect(),
+        views: plan.views.iter().map(|view| view_line(plan, view)).collect(),
+        lists: list_lines(&lists, plan),
         items_bytes: lists.blob.len(),
         dispatch: match &transports[..] {
             [one] => format!("alias of {one}"),
@@ -164,22 +182,36 @@ pub fn report(plan: &Plan, found: &[Diagnostic]) -> Result<Report, Error> {
         },
         transports,
         feature_line: format!("topology-{} = [{}]", plan.name, quoted.join(", ")),
-        features,
+        features: plan.features.clone(),
         warnings: found.iter().map(warning).collect(),
         open: open::all(plan),
     })
 }
 
-/// The cargo features that a topology needs, in the order in which they are known.
-#[must_use]
-pub fn features(plan: &Plan) -> Vec<&'static str> {
-    let needed: Vec<&str> = plan.backends.iter().flat_map(|backend| backend.transport.features()).collect();
-    Features::known().filter(|feature| needed.contains(feature)).collect()
-}
-
 fn listeners(plan: &Plan) -> Vec<ListenerLine> {
     let mcp = &plan.listen;
-    vec![ListenerLine { role: "mcp", address: mcp.address.to_string(), path: mcp.path.to_string() }]
+    let line = |role, address: &Reference, path: &str| ListenerLine {
+        role,
+        address: address.to_string(),
+        path: path.to_owned(),
+    };
+    let admin = mcp.admin.iter().map(|admin| line("admin", &admin.address, ADMIN_PATH));
+    [line("mcp", &mcp.address, &mcp.path)].into_iter().chain(admin).collect()
+}
+
+fn view_line(plan: &Plan, view: &View) -> ViewLine {
+    let shown = plan.size(Some(view));
+    ViewLine {
+        name: view.name.to_string(),
+        path: format!("{}/{}", plan.listen.path.trim_end_matches('/'), view.name),
+        catalog: Counts {
+            tools: shown.tools,
+            prompts: shown.prompts,
+            resources: shown.resources,
+            templates: shown.templates,
+        },
+        tokens: shown.tokens,
+    }
 }
 
 fn backend_line(plan: &Plan, index: u16, backend: &Backend) -> BackendLine {
@@ -231,11 +263,18 @@ fn map_line(kind: &'static str, names: &[String]) -> TableLine {
     TableLine { kind, names: names.len(), slots, pilots, bytes }
 }
 
-fn list_lines(lists: &Lists, kind: Kind) -> impl Iterator<Item = ListLine> {
-    [Era::Legacy, Era::Modern].into_iter().map(move |era| {
-        let (pages, bytes) = lists.size(kind, era);
-        ListLine { kind: kind.noun(), era: era_word(era), pages, bytes }
-    })
+fn list_lines(lists: &Lists, plan: &Plan) -> Vec<ListLine> {
+    let mut lines = Vec::new();
+    for view in [None].into_iter().chain((0..plan.views.len()).map(Some)) {
+        for kind in Kind::ALL {
+            for era in [Era::Legacy, Era::Modern] {
+                let (pages, bytes) = lists.size(kind, era, view);
+                let view = view.map(|index| plan.views[index].name.to_string());
+                lines.push(ListLine { view, kind: kind.noun(), era: era_word(era), pages, bytes });
+            }
+        }
+    }
+    lines
 }
 
 fn era_word(era: Era) -> &'static str {

@@ -1,7 +1,7 @@
 //! Names to entries: the perfect-hash table of the tools, which every call asks, and plain `phf::Map`s for the rest.
 
 use only1mcp_model::names::literal_part;
-use only1mcp_model::plan::{Exposed, Plan};
+use only1mcp_model::plan::{Exposed, Plan, View};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
@@ -17,9 +17,9 @@ pub(crate) struct Table {
 }
 
 /// `TOOLS` and `TOOL_BY_NAME`, a `NameTable`.
-pub(crate) fn tools(tools: &[Exposed]) -> Result<Table, Error> {
-    let names = names("tool", tools)?;
-    let list = entries(&format_ident!("TOOLS"), tools);
+pub(crate) fn tools(plan: &Plan) -> Result<Table, Error> {
+    let names = names("tool", &plan.tools)?;
+    let list = entries(&format_ident!("TOOLS"), &plan.tools, &plan.views);
     if names.is_empty() {
         return Ok(Table { statics: list, lookup: nothing("tool") });
     }
@@ -44,10 +44,10 @@ pub(crate) fn tools(tools: &[Exposed]) -> Result<Table, Error> {
 }
 
 /// The list and the map of `kind`: prompt or resource.
-pub(crate) fn cold(kind: &'static str, items: &[Exposed]) -> Result<Table, Error> {
+pub(crate) fn cold(kind: &'static str, items: &[Exposed], views: &[View]) -> Result<Table, Error> {
     let names = names(kind, items)?;
     let list_name = format_ident!("{}S", kind.to_uppercase());
-    let list = entries(&list_name, items);
+    let list = entries(&list_name, items, views);
     if names.is_empty() {
         return Ok(Table { statics: list, lookup: nothing(kind) });
     }
@@ -88,12 +88,17 @@ pub(crate) fn backends(plan: &Plan) -> Result<Table, Error> {
 }
 
 /// `catalog::Template`s, the longest literal part first: the most specific one is tried before those it begins with.
-pub(crate) fn templates(templates: &[Exposed]) -> Vec<TokenStream> {
+pub(crate) fn templates(Plan { templates, views, .. }: &Plan) -> Vec<TokenStream> {
     let mut sorted: Vec<&Exposed> = templates.iter().collect();
     sorted.sort_by_key(|template| std::cmp::Reverse(literal_part(&template.name).len()));
     let literal = |template: &Exposed| {
         let (name, backend) = (&template.name, Literal::u16_unsuffixed(template.backend));
-        quote!(::only1mcp::catalog::Template { uri_template: #name, backend: #backend })
+        let (views, fallbacks) = (mask(name, views), fallbacks(template));
+        quote! {
+            ::only1mcp::catalog::Template {
+                uri_template: #name, backend: #backend, fallbacks: #fallbacks, views: #views,
+            }
+        }
     };
     sorted.into_iter().map(literal).collect()
 }
@@ -104,18 +109,41 @@ fn names<'a>(kind: &'static str, items: &'a [Exposed]) -> Result<Vec<&'a str>, E
     Ok(names)
 }
 
-fn entries(name: &Ident, items: &[Exposed]) -> TokenStream {
+fn entries(name: &Ident, items: &[Exposed], views: &[View]) -> TokenStream {
     let count = Literal::usize_unsuffixed(items.len());
     let entries = items.iter().map(|item| {
-        let Exposed { name, upstream, backend, item: _, read_only, idempotent } = item;
-        let backend = Literal::u16_unsuffixed(*backend);
+        let Exposed { name, upstream, backend, item: _, read_only, idempotent, fallbacks: _ } = item;
+        let fallbacks = fallbacks(item);
+        let (backend, views) = (Literal::u16_unsuffixed(*backend), mask(name, views));
         quote! {
             ::only1mcp::catalog::Entry {
-                name: #name, upstream: #upstream, backend: #backend, read_only: #read_only, idempotent: #idempotent,
+                name: #name,
+                upstream: #upstream,
+                views: #views,
+                fallbacks: #fallbacks,
+                backend: #backend,
+                read_only: #read_only,
+                idempotent: #idempotent,
             }
         }
     });
     quote!(static #name: [::only1mcp::catalog::Entry; #count] = [#(#entries),*];)
+}
+
+fn fallbacks(item: &Exposed) -> TokenStream {
+    let backends = item.fallbacks.iter().copied().map(Literal::u16_unsuffixed);
+    quote!(&[#(#backends),*])
+}
+
+/// The bits of the views that show a name: the lowest is that of the whole catalog.
+fn mask(name: &str, views: &[View]) -> Literal {
+    let bits = (0..).zip(views).filter(|(_, view)| view.shows(name)).map(|(index, _)| view_bit(Some(index)));
+    Literal::u64_unsuffixed(bits.fold(view_bit(None), |mask, bit| mask | bit))
+}
+
+/// The bit of a view, by its index; `None` is the whole catalog. The plan has no more views than there are bits.
+pub(crate) fn view_bit(index: Option<usize>) -> u64 {
+    1 << index.map_or(0, |index| index + 1)
 }
 
 /// A lookup in an empty set.

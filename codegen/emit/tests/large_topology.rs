@@ -174,7 +174,7 @@ fn lock(backends: &[Backend]) -> String {
         let raw = |json: String| RawValue::from_string(json).unwrap();
         let url = Reference::Literal(backend.url.clone().into());
         let section = Section::new(&Answers {
-            transport: &Transport::StreamableHttp(StreamableHttp { url, ca: None }),
+            transport: &Transport::StreamableHttp(StreamableHttp { url, ca: None, connect_timeout_ms: None }),
             revision: Revision::MODERN,
             greeting: &raw(format!(
                 r#"{{"supportedVersions":["{}"],"capabilities":{{"tools":{{}}}},"_meta":{{"io.modelcontextprotocol/serverInfo":{{"name":"{}","version":"1.0.0"}}}}}}"#,

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use only1mcp_emit::report::Open;
-use only1mcp_emit::{Report, features, module, report};
+use only1mcp_emit::{Report, module, report};
 use only1mcp_model::plan::Plan;
 use only1mcp_model::{Features, Source, load};
 
@@ -42,14 +42,14 @@ fn what_the_process_decides_is_listed_with_the_reason() {
 #[test]
 fn the_features_of_a_topology_are_those_it_cannot_do_without() {
     let (plan, report) = reported(TOPOLOGY);
-    assert_eq!(features(&plan), ["transport-stdio", "transport-http", "tls"]);
+    assert_eq!(plan.features, ["transport-stdio", "transport-http", "tls"]);
     assert_eq!(report.feature_line, r#"topology-some = ["transport-stdio", "transport-http", "tls"]"#);
     assert_eq!(report.dispatch, "enum of stdio, streamable_http");
     let url = |url: &str| {
         let text = format!(
             "name: t\nbackends: {{ a: {{ transport: {{ streamable_http: {{}} }}, endpoints: [{{ url: {url:?} }}] }} }}\n"
         );
-        features(&reported(&text).0)
+        reported(&text).0.features
     };
     assert_eq!(url("http://a/"), ["transport-http"]);
     assert_eq!(url("https://a/"), ["transport-http", "tls"]);
@@ -75,6 +75,6 @@ fn bytes_and_tables_are_those_of_the_emitted_code() {
         assert_eq!(of_backends, report.catalog.tools, "{name}");
         let largest = report.lists.iter().filter(|list| list.kind == "tools").map(|list| list.bytes).max().unwrap();
         assert!(largest > plan.tools.iter().map(|tool| tool.item.len()).sum::<usize>() / 2, "{name}");
-        assert_eq!(report.lists.len(), 8, "{name}");
+        assert_eq!(report.lists.len(), 8 * (1 + plan.views.len()), "{name}");
     }
 }

@@ -2,17 +2,19 @@
 //!
 //! Here are the checks of the topology's own settings. Those of the listeners are in [`listen`], of one backend in
 //! [`backend`], of routes in [`route`], of the lock in [`lock`], of routes with a lock in [`locked_route`], of what
-//! clients would see in [`exposure`], of what names stand for in [`name`], of values left to the process in
-//! [`reference`].
+//! clients would see in [`exposure`] and, of that, in [`view`]s, of [`fallback`]s, of what names stand for in [`name`], of
+//! values left to the process in [`reference`].
 
 mod backend;
 mod exposure;
+mod fallback;
 mod listen;
 mod lock;
 mod locked_route;
 mod name;
 mod reference;
 mod route;
+mod view;
 
 use crate::Features;
 use crate::diagnostic::{Code, Problems};
@@ -48,6 +50,8 @@ impl Check<'_> {
         self.routes();
         self.unreachable_routes();
         self.overlapping_routes();
+        self.views();
+        self.fallbacks();
     }
 
     pub(crate) fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {

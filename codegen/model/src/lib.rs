@@ -14,6 +14,7 @@ pub mod overlay;
 pub mod plan;
 pub mod revision;
 pub mod schema;
+pub mod tokens;
 pub mod topology;
 pub mod transport;
 pub mod url;
@@ -79,6 +80,8 @@ pub fn load(
         check.excluded(&catalog, &marks);
         if lock.is_some() && lock_problem.is_none() {
             check.locked_routes(&contracts, &marks, &backends, &catalog);
+            check.view_contents(&catalog);
+            check.fallback_contents(&contracts, &backends, &catalog);
         }
         problems.allow(&decoded.allow);
         resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock))

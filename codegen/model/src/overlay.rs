@@ -53,7 +53,7 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
     let mut problems = Problems::default();
     decode::duplicate_keys(&document.root, &mut problems);
     let overlay = Overlay::decode(&document.root, &mut problems);
-    for (name, _) in overlay.iter().flat_map(|overlay| overlay.backends.iter()) {
+    for (name, settings) in overlay.iter().flat_map(|overlay| overlay.backends.iter()) {
         let known = || backends.iter().map(|backend| &*backend.name);
         if !known().any(|known| known == name) {
             let message = format!("unknown backend {}", quoted(name));
@@ -62,6 +62,19 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
                 Some(near) => problem.label(format!("did you mean `{near}`?")),
                 None => problem.label("not in the compiled topology"),
             };
+        }
+        if let Some(timeout) = settings.timeout {
+            let place = document.value(steps!["backends", name, "timeout"]);
+            let backend = backends.iter().find(|backend| backend.name == name);
+            let connect = backend.and_then(|backend| backend.transport.connect_timeout_ms()).map(Millis);
+            // What is out of range has been reported.
+            let longer = |connect: &Millis| *connect > timeout && TIMEOUT.range.contains(&timeout);
+            if let Some(connect) = connect.filter(longer) {
+                let message = format!("timeout `{timeout}` of backend `{name}` is shorter than its connect timeout");
+                let label = format!("`connect_timeout` in the compiled topology is `{connect}`");
+                let help = format!("write at least `{connect}`, or compile a shorter `connect_timeout`");
+                problems.error(Code::ConnectTimeout, place, message).label(label).help(help);
+            }
         }
     }
     let found = problems.locate(&document, None);
@@ -79,7 +92,11 @@ mod tests {
         let source = Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
         let topology = Source {
             path: "t.yaml".to_owned(),
-            text: "name: t\nbackends:\n  math: { transport: { stdio: { command: self } } }\n".to_owned(),
+            text: concat!(
+                "name: t\nbackends:\n  math: { transport: { stdio: { command: self } } }\n",
+                "  data:\n    transport: { streamable_http: { connect_timeout: 2s } }\n    endpoints: [{ url: env:DATA_URL }]\n",
+            )
+            .to_owned(),
         };
         let (plan, _no_lock) = crate::load(&topology, None, &crate::Features::all()).expect("a good topology");
         load(&source, &plan.backends).map_err(|found| crate::diagnostic::render(&found, &source, false))
@@ -92,6 +109,17 @@ mod tests {
         let expected = BackendSettings { timeout: Some(Millis(5_000)), disabled: true };
         assert_eq!(settings, [("math", &expected)]);
         assert_eq!(read("backends: {}"), Ok(Overlay::default()));
+    }
+
+    #[test]
+    fn a_timeout_is_not_shorter_than_the_connect_timeout_of_the_compiled_topology() {
+        let shown = read("backends: { data: { timeout: 1s } }").expect_err("too short");
+        for expected in
+            ["error[E0107]: timeout `1s` of backend `data`", "^^ `connect_timeout` in the compiled topology is `2s`"]
+        {
+            assert!(shown.contains(expected), "{expected}:\n{shown}");
+        }
+        assert!(read("backends: { data: { timeout: 2s }, math: { timeout: 1s } }").is_ok());
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::constant::constant;
+use crate::names::matches;
 use crate::revision::Era;
+use crate::tokens::tokens;
 
 pub use crate::transport::{Program, Stdio, StreamableHttp, Transport, Variable};
 
@@ -71,6 +73,18 @@ constant! {
 }
 
 constant! {
+    /// A part of the catalog, served under its own path.
+    pub struct View {
+        /// Its name, which is the last segment of its path.
+        pub name: Text,
+        /// Patterns of what it shows, see [`crate::names::matches`].
+        pub include: Table<Text>,
+        /// Patterns of what it does not show nevertheless.
+        pub exclude: Table<Text>,
+    }
+}
+
+constant! {
     /// What kind of name a wildcard route matches.
     #[derive(Copy, Hash)]
     pub enum Subject {
@@ -121,6 +135,33 @@ pub struct Exposed {
     pub read_only: bool,
     /// `annotations.idempotentHint` of a tool.
     pub idempotent: bool,
+    /// Indices in [`Plan::backends`] of those that take over where `backend` cannot take a call, the first one first. By
+    /// its lock each has an item with the same upstream name.
+    pub fallbacks: Vec<u16>,
+}
+
+/// The instructions of one backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instructions {
+    /// Index in [`Plan::backends`].
+    pub backend: u16,
+    /// The text, under the name of the backend where there may be several.
+    pub text: String,
+}
+
+/// How much of the catalog somebody sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Tools listed.
+    pub tools: usize,
+    /// Prompts listed.
+    pub prompts: usize,
+    /// Resources listed.
+    pub resources: usize,
+    /// Resource templates listed.
+    pub templates: usize,
+    /// What the tools take of a model's context, as [`crate::tokens::tokens`] estimates it.
+    pub tokens: usize,
 }
 
 /// A whole topology, checked and resolved: what the emitter turns into tables.
@@ -148,8 +189,10 @@ pub struct Plan {
     pub templates: Vec<Exposed>,
     /// What some backend declares in its capabilities, although its list may be empty: (tools, prompts, resources).
     pub offers: (bool, bool, bool),
-    /// Instructions for clients: those of the backends, one paragraph each, headed by the backend's name.
-    pub instructions: Option<String>,
+    /// Instructions for clients: those of the backends that have any, in topology order.
+    pub instructions: Vec<Instructions>,
+    /// The views, at most [`View::COUNT_MAX`], in the order of the topology.
+    pub views: Vec<View>,
     /// The cargo features without which a build cannot carry it, in the order of [`Features::known`].
     ///
     /// [`Features::known`]: crate::Features::known
@@ -171,4 +214,61 @@ impl fmt::Display for Reference {
             Self::File(path) => write!(f, "file:{path}"),
         }
     }
+}
+
+// === impl Listen ===
+
+impl Listen {
+    /// The path of a view.
+    #[must_use]
+    pub fn view_path(&self, view: &str) -> String {
+        format!("{}/{view}", self.path.trim_end_matches('/'))
+    }
+}
+
+// === impl View ===
+
+impl View {
+    /// How many there may be: with the whole catalog, which is one too, each has a bit of 64.
+    pub const COUNT_MAX: usize = 63;
+
+    /// Whether it shows what clients know by this name, URI or URI template.
+    #[must_use]
+    pub fn shows(&self, name: &str) -> bool {
+        let matched = |patterns: &[Text]| patterns.iter().any(|pattern| matches(pattern, name));
+        matched(&self.include) && !matched(&self.exclude)
+    }
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// How much of the catalog a view shows; without one, how much there is.
+    #[must_use]
+    pub fn size(&self, view: Option<&View>) -> Size {
+        let shown = |items: &[Exposed]| visible(items, view).count();
+        Size {
+            tools: shown(&self.tools),
+            prompts: shown(&self.prompts),
+            resources: shown(&self.resources),
+            templates: shown(&self.templates),
+            tokens: visible(&self.tools, view).map(tokens).sum(),
+        }
+    }
+
+    /// What clients of a view are told how to use it: the instructions of the backends it shows something of. Without
+    /// a view, all of them.
+    #[must_use]
+    pub fn instructions(&self, view: Option<&View>) -> Option<String> {
+        let items = || [&self.tools, &self.prompts, &self.resources, &self.templates].into_iter().flatten();
+        let concerns = |backend| view.is_none_or(|view| items().any(|i| i.backend == backend && view.shows(&i.name)));
+        let texts: Vec<&str> =
+            self.instructions.iter().filter(|own| concerns(own.backend)).map(|own| own.text.as_str()).collect();
+        (!texts.is_empty()).then(|| texts.join("\n\n"))
+    }
+}
+
+/// The items that a view shows; without one, all of them.
+pub fn visible<'a>(items: &'a [Exposed], view: Option<&'a View>) -> impl Iterator<Item = &'a Exposed> {
+    items.iter().filter(move |item| view.is_none_or(|view| view.shows(&item.name)))
 }

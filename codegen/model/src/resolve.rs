@@ -6,7 +6,7 @@ use crate::check::subject;
 use crate::lock::{Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
 use crate::param_header::{self, Violation};
-use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
+use crate::plan::{self, Exposed, Instructions, Plan, Subject, View, WildcardRoute};
 use crate::revision::Era;
 use crate::topology::{Backend, EraChoice, Names, Tools, Topology};
 use crate::{Source, digest, features};
@@ -41,6 +41,15 @@ pub(crate) struct Found {
     pub(crate) is_tool: bool,
     /// The position of the route that decides where it leads.
     pub(crate) route: Option<usize>,
+}
+
+// === impl Catalog ===
+
+impl Catalog {
+    /// Every item of every list.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Found> {
+        [&self.tools, &self.prompts, &self.resources, &self.templates].into_iter().flatten()
+    }
 }
 
 /// The backends in topology order.
@@ -84,7 +93,7 @@ fn excluded(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Vec
         let headers = matches!(backend.transport, plan::Transport::StreamableHttp(_));
         let (section, settings) = (lock.backends.get(&*backend.name), topology.backends.get(&backend.name));
         let (Some(section), Some(settings), true) = (section, settings, modern && headers) else { continue };
-        for (position, tool) in section.tools.iter().enumerate().filter(|(_, tool)| !is_denied(&settings.tools, tool)) {
+        for (position, tool) in section.tools.iter().enumerate().filter(|(_, tool)| !is_denied(&settings.tools, &tool.name)) {
             if let Some(violation) = param_header::violation(tool) {
                 let (backend, tool) = (backend.name.to_string(), tool.name.clone());
                 excluded.push(Excluded { backend, tool, position, violation });
@@ -94,8 +103,9 @@ fn excluded(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Vec
     excluded
 }
 
-fn is_denied(tools: &Tools, tool: &Item) -> bool {
-    tools.deny.iter().any(|pattern| matches(pattern, &tool.name))
+/// Whether a tool of a backend is hidden.
+fn is_denied(tools: &Tools, name: &str) -> bool {
+    tools.deny.iter().any(|pattern| matches(pattern, name))
 }
 
 /// Puts the parts together.
@@ -128,6 +138,7 @@ pub(crate) fn plan(
         wildcards,
         offers: offers(lock, &catalog),
         instructions: instructions(topology, lock),
+        views: views(topology),
         tools: exposed(catalog.tools),
         prompts: exposed(catalog.prompts),
         resources: exposed(catalog.resources),
@@ -149,17 +160,28 @@ fn offers(lock: &Lock, catalog: &Catalog) -> (bool, bool, bool) {
 }
 
 /// The instructions of every backend under its name; those of a transparent backend alone.
-fn instructions(topology: &Topology, lock: &Lock) -> Option<String> {
-    let paragraph = |(name, _)| {
+fn instructions(topology: &Topology, lock: &Lock) -> Vec<Instructions> {
+    let own = |(position, (name, _))| {
         let text = lock.backends.get(name)?.instructions.as_deref()?.trim();
-        match topology.names {
-            _ if text.is_empty() => None,
-            Names::None => Some(text.to_owned()),
-            Names::Prefixed(_) => Some(format!("# {name}\n\n{text}")),
-        }
+        let text = match topology.names {
+            _ if text.is_empty() => return None,
+            Names::None => text.to_owned(),
+            Names::Prefixed(_) => format!("# {name}\n\n{text}"),
+        };
+        Some(Instructions { backend: index(position), text })
     };
-    let paragraphs: Vec<String> = topology.backends.iter().filter_map(paragraph).collect();
-    (!paragraphs.is_empty()).then(|| paragraphs.join("\n\n"))
+    topology.backends.iter().enumerate().filter_map(own).collect()
+}
+
+/// The views in the order of the topology.
+pub(crate) fn views(topology: &Topology) -> Vec<View> {
+    let table = |patterns: &[String]| patterns.iter().map(|pattern| pattern.clone().into()).collect();
+    let view = |(name, view): (&str, &crate::topology::View)| View {
+        name: name.to_owned().into(),
+        include: table(&view.include),
+        exclude: table(&view.exclude),
+    };
+    topology.views.iter().map(view).collect()
 }
 
 /// The routes whose backend exists.
@@ -225,13 +247,16 @@ impl<'a> Routes<'a> {
         if matches!(list, List::Resources | List::Templates) {
             keep_routed(&mut found, backends);
         }
+        for Found { exposed, .. } in &mut found {
+            exposed.fallbacks = fallbacks(topology, lock, backends, list, exposed);
+        }
         found
     }
 
     fn item(&self, origin: Origin<'_>, item: &Item, list: List) -> Option<Found> {
         let tools = &origin.settings.tools;
         let is_tool = list == List::Tools;
-        if is_tool && is_denied(tools, item) {
+        if is_tool && is_denied(tools, &item.name) {
             return None;
         }
         let renamed = is_tool.then(|| tools.rename.get(&item.name)).flatten().unwrap_or(&item.name);
@@ -247,6 +272,7 @@ impl<'a> Routes<'a> {
             upstream: item.name.clone(),
             read_only: is_tool && item.has_hint("readOnlyHint"),
             idempotent: is_tool && item.has_hint("idempotentHint"),
+            fallbacks: Vec::new(),
             name,
         };
         Some(Found { exposed, origin: origin.name.to_owned(), is_tool, route: route.map(|route| route.position) })
@@ -278,6 +304,24 @@ impl<'a> Routes<'a> {
             })
             .collect()
     }
+}
+
+/// The backends that take over calls of an item: those its backend names, as far as they are locked with one of that
+/// upstream name and do not deny it.
+fn fallbacks(topology: &Topology, lock: &Lock, backends: &[plan::Backend], list: List, exposed: &Exposed) -> Vec<u16> {
+    let own = &backends[usize::from(exposed.backend)].name;
+    let named = topology.backends.get(own).into_iter().flat_map(|backend| &backend.fallback);
+    let denies = |name: &str| {
+        let tools = topology.backends.get(name).map(|backend| &backend.tools);
+        list == List::Tools && tools.is_some_and(|tools| is_denied(tools, &exposed.upstream))
+    };
+    let offers = |name: &&String| {
+        let section = lock.backends.get(*name);
+        section.is_some_and(|section| section.list(list).iter().any(|item| item.name == exposed.upstream))
+            && !denies(name)
+    };
+    let position = |name: &String| backends.iter().position(|backend| backend.name == *name).map(index);
+    named.filter(offers).filter_map(position).collect()
 }
 
 /// Of items with one URI that routes send to one backend, keeps that of the backend itself, or else the first.

@@ -49,6 +49,7 @@ pub(crate) const VARIABLE: Word = Word {
 };
 const BACKENDS: Keyed =
     Keyed { name: BACKEND_NAME, empty: Some("topology without backends"), snippet: TransportSettings::first_snippet };
+const VIEWS: Keyed = Keyed { name: Word { noun: "view", ..NAME }, empty: None, snippet: || None };
 const NAME_LENGTH: Within<usize> = Within { noun: "name length", range: 48..=128 };
 const PAGE_ITEMS: Within<usize> = Within { noun: "page length", range: 1..=10_000 };
 pub(crate) const TIMEOUT: Within<Millis> = Within { noun: "timeout", range: Millis(1)..=Millis(600_000) };
@@ -71,6 +72,8 @@ record! {
         backends: Entries<Backend> where BACKENDS,
         /// Which backend a name leads to where that is not the one it comes from.
         routes: Vec<Route> = Vec::new(),
+        /// Parts of the catalog, each served under its own path, by name.
+        views: Entries<View> where VIEWS = Entries::default(),
         /// Codes of warnings that are known and meant: they are not reported.
         allow: Vec<Code> = Vec::new(),
     }
@@ -153,6 +156,8 @@ record! {
         timeout: Option<Millis> where TIMEOUT = None,
         /// Which of its tools are exposed, and how.
         tools: Tools = Tools::default(),
+        /// Backends that take over the calls it cannot take, the first one first.
+        fallback: Vec<String> = Vec::new(),
     }
 }
 
@@ -203,6 +208,18 @@ fn one_subject() -> String {
     format!(r#","oneOf":[{}]"#, SUBJECTS.map(alternative).join(","))
 }
 
+record! {
+    /// A part of the catalog. Patterns are about exposed names of tools and prompts, resource URIs and URI templates.
+    struct View: "a view" {
+        /// What it shows; `*` stands for any run of characters.
+        include: Vec<String>,
+        /// What it does not show although `include` names it.
+        exclude: Vec<String> = Vec::new(),
+        /// How many tokens of a model's context its tools may take, by estimate.
+        budget: Option<Tokens> = None,
+    }
+}
+
 /// How the names of tools and prompts are exposed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Names {
@@ -220,6 +237,10 @@ pub enum EraChoice {
     /// This one.
     Pinned(Era),
 }
+
+/// A number of tokens of a model's context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tokens(pub usize);
 
 /// A span of time in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -346,6 +367,49 @@ impl Decode for Millis {
 
     fn written(&self) -> Option<String> {
         Some(token(&self.to_string()))
+    }
+}
+
+// === impl Tokens ===
+
+impl Tokens {
+    fn parse(text: &str) -> Option<Self> {
+        let count = text.strip_suffix("tokens").or_else(|| text.strip_suffix("token"))?.trim_end();
+        let (digits, unit) = match count.strip_suffix('k') {
+            Some(thousands) => (thousands, 1000),
+            None => (count, 1),
+        };
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let count: usize = digits.parse().ok()?;
+        count.checked_mul(unit).filter(|count| *count > 0).map(Self)
+    }
+}
+
+impl Decode for Tokens {
+    const EXPECTED: &'static str = "a number of tokens such as `20k tokens`";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let found = match &node.value {
+            Value::String(found) => found.clone(),
+            Value::Int(number) => number.to_string(),
+            _ => {
+                wrong_type(node, Self::EXPECTED, problems);
+                return None;
+            }
+        };
+        let tokens = Self::parse(&found);
+        if tokens.is_none() {
+            problems
+                .error(Code::InvalidValue, node.place, format!("{} is not {}", quoted(&found), Self::EXPECTED))
+                .help("budgets are a whole number from 1 and the word: `800 tokens`, `20k tokens`");
+        }
+        tokens
+    }
+
+    fn schema() -> String {
+        text_schema("^[0-9]*[1-9][0-9]*k? *tokens?$", &format!("not {}", Self::EXPECTED))
     }
 }
 

@@ -66,9 +66,9 @@ pub(crate) trait Planned {
     /// What may be left to the process that starts, each with its name in a sentence.
     fn references(&self) -> Vec<(String, &Reference)>;
 
-    /// The cargo features that these settings need beside the transport's own.
-    fn further_features(&self) -> Vec<&'static str> {
-        Vec::new()
+    /// How long a connection has to come up in milliseconds, where the topology says it.
+    fn connect_timeout_ms(&self) -> Option<u64> {
+        None
     }
 }
 
@@ -155,11 +155,8 @@ macro_rules! transports {
                 match self { $(Self::$Link(planned) => planned.references(),)+ }
             }
 
-            /// The cargo features without which a backend with it does not compile.
-            #[must_use]
-            pub fn features(&self) -> Vec<&'static str> {
-                let further = match self { $(Self::$Link(planned) => planned.further_features(),)+ };
-                [vec![self.kind().feature], further].concat()
+            pub(crate) fn connect_timeout_ms(&self) -> Option<u64> {
+                match self { $(Self::$Link(planned) => planned.connect_timeout_ms(),)+ }
             }
 
             pub(crate) fn recorded(&self) -> Vec<(&'static str, Recorded)> {

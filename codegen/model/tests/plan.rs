@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use only1mcp_model::plan::{AdminListener, Exposed, Plan, Program, Reference, Subject, Transport};
+use only1mcp_model::plan::{AdminListener, Exposed, Plan, Program, Reference, Size, Subject, Transport, visible};
 use only1mcp_model::revision::Era;
+use only1mcp_model::tokens::tokens;
 use only1mcp_model::{Features, Source, load, lock_path};
 
 fn plan(name: &str) -> Plan {
@@ -106,8 +107,60 @@ fn there_is_an_admin_listener_where_one_is_written() {
 #[test]
 fn instructions_stand_under_the_name_of_their_backend() {
     let expected = "# math\n\nUse add for sums.\n\n# data\n\nRead data first.";
-    assert_eq!(plan("full").instructions.as_deref(), Some(expected));
-    assert_eq!(plan("no_lock").instructions, None);
+    assert_eq!(plan("full").instructions(None).as_deref(), Some(expected));
+    assert_eq!(plan("no_lock").instructions(None), None);
+}
+
+#[test]
+fn a_view_shows_what_it_includes_and_does_not_exclude() {
+    let plan = plan("views");
+    let [coding, reading] = &plan.views[..] else { panic!("two views") };
+    let shown = |items: &[Exposed], view| visible(items, Some(view)).map(|item| item.name.clone()).collect::<Vec<_>>();
+    assert_eq!(shown(&plan.tools, coding), ["memory__read_graph", "memory__search_nodes"]);
+    assert_eq!(shown(&plan.prompts, coding), ["data__review"]);
+    assert_eq!(shown(&plan.resources, coding), [""; 0]);
+    assert_eq!(shown(&plan.resources, reading), ["data://one", "data://two"]);
+    assert_eq!(shown(&plan.templates, reading), ["data://tables/{table}"]);
+    assert_eq!(plan.listen.view_path(&coding.name), "/mcp/coding");
+}
+
+#[test]
+fn the_size_of_a_view_counts_what_it_shows() {
+    let plan = plan("views");
+    let [coding, reading] = &plan.views[..] else { panic!("two views") };
+    let tokens = plan.tools.iter().map(tokens).collect::<Vec<_>>();
+    assert_eq!(
+        plan.size(None),
+        Size { tools: 4, prompts: 1, resources: 2, templates: 1, tokens: tokens.iter().sum::<usize>() }
+    );
+    let expected = Size { tools: 2, prompts: 1, tokens: tokens[1] + tokens[2], ..Size::default() };
+    assert_eq!(plan.size(Some(coding)), expected);
+    assert_eq!(plan.size(Some(reading)), Size { resources: 2, templates: 1, ..Size::default() });
+}
+
+#[test]
+fn a_view_has_the_instructions_of_the_backends_it_shows_something_of() {
+    let plan = plan("views");
+    let [coding, reading] = &plan.views[..] else { panic!("two views") };
+    let (memory, data) = ("# memory\n\nSearch before you read.", "# data\n\nTables are read as resources.");
+    assert_eq!(plan.instructions(Some(reading)).as_deref(), Some(data));
+    assert_eq!(plan.instructions(Some(coding)), Some(format!("{memory}\n\n{data}")));
+    assert_eq!(plan.instructions(None), plan.instructions(Some(coding)));
+}
+
+#[test]
+fn a_fallback_takes_over_what_it_has_under_the_same_upstream_name_and_does_not_deny() {
+    let plan = plan("fallback");
+    let fallbacks = |items: &[Exposed], name: &str| {
+        let item = items.iter().find(|item| item.name == name).expect("it is exposed");
+        item.fallbacks.iter().map(|index| plan.backends[usize::from(*index)].name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(fallbacks(&plan.tools, "search__find"), ["search-old", "mirror"]);
+    assert_eq!(fallbacks(&plan.tools, "search__index"), ["search-old"]);
+    assert_eq!(fallbacks(&plan.prompts, "search__review"), ["search-old", "mirror"]);
+    assert_eq!(fallbacks(&plan.resources, "docs://one"), ["search-old"]);
+    assert_eq!(fallbacks(&plan.templates, "docs://{id}"), ["search-old"]);
+    assert_eq!(fallbacks(&plan.tools, "search-old__seek"), [""; 0]);
 }
 
 #[test]

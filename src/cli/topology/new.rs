@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use only1mcp_emit::{features, select};
+use only1mcp_emit::{select};
 use only1mcp_model::plan::Plan;
 use only1mcp_model::{Features, Source, schema};
 use toml_edit::{Array, DocumentMut, Item, value};
@@ -111,7 +111,7 @@ fn with_feature(plan: &Plan) -> anyhow::Result<String> {
     if table.contains_key(&feature) {
         bail!("`{MANIFEST}` has a feature `{feature}`; nothing was written");
     }
-    table.insert(&feature, value(features(plan).into_iter().collect::<Array>()));
+    table.insert(&feature, value(plan.features.iter().copied().collect::<Array>()));
     Ok(manifest.to_string())
 }
 

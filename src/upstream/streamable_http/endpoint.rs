@@ -1,5 +1,7 @@
 //! Where a backend listens: its URL taken apart once, and new connections to it.
 
+use std::time::Duration;
+
 use tokio::net::TcpStream;
 
 use super::connection::{Connection, Io};
@@ -15,6 +17,8 @@ pub(super) struct Endpoint {
     pub(super) path: String,
     host: String,
     port: u16,
+    /// How long a connection has to come up.
+    connect_timeout: Duration,
     #[cfg(feature = "tls")]
     tls: Option<super::super::tls::Trust>,
 }
@@ -45,6 +49,7 @@ impl Endpoint {
             path: parts.path.to_owned(),
             host: parts.host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: parts.port,
+            connect_timeout: http.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis),
             #[cfg(feature = "tls")]
             tls,
         })
@@ -67,9 +72,9 @@ impl Endpoint {
             }
             Ok(Connection::new(Io::Plain(tcp)))
         };
-        tokio::time::timeout(limits::CONNECT_TIMEOUT, connect).await.unwrap_or_else(|_elapsed| {
-            let seconds = limits::CONNECT_TIMEOUT.as_secs();
-            Err(Error::unavailable(format!("connection to {}: not up within {seconds} s", self.authority)))
+        tokio::time::timeout(self.connect_timeout, connect).await.unwrap_or_else(|_elapsed| {
+            let (authority, timeout) = (&self.authority, self.connect_timeout);
+            Err(Error::unavailable(format!("connection to {authority}: not up within {timeout:?}")))
         })
     }
 }

@@ -6,6 +6,7 @@ use super::recorder::Recorder;
 
 only1mcp::topology!(pub(crate) Demo = "tests/gateway/topologies/demo.yaml");
 only1mcp::topology!(pub(crate) Recorded = "tests/gateway/topologies/recorded.yaml");
+only1mcp::topology!(pub(crate) Views = "tests/gateway/topologies/views.yaml");
 only1mcp::topology!(pub(crate) Large = "topologies/large.yaml");
 
 /// In front of the demo servers as children.
@@ -17,6 +18,13 @@ pub(crate) fn demo() -> Running {
 /// In front of a server that the test plays.
 pub(crate) fn recorded(upstream: &Recorder) -> Running {
     let builder = Gateway::<Recorded>::builder().address("127.0.0.1:0").workers(2);
+    let builder = builder.reference("ADMIN_URL", upstream.url()).reference("DATA_URL", upstream.url());
+    builder.start().expect("the gateway starts")
+}
+
+/// The same in front of the views of such a server.
+pub(crate) fn views(upstream: &Recorder) -> Running {
+    let builder = Gateway::<Views>::builder().workers(2);
     let builder = builder.reference("ADMIN_URL", upstream.url()).reference("DATA_URL", upstream.url());
     builder.start().expect("the gateway starts")
 }

@@ -17,6 +17,10 @@ pub struct Open {
 pub(super) fn all(plan: &Plan) -> Vec<Open> {
     let mut open = Vec::new();
     open.extend(reference("address of the listener", &plan.listen.address));
+    if let Some(admin) = &plan.listen.admin {
+        open.extend(reference("address of the admin listener", &admin.address));
+        open.extend(admin.token.as_ref().and_then(|token| reference("token of the admin listener", token)));
+    }
     for backend in &plan.backends {
         let references = backend.transport.references();
         let named = references.iter().map(|(what, from)| (format!("{what} of backend `{}`", backend.name), *from));

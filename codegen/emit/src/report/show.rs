@@ -4,7 +4,7 @@ use std::fmt;
 
 use only1mcp_model::topology::Millis;
 
-use super::{BackendLine, Counts, ListLine, Report, TableLine};
+use super::{BackendLine, Counts, ListLine, Report, TableLine, ViewLine};
 
 /// Cells of a row.
 type Row = Vec<String>;
@@ -24,9 +24,10 @@ impl fmt::Display for Report {
         rows(f, &[[self.catalog.cells(), vec![routes]].concat()])?;
         writeln!(f, "tables")?;
         rows(f, &self.tables.iter().map(TableLine::row).collect::<Vec<_>>())?;
+        section(f, "views", self.views.iter().map(ViewLine::row))?;
         writeln!(f, "lists")?;
         let mut lists: Vec<Row> = self.lists.iter().map(ListLine::row).collect();
-        lists.push(row(["items", "both", "", &bytes(self.items_bytes)]));
+        lists.push(row(["items", "both", "", &bytes(self.items_bytes), ""]));
         rows(f, &lists)?;
         writeln!(f, "code")?;
         rows(f, &[row(["dispatch", &self.dispatch]), row(["feature", &self.feature_line])])?;
@@ -100,9 +101,17 @@ impl TableLine {
     }
 }
 
+impl ViewLine {
+    fn row(&self) -> Row {
+        let Self { name, path, catalog, tokens } = self;
+        [row([name, path]), catalog.cells(), row([&format!("about {tokens} tokens")])].concat()
+    }
+}
+
 impl ListLine {
     fn row(&self) -> Row {
-        let Self { kind, era, pages, bytes: size } = self;
-        row([kind, era, &format!("{pages} pages"), &bytes(*size)])
+        let Self { view, kind, era, pages, bytes: size } = self;
+        let view = view.as_ref().map_or_else(String::new, |name| format!("view {name}"));
+        row([kind, era, &format!("{pages} pages"), &bytes(*size), &view])
     }
 }

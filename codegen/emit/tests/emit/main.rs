@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::{env, fs, path::Path};
 
 use only1mcp_emit::{Emitted, Error, Items, Module, emit, module};
-use only1mcp_model::plan::{Plan, Subject, WildcardRoute};
+use only1mcp_model::plan::{Plan, Subject, View, WildcardRoute};
 use only1mcp_model::transport::{KINDS, Kind};
 use only1mcp_model::{Features, Source, load};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
@@ -83,6 +83,35 @@ fn every_transport_has_a_fixture_and_is_dispatched_to() {
 }
 
 #[test]
+fn views_have_bits_greetings_and_pages_of_their_own() {
+    snapshot("views", &plans::views());
+}
+
+#[test]
+fn a_view_that_is_part_of_a_page_adds_no_bytes() {
+    let mut plan = plans::pages();
+    plan.page_items = 5;
+    let items = emitted(&plan).items;
+    let view = |include: &[&'static str]| View {
+        name: "part".into(),
+        include: include.iter().map(|pattern| (*pattern).into()).collect(),
+        exclude: vec![].into(),
+    };
+    plan.views = vec![view(&["big__tool_1", "big__tool_2", "big__tool_3"]), view(&["*"])];
+    assert_eq!(emitted(&plan).items, items);
+    let listed = |name: &str| {
+        let result = pages(&emitted(&plan), name)[0].result.clone();
+        result["tools"].as_array().unwrap().iter().map(|tool| tool["name"].to_string()).collect::<Vec<_>>()
+    };
+    for era in ["LEGACY", "MODERN"] {
+        let expected = [r#""big__tool_1""#, r#""big__tool_2""#, r#""big__tool_3""#];
+        assert_eq!(listed(&format!("TOOLS_PAGES_{era}_VIEW_0")), expected);
+    }
+    plan.views = vec![view(&["big__tool_1", "big__tool_3"])];
+    assert!(emitted(&plan).items.len() > items.len(), "a gap in the run makes another run");
+}
+
+#[test]
 fn nothing_is_dispatched_through_a_vtable() {
     fn idents(tokens: TokenStream, seen: &mut HashSet<String>) {
         for token in tokens {
@@ -140,11 +169,7 @@ fn pages(emitted: &Emitted, name: &str) -> Vec<Page> {
 }
 
 fn read(page: &syn::Expr, items: &[u8]) -> Page {
-    let syn::Expr::Struct(page) = page else { panic!("a page is a struct") };
-    let [cursor, head, range, tail] = ["cursor", "head", "items", "tail"].map(|name| {
-        let named = |field: &&syn::FieldValue| matches!(&field.member, syn::Member::Named(member) if member == name);
-        &page.fields.iter().find(named).unwrap().expr
-    });
+    let [cursor, head, range, tail] = ["cursor", "head", "items", "tail"].map(|name| field(page, name));
     let text = |expr: &syn::Expr| match expr {
         syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => text.value(),
         _ => panic!("a string"),
@@ -253,16 +278,29 @@ fn each_era_gets_the_members_it_knows_and_the_rest_byte_for_byte() {
     }
 }
 
-/// The strings of one field of `SPEC`.
-fn greetings(plan: &Plan, field: &str) -> Vec<Value> {
+fn field<'s>(item: &'s syn::Expr, name: &str) -> &'s syn::Expr {
+    let syn::Expr::Struct(item) = item else { panic!("a struct") };
+    let named = |value: &&syn::FieldValue| matches!(&value.member, syn::Member::Named(member) if member == name);
+    &item.fields.iter().find(named).unwrap().expr
+}
+
+/// The strings of one field of the whole catalog in `SPEC`, or of the view with this index.
+fn greetings_of(plan: &Plan, view: Option<usize>, name: &str) -> Vec<Value> {
     let file: syn::File = syn::parse2(emitted(plan).tokens).unwrap();
     let spec = file.items.iter().find_map(|item| match item {
         syn::Item::Static(item) if item.ident == "SPEC" => Some(&*item.expr),
         _ => None,
     });
-    let Some(syn::Expr::Struct(spec)) = spec else { panic!("no static SPEC") };
-    let named = |value: &&syn::FieldValue| matches!(&value.member, syn::Member::Named(member) if member == field);
-    let value = &spec.fields.iter().find(named).unwrap().expr;
+    let spec = spec.unwrap();
+    let view = match (view, field(spec, "views")) {
+        (None, _) => field(spec, "whole"),
+        (Some(index), syn::Expr::Reference(views)) => match &*views.expr {
+            syn::Expr::Array(views) => &views.elems[index],
+            _ => panic!("an array"),
+        },
+        _ => panic!("a reference"),
+    };
+    let value = field(view, name);
     let texts = match value {
         syn::Expr::Array(array) => array.elems.iter().collect(),
         text => vec![text],
@@ -272,6 +310,23 @@ fn greetings(plan: &Plan, field: &str) -> Vec<Value> {
         _ => panic!("a string"),
     };
     texts.into_iter().map(parse).collect()
+}
+
+fn greetings(plan: &Plan, name: &str) -> Vec<Value> {
+    greetings_of(plan, None, name)
+}
+
+#[test]
+fn the_greetings_of_a_view_speak_of_what_it_shows() {
+    let plan = plans::views();
+    let counting = &greetings_of(&plan, Some(0), "discover")[0];
+    assert_eq!(counting["capabilities"], serde_json::json!({ "tools": {} }));
+    assert_eq!(counting["instructions"], "Count.");
+    let safe = &greetings_of(&plan, Some(1), "initialize")[3];
+    assert_eq!(safe["protocolVersion"], "2025-11-25");
+    assert_eq!(safe["capabilities"], serde_json::json!({ "logging": {}, "tools": {}, "prompts": {}, "resources": {} }));
+    assert_eq!(safe["instructions"], "Echo.\n\nCount.");
+    assert_eq!(greetings(&plan, "discover")[0]["instructions"], "Echo.\n\nCount.");
 }
 
 #[test]
@@ -338,6 +393,14 @@ fn what_has_no_code_is_an_error_that_names_it() {
     assert_eq!(
         refuse(|plan| plan.prompts[0].item = "[]".to_owned()),
         "list item of `docs__review` is not a JSON object"
+    );
+    assert_eq!(
+        refuse(|plan| {
+            let view =
+                |index| View { name: format!("v{index}").into(), include: vec![].into(), exclude: vec![].into() };
+            plan.views = (0..64).map(view).collect();
+        }),
+        "view `v63` is one of more than 63"
     );
     assert_eq!(refuse(|plan| plan.backends.clear()), "topology `prompts_and_resources` has no backend");
 }

@@ -1,14 +1,14 @@
 //! Small plans, one a feature of the emitter.
 
 use only1mcp_model::plan::{
-    AdminListener, Backend, Exposed, Listen, Plan, Program, Reference, Stdio, StreamableHttp, Subject, Transport,
-    Variable, WildcardRoute,
+    AdminListener, Backend, Exposed, Instructions, Listen, Plan, Program, Reference, Stdio, StreamableHttp, Subject, Transport,
+    Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
 /// Every plan below.
-pub(crate) fn all() -> [Plan; 5] {
-    [stdio(), streamable_http(), mixed(), prompts_and_resources(), pages()]
+pub(crate) fn all() -> [Plan; 6] {
+    [stdio(), streamable_http(), mixed(), prompts_and_resources(), pages(), views()]
 }
 
 /// One child process with every option.
@@ -31,7 +31,7 @@ pub(crate) fn stdio() -> Plan {
 /// One URL, certificates, a route by pattern.
 pub(crate) fn streamable_http() -> Plan {
     let url = Reference::Env("WEATHER_URL".into());
-    let http = StreamableHttp { url, ca: Some(Reference::File("ca.pem".into())) };
+    let http = StreamableHttp { url, ca: Some(Reference::File("ca.pem".into())), connect_timeout_ms: Some(2_000) };
     let backend = Backend { era: Some(Era::Modern), ..backend("weather", Transport::StreamableHttp(http)) };
     let forecast = Exposed {
         item: r#"{"name":"forecast","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}"#
@@ -79,7 +79,7 @@ pub(crate) fn prompts_and_resources() -> Plan {
             exposed("file:///{path}", "file:///{path}", r#"{"uriTemplate":"file:///{path}","name":"Any"}"#),
             exposed("file:///a/{path}", "file:///a/{path}", r#"{"uriTemplate":"file:///a/{path}","name":"A"}"#),
         ],
-        instructions: Some("docs\nSay \"please\".".to_owned()),
+        instructions: vec![Instructions { backend: 0, text: "docs\nSay \"please\".".to_owned() }],
         ..plan("prompts_and_resources", vec![backend("docs", http("https://docs.example.com/mcp"))])
     }
 }
@@ -93,6 +93,26 @@ pub(crate) fn pages() -> Plan {
         prompt.item = format!(r#"{{"name":"{}"}}"#, prompt.name);
     }
     Plan { tools, prompts, page_items: 2, ..plan("pages", vec![backend("big", http("http://127.0.0.1:9002/"))]) }
+}
+
+/// Two backends, one of which takes over a call of the other, and views: of one of them, of something of both.
+pub(crate) fn views() -> Plan {
+    let view = |name: &'static str, include: &[&'static str], exclude: &[&'static str]| {
+        let table = |patterns: &[&'static str]| patterns.iter().map(|pattern| (*pattern).into()).collect();
+        View { name: name.into(), include: table(include), exclude: table(exclude) }
+    };
+    let instructions = |backend, text: &str| Instructions { backend, text: text.to_owned() };
+    Plan {
+        name: "views".to_owned(),
+        tools: vec![
+            Exposed { fallbacks: vec![1], ..tool("demo", "echo", 0) },
+            tool("math", "add", 1),
+            tool("math", "div", 1),
+        ],
+        instructions: vec![instructions(0, "Echo."), instructions(1, "Count.")],
+        views: vec![view("counting", &["math__*"], &[]), view("safe", &["*"], &["*__div", "file:///a/*"])],
+        ..Plan { backends: mixed().backends, ..prompts_and_resources() }
+    }
 }
 
 fn plan(name: &str, backends: Vec<Backend>) -> Plan {
@@ -114,7 +134,8 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         resources: vec![],
         templates: vec![],
         offers: (false, false, false),
-        instructions: None,
+        instructions: vec![],
+        views: vec![],
         features: vec![],
         page_items: 1000,
         ttl_ms: 300_000,
@@ -126,7 +147,11 @@ fn backend(name: &'static str, transport: Transport) -> Backend {
 }
 
 fn http(url: &'static str) -> Transport {
-    Transport::StreamableHttp(StreamableHttp { url: Reference::Literal(url.into()), ca: None })
+    Transport::StreamableHttp(StreamableHttp {
+        url: Reference::Literal(url.into()),
+        ca: None,
+        connect_timeout_ms: None,
+    })
 }
 
 fn tool(backend_name: &str, upstream: &str, backend: u16) -> Exposed {
@@ -139,5 +164,6 @@ fn tool(backend_name: &str, upstream: &str, backend: u16) -> Exposed {
         item: item.to_string(),
         read_only: false,
         idempotent: false,
+        fallbacks: vec![],
     }
 }

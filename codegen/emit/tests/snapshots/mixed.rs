@@ -60,43 +60,53 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     prompts: &PROMPTS,
     resources: &RESOURCES,
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
-    initialize: [
-        "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-    ],
-    discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-    lists: [
-        [
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_MODERN,
+    whole: ::only1mcp::catalog::View {
+        patterns: ::only1mcp::catalog::plan::View {
+            name: ::std::borrow::Cow::Borrowed(""),
+            include: ::std::borrow::Cow::Borrowed(&[::std::borrow::Cow::Borrowed("*")]),
+            exclude: ::std::borrow::Cow::Borrowed(&[]),
+        },
+        bit: 1,
+        tokens: 10,
+        initialize: [
+            "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
         ],
-        [
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_MODERN,
+        discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+        lists: [
+            [
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_MODERN,
+            ],
+            [
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_MODERN,
+            ],
+            [
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_MODERN,
+            ],
+            [
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_MODERN,
+            ],
         ],
-        [
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_MODERN,
-        ],
-        [
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_MODERN,
-        ],
-    ],
+    },
+    views: &[],
     offers_tools: true,
     offers_prompts: false,
     offers_resources: false,
@@ -105,6 +115,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
     ::only1mcp::catalog::Entry {
         name: "demo__echo",
         upstream: "echo",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -112,6 +124,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
     ::only1mcp::catalog::Entry {
         name: "math__add",
         upstream: "add",
+        views: 1,
+        fallbacks: &[],
         backend: 1,
         read_only: false,
         idempotent: false,
@@ -147,6 +161,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
                 ::std::borrow::Cow::Borrowed("http://127.0.0.1:9001/mcp"),
             ),
             ca: None,
+            connect_timeout_ms: None,
         }),
         era: None,
         locked_era: None,
@@ -178,7 +193,7 @@ static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"prompts\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -186,7 +201,7 @@ static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"prompts\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -194,7 +209,7 @@ static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resources\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -202,7 +217,7 @@ static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -210,7 +225,7 @@ static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resourceTemplates\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -218,7 +233,7 @@ static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
-        items: (42, 42),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];

@@ -42,43 +42,53 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     prompts: &PROMPTS,
     resources: &RESOURCES,
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
-    initialize: [
-        "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-    ],
-    discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-    lists: [
-        [
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_MODERN,
+    whole: ::only1mcp::catalog::View {
+        patterns: ::only1mcp::catalog::plan::View {
+            name: ::std::borrow::Cow::Borrowed(""),
+            include: ::std::borrow::Cow::Borrowed(&[::std::borrow::Cow::Borrowed("*")]),
+            exclude: ::std::borrow::Cow::Borrowed(&[]),
+        },
+        bit: 1,
+        tokens: 30,
+        initialize: [
+            "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
         ],
-        [
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_MODERN,
+        discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+        lists: [
+            [
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_MODERN,
+            ],
+            [
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_MODERN,
+            ],
+            [
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_MODERN,
+            ],
+            [
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_MODERN,
+            ],
         ],
-        [
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_MODERN,
-        ],
-        [
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_MODERN,
-        ],
-    ],
+    },
+    views: &[],
     offers_tools: true,
     offers_prompts: true,
     offers_resources: false,
@@ -87,6 +97,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 5] = [
     ::only1mcp::catalog::Entry {
         name: "big__tool_0",
         upstream: "tool_0",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -94,6 +106,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 5] = [
     ::only1mcp::catalog::Entry {
         name: "big__tool_1",
         upstream: "tool_1",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -101,6 +115,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 5] = [
     ::only1mcp::catalog::Entry {
         name: "big__tool_2",
         upstream: "tool_2",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -108,6 +124,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 5] = [
     ::only1mcp::catalog::Entry {
         name: "big__tool_3",
         upstream: "tool_3",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -115,6 +133,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 5] = [
     ::only1mcp::catalog::Entry {
         name: "big__tool_4",
         upstream: "tool_4",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -132,6 +152,8 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
     ::only1mcp::catalog::Entry {
         name: "big__prompt_0",
         upstream: "prompt_0",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -139,6 +161,8 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
     ::only1mcp::catalog::Entry {
         name: "big__prompt_1",
         upstream: "prompt_1",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -146,6 +170,8 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
     ::only1mcp::catalog::Entry {
         name: "big__prompt_2",
         upstream: "prompt_2",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -153,6 +179,8 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
     ::only1mcp::catalog::Entry {
         name: "big__prompt_3",
         upstream: "prompt_3",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -160,6 +188,8 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
     ::only1mcp::catalog::Entry {
         name: "big__prompt_4",
         upstream: "prompt_4",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -167,6 +197,8 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
     ::only1mcp::catalog::Entry {
         name: "big__prompt_5",
         upstream: "prompt_5",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -196,6 +228,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                 ::std::borrow::Cow::Borrowed("http://127.0.0.1:9002/"),
             ),
             ca: None,
+            connect_timeout_ms: None,
         }),
         era: None,
         locked_era: None,
@@ -291,7 +324,7 @@ static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resources\":[",
-        items: (344, 344),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -299,7 +332,7 @@ static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
-        items: (344, 344),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -307,7 +340,7 @@ static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resourceTemplates\":[",
-        items: (344, 344),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -315,7 +348,7 @@ static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
-        items: (344, 344),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];

@@ -42,43 +42,53 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     prompts: &PROMPTS,
     resources: &RESOURCES,
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
-    initialize: [
-        "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-    ],
-    discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-    lists: [
-        [
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_MODERN,
+    whole: ::only1mcp::catalog::View {
+        patterns: ::only1mcp::catalog::plan::View {
+            name: ::std::borrow::Cow::Borrowed(""),
+            include: ::std::borrow::Cow::Borrowed(&[::std::borrow::Cow::Borrowed("*")]),
+            exclude: ::std::borrow::Cow::Borrowed(&[]),
+        },
+        bit: 1,
+        tokens: 15,
+        initialize: [
+            "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
         ],
-        [
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_MODERN,
+        discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+        lists: [
+            [
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_MODERN,
+            ],
+            [
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_MODERN,
+            ],
+            [
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_MODERN,
+            ],
+            [
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_MODERN,
+            ],
         ],
-        [
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_MODERN,
-        ],
-        [
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_MODERN,
-        ],
-    ],
+    },
+    views: &[],
     offers_tools: true,
     offers_prompts: false,
     offers_resources: false,
@@ -87,6 +97,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
     ::only1mcp::catalog::Entry {
         name: "memory__read_graph",
         upstream: "read_graph",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -94,6 +106,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
     ::only1mcp::catalog::Entry {
         name: "memory__delete_\"all\"",
         upstream: "delete_\"all\"",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: false,
         idempotent: false,
@@ -170,7 +184,7 @@ static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"prompts\":[",
-        items: (63, 63),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -178,7 +192,7 @@ static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"prompts\":[",
-        items: (63, 63),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -186,7 +200,7 @@ static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resources\":[",
-        items: (63, 63),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -194,7 +208,7 @@ static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
-        items: (63, 63),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -202,7 +216,7 @@ static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resourceTemplates\":[",
-        items: (63, 63),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -210,7 +224,7 @@ static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
-        items: (63, 63),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];

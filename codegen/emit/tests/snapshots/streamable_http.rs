@@ -51,43 +51,53 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     prompts: &PROMPTS,
     resources: &RESOURCES,
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
-    initialize: [
-        "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-        "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
-    ],
-    discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-    lists: [
-        [
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_LEGACY,
-            &TOOLS_PAGES_MODERN,
+    whole: ::only1mcp::catalog::View {
+        patterns: ::only1mcp::catalog::plan::View {
+            name: ::std::borrow::Cow::Borrowed(""),
+            include: ::std::borrow::Cow::Borrowed(&[::std::borrow::Cow::Borrowed("*")]),
+            exclude: ::std::borrow::Cow::Borrowed(&[]),
+        },
+        bit: 1,
+        tokens: 12,
+        initialize: [
+            "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
+            "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
         ],
-        [
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_LEGACY,
-            &PROMPTS_PAGES_MODERN,
+        discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+        lists: [
+            [
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_LEGACY,
+                &TOOLS_PAGES_MODERN,
+            ],
+            [
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_LEGACY,
+                &PROMPTS_PAGES_MODERN,
+            ],
+            [
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_LEGACY,
+                &RESOURCES_PAGES_MODERN,
+            ],
+            [
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_LEGACY,
+                &TEMPLATES_PAGES_MODERN,
+            ],
         ],
-        [
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_LEGACY,
-            &RESOURCES_PAGES_MODERN,
-        ],
-        [
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_LEGACY,
-            &TEMPLATES_PAGES_MODERN,
-        ],
-    ],
+    },
+    views: &[],
     offers_tools: true,
     offers_prompts: false,
     offers_resources: false,
@@ -96,6 +106,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 1] = [
     ::only1mcp::catalog::Entry {
         name: "forecast",
         upstream: "get-forecast",
+        views: 1,
+        fallbacks: &[],
         backend: 0,
         read_only: true,
         idempotent: false,
@@ -123,6 +135,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                     ::std::borrow::Cow::Borrowed("ca.pem"),
                 ),
             ),
+            connect_timeout_ms: Some(2000),
         }),
         era: Some(::only1mcp::catalog::Era::Modern),
         locked_era: None,
@@ -154,7 +167,7 @@ static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"prompts\":[",
-        items: (141, 141),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -162,7 +175,7 @@ static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"prompts\":[",
-        items: (141, 141),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -170,7 +183,7 @@ static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resources\":[",
-        items: (141, 141),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -178,7 +191,7 @@ static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
-        items: (141, 141),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -186,7 +199,7 @@ static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resourceTemplates\":[",
-        items: (141, 141),
+        items: (0, 0),
         tail: "]}",
     },
 ];
@@ -194,7 +207,7 @@ static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
-        items: (141, 141),
+        items: (0, 0),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];

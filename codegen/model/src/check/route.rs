@@ -6,7 +6,7 @@ use crate::diagnostic::{Code, quoted};
 use crate::names::{common, matches};
 use crate::plan::Subject;
 use crate::topology::{Route, subject_expected};
-use crate::yaml::steps;
+use crate::yaml::{Step, steps};
 
 // === impl Check ===
 
@@ -23,15 +23,19 @@ impl Check<'_> {
                     .help(format!("write {}", subject_expected()));
             }
             if !names.contains(&route.to.as_str()) {
-                let place = self.document.value(steps!["routes", index, "to"]);
-                let message = format!("unknown backend {}", quoted(&route.to));
-                let problem = self.problems.error(Code::UnknownBackend, place, message);
-                match near_miss(&route.to, names.iter().copied()) {
-                    Some(near) => problem.label(format!("did you mean `{near}`?")),
-                    None => problem.label("not in `backends`"),
-                };
+                self.unknown_backend(steps!["routes", index, "to"], &route.to);
             }
         }
+    }
+
+    /// Reports a name, at its path, that no backend has.
+    pub(super) fn unknown_backend(&mut self, path: &[Step<'_>], name: &str) {
+        let message = format!("unknown backend {}", quoted(name));
+        let problem = self.problems.error(Code::UnknownBackend, self.document.value(path), message);
+        match near_miss(name, self.topology.backends.names()) {
+            Some(near) => problem.label(format!("did you mean `{near}`?")),
+            None => problem.label("not in `backends`"),
+        };
     }
 
     /// Whether an earlier route forestalls a later one.

@@ -66,7 +66,7 @@ codes! {
         or all that are known.\n\n    listen: { mcp: { adress: \"127.0.0.1:8080\" } }    # address\n"
     /// A required key is absent.
     MissingKey = "E0006": "A key without a default is absent. Required are `name` and `backends` at the top, `transport` in a \
-        backend, `command` of stdio, `url` of an endpoint, `to` of a route.\n\n    transport: { stdio: { args: [-y] } }    # which command?\n"
+        backend, `command` of stdio, `url` of an endpoint, `to` of a route, `include` of a view.\n\n    transport: { stdio: { args: [-y] } }    # which command?\n"
     /// A value has another type than its key takes.
     WrongType = "E0007": "A value is of another type than the key takes: a number where text belongs, a list where a mapping \
         belongs. YAML reads `8080`, `1.0`, `true` and `null` as numbers, a boolean and nothing: quote them where text is meant.\n\n    \
@@ -79,7 +79,7 @@ codes! {
         code, or it is the code of an error: what stops the build cannot be allowed.\n\n    \
         allow: [E0301]    # E0307\n"
     /// A name that breaks the rules for names.
-    InvalidName = "E0101": "Names of topologies (up to 32 characters) and backends (up to 24) consist of `a` to `z`, `0` to \
+    InvalidName = "E0101": "Names of topologies and views (up to 32 characters) and backends (up to 24) consist of `a` to `z`, `0` to \
         `9` and `-`. A backend's name does not contain the separator either, so that the separator ends the prefix of an exposed name.\n\n    \
         backends: { My_Server: { … } }    # my-server\n"
     /// A URL that no HTTP request can go to.
@@ -96,6 +96,10 @@ codes! {
     /// A backend's endpoints do not fit its transport.
     Endpoints = "E0105": "A backend with the transport `streamable_http` has exactly one endpoint; a stdio backend has none, \
         for it is started, not reached.\n\n    transport: { streamable_http: {} }    # endpoints: [{ url: \"http://…\" }]\n"
+    /// A connect timeout that is longer than a call may take.
+    ConnectTimeout = "E0107": "A connection may not take longer to come up than the call that waits for it: the `timeout` of the \
+        backend, of `defaults` or of an overlay would end the call first, so the longer value means nothing.\n\n    \
+        timeout: 2s\n    transport: { streamable_http: { connect_timeout: 5s } }    # 1s\n"
     /// Two listeners on one port.
     SamePort = "E0110": "Two listeners have the same port of the same host, or of all hosts (`0.0.0.0`, `[::]`), so only one of \
         them could start. Port 0 lets the system choose, and never collides.\n\n    \
@@ -106,7 +110,7 @@ codes! {
         environment is judged by the same rule at start.\n\n    \
         admin: { address: \"0.0.0.0:9090\" }    # add token: env:ONLY1MCP_ADMIN_TOKEN\n"
     /// A route to a backend that does not exist.
-    UnknownBackend = "E0201": "A route, or an overlay, names a backend that the topology does not define.\n\n    \
+    UnknownBackend = "E0201": "A route, a fallback or an overlay names a backend that the topology does not define.\n\n    \
         routes: [{ tools: \"math_*\", to: maths }]    # math\n"
     /// A rename of a tool that the lock does not have.
     UnknownTool = "E0202": "A rename names a tool that the backend did not have when it was locked. Rename rules use the name \
@@ -131,6 +135,43 @@ codes! {
     Unserved = "E0207": "A route sends calls of a tool (or prompt) that one backend has to another one, and the lock of that one has \
         no tool of this name: every such call would be refused.\n\n    \
         routes: [{ tools: \"math__*\", to: data }]    # does data have add, mul, …?\n"
+    /// A view whose path is that of a backend.
+    ViewLikeBackend = "E0208": "A view is served under its name behind the path of the gateway, and the name of a backend \
+        stands there for that backend alone. Name the view otherwise.\n\n    \
+        backends: { memory: { … } }\n    views: { memory: { … } }    # memory-only\n"
+    /// A pattern of a view that matches nothing.
+    UnusedViewPattern = warning "E0209": "A pattern under `include` or `exclude` of a view matches none of the exposed names of tools \
+        and prompts, resource URIs and URI templates that are in the lock, perhaps because of a typing error or because it lacks \
+        the prefix of the backend. It stays in force for a later lock, and for names that a route leads somewhere by pattern.\n\n    \
+        views: { coding: { include: [\"read_*\"] } }    # memory__read_*\n"
+    /// A view that shows nothing.
+    EmptyView = "E0210": "A view shows no tool, prompt, resource or template of the lock: nothing matches its `include`, or \
+        everything that does is excluded again. Its clients would find an empty server.\n\n    \
+        views: { coding: { include: [\"memory__*\"], exclude: [\"*\"] } }    # exclude less\n"
+    /// The tools of a view take more tokens than it may.
+    OverBudget = "E0211": "The tools of a view take more of a model's context than its `budget`. What counts of a tool is its \
+        name, description and input schema as compact JSON, a token for every 4.5 bytes: an estimate, because every model \
+        counts otherwise. The note names the backends that take most.\n\n    \
+        views: { coding: { include: [\"*\"], budget: 20k tokens } }    # exclude: [\"azure__*\"]\n"
+    /// More views than are compiled.
+    TooManyViews = "E0212": "A topology has at most 63 views: each is a bit beside every name, so that a call is held against \
+        its view at no cost.\n\n    views: { team-1: { … }, …, team-64: { … } }    # use a second topology\n"
+    /// Fallbacks that lead back to where they began.
+    FallbackCycle = "E0215": "A backend falls back to itself, or several fall back to each other in a circle. A call is only \
+        ever handed to the fallbacks of the backend it was for, never on from there, but a circle shows that it is not decided which \
+        backend comes first.\n\n    \
+        backends:\n      search: { fallback: [search-old], … }\n      search-old: { fallback: [search], … }    # leave it out\n"
+    /// A fallback that can take over no call.
+    FallbackUseless = "E0216": "By the lock, a fallback has none of the tools of the backend it stands in for, under the name \
+        that the backend itself uses; or it denies them. No call would ever be taken over.\n\n    \
+        backends: { search: { fallback: [weather], … } }    # search-old\n"
+    /// A fallback that lacks some of the tools.
+    FallbackPartial = warning "E0217": "By the lock, a fallback lacks some of the tools of the backend it stands in for, or denies them. \
+        Calls of those fail as they would without it.\n\n    \
+        backends: { search: { fallback: [search-old], … } }    # has `find` and not `suggest`\n"
+    /// A fallback that stands twice.
+    FallbackTwice = "E0218": "A backend names the same fallback twice; each is tried once, where it stands first.\n\n    \
+        fallback: [search-old, search-old]    # [search-old]\n"
     /// Two items are exposed under one name.
     DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
         a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"
@@ -222,13 +263,13 @@ impl Decode for Code {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let found = text(node, Self::EXPECTED, problems)?;
         match Self::parse(found) {
-            Some(code) if code.severity() == Severity::Warning => Some(code),
-            Some(code) => {
+            Some(code) if code.as_str() == found && code.severity() == Severity::Warning => Some(code),
+            Some(code) if code.severity() == Severity::Error => {
                 let message = format!("code `{code}` is that of an error, which stops the build");
                 problems.error(Self::Allow, node.place, message).help("take it out: only warnings can be allowed");
                 None
             }
-            None => {
+            _ => {
                 let warnings = Self::ALL.iter().filter(|code| code.severity() == Severity::Warning);
                 let problem = problems.error(Self::Allow, node.place, format!("unknown code {}", quoted(found)));
                 match near_miss(&found.to_ascii_uppercase(), warnings.map(|code| code.as_str())) {

@@ -206,7 +206,9 @@ fn the_record_of_a_transport_follows_everything_that_names_the_server() {
         edit(&mut stdio);
         Transport::Stdio(stdio).record().as_str().to_owned()
     };
-    let http = |url, ca| Transport::StreamableHttp(StreamableHttp { url, ca }).record().as_str().to_owned();
+    let http = |url, ca| {
+        Transport::StreamableHttp(StreamableHttp { url, ca, connect_timeout_ms: None }).record().as_str().to_owned()
+    };
     let variable = |name: &'static str| Variable { name: name.into(), value: Reference::Env("X".into()) };
     let variables = |names: [&'static str; 2]| {
         let Transport::Stdio(mut stdio) = stdio() else { unreachable!("stdio() is a child") };

@@ -8,8 +8,8 @@ use crate::decode::record;
 use crate::diagnostic::{Code, Problems};
 use crate::features::TLS;
 use crate::plan::Reference;
-use crate::rule::{Rule, text_schema};
-use crate::topology::Backend;
+use crate::rule::{Rule, Within, text_schema};
+use crate::topology::{Backend, Millis, TIMEOUT};
 use crate::yaml::{Node, Step, steps};
 
 record! {
@@ -17,8 +17,12 @@ record! {
     default struct StreamableHttpSettings: "a streamable_http transport" {
         /// `file:PATH` of authorities to trust beside those of the system, in PEM.
         ca: Option<Reference> where Authorities = None,
+        /// How long a connection has to come up, TLS included; `5s` without it.
+        connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
     }
 }
+
+const CONNECT_TIMEOUT: Within<Millis> = Within { noun: "connect timeout", ..TIMEOUT };
 
 /// The rule for what names authorities.
 struct Authorities;
@@ -44,6 +48,8 @@ constant! {
         pub url: Reference,
         /// A PEM file of authorities to trust beside those of the system.
         pub ca: Option<Reference>,
+        /// How long a connection has to come up in milliseconds, where the topology says it.
+        pub connect_timeout_ms: Option<u64>,
     }
 }
 
@@ -58,6 +64,7 @@ impl Settings for StreamableHttpSettings {
     fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
         check.one_endpoint(name, backend);
         check.tls(name, backend, self);
+        check.connect_timeout(name, backend, self);
     }
 
     fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
@@ -73,6 +80,7 @@ impl Settings for StreamableHttpSettings {
             // Without an endpoint the topology is refused.
             url: backend.endpoints.first().map_or(Reference::Literal("".into()), |endpoint| endpoint.url.clone()),
             ca: self.ca.clone(),
+            connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
         }
     }
 }
@@ -99,9 +107,8 @@ impl Planned for StreamableHttp {
         [("url".to_owned(), &self.url)].into_iter().chain(ca).collect()
     }
 
-    fn further_features(&self) -> Vec<&'static str> {
-        let https = matches!(&self.url, Reference::Literal(url) if is_https(url));
-        if https || self.ca.is_some() { vec![TLS] } else { Vec::new() }
+    fn connect_timeout_ms(&self) -> Option<u64> {
+        self.connect_timeout_ms
     }
 }
 
@@ -119,6 +126,25 @@ impl Check<'_> {
                 self.problems.error(Code::Endpoints, place, message).help("write `endpoints: [{ url: \"http://…\" }]`");
             }
         }
+    }
+
+    /// Whether a connection may take as long as it says: the timeout of a call ends it as well.
+    fn connect_timeout(&mut self, name: &str, backend: &Backend, http: &StreamableHttpSettings) {
+        let timeout = backend.timeout.unwrap_or(self.topology.defaults.timeout);
+        // What is out of range has been reported.
+        let longer = |connect: &Millis| *connect > timeout && CONNECT_TIMEOUT.range.contains(connect);
+        let Some(connect) = http.connect_timeout.filter(longer) else { return };
+        let place = self.document.value(steps!["backends", name, "transport", "streamable_http", "connect_timeout"]);
+        let message = format!("connect timeout `{connect}` of backend `{name}` is longer than a call may take");
+        let place_of = |path: &[Step<'_>]| self.document.has(path).then(|| self.document.value(path));
+        let own = place_of(steps!["backends", name, "timeout"]);
+        let stated = own.or_else(|| place_of(steps!["defaults", "timeout"]));
+        let problem = self.problems.error(Code::ConnectTimeout, place, message);
+        problem.help(format!("write at most `{timeout}`, or give the backend a longer `timeout`"));
+        match stated {
+            Some(place) => problem.also(place, "every call ends here"),
+            None => problem.note(format!("calls may take `{timeout}` unless `timeout` says otherwise")),
+        };
     }
 
     fn tls(&mut self, name: &str, backend: &Backend, http: &StreamableHttpSettings) {

@@ -1,0 +1,236 @@
+//! Fallbacks: which calls they take over, which they must not, and how long all of that may take.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use only1mcp::{Gateway, Running};
+use serde_json::json;
+
+use crate::support::client::{Client, Request};
+use crate::support::scripted::{Outcome, call};
+use crate::support::server::{
+    self, Script, Server, Step, error_body, head, json_answer, modern, result_body, text_body,
+};
+
+only1mcp::topology!(Fallback = "tests/gateway/topologies/fallback.yaml");
+
+/// A server that counts the calls it gets.
+struct Counted {
+    server: Server,
+    calls: Arc<AtomicUsize>,
+}
+
+// === impl Counted ===
+
+impl Counted {
+    fn start(script: impl Fn(&server::Request) -> Script + Send + Sync + 'static) -> Self {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&calls);
+        let counting = move |request: &server::Request| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            script(request)
+        };
+        Self { server: Server::start(modern(counting)), calls }
+    }
+
+    /// One whose answers name it.
+    fn answering(name: &'static str) -> Self {
+        Self::start(move |request| vec![json_answer(200, &text_body(&request.id(), name))])
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+/// The URL of a server that is down.
+fn nowhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    format!("http://{}/mcp", listener.local_addr().expect("bound"))
+}
+
+/// A server whose accept queue is full, so that no connection to it comes up, and who waits in it.
+fn full() -> (socket2::Socket, Vec<TcpStream>) {
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    listener.listen(0).expect("a listener");
+    let address = address_of(&listener);
+    let waiting = std::iter::from_fn(|| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok());
+    let waiting: Vec<TcpStream> = waiting.take(64).collect();
+    assert!(waiting.len() < 64, "the queue has an end");
+    (listener, waiting)
+}
+
+fn address_of(listener: &socket2::Socket) -> SocketAddr {
+    listener.local_addr().expect("bound").as_socket().expect("an address of IP")
+}
+
+/// A gateway in front of `first` and `second`; the others are down.
+fn gateway(first: &str, second: &str) -> Running {
+    builder(first, second).start().expect("the gateway starts")
+}
+
+fn builder(first: &str, second: &str) -> only1mcp::Builder<Fallback> {
+    let builder = Gateway::<Fallback>::builder().workers(1);
+    let builder = builder.reference("ZERO_URL", nowhere()).reference("THIRD_URL", nowhere());
+    builder.reference("FIRST_URL", first).reference("SECOND_URL", second)
+}
+
+/// Takes the call and breaks off.
+fn lost(_: &server::Request) -> Script {
+    vec![Step::Close]
+}
+
+fn unavailable() -> Outcome {
+    Outcome::failed("upstream_unavailable", false)
+}
+
+#[tokio::test]
+async fn a_backend_that_is_down_has_its_calls_taken_over_whatever_they_do() {
+    let second = Counted::answering("second");
+    let gateway = gateway(&nowhere(), &second.server.url());
+    for tool in ["read", "set", "write"] {
+        assert_eq!(call(gateway.address(), &format!("first__{tool}"), "x").await, Outcome::Text("second".to_owned()));
+    }
+    assert_eq!(second.calls(), 3);
+}
+
+#[tokio::test]
+async fn prompts_resources_and_what_a_template_leads_to_are_taken_over_too() {
+    let second = Counted::start(|request| {
+        let asked = request.body["params"]["uri"].as_str().unwrap_or(request.name());
+        vec![json_answer(200, &result_body(&request.id(), &json!({ "resultType": "complete", "asked": asked })))]
+    });
+    let gateway = gateway(&nowhere(), &second.server.url());
+    for (method, key, name, asked) in [
+        ("prompts/get", "name", "first__greet", "greet"),
+        ("resources/read", "uri", "docs://one", "docs://one"),
+        ("resources/read", "uri", "docs://all/7", "docs://all/7"),
+    ] {
+        let request = Request::modern(method, Some(name), &format!(r#""{key}":"{name}""#));
+        let answer = Client::ask(gateway.address(), &request).await;
+        assert_eq!(answer.json()["result"]["asked"], asked, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_was_sent_and_lost_is_repeated_only_where_that_does_no_harm() {
+    let (first, second) = (Counted::start(lost), Counted::answering("second"));
+    let gateway = gateway(&first.server.url(), &second.server.url());
+    let outcome = call(gateway.address(), "first__write", "x").await;
+    assert_eq!(outcome, Outcome::failed("outcome_unknown", true));
+    assert_eq!((first.calls(), second.calls()), (1, 0));
+    for (turn, tool) in [(1, "read"), (2, "set")] {
+        let outcome = call(gateway.address(), &format!("first__{tool}"), "x").await;
+        assert_eq!(outcome, Outcome::Text("second".to_owned()), "{tool}");
+        assert_eq!((first.calls(), second.calls()), (1 + turn, turn));
+    }
+}
+
+#[tokio::test]
+async fn a_status_without_a_message_is_no_answer() {
+    let first = Counted::start(|_| vec![head(503, "content-length: 0\r\n")]);
+    let second = Counted::answering("second");
+    let gateway = gateway(&first.server.url(), &second.server.url());
+    assert_eq!(call(gateway.address(), "first__read", "x").await, Outcome::Text("second".to_owned()));
+    let outcome = call(gateway.address(), "first__write", "x").await;
+    assert_eq!(outcome, Outcome::failed("upstream_protocol_error", true));
+    assert_eq!((first.calls(), second.calls()), (2, 1));
+}
+
+#[tokio::test]
+async fn what_a_backend_answers_is_its_answer() {
+    let first = Counted::start(|request| {
+        let id = request.id();
+        let failed = json!({ "isError": true, "content": [{ "type": "text", "text": "no" }] });
+        vec![match request.argument() {
+            "error" => json_answer(200, &error_body(&id, -32050)),
+            "400" => json_answer(400, &error_body(&id, -32602)),
+            _ => json_answer(200, &result_body(&id, &failed)),
+        }]
+    });
+    let second = Counted::answering("second");
+    let gateway = gateway(&first.server.url(), &second.server.url());
+    for (text, expected) in
+        [("error", Outcome::Error(-32050)), ("400", Outcome::Error(-32602)), ("failed", Outcome::Text("no".to_owned()))]
+    {
+        assert_eq!(call(gateway.address(), "first__read", text).await, expected, "{text}");
+    }
+    // A mistake of the client reaches nobody.
+    let wrong = Request::call("first__read", "[]");
+    assert_eq!(Client::ask(gateway.address(), &wrong).await.code(), Some(-32602));
+    assert_eq!((first.calls(), second.calls()), (3, 0));
+}
+
+#[tokio::test]
+async fn only_a_backend_with_the_same_upstream_name_takes_over_and_only_directly() {
+    let second = Counted::answering("second");
+    let gateway = gateway(&nowhere(), &second.server.url());
+    // Nobody else has it, nobody knows who has it, and fallbacks of a fallback are not followed.
+    for tool in ["first__only", "first__unlisted_tool", "zero__read"] {
+        assert_eq!(call(gateway.address(), tool, "x").await, unavailable(), "{tool}");
+    }
+    assert_eq!(second.calls(), 0);
+    assert_eq!(call(gateway.address(), "second__write_here", "x").await, Outcome::Text("second".to_owned()));
+}
+
+#[tokio::test]
+async fn where_everyone_fails_the_client_learns_what_may_have_been_executed() {
+    let gateway = gateway(&nowhere(), &nowhere());
+    assert_eq!(call(gateway.address(), "first__read", "x").await, unavailable());
+    let first = Counted::start(lost);
+    let gateway = self::gateway(&first.server.url(), &nowhere());
+    let outcome = call(gateway.address(), "first__read", "x").await;
+    assert_eq!(outcome, Outcome::failed("outcome_unknown", true));
+    assert_eq!(first.calls(), 1);
+}
+
+#[tokio::test]
+async fn all_attempts_share_the_deadline_of_the_call() {
+    let slow = || Counted::start(|_| vec![Step::Pause(Duration::from_secs(10)), Step::Close]);
+    let (first, second) = (slow(), Counted::answering("second"));
+    let timed_out = Outcome::failed("upstream_timeout", true);
+    let waiting = gateway(&first.server.url(), &second.server.url());
+    let began = Instant::now();
+    assert_eq!(call(waiting.address(), "first__read", "x").await, timed_out);
+    assert_eq!((first.calls(), second.calls()), (1, 0));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+
+    let half = Counted::start(|_| vec![Step::Pause(Duration::from_millis(600)), Step::Close]);
+    let second = slow();
+    let failing = gateway(&half.server.url(), &second.server.url());
+    let began = Instant::now();
+    assert_eq!(call(failing.address(), "first__read", "x").await, timed_out);
+    assert_eq!((half.calls(), second.calls()), (1, 1));
+    // A second timeout of its own would end at 1.6 s.
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_up_is_given_up_after_the_connect_timeout() {
+    let ((listener, _waiting), second) = (full(), Counted::answering("second"));
+    let gateway = gateway(&format!("http://{}/mcp", address_of(&listener)), &second.server.url());
+    let began = Instant::now();
+    // After the timeout of the call, which is a second, nobody would be left to take over.
+    assert_eq!(call(gateway.address(), "first__write", "x").await, Outcome::Text("second".to_owned()));
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_backend_that_the_overlay_disables_has_its_calls_taken_over() {
+    let (first, second) = (Counted::answering("first"), Counted::answering("second"));
+    let overlay = |text: &str| {
+        let source = only1mcp_model::Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
+        only1mcp_model::overlay::load(&source, <Fallback as only1mcp::catalog::Topology>::SPEC.backends).expect("sound")
+    };
+    let one =
+        builder(&first.server.url(), &second.server.url()).overlay(overlay("backends: { first: { disabled: true } }"));
+    let one = one.start().expect("the gateway starts");
+    assert_eq!(call(one.address(), "first__write", "x").await, Outcome::Text("second".to_owned()));
+    let both = "backends: { first: { disabled: true }, second: { disabled: true } }";
+    let both = builder(&first.server.url(), &second.server.url()).overlay(overlay(both)).start().expect("it starts");
+    assert_eq!(call(both.address(), "first__write", "x").await, unavailable());
+    assert_eq!((first.calls(), second.calls()), (0, 1));
+}
