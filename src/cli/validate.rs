@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{Exit, complain, files, print};
 use crate::catalog::Topology;
+use crate::references::References;
 
 /// Check a topology and the lock beside it.
 #[derive(Args, Debug)]
@@ -23,6 +24,9 @@ pub(super) struct Validate {
     /// Print what was found as JSON, also when that is nothing.
     #[arg(long)]
     json: bool,
+    /// Resolve `env:NAME` and `file:PATH` in this process too, as a gateway started here would.
+    #[arg(long)]
+    references: bool,
     /// Check this overlay too, once the topology has no errors.
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
@@ -52,10 +56,17 @@ impl Validate {
         let (path, topology) = files::read_topology(self.topology.as_deref().unwrap_or(T::SPEC.name))?;
         let lock = files::read_lock(&path)?;
         let overlay = self.overlay.as_deref().map(|path| files::read("overlay", path)).transpose()?;
-        let (plan, found) = match files::load(&topology, lock.as_ref()) {
+        let (plan, mut found) = match files::load(&topology, lock.as_ref()) {
             Ok((plan, warnings)) => (Some(plan), warnings),
             Err(problems) => (None, problems),
         };
+        if self.references {
+            let references = References::default();
+            let resolves = |reference: &_| references.resolve(reference).map(drop).map_err(|error| error.to_string());
+            found.extend(only1mcp_model::unresolved(&topology, &resolves));
+            // Errors first, as they are shown.
+            found.sort_by_key(|diagnostic| diagnostic.severity);
+        }
         let mut checked = vec![Checked { source: &topology, found }];
         if let (Some(overlay), Some(plan)) = (&overlay, &plan) {
             let found = overlay::load(overlay, &plan.backends).err().unwrap_or_default();

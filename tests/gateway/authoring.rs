@@ -134,6 +134,26 @@ fn validate_prints_for_programs_what_it_found_and_where() {
 }
 
 #[test]
+fn references_are_resolved_on_request() {
+    let (directory, path) = topology(&GOOD.replace("args:", "env: { A: env:ONLY1MCP_NOT_SET, B: file:FILE }, args:"));
+    let file = directory.path("secret").display().to_string();
+    write(&path, &fs::read_to_string(&path).expect("it is there").replace("FILE", &file));
+    assert_eq!(run(&["validate", &path]).code, Some(0));
+    let found = json_of(&run(&["validate", "--references", "--json", &path]));
+    assert_eq!(
+        (&found["errors"], &found["warnings"], &found["ok"]),
+        (&json!(2), &json!(1), &json!(false)),
+        "{found:#}"
+    );
+    let label = &found["diagnostics"][0]["place"]["label"];
+    assert_eq!(label, "environment variable `ONLY1MCP_NOT_SET` is not set", "{found:#}");
+    write(&file, "secret");
+    let ran = run(&["validate", "--references", &path]);
+    assert!(ran.code == Some(3) && ran.stderr.matches("does not resolve").count() == 1, "{ran:?}");
+    assert!(ran.stdout.is_empty(), "{ran:?}");
+}
+
+#[test]
 fn an_overlay_is_checked_against_the_topology() {
     let (directory, path) = topology(GOOD);
     let overlay = directory.path("overlay.yaml").display().to_string();
