@@ -49,8 +49,9 @@ impl Size {
         let tools: Vec<String> = (0..self.tools).map(|index| self.tool(index)).collect();
         let raw = RawValue::from_string;
         let version = Revision::MODERN;
+        let url = Reference::Literal(url.into());
         Ok(Section::new(&Answers {
-            transport: &Transport::StreamableHttp(StreamableHttp { url: Reference::Literal(url.into()), ca: None }),
+            transport: &Transport::StreamableHttp(StreamableHttp { url, ca: None, connect_timeout_ms: None }),
             revision: version,
             greeting: &raw(format!(r#"{{"supportedVersions":["{version}"],"capabilities":{{"tools":{{}}}}}}"#))?,
             tools: &[raw(format!(r#"{{"tools":[{}]}}"#, tools.join(",")))?],

@@ -7,10 +7,10 @@ use std::time::Duration;
 use only1mcp::{Gateway, Running, StartError};
 
 use crate::command_line::Started;
-use crate::support::program::run;
 use crate::peers::skipped;
 use crate::support::client::{Answer, Client, Request, within};
 use crate::support::gateways::Demo;
+use crate::support::program::run;
 use crate::support::scripted::{Outcome, Servers, call};
 use crate::support::server::{Server, Step, json_answer, modern, text_body};
 

@@ -3,7 +3,7 @@
 //! Here are the checks of the topology's own settings. Those of the listeners are in [`listen`], of one backend in
 //! [`backend`], of routes in [`route`], of the lock in [`lock`], of routes with a lock in [`locked_route`], of what
 //! clients would see in [`exposure`] and, of that, in [`view`]s, of [`fallback`]s, of what names stand for in [`name`], of
-//! values left to the process in [`reference`].
+//! values left to the process in [`mod@reference`].
 
 mod backend;
 mod exposure;

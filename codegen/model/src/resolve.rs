@@ -93,7 +93,9 @@ fn excluded(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Vec
         let headers = matches!(backend.transport, plan::Transport::StreamableHttp(_));
         let (section, settings) = (lock.backends.get(&*backend.name), topology.backends.get(&backend.name));
         let (Some(section), Some(settings), true) = (section, settings, modern && headers) else { continue };
-        for (position, tool) in section.tools.iter().enumerate().filter(|(_, tool)| !is_denied(&settings.tools, &tool.name)) {
+        for (position, tool) in
+            section.tools.iter().enumerate().filter(|(_, tool)| !is_denied(&settings.tools, &tool.name))
+        {
             if let Some(violation) = param_header::violation(tool) {
                 let (backend, tool) = (backend.name.to_string(), tool.name.clone());
                 excluded.push(Excluded { backend, tool, position, violation });

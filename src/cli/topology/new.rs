@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use only1mcp_emit::{select};
+use only1mcp_emit::select;
 use only1mcp_model::plan::Plan;
 use only1mcp_model::{Features, Source, schema};
 use toml_edit::{Array, DocumentMut, Item, value};

@@ -1,8 +1,8 @@
 //! Small plans, one a feature of the emitter.
 
 use only1mcp_model::plan::{
-    AdminListener, Backend, Exposed, Instructions, Listen, Plan, Program, Reference, Stdio, StreamableHttp, Subject, Transport,
-    Variable, View, WildcardRoute,
+    AdminListener, Backend, Exposed, Instructions, Listen, Plan, Program, Reference, Stdio, StreamableHttp, Subject,
+    Transport, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
