@@ -58,7 +58,7 @@ fn uncatalogued<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> 
     let mut wildcards = T::SPEC.wildcards.iter().filter(|wildcard| wildcard.subject == subject);
     let wildcard = wildcards.find(|wildcard| names::matches(&wildcard.pattern, name));
     let (backend, upstream) = match (wildcard, template) {
-        (Some(wildcard), _) => (wildcard.backend, wildcard.upstream(name)),
+        (Some(wildcard), _) => (wildcard.backend, wildcard.upstream(name)?),
         (None, Some(template)) => (template.backend, name),
         (None, None) => return None,
     };

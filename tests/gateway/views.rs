@@ -114,6 +114,18 @@ async fn what_a_view_shows_is_called_and_the_rest_is_unknown_to_it() {
 }
 
 #[tokio::test]
+async fn what_is_denied_is_denied_to_routes_by_pattern_too() {
+    let upstream = Recorder::start();
+    let gateway = gateways::views(&upstream);
+    let served = Client::ask(gateway.address(), &Request::call("data__extra_count", "{}")).await;
+    assert_eq!((served.status, served.code(), upstream.calls()), (200, None, 1));
+    for request in [Request::call("data__extra_drop_all", "{}"), Request::call("extra_drop_all", "{}")] {
+        let denied = Client::ask(gateway.address(), &request).await;
+        assert_eq!((denied.status, denied.code(), upstream.calls()), (200, Some(-32602), 1), "{request:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_a_view_hides_is_answered_like_one_that_does_not_exist() {
     let upstream = Recorder::start();
     let gateway = gateways::views(&upstream);

@@ -116,7 +116,8 @@ impl World {
         if let Some(to) = routed {
             let before = format!("{}__", LETTERS[to]);
             let upstream = if kind == Kind::Resource { name } else { name.strip_prefix(&before).unwrap_or(name) };
-            return lead(to, upstream);
+            let denied = kind == Kind::Tool && self.backends[to].deny.iter().any(|pattern| glob(pattern, upstream));
+            return lead(to, upstream).filter(|_| !denied);
         }
         let templates =
             self.backends.iter().enumerate().filter(|(_, backend)| backend.locked && kind == Kind::Resource);
@@ -210,7 +211,7 @@ fn compiled(plan: &Plan, kind: Kind, name: &str) -> Lead {
     }
     let mut wildcards = plan.wildcards.iter().filter(|route| route.subject == subject);
     if let Some(route) = wildcards.find(|route| matches(&route.pattern, name)) {
-        return lead(route.backend, route.upstream(name));
+        return route.upstream(name).and_then(|upstream| lead(route.backend, upstream));
     }
     let mut templates: Vec<&Exposed> = plan.templates.iter().filter(|_| kind == Kind::Resource).collect();
     templates.sort_by_key(|template| std::cmp::Reverse(literal_part(&template.name).len()));

@@ -25,7 +25,7 @@ pub struct Explanation {
     pub topology: String,
     /// Where it leads: as a tool, as a prompt, as a resource. Empty when nobody offers it.
     pub decisions: Vec<Decision>,
-    /// Why it leads nowhere, or what is remarkable although it leads somewhere.
+    /// Why it leads nowhere; empty when it leads somewhere.
     pub reasons: Vec<Step>,
     /// Names there are that were perhaps meant.
     pub near: Vec<String>,
@@ -48,6 +48,10 @@ pub struct Decision {
     pub steps: Vec<Step>,
     /// How long a call may take.
     pub timeout: Timeout,
+    /// The backends that take over a call it cannot take, the first one first.
+    pub fallbacks: Vec<String>,
+    /// The views in which clients can ask for it. Without any it is served at the path of the whole catalog alone.
+    pub views: Vec<String>,
     /// What the lock says of it; `null` when its backend is not locked.
     pub contract: Option<Contract>,
 }
@@ -158,7 +162,7 @@ pub fn explain(topology: &Source, lock: Option<&Source>, name: &str) -> Result<E
     Ok(Explanation {
         name: name.to_owned(),
         topology: topology.path.clone(),
-        reasons: if decisions.is_empty() { asked.why_absent() } else { asked.denied_all_the_same() },
+        reasons: if decisions.is_empty() { asked.why_absent() } else { Vec::new() },
         near: if decisions.is_empty() { asked.near() } else { Vec::new() },
         decisions,
     })
@@ -184,14 +188,29 @@ impl Asked<'_> {
         if let Some(found) = self.found(kind).iter().find(|found| found.exposed.name == self.name) {
             return Some(self.listed(kind, found));
         }
-        let wildcards = self.plan.wildcards.iter().filter(|route| route.subject == kind.subject());
-        if let Some(route) = wildcards.into_iter().find(|route| matches(&route.pattern, self.name)) {
-            return Some(self.by_pattern(kind, route));
+        match self.wildcard(kind) {
+            Some(route) => Some(self.by_pattern(kind, route, route.upstream(self.name)?)),
+            None => self.template(kind).map(|template| self.by_template(template)),
         }
+    }
+
+    /// The most specific template that can become the name.
+    fn template(&self, kind: Kind) -> Option<&Found> {
         let mut templates: Vec<&Found> = self.catalog.templates.iter().filter(|_| kind == Kind::Resource).collect();
         templates.sort_by_key(|found| std::cmp::Reverse(literal_part(&found.exposed.name).len()));
-        let template = templates.into_iter().find(|found| fills(&found.exposed.name, self.name))?;
-        Some(self.by_template(template))
+        templates.into_iter().find(|found| fills(&found.exposed.name, self.name))
+    }
+
+    /// What is listed under the name, or the template that speaks for it.
+    fn speaker(&self, kind: Kind) -> Option<&Found> {
+        let listed = self.found(kind).iter().find(|found| found.exposed.name == self.name);
+        listed.or_else(|| self.template(kind))
+    }
+
+    /// The route that decides over the name if no list holds it.
+    fn wildcard(&self, kind: Kind) -> Option<&WildcardRoute> {
+        let mut wildcards = self.plan.wildcards.iter().filter(|route| route.subject == kind.subject());
+        wildcards.find(|route| matches(&route.pattern, self.name))
     }
 
     fn found(&self, kind: Kind) -> &[Found] {
@@ -212,12 +231,11 @@ impl Asked<'_> {
         self.decision(kind, rule, *backend, upstream, (steps, contract))
     }
 
-    fn by_pattern(&self, kind: Kind, route: &WildcardRoute) -> Decision {
+    fn by_pattern(&self, kind: Kind, route: &WildcardRoute, upstream: &str) -> Decision {
         let index = self.topology.routes.iter().position(|other| {
             check::subject(other)
                 .is_some_and(|(subject, _, pattern)| subject == route.subject && pattern == route.pattern)
         });
-        let upstream = route.upstream(self.name);
         let mut steps: Vec<Step> =
             index.map(|index| self.routed(Rule::WildcardRoute, kind, index)).into_iter().collect();
         if upstream != self.name {
@@ -246,6 +264,11 @@ impl Asked<'_> {
         upstream: &str,
         (steps, contract): (Vec<Step>, Option<Contract>),
     ) -> Decision {
+        let speaker = self.speaker(kind).map(|found| &found.exposed);
+        let shows =
+            |view: &&plan::View| view.shows(self.name) && speaker.is_none_or(|speaker| view.shows(&speaker.name));
+        let fallbacks = speaker.filter(|speaker| speaker.backend == backend).map_or(&[][..], |own| &own.fallbacks);
+        let name_of = |index: &u16| self.plan.backends[usize::from(*index)].name.to_string();
         let backend = &self.plan.backends[usize::from(backend)];
         Decision {
             kind,
@@ -255,6 +278,8 @@ impl Asked<'_> {
             upstream: upstream.to_owned(),
             steps,
             timeout: self.timeout(backend),
+            fallbacks: fallbacks.iter().map(name_of).collect(),
+            views: self.plan.views.iter().filter(shows).map(|view| view.name.to_string()).collect(),
             contract,
         }
     }

@@ -109,13 +109,22 @@ constant! {
         pub backend: u16,
         /// `backend` + separator: taken off the front of a name that begins with it. Empty for resources.
         pub prefix: Text,
+        /// Patterns of the backend's own names that it does not take. Empty but for tools.
+        pub deny: Table<Text>,
     }
 }
 
 impl WildcardRoute {
-    /// What the backend calls a name that this route matches.
+    /// What the backend calls a name that this route matches; `None` where that is denied, which is no name then.
     #[must_use]
-    pub fn upstream<'n>(&self, name: &'n str) -> &'n str {
+    pub fn upstream<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let upstream = self.stripped(name);
+        let denied = self.deny.iter().any(|pattern| matches(pattern, upstream));
+        (!denied).then_some(upstream)
+    }
+
+    /// The same, whether it is denied or not.
+    pub(crate) fn stripped<'n>(&self, name: &'n str) -> &'n str {
         name.strip_prefix(&*self.prefix).unwrap_or(name)
     }
 }

@@ -106,7 +106,7 @@ fn excluded(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Vec
 }
 
 /// Whether a tool of a backend is hidden.
-fn is_denied(tools: &Tools, name: &str) -> bool {
+pub(crate) fn is_denied(tools: &Tools, name: &str) -> bool {
     tools.deny.iter().any(|pattern| matches(pattern, name))
 }
 
@@ -282,7 +282,7 @@ impl<'a> Routes<'a> {
 
     /// Routes that are needed when a call comes: patterns, and exact names that no catalog holds.
     fn wildcards(&self, topology: &Topology, catalog: &Catalog) -> Vec<WildcardRoute> {
-        let names: Vec<&str> = topology.backends.iter().map(|(name, _)| name).collect();
+        let backends: Vec<(&str, &Backend)> = topology.backends.iter().collect();
         let lists = [
             (Subject::Tools, &catalog.tools),
             (Subject::Prompts, &catalog.prompts),
@@ -295,14 +295,19 @@ impl<'a> Routes<'a> {
         self.all
             .iter()
             .filter(|route| !catalogued.contains(&(route.subject, route.pattern)))
-            .map(|route| WildcardRoute {
-                subject: route.subject,
-                pattern: route.pattern.to_owned().into(),
-                backend: route.backend,
-                prefix: match route.subject {
-                    Subject::Resources => "".into(),
-                    _ => prefix(&topology.names, names[usize::from(route.backend)]).into(),
-                },
+            .map(|route| {
+                let (name, settings) = backends[usize::from(route.backend)];
+                let deny = settings.tools.deny.iter().filter(|_| route.subject == Subject::Tools);
+                WildcardRoute {
+                    subject: route.subject,
+                    pattern: route.pattern.to_owned().into(),
+                    backend: route.backend,
+                    prefix: match route.subject {
+                        Subject::Resources => "".into(),
+                        _ => prefix(&topology.names, name).into(),
+                    },
+                    deny: deny.map(|pattern| pattern.clone().into()).collect(),
+                }
             })
             .collect()
     }

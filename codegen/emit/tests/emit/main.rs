@@ -366,6 +366,7 @@ fn a_capability_is_declared_when_it_is_listed_declared_by_a_backend_or_routed_by
         pattern: "data://*".into(),
         backend: 0,
         prefix: "".into(),
+        deny: vec![].into(),
     });
     assert_eq!(capabilities(&plan), r#"{"prompts":{},"resources":{}}"#);
     plan.tools = plans::stdio().tools;

@@ -40,8 +40,13 @@ pub(crate) fn streamable_http() -> Plan {
         read_only: true,
         ..tool("weather", "get-forecast", 0)
     };
-    let route =
-        WildcardRoute { subject: Subject::Tools, pattern: "weather__*".into(), backend: 0, prefix: "weather__".into() };
+    let route = WildcardRoute {
+        subject: Subject::Tools,
+        pattern: "weather__*".into(),
+        backend: 0,
+        prefix: "weather__".into(),
+        deny: vec!["delete_*".into()].into(),
+    };
     let mut plan = Plan { tools: vec![forecast], ..plan("streamable_http", vec![backend]) };
     plan.wildcards = vec![route];
     plan.listen.origins = vec!["https://app.example.com".into()].into();

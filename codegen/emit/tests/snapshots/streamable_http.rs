@@ -44,6 +44,9 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             pattern: ::std::borrow::Cow::Borrowed("weather__*"),
             backend: 0,
             prefix: ::std::borrow::Cow::Borrowed("weather__"),
+            deny: ::std::borrow::Cow::Borrowed(
+                &[::std::borrow::Cow::Borrowed("delete_*")],
+            ),
         },
     ],
     templates: &[],

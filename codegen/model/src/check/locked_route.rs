@@ -27,6 +27,7 @@ impl Check<'_> {
             if known && !is_offered(subject, pattern, catalog) && !section.is_some_and(|to| is_open(subject, to)) {
                 self.idle_route(index, (subject, key, pattern), catalog);
             }
+            self.denied(index, route, (backends, catalog));
             if let Some(section) = section {
                 self.unserved(index, route, section, marks, (backends, catalog));
             }
@@ -57,6 +58,24 @@ impl Check<'_> {
         };
     }
 
+    /// Whether the backend of a route takes the tools that the route sends it from others.
+    fn denied(&mut self, index: usize, route: &Route, (backends, catalog): (&[plan::Backend], &Catalog)) {
+        let deny = self.topology.backends.get(&route.to).map_or(&[][..], |to| &to.tools.deny);
+        for item in sent_elsewhere(index, backends, &catalog.tools) {
+            let own = &item.exposed.upstream;
+            let Some(rule) = deny.iter().position(|pattern| matches(pattern, own)) else { continue };
+            let (to, rule) = (steps!["routes", index, "to"], steps!["backends", &*route.to, "tools", "deny", rule]);
+            let (place, rule) = (self.document.value(to), self.document.value(rule));
+            let message = format!("backend `{}` denies tool {}, which this route sends it", route.to, quoted(own));
+            self.problems
+                .error(Code::Unserved, place, message)
+                .label(format!("calls of {} would be refused", quoted(&item.exposed.name)))
+                .also(rule, "denied here")
+                .help("route it to another backend, narrow the pattern, or deny the tool where it comes from as well");
+            return;
+        }
+    }
+
     /// Whether the backend of a route has what the route sends it from others.
     fn unserved(
         &mut self,
@@ -72,11 +91,8 @@ impl Check<'_> {
             // URIs are one space: another backend may answer for one that it does not list.
             _ => return,
         };
-        let lacking: Vec<&Found> = found
-            .iter()
-            .filter(|item| item.route == Some(index) && backends[usize::from(item.exposed.backend)].name != item.origin)
-            .filter(|item| !holds(has, &item.exposed.upstream))
-            .collect();
+        let mut lacking = sent_elsewhere(index, backends, found);
+        lacking.retain(|item| !holds(has, &item.exposed.upstream));
         let Some(first) = lacking.first() else { return };
         let plural = if lacking.len() == 1 { "" } else { "s" };
         let names = listed(lacking.iter().map(|item| item.exposed.upstream.as_str()));
@@ -93,6 +109,12 @@ impl Check<'_> {
                 self.topology.name
             ));
     }
+}
+
+/// What a route sends to its backend although another one offers it.
+fn sent_elsewhere<'c>(index: usize, backends: &[plan::Backend], found: &'c [Found]) -> Vec<&'c Found> {
+    let elsewhere = |item: &&Found| backends[usize::from(item.exposed.backend)].name != item.origin;
+    found.iter().filter(|item| item.route == Some(index)).filter(elsewhere).collect()
 }
 
 /// What clients see of a subject, and what one of it is called.

@@ -132,8 +132,8 @@ codes! {
         them, going by the lock. It is used only for calls to names that are in no list. Perhaps it lacks the prefix, or is \
         misspelt; what `tools.deny` hides counts as absent too.\n\n    routes: [{ tools: \"add\", to: math }]    # math__add\n"
     /// A route that sends a name to a backend which does not have it.
-    Unserved = "E0207": "A route sends calls of a tool (or prompt) that one backend has to another one, and the lock of that one has \
-        no tool of this name: every such call would be refused.\n\n    \
+    Unserved = "E0207": "A route sends calls of a tool (or prompt) that one backend has to another one, and that one has no tool \
+        of this name by the lock, or denies it: every such call would be refused.\n\n    \
         routes: [{ tools: \"math__*\", to: data }]    # does data have add, mul, …?\n"
     /// A view whose path is that of a backend.
     ViewLikeBackend = "E0208": "A view is served under its name behind the path of the gateway, and the name of a backend \

@@ -13,27 +13,23 @@ const NEAR_MAX: usize = 3;
 impl Asked<'_> {
     /// Every reason there is.
     pub(super) fn why_absent(&self) -> Vec<Step> {
+        let mut reasons = self.denied_on_the_way();
         if self.contracts.is_none() {
             let text = "the topology has no lock: nothing is known of what its backends offer".to_owned();
-            return vec![self.step(Rule::Unlocked, text, Some(self.document.value(steps!["name"])))];
+            reasons.push(self.step(Rule::Unlocked, text, Some(self.document.value(steps!["name"]))));
+            return reasons;
         }
-        let mut reasons = Vec::new();
         for backend in self.topology.backends.names() {
             match self.section(backend) {
                 None => reasons.extend(self.unlocked(backend)),
                 Some(section) => {
-                    reasons.extend(self.denied(backend, section));
+                    let denied = self.denied(backend, section);
+                    reasons.extend(denied.into_iter().filter(|rule| !reasons.contains(rule)).collect::<Vec<_>>());
                     reasons.extend(self.otherwise(backend, section));
                 }
             }
         }
         reasons
-    }
-
-    /// Tools that are denied under a name that leads somewhere: a pattern of a route reaches them all the same.
-    pub(super) fn denied_all_the_same(&self) -> Vec<Step> {
-        let locked = self.topology.backends.names().filter_map(|name| Some((name, self.section(name)?)));
-        locked.flat_map(|(backend, section)| self.denied(backend, section)).collect()
     }
 
     /// Names that were perhaps meant, the nearest first.
@@ -57,20 +53,28 @@ impl Asked<'_> {
         Some(self.step(Rule::Unlocked, text, Some(self.document.key(steps!["backends", backend]))))
     }
 
+    /// The rule that denies the name at the backend to which a route sends what no list holds.
+    fn denied_on_the_way(&self) -> Vec<Step> {
+        let Some(route) = self.wildcard(Kind::Tool) else { return Vec::new() };
+        self.rule(&self.plan.backends[usize::from(route.backend)].name, route.stripped(self.name)).into_iter().collect()
+    }
+
     /// The rules that deny what would have this name.
     fn denied(&self, backend: &str, section: &Section) -> Vec<Step> {
-        let Some(settings) = self.topology.backends.get(backend) else { return Vec::new() };
         let named = section.tools.iter().filter(|tool| {
             let renamed = self.rename(Kind::Tool, backend, &tool.name).unwrap_or(&tool.name);
             expose(&self.topology.names, backend, renamed) == self.name
         });
-        let rule = |own: &str| {
-            let index = settings.tools.deny.iter().position(|pattern| matches(pattern, own))?;
-            let text = format!("tool `{own}` of backend `{backend}` is denied by `{}`", settings.tools.deny[index]);
-            let place = self.document.value(steps!["backends", backend, "tools", "deny", index]);
-            Some(self.step(Rule::Deny, text, Some(place)))
-        };
-        named.filter_map(|tool| rule(&tool.name)).collect()
+        named.filter_map(|tool| self.rule(backend, &tool.name)).collect()
+    }
+
+    /// The rule that denies a tool of a backend.
+    fn rule(&self, backend: &str, own: &str) -> Option<Step> {
+        let deny = &self.topology.backends.get(backend)?.tools.deny;
+        let index = deny.iter().position(|pattern| matches(pattern, own))?;
+        let text = format!("tool `{own}` of backend `{backend}` is denied by `{}`", deny[index]);
+        let place = self.document.value(steps!["backends", backend, "tools", "deny", index]);
+        Some(self.step(Rule::Deny, text, Some(place)))
     }
 
     /// What has this name with its backend, or had it without some rule, and is exposed under another.

@@ -39,6 +39,12 @@ impl fmt::Display for Decision {
             write!(f, "{step}")?;
         }
         write!(f, "{}", self.timeout)?;
+        for (label, names) in [("fallback", &self.fallbacks), ("views", &self.views)] {
+            if !names.is_empty() {
+                let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+                line(f, label, &names.join(", "), None)?;
+            }
+        }
         match &self.contract {
             Some(contract) => show_contract(f, *kind, contract),
             None => line(f, "lock", &format!("backend `{backend}` is not in the lock"), None),

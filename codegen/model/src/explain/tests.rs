@@ -79,9 +79,9 @@ fn a_name_that_no_list_holds_is_routed_by_a_pattern_and_loses_its_prefix() {
 }
 
 #[test]
-fn a_denied_tool_that_a_pattern_still_reaches_is_told() {
+fn what_is_denied_is_denied_to_patterns_too() {
     let explanation = explained("full", "math--admin_reset");
-    assert_eq!(explanation.decisions[0].rule, Rule::WildcardRoute);
+    assert_eq!(explanation.decisions, []);
     let place = Origin { path: "full.yaml".to_owned(), line: 22, column: 21 };
     let text = "tool `admin_reset` of backend `math` is denied by `admin_*`".to_owned();
     assert_eq!(explanation.reasons, [Step { rule: Rule::Deny, text, place: Some(place) }]);
@@ -100,6 +100,25 @@ fn resources_are_found_by_their_uri_a_pattern_or_a_template() {
     let [template] = &template.decisions[..] else { panic!("{template}") };
     assert_eq!((template.kind, template.rule, &*template.upstream), (Kind::Resource, Rule::Template, "data://other"));
     assert!(template.contract.as_ref().is_some_and(|contract| contract.digest.is_some()), "{template}");
+}
+
+#[test]
+fn views_and_fallbacks_are_told() {
+    check(
+        "views",
+        "data__review",
+        &[
+            "prompt `data__review` is `review` of backend `data`",
+            "  offered    backend `data` offers prompt `review`  (views.yaml:4:3)",
+            "  prefix     `data__` goes before it",
+            "  timeout    30s, as nothing else is written",
+            "  views      `coding`",
+            "  lock       of `data`: modern 2026-07-28, sha256:…",
+        ],
+    );
+    let taken_over = |name: &str| explained("fallback", name).decisions[0].fallbacks.clone();
+    assert_eq!(taken_over("search__find"), ["search-old", "mirror"]);
+    assert_eq!(taken_over("search__index"), ["search-old"]);
 }
 
 #[test]
@@ -162,6 +181,9 @@ fn without_a_lock_nothing_is_known_but_patterns() {
     let explanation = explain(&fixture("full", "yaml"), None, "data--get").expect("it compiles");
     assert_eq!((explanation.decisions.len(), explanation.reasons.len()), (0, 1));
     assert_eq!(explanation.reasons[0].rule, Rule::Unlocked);
+    let denied = explain(&fixture("full", "yaml"), None, "math--admin_any").expect("it compiles");
+    assert_eq!(denied.decisions, []);
+    assert_eq!(denied.reasons.iter().map(|step| step.rule).collect::<Vec<_>>(), [Rule::Deny, Rule::Unlocked]);
     let routed = explain(&fixture("full", "yaml"), None, "math--any").expect("it compiles");
     assert_eq!((routed.decisions[0].rule, &routed.decisions[0].contract), (Rule::WildcardRoute, &None));
 }
