@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// How long any one step may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -60,6 +60,14 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = within("connect", TcpStream::connect(address)).await.expect("the gateway listens");
         stream.set_nodelay(true).expect("a socket");
+        Self { stream, buffer: Vec::new(), events: Vec::new() }
+    }
+
+    /// A client whose socket takes in little while nobody reads from it.
+    pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(16 << 10).expect("a socket");
+        let stream = within("connect", socket.connect(address)).await.expect("the gateway listens");
         Self { stream, buffer: Vec::new(), events: Vec::new() }
     }
 

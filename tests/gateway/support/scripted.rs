@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use only1mcp::catalog::Topology as _;
 use only1mcp::{Gateway, Running};
+use only1mcp_model::{Source, overlay};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -65,7 +67,14 @@ impl WithChildren {
 
 /// A gateway in front of two servers.
 pub(crate) fn with_servers(odd: &Server, good: &Server) -> Running {
-    let builder = Gateway::<Servers>::builder().workers(2);
+    with_servers_under("backends: {}", odd, good)
+}
+
+/// The same with an overlay.
+pub(crate) fn with_servers_under(overlay: &str, odd: &Server, good: &Server) -> Running {
+    let source = Source { path: "overlay.yaml".to_owned(), text: overlay.to_owned() };
+    let overlay = overlay::load(&source, Servers::SPEC.backends).expect("a sound overlay");
+    let builder = Gateway::<Servers>::builder().workers(2).overlay(overlay);
     builder.reference("ODD_URL", odd.url()).reference("GOOD_URL", good.url()).start().expect("the gateway starts")
 }
 
