@@ -65,10 +65,8 @@ impl Features {
                 let needs: Vec<String> = needs.iter().map(|feature| format!("\"{feature}\"")).collect();
                 format!("write in `Cargo.toml` under `[features]`: `{line} = [{}]`", needs.join(", "))
             }
-            None => {
-                let missing: Vec<&str> = needs.into_iter().filter(|feature| !self.has(feature)).collect();
-                format!("build with `--features {}`", missing.join(","))
-            }
+            // All of them: who takes it literally replaces what there was.
+            None => format!("build with `--features {}`", needs.join(",")),
         }
     }
 }
