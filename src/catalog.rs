@@ -135,6 +135,12 @@ pub struct Spec {
 // === impl View ===
 
 impl View {
+    /// Whether it is the whole catalog.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.patterns.name.is_empty()
+    }
+
     /// Whether it shows what has these bits.
     #[inline]
     #[must_use]

@@ -1,6 +1,7 @@
 //! Where a name leads: the compiled tables first, then templates and patterns for names that no list holds.
 
 use only1mcp_model::names;
+use only1mcp_model::uri::Uri;
 
 use crate::catalog::{Topology, View, plan};
 use crate::limits;
@@ -41,7 +42,7 @@ pub(crate) fn route<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str)
 #[cold]
 fn uncatalogued<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
     let length_max = if kind == CallKind::Resource { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
-    if name.len() > length_max || !view.patterns.shows(name) {
+    if name.len() > length_max || !is_shown::<T>(view, kind, name) {
         return None;
     }
     let subject = match kind {
@@ -65,4 +66,18 @@ fn uncatalogued<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> 
     // Of a name that no lock holds, and no template leads to, nobody knows who else has it.
     let fallbacks = template.filter(|own| own.backend == backend).map_or(&[][..], |own| own.fallbacks);
     Some(Route { backend, upstream, fallbacks, repeatable: false })
+}
+
+/// Whether a view shows a name that no list holds. A URI gets one verdict however it is spelled: its backend may decode
+/// it. So do templates, of which the most specific one has to be shown under every spelling.
+fn is_shown<T: Topology>(view: &View, kind: CallKind, name: &str) -> bool {
+    if view.is_whole() {
+        return true;
+    }
+    if kind != CallKind::Resource {
+        return view.patterns.shows(name);
+    }
+    let uri = Uri::new(name);
+    let template = T::SPEC.templates.iter().find(|template| uri.fills(template.uri_template));
+    view.patterns.shows_unlisted(&uri) && template.is_none_or(|template| view.shows(template.views))
 }

@@ -114,6 +114,34 @@ async fn what_a_view_shows_is_called_and_the_rest_is_unknown_to_it() {
 }
 
 #[tokio::test]
+async fn a_uri_is_hidden_or_shown_however_it_is_spelled() {
+    let mut upstream = Recorder::start();
+    let gateway = gateways::views(&upstream);
+    for uri in [
+        "data://tables/plane%74s/rows/1",
+        "data://tables/%70%6C%61%6e%65ts/rows/1",
+        "data://tables/x%2F..%2Fplanets/rows/1",
+        "data://tables/x/../planets/rows/1",
+        "data://tables/x/%2E%2e/planets/rows/1",
+        "data://tables/./planets/rows/1",
+        "data://tables/x%5C..%5cplanets/rows/1",
+        "data://tables/x%2fplanets/rows/1",
+    ] {
+        let answer = Client::ask(gateway.address(), &at("tables", read(uri))).await;
+        assert_eq!((answer.status, answer.code()), (200, Some(-32602)), "{uri}: {}", answer.text());
+        assert_eq!(upstream.calls(), 0, "{uri}");
+    }
+    // The backend gets what the client wrote; only views look behind it.
+    let shown = "data://tables/element%73%2C%c3%a4/rows/1";
+    let hidden = "data://tables/plane%74s/../x%2F/rows/1";
+    for (request, uri) in [(at("tables", read(shown)), shown), (read(hidden), hidden)] {
+        assert_eq!(Client::ask(gateway.address(), &request).await.code(), None, "{uri}");
+        let post = upstream.post().await;
+        assert!(post.body.contains(&format!(r#""uri":"{uri}""#)), "{}", post.body);
+    }
+}
+
+#[tokio::test]
 async fn what_is_denied_is_denied_to_routes_by_pattern_too() {
     let upstream = Recorder::start();
     let gateway = gateways::views(&upstream);

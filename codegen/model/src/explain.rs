@@ -13,6 +13,7 @@ use crate::names::{expose, fills, literal_part, matches, prefix};
 use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
 use crate::resolve::{self, Catalog, Found};
 use crate::topology::{Millis, Names, Topology};
+use crate::uri::Uri;
 use crate::yaml::{Document, Place, steps};
 use crate::{Features, Source, check, decode::Decode as _};
 
@@ -196,9 +197,13 @@ impl Asked<'_> {
 
     /// The most specific template that can become the name.
     fn template(&self, kind: Kind) -> Option<&Found> {
-        let mut templates: Vec<&Found> = self.catalog.templates.iter().filter(|_| kind == Kind::Resource).collect();
+        self.most_specific(|template| fills(template, self.name)).filter(|_| kind == Kind::Resource)
+    }
+
+    fn most_specific(&self, speaks: impl Fn(&str) -> bool) -> Option<&Found> {
+        let mut templates: Vec<&Found> = self.catalog.templates.iter().collect();
         templates.sort_by_key(|found| std::cmp::Reverse(literal_part(&found.exposed.name).len()));
-        templates.into_iter().find(|found| fills(&found.exposed.name, self.name))
+        templates.into_iter().find(|found| speaks(&found.exposed.name))
     }
 
     /// What is listed under the name, or the template that speaks for it.
@@ -265,8 +270,15 @@ impl Asked<'_> {
         (steps, contract): (Vec<Step>, Option<Contract>),
     ) -> Decision {
         let speaker = self.speaker(kind).map(|found| &found.exposed);
-        let shows =
-            |view: &&plan::View| view.shows(self.name) && speaker.is_none_or(|speaker| view.shows(&speaker.name));
+        // As the gateway judges: a URI that no list holds under every spelling.
+        let unlisted = kind == Kind::Resource && matches!(rule, Rule::WildcardRoute | Rule::Template);
+        let uri = unlisted.then(|| Uri::new(self.name));
+        let template = uri.as_ref().and_then(|uri| self.most_specific(|template| uri.fills(template)));
+        let speakers = [speaker, template.map(|found| &found.exposed)];
+        let shows = |view: &&plan::View| {
+            uri.as_ref().map_or_else(|| view.shows(self.name), |uri| view.shows_unlisted(uri))
+                && speakers.iter().flatten().all(|speaker| view.shows(&speaker.name))
+        };
         let fallbacks = speaker.filter(|speaker| speaker.backend == backend).map_or(&[][..], |own| &own.fallbacks);
         let name_of = |index: &u16| self.plan.backends[usize::from(*index)].name.to_string();
         let backend = &self.plan.backends[usize::from(backend)];

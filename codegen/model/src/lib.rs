@@ -17,6 +17,7 @@ pub mod schema;
 pub mod tokens;
 pub mod topology;
 pub mod transport;
+pub mod uri;
 pub mod url;
 
 mod address;

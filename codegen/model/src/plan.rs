@@ -8,6 +8,7 @@ use crate::constant::constant;
 use crate::names::matches;
 use crate::revision::Era;
 use crate::tokens::tokens;
+use crate::uri::Uri;
 
 pub use crate::transport::{Program, Stdio, StreamableHttp, Transport, Variable};
 
@@ -244,8 +245,18 @@ impl View {
     /// Whether it shows what clients know by this name, URI or URI template.
     #[must_use]
     pub fn shows(&self, name: &str) -> bool {
-        let matched = |patterns: &[Text]| patterns.iter().any(|pattern| matches(pattern, name));
-        matched(&self.include) && !matched(&self.exclude)
+        self.admits(|pattern| matches(pattern, name))
+    }
+
+    /// Whether it shows what a URI leads to that no list holds, however the URI is spelled. One that does not say
+    /// plainly where it leads might lead past a pattern.
+    #[must_use]
+    pub fn shows_unlisted(&self, uri: &Uri) -> bool {
+        uri.is_plain() && self.admits(|pattern| uri.matches(pattern))
+    }
+
+    fn admits(&self, matched: impl Fn(&Text) -> bool) -> bool {
+        self.include.iter().any(&matched) && !self.exclude.iter().any(matched)
     }
 }
 

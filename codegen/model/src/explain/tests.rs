@@ -116,6 +116,8 @@ fn views_and_fallbacks_are_told() {
             "  lock       of `data`: modern 2026-07-28, sha256:…",
         ],
     );
+    let views = |uri: &str| explained("views", uri).decisions[0].views.clone();
+    assert_eq!((views("data://tables/x"), views("data://tables/x%2Fy")), (vec!["reading".to_owned()], Vec::new()));
     let taken_over = |name: &str| explained("fallback", name).decisions[0].fallbacks.clone();
     assert_eq!(taken_over("search__find"), ["search-old", "mirror"]);
     assert_eq!(taken_over("search__index"), ["search-old"]);
