@@ -10,6 +10,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::endpoint::Facts;
 use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts};
+use crate::upstream::Kind;
 
 /// Everything that is measured, ready to be asked.
 #[derive(Debug)]
@@ -152,15 +153,12 @@ fn open(worker: &Counts) -> u64 {
     worker.accepted.read().saturating_sub(closed)
 }
 
-/// Failures that never happened have no series.
+/// Every outcome has a series from the start: what a first count would begin, no rate could show.
 fn calls(backend: &'static str, workers: &[&CallCounts]) -> Vec<Metric> {
     let counted = |outcome: &str, count: u64| counter(&[("backend", backend), ("outcome", outcome)], count);
-    let mut failed = std::collections::BTreeMap::new();
-    for (kind, count) in workers.iter().flat_map(|worker| worker.failed()).filter(|(_, count)| *count > 0) {
-        *failed.entry(kind.as_str()).or_insert(0) += count;
-    }
     let answered = counted("answered", workers.iter().map(|worker| worker.answered()).sum());
-    [answered].into_iter().chain(failed.into_iter().map(|(outcome, count)| counted(outcome, count))).collect()
+    let failed = |kind: Kind| counted(kind.as_str(), workers.iter().map(|worker| worker.failed(kind)).sum());
+    [answered].into_iter().chain(Kind::ALL.into_iter().map(failed)).collect()
 }
 
 fn durations(backend: &'static str, workers: &[&CallCounts]) -> Metric {

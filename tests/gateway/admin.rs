@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use only1mcp::upstream::Kind;
 use only1mcp::{Gateway, Running, StartError};
 
 use crate::command_line::Started;
@@ -37,7 +38,7 @@ fn guarded(address: &str, token: &str) -> Result<Running, StartError> {
 }
 
 /// Every sample by its name and labels.
-async fn samples(admin: SocketAddr) -> BTreeMap<String, f64> {
+pub(crate) async fn samples(admin: SocketAddr) -> BTreeMap<String, f64> {
     let answer = Client::ask(admin, &get(METRICS)).await;
     assert_eq!((answer.status, answer.field("content-type")), (200, Some("text/plain; version=0.0.4; charset=utf-8")));
     let text = answer.text();
@@ -96,8 +97,10 @@ async fn calls_and_connections_are_counted_as_they_happen() {
     let before = samples(admin).await;
     assert_eq!(
         [answered, failed, durations, connections].map(|name| count(&before, name)),
-        [Some(0.0), None, Some(0.0), Some(0.0)]
+        [Some(0.0), Some(0.0), Some(0.0), Some(0.0)]
     );
+    let series = before.keys().filter(|name| name.starts_with("only1mcp_calls_total{backend=\"odd\"")).count();
+    assert_eq!(series, 1 + Kind::ALL.len(), "every outcome there is has a series before anything happened");
     for _ in 0..3 {
         assert_eq!(call(gateway.address(), "good__echo", "x").await, Outcome::Text("x".to_owned()));
     }
