@@ -45,7 +45,8 @@ const OPEN: Family = Family {
 };
 const CALLS: Family = Family {
     name: "only1mcp_calls_total",
-    help: "Calls by backend and outcome: answered (whatever the answer says), or why there was no answer",
+    help: "Calls by backend and outcome: answered (whatever the answer says, and whether or not the client stayed \
+           for it), or why there was no answer",
     field_type: MetricType::COUNTER,
 };
 const DURATION: Family = Family {

@@ -125,7 +125,9 @@ impl<T: Topology> Journey<'_, T> {
         let before = relay.elapsed();
         let outcome = exchange(worker, link, &call, relay, self.deadline).await;
         let took = relay.elapsed().saturating_sub(before);
-        counts.tried(outcome.as_ref().err().map(|error| error.kind), took);
+        // Who was not there any more to read an answer was answered.
+        let failure = outcome.as_ref().err().map(|error| error.kind);
+        counts.tried(failure.filter(|kind| *kind != Kind::ClientGone || !relay.answered()), took);
         outcome
     }
 

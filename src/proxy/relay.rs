@@ -31,7 +31,8 @@ pub(crate) struct ClientRelay<'a, D> {
 
 impl<'a, D: Downstream> ClientRelay<'a, D> {
     pub(crate) fn new(caller: &'a Caller<'a>, downstream: &'a D, deadline: &'a Deadline, timeout: Duration) -> Self {
-        Self { caller, downstream, deadline, timeout, began: Instant::now(), left: Rc::default(), answered: false }
+        let (began, left) = (Instant::now(), Rc::default());
+        Self { caller, downstream, deadline, timeout, began, left, answered: false }
     }
 
     pub(crate) fn downstream(&self) -> &'a D {
@@ -52,7 +53,7 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         Rc::clone(&self.left)
     }
 
-    /// Whether an answer was begun.
+    /// Whether a backend began to answer, be its client there to read it or not.
     pub(crate) fn answered(&self) -> bool {
         self.answered
     }
@@ -76,11 +77,11 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
     }
 
     async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
+        let (splice, status) = bridge::answer(&message, self.caller)?;
+        self.answered = true;
         if self.left.get() {
             return Err(Error::client_gone());
         }
-        let (splice, status) = bridge::answer(&message, self.caller)?;
-        self.answered = true;
         // The backend is done: how long the client takes to read is the downstream's to bound.
         self.deadline.clear();
         let body = slices(&splice);

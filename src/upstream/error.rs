@@ -33,7 +33,7 @@ pub enum Kind {
     Tls,
     /// Too many calls wait for the backend; proven not sent.
     Overloaded,
-    /// The client went away; nobody is answered.
+    /// The client went away before the backend had answered.
     ClientGone,
 }
 

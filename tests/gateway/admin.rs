@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use only1mcp::upstream::Kind;
 use only1mcp::{Gateway, Running, StartError};
+use tokio::sync::mpsc;
 
 use crate::command_line::Started;
+use crate::legacy;
 use crate::peers::skipped;
 use crate::support::client::{Answer, Client, Request, within};
 use crate::support::gateways::Demo;
@@ -125,6 +127,41 @@ async fn calls_and_connections_are_counted_as_they_happen() {
         while count(&samples(admin).await, "only1mcp_client_connections_open") != Some(0.0) {}
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_call_is_answered_by_its_backend_whether_or_not_its_client_stays() {
+    let (reached, mut reach) = mpsc::channel(1);
+    let odd = Server::start(modern(move |request| {
+        reached.try_send(()).expect("one call after the other");
+        vec![Step::Pause(Duration::from_millis(300)), json_answer(200, &text_body(&request.id(), "late"))]
+    }));
+    let builder = Gateway::<Servers>::builder().workers(1).admin_address("127.0.0.1:0");
+    let builder = builder.reference("ODD_URL", odd.url()).reference("GOOD_URL", odd.url());
+    let gateway = builder.start().expect("the gateway starts");
+    let admin = gateway.admin_address().expect("there is an admin listener");
+    let session = legacy::session(gateway.address()).await;
+    let body = legacy::message("tools/call", r#"{"name":"odd__echo","arguments":{}}"#);
+    // A legacy client that leaves has not cancelled; a modern one has, and there is no answer.
+    for (turn, request) in [Request::legacy(&session, body), Request::call("odd__echo", "{}")].into_iter().enumerate() {
+        let mut leaving = Client::connect(gateway.address()).await;
+        leaving.write(&request.bytes()).await;
+        within("the call", reach.recv()).await;
+        drop(leaving);
+        let counts = within("the end of the call", async {
+            loop {
+                let now = samples(admin).await;
+                let counts = ["answered", "client_gone"].map(|outcome| {
+                    now.get(&format!("only1mcp_calls_total{{backend=\"odd\",outcome=\"{outcome}\"}}")).copied()
+                });
+                if counts.iter().flatten().sum::<f64>() > turn as f64 {
+                    break counts;
+                }
+            }
+        })
+        .await;
+        assert_eq!(counts, [Some(1.0), Some([0.0, 1.0][turn])]);
+    }
 }
 
 #[tokio::test]
