@@ -123,6 +123,14 @@ impl Deadline {
         self.slot.at_ms.set(NEVER);
     }
 
+    /// How much of it is left, as of the last tick.
+    #[must_use]
+    pub(crate) fn left(&self) -> Duration {
+        let left = self.slot.at_ms.get().saturating_sub(self.clock.now_ms());
+        // Without the tick that setting one adds.
+        Duration::from_millis(left.saturating_sub(TICK_MS))
+    }
+
     /// Whether it has passed.
     #[must_use]
     pub(crate) fn passed(&self) -> bool {
@@ -162,6 +170,7 @@ mod tests {
         let deadline = clock.deadline();
         deadline.set(Duration::from_millis(5));
         assert!(!deadline.passed());
+        assert_eq!(deadline.left(), Duration::from_millis(5));
         tokio::select! {
             () = clock.clone().run() => unreachable!("the tick never ends"),
             () = async {
@@ -170,6 +179,7 @@ mod tests {
             } => {}
         }
         assert!(deadline.passed());
+        assert_eq!(deadline.left(), Duration::ZERO);
         deadline.clear();
         assert!(!deadline.passed());
     }

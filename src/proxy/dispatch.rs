@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::bridge::Caller;
@@ -22,6 +23,18 @@ enum Turn {
     Expired,
     Left,
     Quiet,
+}
+
+/// What an exchange is waited for with.
+struct Wait<'a, D> {
+    downstream: &'a D,
+    /// Of the whole call.
+    deadline: &'a Deadline,
+    /// Of this attempt, for as long as nothing of the call was sent; `None` where nobody is left to take it over.
+    share: Option<Deadline>,
+    sent: &'a Cell<bool>,
+    quiet: Deadline,
+    left: Rc<Cell<bool>>,
 }
 
 /// A call on its way to one backend after the other.
@@ -56,7 +69,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     let mut backend = route.backend;
     let mut failed: Option<(u16, Error)> = None;
     loop {
-        let error = match journey.attempt(backend, &mut relay).await {
+        let error = match journey.attempt(backend, fallbacks.len(), &mut relay).await {
             Ok(()) => return Ok(()),
             Err(Error { kind: Kind::ClientGone, .. }) => return Err(Gone),
             Err(error) => error,
@@ -97,8 +110,13 @@ fn name_of<T: Topology>(backend: u16) -> &'static str {
 // === impl Journey ===
 
 impl<T: Topology> Journey<'_, T> {
-    /// Sends the call to one backend.
-    async fn attempt<D: Downstream>(&self, backend: u16, relay: &mut ClientRelay<'_, D>) -> Result<(), Error> {
+    /// Sends the call to one backend, behind which so many others are left.
+    async fn attempt<D: Downstream>(
+        &self,
+        backend: u16,
+        others: usize,
+        relay: &mut ClientRelay<'_, D>,
+    ) -> Result<(), Error> {
         let (worker, caller, index) = (self.worker, self.caller, usize::from(backend));
         let (Some(link), Some(settings), Some(counts)) =
             (worker.links.get(index), worker.shared.backends.get(index), worker.counts.backends.get(index))
@@ -122,13 +140,29 @@ impl<T: Topology> Journey<'_, T> {
             mcp_params: self.mcp_params,
             sent: Cell::new(false),
         };
+        let wait = Wait {
+            downstream: relay.downstream(),
+            deadline: self.deadline,
+            share: self.share(others),
+            sent: &call.sent,
+            quiet: worker.clock.deadline(),
+            left: relay.left(),
+        };
         let before = relay.elapsed();
-        let outcome = exchange(worker, link, &call, relay, self.deadline).await;
+        let outcome = exchange(link, &call, relay, &wait).await;
         let took = relay.elapsed().saturating_sub(before);
         // Who was not there any more to read an answer was answered.
         let failure = outcome.as_ref().err().map(|error| error.kind);
         counts.tried(failure.filter(|kind| *kind != Kind::ClientGone || !relay.answered()), took);
         outcome
+    }
+
+    /// How long a backend may take to get ready for the call, so that as much is left for each of the others.
+    fn share(&self, others: usize) -> Option<Deadline> {
+        let attempts = u32::try_from(others).ok().filter(|others| *others > 0)? + 1;
+        let share = self.worker.clock.deadline();
+        share.set(self.deadline.left() / attempts);
+        Some(share)
     }
 
     /// Whether a call that failed like this may be sent to another backend: it is not sent twice unless that does no
@@ -144,57 +178,53 @@ impl<T: Topology> Journey<'_, T> {
     }
 }
 
-/// Drives the exchange until it is done, its deadline passes or a modern client leaves. A legacy client that leaves
-/// has not cancelled (MCP 2025-11-25, streamable HTTP): the call runs to its end, and nobody reads its answer.
-async fn exchange<T: Topology, D: Downstream>(
-    worker: &Worker<T>,
-    link: &T::Upstream,
+/// Drives the exchange until it is done, its time is over or a modern client leaves. A legacy client that leaves has not
+/// cancelled (MCP 2025-11-25, streamable HTTP): the call runs to its end, and nobody reads its answer.
+async fn exchange<D: Downstream>(
+    link: &impl Transport,
     call: &Call<'_>,
     relay: &mut ClientRelay<'_, D>,
-    deadline: &Deadline,
+    wait: &Wait<'_, D>,
 ) -> Result<(), Error> {
-    let downstream = relay.downstream();
     let accepts_stream = relay.accepts_stream();
-    let left = relay.left();
-    let quiet = worker.clock.deadline();
-    quiet.set(limits::KEEP_ALIVE);
+    wait.quiet.set(limits::KEEP_ALIVE);
     let mut exchange = pin!(link.exchange(call, relay));
     loop {
-        let turn = poll_fn(|cx| turn(cx, exchange.as_mut(), downstream, deadline, &quiet, &left));
-        match turn.await {
+        match poll_fn(|cx| wait.poll(cx, exchange.as_mut())).await {
             Turn::Done(outcome) => return outcome,
             Turn::Expired if call.sent.get() => {
                 return Err(Error::new(Kind::Timeout, true, "no answer within the deadline"));
             }
-            Turn::Expired => return Err(Error::unavailable("it was not ready within the deadline")),
+            Turn::Expired if wait.deadline.passed() => {
+                return Err(Error::unavailable("it was not ready within the deadline"));
+            }
+            Turn::Expired => return Err(Error::unavailable("it was not ready within its share of the deadline")),
             Turn::Left if call.era == Era::Modern => return Err(Error::client_gone()),
-            Turn::Left => left.set(true),
+            Turn::Left => wait.left.set(true),
             Turn::Quiet => {
-                quiet.set(limits::KEEP_ALIVE);
-                if accepts_stream && !left.get() && downstream.keep_alive().await.is_err() {
-                    left.set(true);
+                wait.quiet.set(limits::KEEP_ALIVE);
+                if accepts_stream && !wait.left.get() && wait.downstream.keep_alive().await.is_err() {
+                    wait.left.set(true);
                 }
             }
         }
     }
 }
 
-fn turn<D: Downstream>(
-    cx: &mut Context<'_>,
-    exchange: Pin<&mut impl Future<Output = Result<(), Error>>>,
-    downstream: &D,
-    deadline: &Deadline,
-    quiet: &Deadline,
-    left: &Cell<bool>,
-) -> Poll<Turn> {
-    if let Poll::Ready(outcome) = exchange.poll(cx) {
-        return Poll::Ready(Turn::Done(outcome));
+// === impl Wait ===
+
+impl<D: Downstream> Wait<'_, D> {
+    fn poll(&self, cx: &mut Context<'_>, exchange: Pin<&mut impl Future<Output = Result<(), Error>>>) -> Poll<Turn> {
+        if let Poll::Ready(outcome) = exchange.poll(cx) {
+            return Poll::Ready(Turn::Done(outcome));
+        }
+        let share = self.share.as_ref().filter(|_| !self.sent.get());
+        if self.deadline.poll(cx).is_ready() || share.is_some_and(|share| share.poll(cx).is_ready()) {
+            return Poll::Ready(Turn::Expired);
+        }
+        if !self.left.get() && self.downstream.poll_left(cx).is_ready() {
+            return Poll::Ready(Turn::Left);
+        }
+        self.quiet.poll(cx).map(|()| Turn::Quiet)
     }
-    if deadline.poll(cx).is_ready() {
-        return Poll::Ready(Turn::Expired);
-    }
-    if !left.get() && downstream.poll_left(cx).is_ready() {
-        return Poll::Ready(Turn::Left);
-    }
-    quiet.poll(cx).map(|()| Turn::Quiet)
 }

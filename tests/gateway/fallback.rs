@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use only1mcp::{Gateway, Running};
 use serde_json::json;
 
+use crate::admin;
 use crate::support::client::{Client, Request};
 use crate::support::scripted::{Outcome, call};
 use crate::support::server::{
@@ -73,9 +74,20 @@ fn gateway(first: &str, second: &str) -> Running {
 }
 
 fn builder(first: &str, second: &str) -> only1mcp::Builder<Fallback> {
-    let builder = Gateway::<Fallback>::builder().workers(1);
+    let builder = Gateway::<Fallback>::builder().workers(1).admin_address("127.0.0.1:0");
     let builder = builder.reference("ZERO_URL", nowhere()).reference("THIRD_URL", nowhere());
     builder.reference("FIRST_URL", first).reference("SECOND_URL", second)
+}
+
+fn overlay(text: &str) -> only1mcp_model::overlay::Overlay {
+    let source = only1mcp_model::Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
+    only1mcp_model::overlay::load(&source, <Fallback as only1mcp::catalog::Topology>::SPEC.backends).expect("sound")
+}
+
+/// How many calls of a backend came to this.
+async fn counted(gateway: &Running, backend: &str, outcome: &str) -> Option<f64> {
+    let samples = admin::samples(gateway.admin_address().expect("there is an admin listener")).await;
+    samples.get(&format!("only1mcp_calls_total{{backend=\"{backend}\",outcome=\"{outcome}\"}}")).copied()
 }
 
 /// Takes the call and breaks off.
@@ -211,20 +223,18 @@ async fn all_attempts_share_the_deadline_of_the_call() {
 #[tokio::test]
 async fn a_connection_that_does_not_come_up_is_given_up_after_the_connect_timeout() {
     let ((listener, _waiting), second) = (full(), Counted::answering("second"));
-    let gateway = gateway(&format!("http://{}/mcp", address_of(&listener)), &second.server.url());
+    let builder = builder(&format!("http://{}/mcp", address_of(&listener)), &second.server.url());
+    // Its share of the call would be 4 s.
+    let gateway = builder.overlay(overlay("backends: { first: { timeout: 12s } }")).start().expect("it starts");
     let began = Instant::now();
-    // After the timeout of the call, which is a second, nobody would be left to take over.
     assert_eq!(call(gateway.address(), "first__write", "x").await, Outcome::Text("second".to_owned()));
-    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(3), "{took:?}");
 }
 
 #[tokio::test]
 async fn a_backend_that_the_overlay_disables_has_its_calls_taken_over() {
     let (first, second) = (Counted::answering("first"), Counted::answering("second"));
-    let overlay = |text: &str| {
-        let source = only1mcp_model::Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
-        only1mcp_model::overlay::load(&source, <Fallback as only1mcp::catalog::Topology>::SPEC.backends).expect("sound")
-    };
     let one =
         builder(&first.server.url(), &second.server.url()).overlay(overlay("backends: { first: { disabled: true } }"));
     let one = one.start().expect("the gateway starts");
@@ -233,4 +243,37 @@ async fn a_backend_that_the_overlay_disables_has_its_calls_taken_over() {
     let both = builder(&first.server.url(), &second.server.url()).overlay(overlay(both)).start().expect("it starts");
     assert_eq!(call(both.address(), "first__write", "x").await, unavailable());
     assert_eq!((first.calls(), second.calls()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_backend_that_does_not_get_ready_leaves_the_others_their_share() {
+    let hour = Duration::from_secs(3600);
+    let silent = Server::start(move |_| vec![Step::Pause(hour)]);
+    let ((listener, _waiting), second) = (full(), Counted::answering("second"));
+    let full = format!("http://{}/mcp", address_of(&listener));
+    // `zero` has the connect timeout that nobody chose, which is longer than its calls may take.
+    let gateway = builder(&silent.url(), &second.server.url()).reference("ZERO_URL", full);
+    let gateway = gateway.overlay(overlay("backends: { zero: { timeout: 1s } }")).start().expect("the gateway starts");
+    for (turn, tool) in ["first__write", "child__write"].into_iter().enumerate() {
+        let began = Instant::now();
+        assert_eq!(call(gateway.address(), tool, "x").await, Outcome::Text("second".to_owned()), "{tool}");
+        assert!(began.elapsed() < Duration::from_millis(900), "{tool}: {:?}", began.elapsed());
+        assert_eq!(second.calls(), turn + 1, "{tool}");
+    }
+    // Its only fallback is silent as well, and has what is left of the second.
+    let began = Instant::now();
+    assert_eq!(call(gateway.address(), "zero__read", "x").await, unavailable());
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(counted(&gateway, "first", "upstream_unavailable").await, Some(2.0));
+}
+
+#[tokio::test]
+async fn a_call_that_was_sent_has_the_whole_deadline() {
+    let first = Counted::start(|request| {
+        vec![Step::Pause(Duration::from_millis(700)), json_answer(200, &text_body(&request.id(), "first"))]
+    });
+    let second = Counted::answering("second");
+    let gateway = gateway(&first.server.url(), &second.server.url());
+    assert_eq!(call(gateway.address(), "first__read", "x").await, Outcome::Text("first".to_owned()));
+    assert_eq!(second.calls(), 0);
 }
