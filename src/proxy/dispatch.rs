@@ -50,7 +50,8 @@ struct Journey<'a, T: Topology> {
 }
 
 /// Sends a call to the backend its route names and relays what comes back. Where it is proven that nothing of the call
-/// was sent, or executing it twice does no harm, its fallbacks follow within the same deadline.
+/// was sent, or executing it twice does no harm, its fallbacks follow within the same deadline, while the client was
+/// told nothing.
 pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     worker: &Worker<T>,
     caller: &Caller<'_>,
@@ -79,7 +80,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         if relay.answered() {
             return Err(Gone);
         }
-        let goes_on = journey.goes_on(&error);
+        let goes_on = journey.goes_on(&error) && !relay.told();
         // What may have been executed is what its client has to know, whatever became of the call afterwards.
         if failed.as_ref().is_none_or(|(_, earlier)| error.sent || !earlier.sent) {
             failed = Some((backend, error));

@@ -26,13 +26,14 @@ pub(crate) struct ClientRelay<'a, D> {
     timeout: Duration,
     began: Instant,
     left: Rc<Cell<bool>>,
+    told: bool,
     answered: bool,
 }
 
 impl<'a, D: Downstream> ClientRelay<'a, D> {
     pub(crate) fn new(caller: &'a Caller<'a>, downstream: &'a D, deadline: &'a Deadline, timeout: Duration) -> Self {
         let (began, left) = (Instant::now(), Rc::default());
-        Self { caller, downstream, deadline, timeout, began, left, answered: false }
+        Self { caller, downstream, deadline, timeout, began, left, told: false, answered: false }
     }
 
     pub(crate) fn downstream(&self) -> &'a D {
@@ -53,6 +54,12 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         Rc::clone(&self.left)
     }
 
+    /// Whether the client was told something of what became of its call: another backend would tell it anew, and
+    /// progress must not go back (MCP 2026-07-28, progress). Comments on the stream tell nothing.
+    pub(crate) fn told(&self) -> bool {
+        self.told
+    }
+
     /// Whether a backend began to answer, be its client there to read it or not.
     pub(crate) fn answered(&self) -> bool {
         self.answered
@@ -67,6 +74,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             return Ok(());
         }
         let Some(splice) = bridge::notification(&message, self.caller) else { return Ok(()) };
+        self.told = true;
         let written = self.downstream.event(&slices(&splice)).await;
         match written {
             // A legacy client that left has not cancelled: its call goes on.

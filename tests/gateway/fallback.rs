@@ -9,10 +9,11 @@ use only1mcp::{Gateway, Running};
 use serde_json::json;
 
 use crate::admin;
-use crate::support::client::{Client, Request};
+use crate::support::client::{Client, META, Request};
 use crate::support::scripted::{Outcome, call};
 use crate::support::server::{
-    self, Script, Server, Step, error_body, head, json_answer, modern, result_body, text_body,
+    self, Script, Server, Step, chunk, error_body, event, head, json_answer, modern, result_body, stream_head,
+    text_body,
 };
 
 only1mcp::topology!(Fallback = "tests/gateway/topologies/fallback.yaml");
@@ -276,4 +277,36 @@ async fn a_call_that_was_sent_has_the_whole_deadline() {
     let gateway = gateway(&first.server.url(), &second.server.url());
     assert_eq!(call(gateway.address(), "first__read", "x").await, Outcome::Text("first".to_owned()));
     assert_eq!(second.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_call_whose_client_was_told_something_is_not_handed_on() {
+    let first = Counted::start(|request| {
+        let token = request.body["params"]["_meta"]["progressToken"].clone();
+        let progress = json!({ "progressToken": token, "progress": 50 });
+        let log = json!({ "level": "error", "data": "odd" });
+        let told = [("notifications/progress", progress), ("notifications/message", log)].map(|(method, params)| {
+            chunk(event(&json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string()))
+        });
+        [stream_head()].into_iter().chain(told).chain([Step::Close]).collect()
+    });
+    let second = Counted::answering("second");
+    let gateway = gateway(&first.server.url(), &second.server.url());
+    let read = Request::call("first__read", "{}");
+    let with = |member: &str| read.clone().edit(META, &format!("{META},{member}"));
+    for (request, method) in [
+        (with(r#""progressToken":7"#), "notifications/progress"),
+        (with(r#""io.modelcontextprotocol/logLevel":"error""#), "notifications/message"),
+    ] {
+        let mut client = Client::connect(gateway.address()).await;
+        client.write(&request.bytes()).await;
+        assert_eq!(client.head().await.field("content-type"), Some("text/event-stream"));
+        assert_eq!(client.message().await.expect("a notification")["method"], method);
+        let answer = client.message().await.expect("an answer");
+        assert_eq!(answer["error"]["data"]["kind"], "outcome_unknown", "{answer}");
+        assert_eq!(client.message().await, None);
+    }
+    assert_eq!((first.calls(), second.calls()), (2, 0));
+    // What is not for this client has told it nothing.
+    assert_eq!(Outcome::of(&Client::ask(gateway.address(), &read).await), Outcome::Text("second".to_owned()));
 }
