@@ -99,6 +99,9 @@ pub struct Incoming {
     pub request_id: Option<Value>,
     /// `params.arguments`
     pub arguments: Option<Value>,
+    /// Whether `params.requestState` or `params.inputResponses` is there: the request resumes one that was answered with
+    /// a question.
+    pub resumes: bool,
     /// `params._meta`; `None` when absent. When it is not an object only `value` is set and `meta_kind` says so.
     pub meta: Option<Meta>,
     /// The kind of `params._meta`.

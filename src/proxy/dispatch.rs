@@ -66,7 +66,8 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     deadline.set(timeout);
     let journey = Journey { worker, caller, name, route, mcp_params, deadline: &deadline };
     let mut relay = ClientRelay::new(caller, downstream, &deadline, timeout);
-    let mut fallbacks = route.fallbacks.iter();
+    // What answers a backend's question is for that backend alone (MCP 2026-07-28, multi round-trip requests).
+    let mut fallbacks = if caller.head.resumes { &[][..] } else { route.fallbacks }.iter();
     let mut backend = route.backend;
     let mut failed: Option<(u16, Error)> = None;
     loop {

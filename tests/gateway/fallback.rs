@@ -310,3 +310,20 @@ async fn a_call_whose_client_was_told_something_is_not_handed_on() {
     // What is not for this client has told it nothing.
     assert_eq!(Outcome::of(&Client::ask(gateway.address(), &read).await), Outcome::Text("second".to_owned()));
 }
+
+#[tokio::test]
+async fn what_answers_a_backends_question_is_for_that_backend_alone() {
+    let (first, second) = (Counted::start(lost), Counted::answering("second"));
+    let down = gateway(&nowhere(), &second.server.url());
+    let losing = gateway(&first.server.url(), &second.server.url());
+    for member in [r#""requestState":"s""#, r#""inputResponses":{}"#] {
+        let resumed = Request::call("first__read", &format!("{{}},{member}"));
+        assert_eq!(Outcome::of(&Client::ask(down.address(), &resumed).await), unavailable(), "{member}");
+        let outcome = Outcome::of(&Client::ask(losing.address(), &resumed).await);
+        assert_eq!(outcome, Outcome::failed("outcome_unknown", true), "{member}");
+    }
+    assert_eq!((first.calls(), second.calls()), (2, 0));
+    // The same members elsewhere mean nothing.
+    let argument = Request::call("first__read", r#"{"requestState":"s","inputResponses":{}}"#);
+    assert_eq!(Outcome::of(&Client::ask(down.address(), &argument).await), Outcome::Text("second".to_owned()));
+}

@@ -25,6 +25,7 @@ impl Message for Incoming {
             } else if key == b"requestId" {
                 scan.decided(&mut self.request_id, "params.requestId")
             } else {
+                self.resumes |= key == b"requestState" || key == b"inputResponses";
                 scan.skip()
             }
         })?;

@@ -269,6 +269,24 @@ fn the_version_must_be_the_string_2_0() {
 }
 
 #[test]
+fn a_request_that_resumes_another_is_known_by_its_params_alone() {
+    let resumes = |source: &str| incoming(source.as_bytes()).unwrap().resumes;
+    for source in [
+        r#"{"params":{"name":"x","requestState":"s"}}"#,
+        r#"{"params":{"inputResponses":{"a":{}},"name":"x"}}"#,
+        r#"{"params":{"request\u0053tate":null}}"#,
+    ] {
+        assert!(resumes(source), "{source}");
+    }
+    for source in [
+        r#"{"requestState":"s","inputResponses":{},"params":{}}"#,
+        r#"{"params":{"arguments":{"requestState":"s"},"_meta":{"inputResponses":{}},"requestStates":"requestState"}}"#,
+    ] {
+        assert!(!resumes(source), "{source}");
+    }
+}
+
+#[test]
 fn line_breaks_between_tokens_are_told() {
     let multiline = |source: &str| incoming(source.as_bytes()).unwrap().multiline;
     assert!(!multiline(r#"{"method" : "a\nb\r", "params":	{}} "#));
