@@ -50,8 +50,8 @@ struct Journey<'a, T: Topology> {
 }
 
 /// Sends a call to the backend its route names and relays what comes back. Where it is proven that nothing of the call
-/// was sent, or executing it twice does no harm, its fallbacks follow within the same deadline, while the client was
-/// told nothing.
+/// was sent, or executing it twice does no harm, its fallbacks follow within the same deadline, while the client is
+/// there and was told nothing.
 pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     worker: &Worker<T>,
     caller: &Caller<'_>,
@@ -87,6 +87,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
             failed = Some((backend, error));
         }
         match fallbacks.next().filter(|_| goes_on) {
+            Some(_) if relay.is_left().await => return Err(Gone),
             Some(&fallback) => {
                 let (fallback_name, name) = (name_of::<T>(fallback), route.upstream);
                 tracing::info!(backend = backend_name, fallback = fallback_name, method, name, "call fails over");

@@ -1,7 +1,9 @@
 //! The way of a backend's messages to the client of a call.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -52,6 +54,11 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
     /// Set when the client went away and its call goes on.
     pub(crate) fn left(&self) -> Rc<Cell<bool>> {
         Rc::clone(&self.left)
+    }
+
+    /// Whether the client is there no more, as far as can be known by now.
+    pub(crate) async fn is_left(&self) -> bool {
+        self.left.get() || poll_fn(|cx| Poll::Ready(self.downstream.poll_left(cx).is_ready())).await
     }
 
     /// Whether the client was told something of what became of its call: another backend would tell it anew, and

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use only1mcp::{Gateway, Running};
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::admin;
-use crate::support::client::{Client, META, Request};
-use crate::support::scripted::{Outcome, call};
+use crate::legacy;
+use crate::support::client::{Client, META, Request, within};
+use crate::support::recorder::{Post, Recorder, Wire};
+use crate::support::scripted::{Outcome, call, eventually};
 use crate::support::server::{
     self, Script, Server, Step, chunk, error_body, event, head, json_answer, modern, result_body, stream_head,
     text_body,
@@ -89,6 +92,11 @@ fn overlay(text: &str) -> only1mcp_model::overlay::Overlay {
 async fn counted(gateway: &Running, backend: &str, outcome: &str) -> Option<f64> {
     let samples = admin::samples(gateway.admin_address().expect("there is an admin listener")).await;
     samples.get(&format!("only1mcp_calls_total{{backend=\"{backend}\",outcome=\"{outcome}\"}}")).copied()
+}
+
+/// Waits until so many calls of a backend came to this.
+async fn until_counted(gateway: &Running, backend: &str, outcome: &str, count: f64) {
+    within(outcome, async { while counted(gateway, backend, outcome).await != Some(count) {} }).await;
 }
 
 /// Takes the call and breaks off.
@@ -326,4 +334,46 @@ async fn what_answers_a_backends_question_is_for_that_backend_alone() {
     // The same members elsewhere mean nothing.
     let argument = Request::call("first__read", r#"{"requestState":"s","inputResponses":{}}"#);
     assert_eq!(Outcome::of(&Client::ask(down.address(), &argument).await), Outcome::Text("second".to_owned()));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_during_a_later_attempt_ends_it_and_the_call() {
+    let (reached, mut reach) = mpsc::channel(1);
+    let (ended, mut end) = mpsc::channel(1);
+    let (first, third) = (Counted::start(lost), Counted::answering("third"));
+    let second = Recorder::play(async move |_post: Post, wire: &mut Wire<'_>| {
+        reached.send(()).await.expect("the test waits");
+        wire.hung_up().await;
+        ended.send(()).await.expect("the test waits");
+        Ok(())
+    });
+    let builder = builder(&first.server.url(), &second.url()).reference("THIRD_URL", third.server.url());
+    let gateway = builder.start().expect("the gateway starts");
+    let mut leaving = Client::connect(gateway.address()).await;
+    leaving.write(&Request::call("first__read", "{}").bytes()).await;
+    within("the second attempt", reach.recv()).await;
+    drop(leaving);
+    within("the end of the second attempt", end.recv()).await;
+    until_counted(&gateway, "second", "client_gone", 1.0).await;
+    let counts = [("first", "outcome_unknown"), ("first", "client_gone"), ("third", "client_gone")];
+    let [lost, first_left, third_left] = counts.map(|(backend, outcome)| counted(&gateway, backend, outcome));
+    assert_eq!((lost.await, first_left.await, third_left.await), (Some(1.0), Some(0.0), Some(0.0)));
+    assert_eq!((first.calls(), second.calls(), third.calls()), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn nobody_takes_over_for_a_client_that_left() {
+    let first = Counted::start(|_| vec![Step::Pause(Duration::from_millis(300)), Step::Close]);
+    let second = Counted::answering("second");
+    let gateway = gateway(&first.server.url(), &second.server.url());
+    let session = legacy::session(gateway.address()).await;
+    let call_read = legacy::message("tools/call", r#"{"name":"first__read","arguments":{}}"#);
+    let mut leaving = Client::connect(gateway.address()).await;
+    leaving.write(&Request::legacy(&session, call_read).bytes()).await;
+    eventually("the call reaches the first backend", || first.calls() == 1).await;
+    drop(leaving);
+    until_counted(&gateway, "first", "outcome_unknown", 1.0).await;
+    // On the same worker: what the call above still had to do is done.
+    let own = call(gateway.address(), "second__write_here", "x").await;
+    assert_eq!((own, second.calls()), (Outcome::Text("second".to_owned()), 1));
 }
