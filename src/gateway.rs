@@ -1,7 +1,8 @@
 //! A gateway as a whole: listeners, one thread per core, start and stop.
 //!
 //! Each worker is a thread with its own single-threaded runtime, its own listener on the shared port (`SO_REUSEPORT`; a
-//! socket that an embedder hands over is shared instead) and its own links to the backends, so that a request crosses no thread unless its backend is a shared child.
+//! socket that an embedder hands over is shared instead) and its own links to the backends, so that a request crosses no
+//! thread unless its backend is a shared child.
 
 #[cfg(feature = "admin")]
 mod admin;
@@ -9,8 +10,6 @@ mod listen;
 #[cfg(not(feature = "admin"))]
 mod no_admin;
 
-#[cfg(not(feature = "admin"))]
-use no_admin as admin;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,11 +30,15 @@ use crate::limits;
 use crate::proxy::{Counts, Drain, Gate, Sessions, Settings, Shared, Site, Worker};
 use crate::references::{References, Unresolved};
 use crate::upstream::{self, OpenError, Transport};
+#[cfg(not(feature = "admin"))]
+use no_admin as admin;
 
 /// How often what is idle is looked for.
 const SWEEP: Duration = Duration::from_secs(30);
 /// How long to wait after an `accept` that failed: it fails again at once while descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The listener for clients, where errors have to name it.
+const MCP: &str = "MCP";
 
 /// A gateway for one compiled topology. Start it with [`Gateway::builder`].
 #[derive(Debug)]
@@ -75,12 +78,23 @@ pub struct Running {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A reference in `listen` does not resolve.
-    #[error("listen address does not resolve")]
-    Reference(#[from] Unresolved),
-    /// The listen address is no `host:port`.
-    #[error("listen address `{0}` is not `host:port`")]
-    Address(String),
+    /// The reference to the address of a listener does not resolve.
+    #[error("{listener} address does not resolve")]
+    Reference {
+        /// Which listener: `MCP` or `admin`.
+        listener: &'static str,
+        /// Why.
+        #[source]
+        source: Unresolved,
+    },
+    /// The address of a listener is no `host:port`.
+    #[error("{listener} address `{address}` is not `host:port`")]
+    Address {
+        /// Which listener: `MCP` or `admin`.
+        listener: &'static str,
+        /// The address.
+        address: String,
+    },
     /// The address cannot be listened on.
     #[error("address {address} cannot be listened on")]
     Listen {
@@ -195,10 +209,10 @@ impl<T: Topology> Builder<T> {
         let (address, listeners) = match self.listen {
             Some(Listen::Socket(listener)) => listen::share(listener, workers).map_err(StartError::Listener)?,
             Some(Listen::Address(address)) => {
-                let address = self.references.resolve(&Reference::Literal(address.into()))?;
-                listen::bind(listen::resolve(&address)?, workers)?
+                let address = Reference::Literal(address.into());
+                listen::bind(listen::resolve(MCP, &address, &self.references)?, workers)?
             }
-            None => listen::bind(listen::resolve(&self.references.resolve(&spec.listen.address)?)?, workers)?,
+            None => listen::bind(listen::resolve(MCP, &spec.listen.address, &self.references)?, workers)?,
         };
         let admin = admin::bind(spec.listen.admin.as_ref(), self.admin_address, &self.references)?;
         let hosts = spec.listen.hosts.iter().map(ToString::to_string).chain(listen::names(address));

@@ -26,13 +26,10 @@ pub(super) fn bind(
     address: Option<String>,
     references: &References,
 ) -> Result<Option<Bound>, StartError> {
-    let address = match (address, plan) {
-        (Some(address), _) => address,
-        (None, Some(plan)) => references.resolve(&plan.address)?,
-        (None, None) => return Ok(None),
-    };
+    let given = address.map(|address| Reference::Literal(address.into()));
+    let Some(address) = given.as_ref().or(plan.map(|plan| &plan.address)) else { return Ok(None) };
+    let address = listen::resolve("admin", address, references)?;
     let token = plan.and_then(|plan| plan.token.as_ref()).map(|token| self::token(token, references)).transpose()?;
-    let address = listen::resolve(&address)?;
     // The compiler's rule, for addresses that it could not see.
     if token.is_none() && !address.ip().to_canonical().is_loopback() {
         return Err(StartError::OpenAdmin(address));

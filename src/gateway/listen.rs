@@ -6,14 +6,21 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::StartError;
+use crate::catalog::plan::Reference;
+use crate::references::References;
 
 /// Connections that may wait for a worker.
 const BACKLOG: i32 = 1024;
 
-/// The first address that `host:port` stands for.
-pub(super) fn resolve(address: &str) -> Result<SocketAddr, StartError> {
-    let mut resolved = address.to_socket_addrs().map_err(|_unresolved| StartError::Address(address.to_owned()))?;
-    resolved.next().ok_or_else(|| StartError::Address(address.to_owned()))
+/// The first address that the `host:port` of this listener stands for.
+pub(super) fn resolve(
+    listener: &'static str,
+    address: &Reference,
+    references: &References,
+) -> Result<SocketAddr, StartError> {
+    let address = references.resolve(address).map_err(|source| StartError::Reference { listener, source })?;
+    let resolved = address.to_socket_addrs().ok().and_then(|mut resolved| resolved.next());
+    resolved.ok_or(StartError::Address { listener, address })
 }
 
 /// Binds one listener a worker.
@@ -68,7 +75,7 @@ mod tests {
 
     #[test]
     fn workers_share_a_port_and_gateways_do_not() {
-        let any = resolve("127.0.0.1:0").expect("an address");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (address, listeners) = bind(any, 2).expect("a free port");
         assert_eq!(listeners.len(), 2);
         assert!(listeners.iter().all(|listener| listener.local_addr().expect("bound") == address));
@@ -93,6 +100,8 @@ mod tests {
 
     #[test]
     fn an_address_without_port_is_refused() {
-        assert!(matches!(resolve("localhost"), Err(StartError::Address(_))));
+        let address = Reference::Literal("localhost".into());
+        let refused = resolve("MCP", &address, &References::default()).expect_err("no port");
+        assert_eq!(refused.to_string(), "MCP address `localhost` is not `host:port`");
     }
 }

@@ -241,6 +241,12 @@ fn an_open_listener_does_not_start_without_a_token() {
         let refused = guarded("127.0.0.1:0", token);
         assert!(matches!(refused, Err(StartError::AdminTokenForm)), "{refused:?}");
     }
+    let refused = guarded("nowhere", "a-long-token").expect_err("no port").to_string();
+    assert_eq!(refused, "admin address `nowhere` is not `host:port`");
+    let refused = Gateway::<Guarded>::builder().start().expect_err("no address").to_string();
+    assert_eq!(refused, "admin address does not resolve");
+    let refused = Gateway::<Demo>::builder().address("nowhere").start().expect_err("no port").to_string();
+    assert_eq!(refused, "MCP address `nowhere` is not `host:port`");
     let unset = Gateway::<Guarded>::builder().reference("ADMIN_ADDRESS", "127.0.0.1:0").start();
     assert!(matches!(unset, Err(StartError::AdminToken(_))), "{unset:?}");
 }
