@@ -23,8 +23,9 @@ impl Asked<'_> {
             match self.section(backend) {
                 None => reasons.extend(self.unlocked(backend)),
                 Some(section) => {
-                    let denied = self.denied(backend, section);
-                    reasons.extend(denied.into_iter().filter(|rule| !reasons.contains(rule)).collect::<Vec<_>>());
+                    let mut denied = self.denied(backend, section);
+                    denied.retain(|rule| !reasons.contains(rule));
+                    reasons.extend(denied);
                     reasons.extend(self.otherwise(backend, section));
                 }
             }
