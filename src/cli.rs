@@ -9,6 +9,7 @@ mod list;
 #[cfg(feature = "authoring")]
 mod live;
 mod start;
+mod stdio;
 #[cfg(feature = "authoring")]
 mod topology;
 #[cfg(feature = "authoring")]
@@ -77,6 +78,7 @@ macro_rules! examples {
             "Examples:
   only1mcp                                  serve the compiled topology
   only1mcp start --port 0                   the same, on a port that the system chooses
+  only1mcp stdio                            serve the client that started it, on its pipes
   only1mcp list                             what is compiled in
 ",
             "  only1mcp topology new prod                write a topology to start from
@@ -117,6 +119,11 @@ enum Command {
     /// have ten seconds to finish. For other machines: `only1mcp start --host 0.0.0.0 --port 80`, with the name they use
     /// in `listen.mcp.hosts`.
     Start(start::Start),
+    /// Serve the client that started this process, on stdin and stdout.
+    ///
+    /// For clients that start their servers themselves: `"command": "only1mcp", "args": ["stdio"]`, or `["stdio", "--view",
+    /// "coding"]`. Serves what is compiled in, in this process, until the client closes its end.
+    Stdio(stdio::Stdio),
     /// Show what is compiled in.
     ///
     /// `only1mcp list` shows the tools, `only1mcp list backends --output json` the backends for a program.
@@ -174,6 +181,7 @@ pub fn run<T: Topology>() -> ExitCode {
     }
     let outcome = match cli.command.unwrap_or_else(|| Command::Start(start::Start::default())) {
         Command::Start(start) => start.run::<T>(),
+        Command::Stdio(stdio) => stdio.run::<T>(),
         Command::List(list) => list.run::<T>(),
         #[cfg(feature = "authoring")]
         Command::Validate(validate) => validate.run::<T>(),

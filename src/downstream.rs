@@ -1,3 +1,5 @@
 //! The transports towards clients.
 
+mod conversation;
 pub(crate) mod http;
+pub(crate) mod stdio;

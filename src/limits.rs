@@ -42,6 +42,10 @@ pub const ADMIN_HEAD_BYTES_MAX: usize = 16 << 10;
 pub const ADMIN_CONNECTION_LIFE: Duration = Duration::from_secs(300);
 /// How long the answer in hand has when an admin connection is let go.
 pub const ADMIN_GRACE: Duration = Duration::from_secs(2);
+/// Calls in flight on one connection that carries messages side by side: above it `overloaded`.
+pub const CONNECTION_CALLS_MAX: usize = 256;
+/// Messages waiting for the client of such a connection to read: above it whoever has one more waits.
+pub const CONNECTION_MESSAGES_MAX: usize = 16;
 /// Legacy sessions held: above it the one idle longest goes.
 pub const SESSIONS_MAX: usize = 10_000;
 /// A legacy session without requests or streams is forgotten after this.

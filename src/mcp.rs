@@ -3,6 +3,7 @@
 pub mod envelope;
 pub mod header;
 pub mod json;
+pub(crate) mod lines;
 pub mod method;
 pub mod parts;
 pub mod splice;

@@ -33,7 +33,7 @@ pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
 pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
 pub(crate) use error::Refusal;
-pub(crate) use session::Sessions;
+pub(crate) use session::{Agreement, Sessions};
 #[cfg(feature = "admin")]
 pub(crate) use site::Foreign;
 pub(crate) use site::Site;
@@ -42,7 +42,7 @@ use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
 use crate::mcp::envelope::{self, Id, Incoming};
-use crate::mcp::json::{Kind, Value};
+use crate::mcp::json::{Kind, ScanError, Value};
 use crate::mcp::method::{CallKind, Level, Method};
 use crate::upstream::Gone;
 use bridge::Caller;
@@ -102,8 +102,19 @@ pub(crate) trait Downstream {
     async fn finish(&self) -> Result<(), Gone>;
     /// Whether a stream was begun.
     fn streaming(&self) -> bool;
-    /// Ready once the client is gone.
-    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Whether a long answer may come in parts: nothing else has to wait until the last of them is there.
+    fn takes_parts(&self) -> bool;
+    /// Ready once nobody waits for the answer.
+    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Left>;
+}
+
+/// Why nobody waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The client went away. In the legacy era that is no cancellation.
+    Away,
+    /// The client said that it does not want the answer, or the connection that belongs to it alone is over.
+    Cancelled,
 }
 
 /// A whole answer.
@@ -118,14 +129,38 @@ pub(crate) struct Answer<'a> {
     pub(crate) close: bool,
 }
 
-/// A message that was posted, scanned.
+/// What brought a message, with what that says beside it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Carrier<'a> {
+    /// A request of Streamable HTTP. Its head repeats parts of the message and names the session.
+    Http(&'a RequestHead<'a>),
+    /// A connection that carries messages and nothing else. What was agreed on stands in here.
+    Connection(&'a Agreement),
+}
+
+/// A client's message, scanned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Post<'a> {
-    /// What is seen at its path.
+    /// What its client sees.
     pub(crate) view: &'static View,
-    pub(crate) head: &'a RequestHead<'a>,
+    pub(crate) carrier: Carrier<'a>,
     pub(crate) body: &'a [u8],
     pub(crate) message: &'a Incoming,
+}
+
+impl<'a> Carrier<'a> {
+    /// The head of an HTTP request.
+    fn head(self) -> Option<&'a RequestHead<'a>> {
+        match self {
+            Self::Http(head) => Some(head),
+            Self::Connection(_) => None,
+        }
+    }
+
+    /// `Mcp-Param-*` fields.
+    fn mcp_params(self) -> &'a [(&'a str, &'a [u8])] {
+        self.head().map_or(&[], |head| &head.mcp_params)
+    }
 }
 
 impl Drain {
@@ -178,23 +213,37 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
         RequestKind::Delete => return legacy::end(worker, view, head, downstream).await,
         RequestKind::Post { accepts_stream } => accepts_stream,
     };
-    let message = match envelope::incoming(body) {
-        Ok(message) => message,
-        Err(error) => {
-            let id = id(error.id, body).ok();
-            return respond::refuse(downstream, &Refusal::Scan(error), Era::Modern, id).await;
+    match envelope::incoming(body) {
+        Ok(message) => {
+            let post = Post { view, carrier: Carrier::Http(head), body, message: &message };
+            answer(worker, &post, accepts_stream, downstream).await
         }
-    };
-    let post = Post { view, head, body, message: &message };
-    let modern = modern::is_modern(head.protocol_version, &message);
+        Err(error) => unreadable(error, body, downstream).await,
+    }
+}
+
+/// Refuses what is no message.
+pub(crate) async fn unreadable<D: Downstream>(error: ScanError, body: &[u8], downstream: &D) -> Result<(), Gone> {
+    let id = id(error.id, body).ok();
+    respond::refuse(downstream, &Refusal::Scan(error), Era::Modern, id).await
+}
+
+/// Answers one message.
+pub(crate) async fn answer<T: Topology, D: Downstream>(
+    worker: &Worker<T>,
+    post: &Post<'_>,
+    accepts_stream: bool,
+    downstream: &D,
+) -> Result<(), Gone> {
+    let modern = modern::is_modern(post);
     let era = if modern { Era::Modern } else { Era::Legacy };
-    let refused = match classify(worker, &post, modern) {
+    let refused = match classify(worker, post, modern) {
         Ok(Classified::Taken) => return respond::accepted(downstream).await,
-        Ok(Classified::Initialize(id)) => return legacy::initialize(worker, &post, id, downstream).await,
-        Ok(Classified::Request(request)) => return serve(worker, &post, &request, accepts_stream, downstream).await,
+        Ok(Classified::Initialize(id)) => return legacy::initialize(worker, post, id, downstream).await,
+        Ok(Classified::Request(request)) => return serve(worker, post, &request, accepts_stream, downstream).await,
         Err(refusal) => refusal,
     };
-    respond::refuse(downstream, &refused, era, id(message.id, body).ok()).await
+    respond::refuse(downstream, &refused, era, id(post.message.id, post.body).ok()).await
 }
 
 /// What a valid message is, in either era.
@@ -323,5 +372,5 @@ async fn call<'a, T: Topology, D: Downstream>(
         };
         return Err(Refusal::Unknown(what, name));
     };
-    Ok(dispatch::dispatch(worker, caller, (value, &name), &route, &post.head.mcp_params, downstream).await)
+    Ok(dispatch::dispatch(worker, caller, (value, &name), &route, post.carrier.mcp_params(), downstream).await)
 }

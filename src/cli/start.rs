@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, files, print};
 use crate::catalog::{Topology, plan};
-use crate::{Gateway, Running};
+use crate::{Builder, Gateway, Running};
 
 /// Serve the compiled topology.
 #[derive(Args, Debug, Default)]
@@ -25,17 +25,48 @@ pub(super) struct Start {
     /// Listen for administration and metrics on this port of the topology's admin host, or of 127.0.0.1 if it has none.
     #[arg(long, value_name = "P")]
     admin_port: Option<u16>,
+    #[command(flatten)]
+    overlay: OverlayFile,
+}
+
+/// What is set otherwise than compiled.
+#[derive(Args, Debug, Default)]
+pub(super) struct OverlayFile {
     /// Settings that differ from the compiled ones: `backends: { NAME: { timeout: 5s, disabled: true } }`.
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
 }
 
+// === impl OverlayFile ===
+
+impl OverlayFile {
+    /// The builder with the file's settings; `None` when its problems were shown.
+    pub(super) fn apply<T: Topology>(&self, builder: Builder<T>) -> anyhow::Result<Option<Builder<T>>> {
+        let Some(path) = &self.overlay else { return Ok(Some(builder)) };
+        let source = files::read("overlay", path)?;
+        match only1mcp_model::overlay::load(&source, T::SPEC.backends) {
+            Ok(overlay) => Ok(Some(builder.overlay(overlay))),
+            Err(problems) => {
+                files::show(&problems, &source);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Children run as the same user: they must not read the environment or the memory of the gateway.
+pub(super) fn keep_from_children() -> anyhow::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .context("the process cannot be made non-dumpable")?;
+    Ok(())
+}
+
+// === impl Start ===
+
 impl Start {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        // Children run as the same user: they must not read the environment or the memory of the gateway.
-        #[cfg(target_os = "linux")]
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-            .context("the process cannot be made non-dumpable")?;
+        keep_from_children()?;
         let mut builder = Gateway::<T>::builder();
         if self.host.is_some() || self.port.is_some() {
             builder = builder.address(address(&T::SPEC.listen.address, self.host.as_deref(), self.port)?);
@@ -45,16 +76,7 @@ impl Start {
             let host = if own.is_none() { Some("127.0.0.1") } else { None };
             builder = builder.admin_address(address(own.unwrap_or(&T::SPEC.listen.address), host, self.admin_port)?);
         }
-        if let Some(path) = &self.overlay {
-            let source = files::read("overlay", path)?;
-            match only1mcp_model::overlay::load(&source, T::SPEC.backends) {
-                Ok(overlay) => builder = builder.overlay(overlay),
-                Err(problems) => {
-                    files::show(&problems, &source);
-                    return Ok(Exit::Invalid);
-                }
-            }
-        }
+        let Some(builder) = self.overlay.apply(builder)? else { return Ok(Exit::Invalid) };
         // Before the gateway starts, so that no signal finds nobody.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let _entered = runtime.enter();

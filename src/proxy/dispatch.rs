@@ -10,7 +10,7 @@ use super::bridge::Caller;
 use super::error::Refusal;
 use super::relay::ClientRelay;
 use super::route::Route;
-use super::{Downstream, Worker, respond};
+use super::{Downstream, Left, Worker, respond};
 use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
 use crate::limits;
@@ -21,7 +21,7 @@ use crate::upstream::{Call, Error, Gone, Kind, Target, Transport};
 enum Turn {
     Done(Result<(), Error>),
     Expired,
-    Left,
+    Left(Left),
     Quiet,
 }
 
@@ -202,8 +202,8 @@ async fn exchange<D: Downstream>(
                 return Err(Error::unavailable("it was not ready within the deadline"));
             }
             Turn::Expired => return Err(Error::unavailable("it was not ready within its share of the deadline")),
-            Turn::Left if call.era == Era::Modern => return Err(Error::client_gone()),
-            Turn::Left => wait.left.set(true),
+            Turn::Left(Left::Away) if call.era == Era::Legacy => wait.left.set(true),
+            Turn::Left(_) => return Err(Error::client_gone()),
             Turn::Quiet => {
                 wait.quiet.set(limits::KEEP_ALIVE);
                 if accepts_stream && !wait.left.get() && wait.downstream.keep_alive().await.is_err() {
@@ -225,8 +225,10 @@ impl<D: Downstream> Wait<'_, D> {
         if self.deadline.poll(cx).is_ready() || share.is_some_and(|share| share.poll(cx).is_ready()) {
             return Poll::Ready(Turn::Expired);
         }
-        if !self.left.get() && self.downstream.poll_left(cx).is_ready() {
-            return Poll::Ready(Turn::Left);
+        if !self.left.get()
+            && let Poll::Ready(why) = self.downstream.poll_left(cx)
+        {
+            return Poll::Ready(Turn::Left(why));
         }
         self.quiet.poll(cx).map(|()| Turn::Quiet)
     }

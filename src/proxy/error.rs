@@ -57,10 +57,14 @@ pub(crate) enum Refusal<'a> {
     Unknown(&'static str, Cow<'a, str>),
     /// A session is required.
     SessionRequired,
+    /// A connection on which no session was begun.
+    NotInitialized,
     /// The session is unknown or over.
     SessionUnknown,
     /// `MCP-Protocol-Version` of a legacy session is not one the gateway speaks.
     SessionVersion,
+    /// The connection has as many calls in flight as it may.
+    TooManyCalls,
     /// The backend did not answer.
     Upstream(&'a str, &'a upstream::Error),
     /// The gateway itself is at fault.
@@ -114,7 +118,9 @@ impl Refusal<'_> {
             | Self::UnsupportedMediaType
             | Self::Upgrade
             | Self::PayloadTooLarge => self.http(),
-            Self::SessionRequired | Self::SessionUnknown | Self::SessionVersion => self.session(),
+            Self::SessionRequired | Self::NotInitialized | Self::SessionUnknown | Self::SessionVersion => {
+                self.session()
+            }
             _ => self.message(era),
         }
     }
@@ -171,6 +177,7 @@ impl Refusal<'_> {
         let verdict = |status, message| Verdict::new(status, INVALID_REQUEST, "invalid_request", message);
         match self {
             Self::SessionRequired => verdict(400, "session required: send `initialize` first, then `Mcp-Session-Id`"),
+            Self::NotInitialized => verdict(400, "no session on this connection: send `initialize` first"),
             Self::SessionUnknown => verdict(404, "session is unknown or over: send `initialize` again"),
             _ => verdict(400, "`MCP-Protocol-Version` is not a version of this session's era"),
         }
@@ -213,6 +220,14 @@ impl Refusal<'_> {
                 verdict.data["backend"] = json!(backend);
                 verdict.data["sent"] = json!(error.sent);
                 verdict.data["retryable"] = json!(!error.sent);
+                verdict
+            }
+            Self::TooManyCalls => {
+                let message = format!("connection has {} calls in flight already", crate::limits::CONNECTION_CALLS_MAX);
+                let mut verdict =
+                    Verdict::new(status(503), INTERNAL_ERROR, upstream::Kind::Overloaded.as_str(), message);
+                verdict.data["sent"] = json!(false);
+                verdict.data["retryable"] = json!(true);
                 verdict
             }
             _ => {

@@ -2,13 +2,12 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 
 use serde::Deserialize;
 
 use super::error::Refusal;
 use super::session::{Session, Sessions};
-use super::{Downstream, Post, Worker, respond};
+use super::{Carrier, Downstream, Post, Worker, respond};
 use crate::catalog::{Era, Revision, Topology, View};
 use crate::http1::{Field, RequestHead};
 use crate::limits;
@@ -34,7 +33,14 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
     if message.shape == Shape::Request && method.as_deref() == Some("initialize") {
         return Ok(Valid::Initialize);
     }
-    let session = session_of(sessions, post.view, post.head)?;
+    let session = match post.carrier {
+        Carrier::Http(head) => session_of(sessions, post.view, head)?,
+        // JSON-RPC 2.0, section 4.1: a notification has no answer, not even an error. HTTP has a status to answer with.
+        Carrier::Connection(_) if matches!(message.shape, Shape::Notification | Shape::Response) => {
+            return Ok(Valid::Taken);
+        }
+        Carrier::Connection(agreement) => agreement.session().ok_or(Refusal::NotInitialized)?,
+    };
     match (message.shape, method) {
         (Shape::Request, Some(method)) => match Method::parse(&method) {
             Some(Method::Discover) | None => Err(Refusal::MethodNotFound(method)),
@@ -87,14 +93,19 @@ pub(crate) async fn initialize<T: Topology, D: Downstream>(
     };
     let asked = Revision::parse(protocol_version.as_bytes()).filter(|revision| revision.era() == Era::Legacy);
     let revision = asked.unwrap_or(Revision::LEGACY);
-    let session_id = match worker.shared.sessions.begin(post.view, revision) {
-        Ok(session_id) => session_id,
-        Err(error) => {
-            tracing::error!(%error, "no random bits for a session");
-            return respond::refuse(downstream, &Refusal::Internal, Era::Legacy, Some(id)).await;
+    let fields = match post.carrier {
+        Carrier::Connection(agreement) => {
+            agreement.begin(post.view, revision);
+            String::new()
         }
+        Carrier::Http(_) => match worker.shared.sessions.begin(post.view, revision) {
+            Ok(session_id) => format!("mcp-session-id: {}\r\n", String::from_utf8_lossy(&session_id)),
+            Err(error) => {
+                tracing::error!(%error, "no random bits for a session");
+                return respond::refuse(downstream, &Refusal::Internal, Era::Legacy, Some(id)).await;
+            }
+        },
     };
-    let fields = format!("mcp-session-id: {}\r\n", String::from_utf8_lossy(&session_id));
     respond::result(downstream, id, post.view.initialize[revision as usize].as_bytes(), &fields).await
 }
 
@@ -132,10 +143,7 @@ pub(crate) async fn stream<T: Topology, D: Downstream>(
     loop {
         quiet.set(limits::KEEP_ALIVE);
         tokio::select! {
-            () = poll_fn(|cx| match downstream.poll_left(cx) {
-                Poll::Ready(()) => Poll::Ready(()),
-                Poll::Pending => Poll::Pending,
-            }) => return Err(Gone),
+            _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
             () = poll_fn(|cx| quiet.poll(cx)) => downstream.keep_alive().await?,
             // Ending with an error means that the sender is gone: the same to a stream.
             _ = over.wait_for(|over| *over) => return downstream.finish().await,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::Post;
 use super::error::Refusal;
 use crate::catalog::Revision;
-use crate::http1::Field;
+use crate::http1::{Field, RequestHead};
 use crate::mcp::envelope::{Incoming, Shape};
 use crate::mcp::header;
 use crate::mcp::json::{Kind, Value};
@@ -22,10 +22,11 @@ pub(crate) enum Valid {
 }
 
 /// Whether a message is of the modern era: by its header, or by its `_meta` (MCP 2026-07-28, versioning).
-pub(crate) fn is_modern(version: Field<'_>, message: &Incoming) -> bool {
-    let by_meta = message.meta.is_some_and(|meta| meta.protocol_version.is_some());
-    let by_header =
-        version.count > 0 && Revision::parse(version.value).is_none_or(|revision| revision == Revision::MODERN);
+pub(crate) fn is_modern(post: &Post<'_>) -> bool {
+    let by_meta = post.message.meta.is_some_and(|meta| meta.protocol_version.is_some());
+    let by_header = post.carrier.head().map(|head| head.protocol_version).is_some_and(|version| {
+        version.count > 0 && Revision::parse(version.value).is_none_or(|revision| revision == Revision::MODERN)
+    });
     by_meta || by_header
 }
 
@@ -42,7 +43,9 @@ pub(crate) fn validate<'a>(post: &Post<'a>) -> Result<Valid, Refusal<'a>> {
         return Err(Refusal::InvalidRequest("method is not a string".into()));
     };
     let method = method.decode(post.body);
-    standard_headers(post, &method)?;
+    if let Some(head) = post.carrier.head() {
+        standard_headers(post, head, &method)?;
+    }
     metadata(post)?;
     match Method::parse(&method) {
         Some(Method::Initialize | Method::Ping | Method::SetLevel) | None => Err(Refusal::MethodNotFound(method)),
@@ -51,8 +54,7 @@ pub(crate) fn validate<'a>(post: &Post<'a>) -> Result<Valid, Refusal<'a>> {
 }
 
 /// Each standard header stands there once and says what the body says.
-fn standard_headers(post: &Post<'_>, method: &str) -> Result<(), Refusal<'static>> {
-    let head = post.head;
+fn standard_headers(post: &Post<'_>, head: &RequestHead<'_>, method: &str) -> Result<(), Refusal<'static>> {
     let mismatch = |text: String| Refusal::HeaderMismatch(Cow::Owned(text));
     let once = |field: Field<'_>, name: &str| match field.count {
         0 => Err(mismatch(format!("header `{name}` is missing"))),
@@ -98,7 +100,7 @@ fn metadata<'a>(post: &Post<'a>) -> Result<(), Refusal<'a>> {
         return missing("`io.modelcontextprotocol/clientCapabilities` is missing in `params._meta`");
     }
     let version = version.decode(post.body);
-    if version.as_bytes() != post.head.protocol_version.value {
+    if post.carrier.head().is_some_and(|head| version.as_bytes() != head.protocol_version.value) {
         return Err(Refusal::HeaderMismatch("header `MCP-Protocol-Version` differs from `params._meta`".into()));
     }
     if version != Revision::MODERN.as_str() {

@@ -109,7 +109,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
 
     fn takes_parts(&self, era: Era) -> bool {
         // Across eras the result may change inside, and a stream that began carries whole messages.
-        era == self.caller.era && !self.downstream.streaming() && !self.left.get()
+        era == self.caller.era && self.downstream.takes_parts() && !self.downstream.streaming() && !self.left.get()
     }
 
     async fn begin(&mut self, before: &[u8], length: u64, minted: usize) -> Result<(), Error> {

@@ -1,10 +1,11 @@
 //! Sessions of legacy clients: which revision was agreed on, and whether the session still stands.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
-use only1mcp_model::revision::Revision;
+use only1mcp_model::revision::{Era, Revision};
 use tokio::sync::watch;
 
 use crate::catalog::View;
@@ -34,6 +35,29 @@ pub(crate) struct Session {
     log_level: AtomicU8,
 }
 
+/// What one connection that carries messages agreed on: at most one session, which ends with it.
+#[derive(Debug, Default)]
+pub(crate) struct Agreement(RefCell<Option<Arc<Session>>>);
+
+// === impl Agreement ===
+
+impl Agreement {
+    /// The session that was begun on it.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        self.0.borrow().clone()
+    }
+
+    /// The era of what is said on it, as far as that is known.
+    pub(crate) fn era(&self) -> Era {
+        if self.0.borrow().is_some() { Era::Legacy } else { Era::Modern }
+    }
+
+    /// Begins one, in place of the one before.
+    pub(crate) fn begin(&self, view: &View, revision: Revision) {
+        self.0.replace(Some(Arc::new(Session::new(view, revision, 0))));
+    }
+}
+
 // === impl Sessions ===
 
 impl Default for Sessions {
@@ -55,14 +79,7 @@ impl Sessions {
         if sessions.len() >= limits::SESSIONS_MAX {
             self.make_room();
         }
-        let session = Session {
-            revision,
-            view: view.bit,
-            over: watch::Sender::new(false),
-            last_used_ms: AtomicU64::new(self.now_ms()),
-            log_level: AtomicU8::new(Level::DEFAULT.into()),
-        };
-        sessions.insert(id, Arc::new(session));
+        sessions.insert(id, Arc::new(Session::new(view, revision, self.now_ms())));
         Ok(id)
     }
 
@@ -121,6 +138,16 @@ impl Sessions {
 // === impl Session ===
 
 impl Session {
+    fn new(view: &View, revision: Revision, now_ms: u64) -> Self {
+        Self {
+            revision,
+            view: view.bit,
+            over: watch::Sender::new(false),
+            last_used_ms: AtomicU64::new(now_ms),
+            log_level: AtomicU8::new(Level::DEFAULT.into()),
+        }
+    }
+
     /// The least severity of log messages that the client wants.
     pub(crate) fn log_level(&self) -> Level {
         Level::try_from(self.log_level.load(Ordering::Relaxed)).unwrap_or(Level::DEFAULT)

@@ -20,6 +20,7 @@ mod modern;
 mod peers;
 mod regression;
 mod stdio;
+mod stdio_client;
 mod streamable_http;
 mod streams;
 #[cfg(feature = "tls")]

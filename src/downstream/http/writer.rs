@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::Peer;
 use crate::limits;
 use crate::mcp::sse;
-use crate::proxy::{Answer, Downstream};
+use crate::proxy::{Answer, Downstream, Left};
 use crate::upstream::Gone;
 
 /// A body up to this size is copied behind its head; a larger one is written from where it lies.
@@ -221,8 +221,12 @@ impl Downstream for Writer<'_, '_> {
         self.begun.get() == Begun::Stream
     }
 
-    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.peer.poll_closed(cx)
+    fn takes_parts(&self) -> bool {
+        true
+    }
+
+    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Left> {
+        self.peer.poll_closed(cx).map(|()| Left::Away)
     }
 }
 

@@ -1,16 +1,15 @@
 //! Lines of a child's stdout: cut out of what was read, bounded, scanned.
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::limits;
 use crate::mcp::envelope::{self, Id, Outgoing};
+use crate::mcp::lines::{Lines, TooLong};
 
 /// Collects what was read and yields messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Framer {
-    buffer: BytesMut,
-    /// Bytes of `buffer` known to hold no line feed.
-    searched: usize,
+    lines: Lines,
     banners: u32,
 }
 
@@ -23,38 +22,22 @@ pub(super) enum FramingError {
     Banners,
 }
 
+impl Default for Framer {
+    fn default() -> Self {
+        Self { lines: Lines::new(limits::LINE_BYTES_MAX), banners: 0 }
+    }
+}
+
 impl Framer {
     /// Where to read to.
     pub(super) fn buffer(&mut self) -> &mut BytesMut {
-        if self.buffer.capacity() - self.buffer.len() < 4 << 10 {
-            self.buffer.reserve(64 << 10);
-        }
-        &mut self.buffer
+        self.lines.buffer()
     }
 
     /// The next message that is whole. Of a line that is none but begins like one, only the id is there.
     pub(super) fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, FramingError> {
         loop {
-            let Some(length) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
-                self.searched = self.buffer.len();
-                if self.searched > limits::LINE_BYTES_MAX {
-                    return Err(FramingError::LineTooLong);
-                }
-                return Ok(None);
-            };
-            let length = self.searched + length;
-            self.searched = 0;
-            if length > limits::LINE_BYTES_MAX {
-                return Err(FramingError::LineTooLong);
-            }
-            let mut line = self.buffer.split_to(length).freeze();
-            self.buffer.advance(1);
-            if line.ends_with(b"\r") {
-                line.truncate(length - 1);
-            }
-            if line.iter().all(|byte| matches!(byte, b' ' | b'\t' | 0)) {
-                continue;
-            }
+            let Some(line) = self.lines.next().map_err(|TooLong| FramingError::LineTooLong)? else { return Ok(None) };
             match envelope::outgoing(&line) {
                 Ok(head) => return Ok(Some((line, head))),
                 Err(error) => {

@@ -1,0 +1,221 @@
+//! A client whose connection carries messages and nothing else: its requests run side by side, answers leave in the order
+//! in which they are ready, and a cancellation names the id of its request. How messages are framed is the transport's.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::catalog::{Topology, View};
+use crate::limits;
+use crate::mcp::envelope::{self, Id, Incoming, Shape};
+use crate::mcp::json::{Kind, Span};
+use crate::mcp::method::Method;
+use crate::proxy::{self, Agreement, Answer, Carrier, Downstream, Left, Post, Refusal, Worker};
+use crate::upstream::Gone;
+
+/// Messages for the client, whole and unframed, in the order in which they are to be written.
+pub(crate) type Outbox = mpsc::Receiver<Vec<u8>>;
+
+/// What one client says, message after message.
+pub(crate) struct Conversation<T: Topology> {
+    worker: Rc<Worker<T>>,
+    peer: Rc<Peer>,
+    /// Ended with the conversation: nobody is left to read what they come to.
+    calls: JoinSet<()>,
+}
+
+/// The client, as its calls see it.
+#[derive(Debug)]
+struct Peer {
+    view: &'static View,
+    agreement: Agreement,
+    outbox: mpsc::Sender<Vec<u8>>,
+    /// By the id as written.
+    in_flight: RefCell<HashMap<Box<[u8]>, Rc<Cancellation>>>,
+}
+
+/// Whether the client still wants an answer.
+#[derive(Debug, Default)]
+struct Cancellation {
+    cancelled: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Where the answer to one message goes.
+#[derive(Debug)]
+struct Answers<'a> {
+    peer: &'a Peer,
+    cancellation: Option<&'a Cancellation>,
+}
+
+// === impl Conversation ===
+
+impl<T: Topology> Conversation<T> {
+    /// One that is about to begin, and where its answers come out.
+    pub(crate) fn new(worker: Rc<Worker<T>>, view: &'static View) -> (Self, Outbox) {
+        let (outbox, messages) = mpsc::channel(limits::CONNECTION_MESSAGES_MAX);
+        let peer = Peer { view, agreement: Agreement::default(), outbox, in_flight: RefCell::default() };
+        (Self { worker, peer: Rc::new(peer), calls: JoinSet::new() }, messages)
+    }
+
+    /// Takes one message. Calls go on by themselves; everything else is answered before the next message is taken.
+    ///
+    /// # Errors
+    /// Nobody reads the answers.
+    pub(crate) async fn take(&mut self, body: Bytes) -> Result<(), Gone> {
+        while self.calls.try_join_next().is_some() {}
+        let answers = Answers { peer: &self.peer, cancellation: None };
+        let message = match envelope::incoming(&body) {
+            Ok(message) => message,
+            Err(error) => return proxy::unreadable(error, &body, &answers).await,
+        };
+        match call_id(&message, &body) {
+            Some(id) if self.peer.in_flight.borrow().contains_key(&*id) => {
+                let refusal = Refusal::InvalidRequest("`id` is that of a request in flight".into());
+                answers.refuse(&refusal, Some(&id)).await
+            }
+            Some(id) if self.calls.len() >= limits::CONNECTION_CALLS_MAX => {
+                answers.refuse(&Refusal::TooManyCalls, Some(&id)).await
+            }
+            Some(id) => {
+                self.call(id, body, message);
+                Ok(())
+            }
+            None => {
+                self.cancel(&message, &body);
+                proxy::answer(&self.worker, &answers.post(&body, &message), true, &answers).await
+            }
+        }
+    }
+
+    /// Refuses what could not be read as a message.
+    ///
+    /// # Errors
+    /// Nobody reads the answers.
+    pub(crate) async fn refuse(&self, refusal: &Refusal<'_>) -> Result<(), Gone> {
+        Answers { peer: &self.peer, cancellation: None }.refuse(refusal, None).await
+    }
+
+    /// Waits for the calls in flight.
+    pub(crate) async fn finish(&mut self) {
+        while self.calls.join_next().await.is_some() {}
+    }
+
+    fn call(&mut self, id: Box<[u8]>, body: Bytes, message: Incoming) {
+        let (worker, peer, cancellation) = (Rc::clone(&self.worker), Rc::clone(&self.peer), Rc::default());
+        peer.in_flight.borrow_mut().insert(id.clone(), Rc::clone(&cancellation));
+        self.calls.spawn_local(async move {
+            let answers = Answers { peer: &peer, cancellation: Some(&cancellation) };
+            // Who is gone, or cancelled, gets nothing; whether anybody is left is seen by whoever reads.
+            let _gone = proxy::answer(&worker, &answers.post(&body, &message), true, &answers).await;
+            peer.in_flight.borrow_mut().remove(&id);
+        });
+    }
+
+    /// Takes note of `notifications/cancelled`. A request that is unknown was answered meanwhile.
+    fn cancel(&self, message: &Incoming, body: &[u8]) {
+        let is_cancelled = message.method.is_some_and(|method| method.is(body, "notifications/cancelled"));
+        let id = message.request_id.filter(|id| {
+            message.shape == Shape::Notification && is_cancelled && matches!(id.kind, Kind::Number | Kind::String)
+        });
+        if let Some(call) = id.and_then(|id| self.peer.in_flight.borrow().get(id.span.of(body)).cloned()) {
+            call.cancel();
+        }
+    }
+}
+
+/// The id of a message that is a call, as written.
+fn call_id(message: &Incoming, body: &[u8]) -> Option<Box<[u8]>> {
+    let method = message.method.filter(|_| message.shape == Shape::Request)?.decode(body);
+    let span: Span = match (message.id, Method::parse(&method)) {
+        (Id::Number(span) | Id::String(span), Some(Method::Call(_))) => span,
+        _ => return None,
+    };
+    Some(span.of(body).into())
+}
+
+// === impl Cancellation ===
+
+impl Cancellation {
+    fn cancel(&self) {
+        self.cancelled.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.cancelled.get() {
+            return Poll::Ready(());
+        }
+        self.waker.replace(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+// === impl Answers ===
+
+impl<'a> Answers<'a> {
+    fn post<'m>(&self, body: &'m [u8], message: &'m Incoming) -> Post<'m>
+    where
+        'a: 'm,
+    {
+        Post { view: self.peer.view, carrier: Carrier::Connection(&self.peer.agreement), body, message }
+    }
+
+    async fn refuse(&self, refusal: &Refusal<'_>, id: Option<&[u8]>) -> Result<(), Gone> {
+        let body = refusal.verdict(self.peer.agreement.era()).body(id);
+        self.event(&[&body]).await
+    }
+}
+
+impl Downstream for Answers<'_> {
+    async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
+        // What HTTP says by its status alone needs no message.
+        if answer.body.iter().all(|slice| slice.is_empty()) {
+            return Ok(());
+        }
+        self.event(answer.body).await
+    }
+
+    async fn begin(&self, _length: u64, _parts: &[&[u8]]) -> Result<(), Gone> {
+        // Not asked for: see `takes_parts`.
+        Err(Gone)
+    }
+
+    async fn part(&self, _parts: &[&[u8]]) -> Result<(), Gone> {
+        Err(Gone)
+    }
+
+    async fn event(&self, message: &[&[u8]]) -> Result<(), Gone> {
+        self.peer.outbox.send(message.concat()).await.map_err(|_closed| Gone)
+    }
+
+    async fn keep_alive(&self) -> Result<(), Gone> {
+        Ok(())
+    }
+
+    async fn finish(&self) -> Result<(), Gone> {
+        Ok(())
+    }
+
+    fn streaming(&self) -> bool {
+        false
+    }
+
+    fn takes_parts(&self) -> bool {
+        false
+    }
+
+    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Left> {
+        match self.cancellation {
+            Some(cancellation) => cancellation.poll(cx).map(|()| Left::Cancelled),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! One client over lines (MCP 2026-07-28, stdio): what it writes to our stdin, what it reads from our stdout.
+
+use std::rc::Rc;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use super::conversation::{Conversation, Outbox};
+use crate::catalog::{Topology, View};
+use crate::limits;
+use crate::mcp::lines::{Lines, TooLong};
+use crate::proxy::{Refusal, Worker};
+use crate::upstream::Gone;
+
+/// Serves until the client closes its end, or the gateway stops. Calls that are in flight then are still answered, within
+/// [`limits::DRAIN_GRACE`].
+pub(crate) async fn serve<T: Topology>(
+    worker: Rc<Worker<T>>,
+    view: &'static View,
+    input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin + 'static,
+) {
+    let (mut conversation, outbox) = Conversation::new(Rc::clone(&worker), view);
+    let mut writing = tokio::task::spawn_local(write(outbox, output));
+    tokio::select! {
+        // Whether the client closed its end or reads no more: the end is the same.
+        _ended = read(&mut conversation, input) => {}
+        () = worker.drain.begun() => {}
+        _ended = &mut writing => return,
+    }
+    if tokio::time::timeout(limits::DRAIN_GRACE, conversation.finish()).await.is_err() {
+        tracing::warn!("calls are left at the end of the grace period");
+    }
+    drop(conversation);
+    drop(writing.await);
+}
+
+async fn read<T: Topology>(conversation: &mut Conversation<T>, mut input: impl AsyncRead + Unpin) -> Result<(), Gone> {
+    let mut lines = Lines::new(limits::BODY_BYTES_MAX);
+    loop {
+        match lines.next() {
+            Ok(Some(line)) => conversation.take(line).await?,
+            Ok(None) => match input.read_buf(lines.buffer()).await {
+                Ok(1..) => {}
+                Ok(0) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "the client cannot be read from");
+                    break;
+                }
+            },
+            Err(TooLong) => conversation.refuse(&Refusal::PayloadTooLarge).await?,
+        }
+    }
+    match lines.rest() {
+        Some(line) => conversation.take(line).await,
+        None => Ok(()),
+    }
+}
+
+/// Writes each message as a line. Line ends between its tokens, where they mean nothing, become spaces.
+async fn write(mut outbox: Outbox, mut output: impl AsyncWrite + Unpin) {
+    while let Some(mut message) = outbox.recv().await {
+        for byte in message.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
+            *byte = b' ';
+        }
+        message.push(b'\n');
+        let written = async {
+            output.write_all(&message).await?;
+            // Who waits for an answer does not wait for the next one.
+            if outbox.is_empty() { output.flush().await } else { Ok(()) }
+        };
+        match tokio::time::timeout(limits::WRITE_TIMEOUT, written).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_closed)) => return,
+            Err(_elapsed) => return tracing::warn!("the client reads nothing: let go"),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The workers of one gateway: what they share, how each of them serves, and how they come to an end together.
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use only1mcp_model::overlay::Overlay;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use super::StartError;
+use crate::catalog::{Topology, View};
+use crate::clock::Clock;
+use crate::downstream;
+use crate::limits;
+use crate::proxy::{Counts, Drain, Gate, Sessions, Settings, Shared, Site, Worker};
+use crate::references::References;
+use crate::upstream::{self, Transport};
+
+/// How often what is idle is looked for.
+const SWEEP: Duration = Duration::from_secs(30);
+/// How long to wait after an `accept` that failed: it fails again at once while descriptors are short.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What is needed to reach the backends.
+#[derive(Debug, Default)]
+pub(super) struct Provisions {
+    pub(super) references: References,
+    /// The executable that `command: self` starts, instead of the one that runs.
+    pub(super) program: Option<PathBuf>,
+    pub(super) overlay: Overlay,
+}
+
+/// All workers of one gateway.
+pub(super) struct Crew {
+    workers: usize,
+    shared: Arc<Shared>,
+    upstream: Arc<upstream::Shared>,
+    /// Set once the gateway stops.
+    draining: watch::Receiver<bool>,
+    /// Held for as long as calls of a worker may be in flight; a worker that never started holds none.
+    working: watch::Receiver<()>,
+    /// Closed once no worker holds its `working`.
+    all_drained: Arc<watch::Sender<()>>,
+}
+
+/// One worker that is about to serve, among the others.
+pub(super) struct Place {
+    worker: usize,
+    crew: Crew,
+    counts: Arc<Counts>,
+}
+
+// === impl Crew ===
+
+impl Crew {
+    /// What the workers will share; starts none.
+    pub(super) fn new<T: Topology>(
+        workers: usize,
+        site: Site,
+        provisions: Provisions,
+        draining: watch::Receiver<bool>,
+    ) -> Result<Self, StartError> {
+        let spec = T::SPEC;
+        let Provisions { references, program, overlay } = provisions;
+        let program = match program {
+            Some(program) => program,
+            None => std::env::current_exe().map_err(StartError::Worker)?,
+        };
+        let backends = spec.backends.iter().map(|backend| Settings::new(backend, &overlay)).collect();
+        let shared = Arc::new(Shared { gate: Gate::new(spec, site), sessions: Sessions::default(), backends });
+        let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends));
+        let (all_drained, working) = watch::channel(());
+        Ok(Self { workers, shared, upstream, draining, working, all_drained: Arc::new(all_drained) })
+    }
+
+    /// The place of one worker.
+    pub(super) fn place(&self, worker: usize, counts: Arc<Counts>) -> Place {
+        let Self { workers, shared, upstream, draining, working, all_drained } = self;
+        let crew = Self {
+            workers: *workers,
+            shared: Arc::clone(shared),
+            upstream: Arc::clone(upstream),
+            draining: draining.clone(),
+            working: working.clone(),
+            all_drained: Arc::clone(all_drained),
+        };
+        Place { worker, crew, counts }
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Serves a listener until the gateway stops.
+    pub(super) fn run<T: Topology>(
+        self,
+        listener: std::net::TcpListener,
+        ready: &mpsc::Sender<Result<(), StartError>>,
+    ) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(StartError::Worker(error)))),
+        };
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, async {
+            let listener = || TcpListener::from_std(listener).map_err(StartError::Worker);
+            match self.open::<T>().and_then(|worker| Ok((worker, listener()?))) {
+                Ok((worker, listener)) => {
+                    drop(ready.send(Ok(())));
+                    self.serve(worker, listener).await;
+                }
+                Err(error) => drop(ready.send(Err(error))),
+            }
+        });
+    }
+
+    /// Serves stdin and stdout until the client closes its end, or until `stop`.
+    pub(super) fn converse<T: Topology>(
+        self,
+        view: &'static View,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), StartError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
+        let local = tokio::task::LocalSet::new();
+        let served = local.block_on(&runtime, async {
+            let worker = self.open::<T>()?;
+            let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+            let mut serving = pin!(downstream::stdio::serve(Rc::clone(&worker), view, input, output));
+            tokio::select! {
+                () = &mut serving => {}
+                () = stop => {
+                    worker.drain.begin();
+                    serving.await;
+                }
+            }
+            self.close(worker).await;
+            Ok(())
+        });
+        drop(local);
+        // A read of stdin cannot be taken back: whoever holds its other end may never write or close.
+        runtime.shutdown_background();
+        served
+    }
+
+    fn open<T: Topology>(&self) -> Result<Rc<Worker<T>>, StartError> {
+        let clock = Clock::default();
+        tokio::task::spawn_local(clock.clone().run());
+        let context = upstream::Context {
+            worker: self.worker,
+            workers: self.crew.workers,
+            clock: clock.clone(),
+            shared: Arc::clone(&self.crew.upstream),
+        };
+        let links = T::SPEC.backends.iter().map(|backend| T::Upstream::open(&context, backend));
+        let links = links.collect::<Result<Box<[_]>, _>>()?;
+        let (shared, counts) = (Arc::clone(&self.crew.shared), Arc::clone(&self.counts));
+        Ok(Rc::new(Worker { clock, links, shared, counts, drain: Drain::default() }))
+    }
+
+    /// Accepts until the gateway stops, then lets go of everything in order.
+    async fn serve<T: Topology>(self, worker: Rc<Worker<T>>, listener: TcpListener) {
+        let connections = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+        let mut draining = self.crew.draining.clone();
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                biased;
+                // Ending with an error means that nobody is left to say it: the same.
+                _ = draining.wait_for(|draining| *draining) => break,
+                _ = sweep.tick(), if self.worker == 0 => self.crew.shared.sessions.sweep(),
+                () = accept(&worker, &listener, &connections) => {}
+            }
+        }
+        worker.drain.begin();
+        // What waits in the accept queue was accepted by the kernel: closing the listener would reset it.
+        while let Ok(()) = tokio::time::timeout(Duration::ZERO, accept(&worker, &listener, &connections)).await {}
+        drop(listener);
+        let all = u32::try_from(limits::CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        if tokio::time::timeout(limits::DRAIN_GRACE, connections.acquire_many(all)).await.is_err() {
+            tracing::warn!(worker = self.worker, "connections are left at the end of the grace period");
+        }
+        self.close(worker).await;
+    }
+
+    /// Lets go of the backends.
+    async fn close<T: Topology>(self, worker: Rc<Worker<T>>) {
+        // A shared child lives on one worker and may serve the calls of all.
+        drop(self.crew.working);
+        self.crew.all_drained.closed().await;
+        // A worker that never started did not take the hubs that were to live on it: nobody may wait for those.
+        drop(self.crew.upstream);
+        let closing: Vec<_> = (0..worker.links.len())
+            .map(|index| {
+                let worker = Rc::clone(&worker);
+                tokio::task::spawn_local(async move { worker.links[index].close().await })
+            })
+            .collect();
+        for closed in closing {
+            drop(closed.await);
+        }
+    }
+}
+
+async fn accept<T: Topology>(worker: &Rc<Worker<T>>, listener: &TcpListener, connections: &Arc<Semaphore>) {
+    let Ok(permit) = Arc::clone(connections).acquire_owned().await else { return };
+    match listener.accept().await {
+        Ok((stream, _peer)) => {
+            let worker = Rc::clone(worker);
+            worker.counts.accepted.add(1);
+            tokio::task::spawn_local(async move {
+                downstream::http::serve(Rc::clone(&worker), stream).await;
+                worker.counts.closed.add(1);
+                drop(permit);
+            });
+        }
+        Err(error) => {
+            tracing::warn!(%error, "no connection could be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+}
