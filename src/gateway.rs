@@ -58,6 +58,8 @@ enum Listen {
 pub struct Running {
     address: SocketAddr,
     listen: &'static plan::Listen,
+    /// By the index of the backend: whether the overlay disables it.
+    disabled: Box<[bool]>,
     draining: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     /// Behind the workers: it answers until the last of them is done.
@@ -210,7 +212,9 @@ impl<T: Topology> Builder<T> {
         let origins = spec.listen.origins.iter().map(ToString::to_string);
         let site = Site::new(hosts.collect(), origins.collect());
         let (draining, drain) = watch::channel(false);
-        let mut running = Running { address, listen: &spec.listen, draining, threads: Vec::new(), admin: None };
+        let disabled = self.provisions.disabled(spec.backends);
+        let mut running =
+            Running { address, listen: &spec.listen, disabled, draining, threads: Vec::new(), admin: None };
         // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
         let crew = Crew::new::<T>(workers, site, self.provisions, drain)?;
         let (ready, started) = mpsc::channel();
@@ -257,6 +261,11 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether the overlay disables the backend of this index.
+    pub(crate) fn is_disabled(&self, backend: usize) -> bool {
+        self.disabled.get(backend).is_some_and(|disabled| *disabled)
     }
 
     /// The address of the admin listener, if there is one.

@@ -52,7 +52,8 @@ use session::Session;
 #[derive(Debug)]
 pub(crate) struct Worker<T: Topology> {
     pub(crate) clock: Clock,
-    pub(crate) links: Box<[T::Upstream]>,
+    /// By the index of the backend; none to one that is disabled.
+    pub(crate) links: Box<[Option<T::Upstream>]>,
     pub(crate) shared: Arc<Shared>,
     /// Written by this worker, read by whoever shows it.
     pub(crate) counts: Arc<Counts>,
@@ -80,8 +81,8 @@ pub(crate) struct Shared {
 pub(crate) struct Settings {
     /// The longest a call to it may take.
     timeout: Duration,
-    /// Whether calls to it are refused.
-    disabled: bool,
+    /// Whether calls to it are refused, and it is not even started.
+    pub(crate) disabled: bool,
 }
 
 /// The client's side of one request: where its answer goes.

@@ -132,7 +132,8 @@ fn banner<T: Topology>(running: &Running) -> String {
     let width = names.map(|name| name.len()).max().unwrap_or_default();
     for (index, backend) in spec.backends.iter().enumerate() {
         let tools = spec.tools.iter().filter(|tool| usize::from(tool.backend) == index).count();
-        text += &format!("backend    {:width$}  {tools:>5} tools  {}\n", backend.name, backend.transport.place());
+        let place = if running.is_disabled(index) { "disabled".to_owned() } else { backend.transport.place() };
+        text += &format!("backend    {:width$}  {tools:>5} tools  {place}\n", backend.name);
     }
     for view in spec.views {
         let tools = spec.tools.iter().filter(|tool| view.shows(tool.views)).count();

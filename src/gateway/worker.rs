@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use super::StartError;
-use crate::catalog::{Topology, View};
+use crate::catalog::{Topology, View, plan};
 use crate::clock::Clock;
 use crate::downstream;
 use crate::limits;
@@ -51,6 +51,15 @@ pub(super) struct Place {
     worker: usize,
     crew: Crew,
     counts: Arc<Counts>,
+}
+
+// === impl Provisions ===
+
+impl Provisions {
+    /// By the index of the backend: whether the overlay disables it.
+    pub(super) fn disabled(&self, backends: &[plan::Backend]) -> Box<[bool]> {
+        backends.iter().map(|backend| Settings::new(backend, &self.overlay).disabled).collect()
+    }
 }
 
 // === impl Crew ===
@@ -154,7 +163,9 @@ impl Place {
             clock: clock.clone(),
             shared: Arc::clone(&self.crew.upstream),
         };
-        let links = T::SPEC.backends.iter().map(|backend| T::Upstream::open(&context, backend));
+        let backends = T::SPEC.backends.iter().zip(&self.crew.shared.backends);
+        let links = backends
+            .map(|(backend, settings)| (!settings.disabled).then(|| T::Upstream::open(&context, backend)).transpose());
         let links = links.collect::<Result<Box<[_]>, _>>()?;
         let (shared, counts) = (Arc::clone(&self.crew.shared), Arc::clone(&self.counts));
         Ok(Rc::new(Worker { clock, links, shared, counts, drain: Drain::default() }))
@@ -195,7 +206,11 @@ impl Place {
         let closing: Vec<_> = (0..worker.links.len())
             .map(|index| {
                 let worker = Rc::clone(&worker);
-                tokio::task::spawn_local(async move { worker.links[index].close().await })
+                tokio::task::spawn_local(async move {
+                    if let Some(link) = &worker.links[index] {
+                        link.close().await;
+                    }
+                })
             })
             .collect();
         for closed in closing {

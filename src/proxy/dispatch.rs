@@ -121,16 +121,14 @@ impl<T: Topology> Journey<'_, T> {
         relay: &mut ClientRelay<'_, D>,
     ) -> Result<(), Error> {
         let (worker, caller, index) = (self.worker, self.caller, usize::from(backend));
-        let (Some(link), Some(settings), Some(counts)) =
-            (worker.links.get(index), worker.shared.backends.get(index), worker.counts.backends.get(index))
-        else {
+        let (Some(link), Some(counts)) = (worker.links.get(index), worker.counts.backends.get(index)) else {
             return Err(Error::unavailable("the topology has no such backend"));
         };
-        if settings.disabled {
+        let Some(link) = link else {
             let error = Error::unavailable("it is disabled by the overlay");
             counts.refused(error.kind);
             return Err(error);
-        }
+        };
         let (written, decoded) = self.name;
         let upstream = self.route.upstream;
         let call = Call {

@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::support::client::{META, within};
+use crate::support::ledger::Directory;
 use crate::support::scripted::signal;
 
 /// The gateway as a child of the test, compiled from the default topology.
@@ -199,4 +200,19 @@ async fn a_call_in_flight_is_answered_when_the_gateway_is_told_to_stop() {
     // It does not wait for our end to close.
     let code = within("its end", gateway.process.wait()).await.expect("it can be waited for").code();
     assert_eq!(code, Some(0));
+}
+
+#[tokio::test]
+async fn a_backend_that_the_overlay_disables_is_not_even_started() {
+    let directory = Directory::new();
+    let overlay = directory.path("overlay.yaml");
+    std::fs::write(&overlay, "backends: { math: { disabled: true } }\n").expect("a file");
+    let mut gateway = Gateway::start(&["--overlay", overlay.to_str().expect("UTF-8")]);
+    let refused = gateway.ask(&call("1", "math__add", r#"{"a":1,"b":1}"#)).await;
+    assert_eq!(refused["error"]["message"], "backend `math`: it is disabled by the overlay", "{refused}");
+    let served = gateway.ask(&call("2", "admin__echo", "{}")).await;
+    assert_eq!(text(&served), "{}");
+    let (_, code, log) = gateway.close().await;
+    assert_eq!(code, Some(0));
+    assert!(log.contains("demo-admin") && !log.contains("demo-math"), "{log}");
 }
