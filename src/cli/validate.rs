@@ -24,7 +24,8 @@ pub(super) struct Validate {
     /// Print what was found as JSON, also when that is nothing.
     #[arg(long)]
     json: bool,
-    /// Resolve `env:NAME` and `file:PATH` in this process too, as a gateway started here would.
+    /// Resolve `env:NAME` and `file:PATH` in this process too, as a gateway started here would, and check the form of
+    /// URLs, addresses and the admin token that they stand for. No value is shown.
     #[arg(long)]
     references: bool,
     /// Check this overlay too, once the topology has no errors.
@@ -62,7 +63,7 @@ impl Validate {
         };
         if self.references {
             let references = References::default();
-            let resolves = |reference: &_| references.resolve(reference).map(drop).map_err(|error| error.to_string());
+            let resolves = |reference: &_| references.resolve(reference).map_err(|error| error.to_string());
             found.extend(only1mcp_model::unresolved(&topology, &resolves));
             // Errors first, as they are shown.
             found.sort_by_key(|diagnostic| diagnostic.severity);

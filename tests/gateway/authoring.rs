@@ -154,6 +154,21 @@ fn references_are_resolved_on_request() {
 }
 
 #[test]
+fn what_references_stand_for_is_checked_and_never_shown() {
+    let admin = "listen: { admin: { address: env:HOME, token: file:FILE } }\n";
+    let (directory, path) = topology(&format!("{GOOD}{admin}"));
+    let file = directory.path("token").display().to_string();
+    write(&path, &fs::read_to_string(&path).expect("it is there").replace("FILE", &file));
+    write(&file, "hunter 2\n");
+    let ran = run(&["validate", "--references", &path]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""));
+    for part in ["`env:HOME` stands for no address to listen on", "token` stands for no token", "holds blanks"] {
+        assert!(ran.stderr.contains(part), "{part} in {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("hunter"), "{}", ran.stderr);
+}
+
+#[test]
 fn an_overlay_is_checked_against_the_topology() {
     let (directory, path) = topology(GOOD);
     let overlay = directory.path("overlay.yaml").display().to_string();

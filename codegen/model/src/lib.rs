@@ -45,6 +45,7 @@ pub use constant::Constant;
 pub use decode::near_miss;
 pub use features::Features;
 pub use lock::lock_path;
+pub use secret::check_token;
 pub use source::{LOCK_BYTES_MAX, Source, SourceError, TOPOLOGY_BYTES_MAX};
 
 /// Parses, checks and resolves a topology and its lock. Every problem is found in one pass.
@@ -96,10 +97,11 @@ pub fn load(
     }
 }
 
-/// Every `env:NAME` and `file:PATH` of a topology for which `resolves` has an error, at its place, with that error. Nothing
-/// of a topology that [`load`] refuses for its form.
+/// Every `env:NAME` and `file:PATH` of a topology for which `resolves` has an error, at its place, with that error; and those
+/// of URLs, listen addresses and tokens whose value is none of that kind. Nothing of a topology that [`load`] refuses for its
+/// form.
 #[must_use]
-pub fn unresolved(topology: &Source, resolves: &dyn Fn(&plan::Reference) -> Result<(), String>) -> Vec<Diagnostic> {
+pub fn unresolved(topology: &Source, resolves: &dyn Fn(&plan::Reference) -> Result<String, String>) -> Vec<Diagnostic> {
     let Ok(document) = Document::parse(&topology.text) else { return Vec::new() };
     let Some(decoded) = Topology::decode(&document.root, &mut Problems::default()) else { return Vec::new() };
     let mut problems = Problems::default();
