@@ -44,7 +44,8 @@ fn load_fixture(path: &Path) -> (Source, Outcome) {
     if let Some(set) = first.strip_prefix("# set: ") {
         let found = unresolved(&topology, &|reference| {
             let reference = reference.to_string();
-            let value = set.split(", ").filter_map(|one| one.split_once('=')).find(|(name, _)| reference.ends_with(name));
+            let value =
+                set.split(", ").filter_map(|one| one.split_once('=')).find(|(name, _)| reference.ends_with(name));
             value.map(|(_, value)| value.to_owned()).ok_or_else(|| "it is not set".to_owned())
         });
         outcome = if found.is_empty() { outcome } else { Err(found) };
