@@ -1,5 +1,6 @@
 //! Which topology a build compiles: cargo features `topology-NAME`, the variable `TOPOLOGY`, or `default`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
@@ -16,9 +17,19 @@ pub struct Chosen {
     pub by_default: bool,
 }
 
+/// What follows `topology-` in the features that are on, as cargo spells it in the names of the variables of a build
+/// script; sorted.
+pub fn features(variables: impl Iterator<Item = OsString>) -> Vec<String> {
+    let names = variables.filter_map(|name| name.into_string().ok());
+    let mut features: Vec<String> =
+        names.filter_map(|name| Some(name.strip_prefix("CARGO_FEATURE_TOPOLOGY_")?.to_owned())).collect();
+    features.sort();
+    features
+}
+
 /// Which topology to compile.
 ///
-/// `features` are the names behind `CARGO_FEATURE_TOPOLOGY_`, as cargo spells them; `variable` is `TOPOLOGY`: a name,
+/// `features` are those of [`features`]; `variable` is `TOPOLOGY`: a name,
 /// or a path when it holds a `/` or ends in `.yaml`; `known` are the names of the files there are.
 ///
 /// # Errors
@@ -73,6 +84,12 @@ mod tests {
         let known = owned(&["default", "large", "my_prod", "eu-west"]);
         let chosen = select(&owned(features), variable, &known);
         assert_eq!(chosen.as_ref().map(|chosen| &*chosen.path).map_err(String::as_str), expect);
+    }
+
+    #[test]
+    fn features_of_topologies_are_told_from_others() {
+        let variables = ["CARGO_FEATURE_TOPOLOGY_MY_PROD", "CARGO_FEATURE_TLS", "TOPOLOGY", "CARGO_FEATURE_TOPOLOGY_A"];
+        assert_eq!(features(variables.into_iter().map(OsString::from)), ["A", "MY_PROD"]);
     }
 
     #[test]
