@@ -55,7 +55,7 @@ impl List {
                     .collect();
                 format!("{}\n", serde_json::to_string_pretty(&objects)?)
             }
-        });
+        })?;
         Ok(Exit::Ok)
     }
 }

@@ -74,7 +74,7 @@ fn validate_tells_good_topologies_from_bad_ones() {
     let (_directory, path) = topology(GOOD);
     let good = run(&["validate", &path]);
     assert_eq!(good.code, Some(0), "{good:?}");
-    assert!(good.stdout.contains("some.yaml: ok · 1 backends"), "{}", good.stdout);
+    assert!(good.stdout.contains("some.yaml: ok · 1 backend · "), "{}", good.stdout);
     write(&path, "name: some\nbackends:\n  math:\n    transport: { stdio: { comand: self } }\n");
     let bad = run(&["validate", &path]);
     assert_eq!((bad.code, bad.stdout.as_str()), (Some(3), ""));
@@ -100,13 +100,59 @@ fn what_does_not_exist_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_program_reads_json_whatever_happens() {
+    let (_directory, path) = topology("name: some\nbackends: {}\nextra: 1\n");
+    let absent = Directory::new();
+    let commands = [&["validate"][..], &["topology", "diff"], &["topology", "report"], &["topology", "explain", "x"]];
+    for command in commands {
+        let option: &[&str] = if command.contains(&"explain") { &["--topology"] } else { &[] };
+        let ask = |directory: &Path, topology: &str| {
+            let ran = run_in(directory, &[command, &["--json"], option, &[topology]].concat());
+            assert_eq!(ran.stderr, "", "{command:?}");
+            (ran.code, json_of(&ran))
+        };
+        let (code, found) = ask(&absent.path(""), "prod");
+        let error = "topology `topologies/prod.yaml` does not exist; `only1mcp topology new prod` writes it";
+        assert_eq!((code, found), (Some(1), json!({ "ok": false, "error": error, "diagnostics": [] })), "{command:?}");
+        let (code, found) = ask(Path::new("."), &path);
+        let first = &found["diagnostics"][0]["severity"];
+        assert_eq!((code, &found["ok"], first), (Some(3), &json!(false), &json!("error")), "{found:#}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_what_was_compiled_is_told_from_it() {
+    let directory = Directory::new();
+    let here = directory.path("");
+    for command in [&["validate"][..], &["topology", "report"], &["topology", "explain", "math__add"]] {
+        let absent = run_in(&here, command);
+        let expected = "topology `default` is compiled in, and `topologies/default.yaml` does not exist here";
+        assert!(absent.code == Some(1) && absent.stderr.contains(expected), "{absent:?}");
+    }
+    fs::create_dir(directory.path("topologies")).expect("a directory of this test");
+    write(directory.path("topologies/default.yaml"), GOOD);
+    let note =
+        "note: this is about `topologies/default.yaml`; this binary was compiled from another text of that name\n";
+    assert!(run_in(&here, &["validate"]).stderr.starts_with(note));
+    assert!(!run_in(&here, &["validate", "default"]).stderr.contains("note: "), "it was asked for");
+    assert_eq!(run(&["validate"]).stderr, "", "here it is the same");
+}
+
+#[test]
+fn help_names_a_topology_by_the_path_it_was_given() {
+    let (_directory, path) = topology(GOOD);
+    let ran = run(&["validate", &path]);
+    assert!(ran.stderr.contains(&format!("write it with `only1mcp topology lock {path}`")), "{}", ran.stderr);
+}
+
+#[test]
 fn strict_takes_no_warnings() {
     let (_directory, path) = topology(GOOD);
     assert_eq!(run(&["validate", &path]).code, Some(0), "no lock is a warning");
     let strict = run(&["validate", "--strict", &path]);
     assert_eq!((strict.code, strict.stdout.as_str()), (Some(3), ""), "{strict:?}");
     assert!(strict.stderr.contains("warning[E0501]"), "{}", strict.stderr);
-    assert!(strict.stderr.ends_with("error: 1 warnings, of which `--strict` takes none\n"), "{}", strict.stderr);
+    assert!(strict.stderr.ends_with("error: 1 warning, of which `--strict` takes none\n"), "{}", strict.stderr);
     assert_eq!(run(&["validate", "--strict", "default"]).code, Some(0));
 }
 

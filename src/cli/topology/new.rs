@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use only1mcp_emit::select;
 use only1mcp_model::plan::Plan;
 use only1mcp_model::{Features, Source, schema};
 use toml_edit::{Array, DocumentMut, Item, value};
@@ -33,7 +32,7 @@ pub(in crate::cli) struct New {
 
 impl New {
     pub(in crate::cli) fn run(self) -> anyhow::Result<Exit> {
-        let path = PathBuf::from(select::path(&self.topology));
+        let path = PathBuf::from(only1mcp_model::topology_path(&self.topology));
         let by_name = path.as_os_str() != self.topology.as_str();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).context("topology has no name")?;
         let (text, plan) = filled(stem)?;
@@ -59,7 +58,7 @@ impl New {
             Some(_) => format!("cargo build --release --no-default-features --features topology-{stem}"),
             None => format!("TOPOLOGY={topology} cargo build --release"),
         };
-        print(&format!("{told}next:\n  edit {}\n  only1mcp topology lock {topology}\n  {build}\n", path.display()));
+        print(&format!("{told}next:\n  edit {}\n  only1mcp topology lock {topology}\n  {build}\n", path.display()))?;
         Ok(Exit::Ok)
     }
 }
