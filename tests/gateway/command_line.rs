@@ -140,11 +140,15 @@ fn list_prints_for_people_and_for_programs() {
     let views: Value = serde_json::from_str(&run(&["list", "views", "-o", "json"]).stdout).expect("JSON");
     assert_eq!(
         (&views[0]["name"], &views[0]["tools"], &views[0]["path"]),
-        (&json!("tables"), &json!("3"), &json!("/mcp/tables"))
+        (&json!("tables"), &json!(3), &json!("/mcp/tables"))
     );
+    assert!(views[0]["tokens"].is_u64(), "{views:#}");
     let unknown = run(&["list", "--view", "nothing"]);
     assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(1), ""));
     assert!(unknown.stderr.contains("view `nothing` is not compiled in"), "{}", unknown.stderr);
+    let shown = run(&["list", "backends", "--view", "tables", "--output", "name"]);
+    assert_eq!(shown.stdout, "data\n", "of the others it shows nothing");
+    assert_eq!(run(&["list", "views", "--view", "tables", "--output", "name"]).stdout, "tables\n");
     let table = run(&["list", "backends"]);
     assert!(table.stdout.starts_with("name   tools  place\nmath   "), "{}", table.stdout);
 }
