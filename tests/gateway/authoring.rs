@@ -327,6 +327,39 @@ fn a_feature_is_added_and_the_rest_of_the_manifest_stays() {
 }
 
 #[test]
+fn a_new_topology_is_written_whole_or_not_at_all() {
+    let directory = Directory::new();
+    fs::create_dir(directory.path("topologies")).expect("a directory of this test");
+    // A manifest that can be read and, since there is no room in a name for that of a temporary file, not be replaced.
+    let manifest = directory.path(&"m".repeat(250));
+    write(&manifest, "[package]\nname = \"x\"\n[features]\n");
+    std::os::unix::fs::symlink(&manifest, directory.path("Cargo.toml")).expect("a directory of this test");
+    let ran = run_in(&directory.path(""), &["topology", "new", "--feature", "prod"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("`Cargo.toml` cannot be written"), "{ran:?}");
+    assert_eq!(fs::read_dir(directory.path("topologies")).expect("it is there").count(), 0);
+}
+
+#[test]
+fn what_a_new_topology_is_followed_by_works_as_it_stands() {
+    let directory = Directory::new();
+    let below = directory.path("below");
+    fs::create_dir(&below).expect("a directory of this test");
+    let new = run_in(&below, &["topology", "new", "../x.yaml"]);
+    let path = fs::canonicalize(directory.path("x.yaml")).expect("it was written");
+    let build = format!("  TOPOLOGY={} cargo build --release\n", path.display());
+    assert!(new.stdout.ends_with(&build) && new.stdout.contains("  only1mcp topology lock ../x.yaml\n"), "{new:?}");
+
+    let text = fs::read_to_string(&path).expect("it was written");
+    assert!(text.contains("`only1mcp validate x.yaml`, then `only1mcp topology lock x.yaml`"), "{text}");
+
+    for name in ["-x", "-x.yaml"] {
+        let refused = run_in(&below, &["topology", "new", "--", name]);
+        assert!(refused.code == Some(1) && refused.stderr.contains("taken for an option"), "{refused:?}");
+    }
+    assert_eq!(fs::read_dir(&below).expect("it is there").count(), 0);
+}
+
+#[test]
 fn a_report_says_what_is_compiled_and_what_is_left_open() {
     let mixed = json_of(&run(&["topology", "report", "--json", "mixed"]));
     assert_eq!(
