@@ -140,12 +140,24 @@ enum Command {
     #[cfg(feature = "authoring")]
     #[command(subcommand)]
     Topology(topology::Command),
+    /// Not part of this build.
+    #[cfg(not(feature = "authoring"))]
+    #[command(hide = true, aliases = ["validate", "explain"])]
+    Topology(Absent),
     /// Serve one of the demo servers, over stdio or HTTP.
     ///
     /// `only1mcp demo-server math` speaks on stdin and stdout, `only1mcp demo-server data --http 127.0.0.1:9001 --era
     /// legacy` serves http://127.0.0.1:9001/mcp as an older server would.
     #[cfg(feature = "demo")]
     DemoServer(demo_server::DemoServer),
+}
+
+/// A command of the feature `authoring`.
+#[cfg(not(feature = "authoring"))]
+#[derive(clap::Args, Debug)]
+struct Absent {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    _rest: Vec<std::ffi::OsString>,
 }
 
 /// How a command prints.
@@ -179,6 +191,10 @@ pub fn run<T: Topology>() -> ExitCode {
         }
         .into();
     }
+    if let Some(chosen) = std::env::var("TOPOLOGY").ok().filter(|chosen| is_other::<T>(chosen)) {
+        let own = T::SPEC.name;
+        complain(&format!("note: `TOPOLOGY={chosen}` is for builds; this binary has topology `{own}` compiled in"));
+    }
     let json = cli.command.as_ref().is_some_and(Command::prints_json);
     let outcome = match cli.command.unwrap_or_else(|| Command::Start(start::Start::default())) {
         Command::Start(start) => start.run::<T>(),
@@ -189,10 +205,19 @@ pub fn run<T: Topology>() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         #[cfg(feature = "authoring")]
         Command::Topology(command) => command.run::<T>(),
+        #[cfg(not(feature = "authoring"))]
+        Command::Topology(Absent { .. }) => Err(anyhow::Error::msg(
+            "commands about topologies are not part of this build: build another one with `--features authoring`",
+        )),
         #[cfg(feature = "demo")]
         Command::DemoServer(demo) => demo.run(),
     };
     outcome.unwrap_or_else(|error| fail(&error, json)).into()
+}
+
+/// Whether a choice for builds is not what is compiled in. What a path names is not known.
+fn is_other<T: Topology>(chosen: &str) -> bool {
+    !chosen.is_empty() && chosen != T::SPEC.name && !chosen.contains(['/', '.'])
 }
 
 impl Command {

@@ -37,7 +37,11 @@ impl List {
     pub(super) fn run<T: Topology>(&self) -> anyhow::Result<Exit> {
         let view = match &self.view {
             None => &T::SPEC.whole,
-            Some(name) => T::SPEC.view(name).with_context(|| format!("view `{name}` is not compiled in"))?,
+            Some(name) => T::SPEC.view(name).with_context(|| {
+                let known: Vec<String> = T::SPEC.views.iter().map(|view| format!("`{}`", view.patterns.name)).collect();
+                let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
+                format!("view `{name}` is not compiled in; known views: {known}")
+            })?,
         };
         let rows: Vec<Row> = match self.what {
             What::Backends => backends::<T>(view),

@@ -166,7 +166,13 @@ fn parse(topology: &Source, source: &Source) -> anyhow::Result<Result<Lock, Dama
 /// Asks every backend, with a display on a terminal of how each fares.
 fn ask(backends: &[plan::Backend]) -> anyhow::Result<Vec<Asked>> {
     if !std::io::stderr().is_terminal() {
-        return live::ask_all(backends, |_, _| {});
+        return live::ask_all(backends, |name, progress| {
+            if matches!(progress, Progress::Slow) {
+                complain(&format!(
+                    "backend `{name}` has not answered yet; one that has to be installed first may take long"
+                ));
+            }
+        });
     }
     let display = MultiProgress::new();
     let style = ProgressStyle::with_template("{spinner} {prefix} {msg}")?;
@@ -185,6 +191,8 @@ fn ask(backends: &[plan::Backend]) -> anyhow::Result<Vec<Asked>> {
         let Some((_, bar)) = bars.iter().find(|(bar, _)| bar == name) else { return };
         match progress {
             Progress::Asking(what) => bar.set_message(what.to_owned()),
+            // The display shows for how long.
+            Progress::Slow => {}
             Progress::Done(Ok(section)) => bar.finish_with_message(counted(section.tools.len(), "tool")),
             Progress::Done(Err(why)) => bar.finish_with_message(why.to_owned()),
         }

@@ -267,10 +267,9 @@ fn a_name_that_nobody_offers_is_explained_too() {
 fn a_new_topology_compiles_as_it_stands_and_nothing_is_overwritten() {
     let directory = Directory::new();
     let (here, path) = (directory.path(""), directory.path("topologies/prod.yaml"));
-    let nowhere = run_in(&here, &["topology", "new", "prod"]);
+    let nowhere = run_in(&here, &["topology", "new", "elsewhere/prod.yaml"]);
     assert_eq!(nowhere.code, Some(1), "{nowhere:?}");
-    assert!(nowhere.stderr.contains("directory `topologies` does not exist"), "{}", nowhere.stderr);
-    fs::create_dir(directory.path("topologies")).expect("a directory of this test");
+    assert!(nowhere.stderr.contains("directory `elsewhere` does not exist"), "{}", nowhere.stderr);
 
     let new = run_in(&here, &["topology", "new", "prod"]);
     assert_eq!(new.code, Some(0), "{new:?}");
@@ -322,6 +321,15 @@ fn a_feature_is_added_and_the_rest_of_the_manifest_stays() {
     let report = json_of(&run_in(&here, &["topology", "report", "--json", "prod"]));
     let line = report["feature_line"].as_str().expect("a line");
     assert_eq!(fs::read_to_string(&manifest).expect("it is there"), format!("{head}{line}\n{tail}"));
+    let before = fs::read_to_string(directory.path("topologies/prod.yaml")).expect("it is there");
+    write(&manifest, &format!("{head}{tail}"));
+    let later = new();
+    assert_eq!(
+        later.stdout, "`topologies/prod.yaml` was there; wrote feature topology-prod into Cargo.toml\n",
+        "{later:?}"
+    );
+    assert_eq!(fs::read_to_string(&manifest).expect("it is there"), format!("{head}{line}\n{tail}"));
+    assert_eq!(fs::read_to_string(directory.path("topologies/prod.yaml")).expect("it is there"), before);
     let path = run_in(&here, &["topology", "new", "--feature", "./prod.yaml"]);
     assert!(path.code == Some(1) && path.stderr.contains("give a name, not a path"), "{path:?}");
 }

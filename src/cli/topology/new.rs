@@ -16,6 +16,8 @@ use super::{Exit, files, print};
 const TEMPLATE: &str = include_str!("template.yaml");
 /// What its first line names, beside it.
 const SCHEMA: &str = "topology.schema.json";
+/// Where topologies are that have no path.
+const TOPOLOGIES: &str = "topologies";
 /// Where the features of topologies are.
 const MANIFEST: &str = "Cargo.toml";
 
@@ -25,7 +27,8 @@ pub(in crate::cli) struct New {
     /// A name, for `topologies/NAME.yaml`, or a path, for a topology outside this tree. What is there stays.
     #[arg(value_name = "NAME|PATH")]
     topology: String,
-    /// Add the feature `topology-NAME` to `Cargo.toml` too, with what the topology needs.
+    /// Add the feature `topology-NAME` to `Cargo.toml` too, with what the topology needs; also for a topology that is
+    /// there already.
     #[arg(long)]
     feature: bool,
 }
@@ -40,6 +43,9 @@ impl New {
         }
         let path = PathBuf::from(topology_path(given));
         let by_name = path.as_os_str() != given.as_str();
+        if self.feature && by_name && path.exists() {
+            return add_feature(&path);
+        }
         let stem = path.file_stem().and_then(|stem| stem.to_str()).context("topology has no name")?;
         let (text, plan) = filled(stem)?;
         // By its path it is found from everywhere, by that in the file from beside it.
@@ -76,9 +82,23 @@ impl New {
     }
 }
 
+/// Adds the feature of a topology that is there.
+fn add_feature(path: &Path) -> anyhow::Result<Exit> {
+    let topology = files::read("topology", path)?;
+    let (plan, _no_lock) = only1mcp_model::load(&topology, None, &Features::all())
+        .map_err(|problems| files::Refused::new(&topology, problems))?;
+    files::write_whole(Path::new(MANIFEST), &with_feature(&plan)?)?;
+    let (path, name) = (path.display(), &plan.name);
+    print(&format!("`{path}` was there; wrote feature topology-{name} into {MANIFEST}\n"))?;
+    Ok(Exit::Ok)
+}
+
 /// Writes the topology, the schema beside it where there is none, and the manifest. What was not there before is in
 /// `written`, the topology first.
 fn write(path: &Path, text: &str, manifest: Option<&str>, written: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    if let Some(directory) = path.parent().filter(|directory| *directory == Path::new(TOPOLOGIES)) {
+        fs::create_dir_all(directory).with_context(|| format!("`{TOPOLOGIES}` cannot be made"))?;
+    }
     create(path, text, written)?;
     let schema = path.with_file_name(SCHEMA);
     if !schema.exists() {
