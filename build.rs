@@ -1,5 +1,6 @@
 //! Compiles the chosen topology into `OUT_DIR`: `topology.rs` and `items.json`. Which one is chosen is decided in
-//! `only1mcp_emit::select`, what it becomes in `only1mcp_emit`.
+//! `only1mcp_emit::select`, what it becomes in `only1mcp_emit`. None is compiled, and `cfg(no_topology)` set, where nothing
+//! was chosen and the features of the build do not carry the default one.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -10,6 +11,7 @@ use only1mcp_model::Features;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=TOPOLOGY");
+    println!("cargo::rustc-check-cfg=cfg(no_topology)");
     // A build script that fails has everything it printed repeated; cargo stops just as well on a logged error.
     for problem in build().err().unwrap_or_default() {
         log("error", &problem);
@@ -18,7 +20,8 @@ fn main() {
 
 fn build() -> Result<(), Vec<String>> {
     let [package, out_dir] = ["CARGO_MANIFEST_DIR", "OUT_DIR"].map(|name| PathBuf::from(variable(name)));
-    let chosen = select::select(&topology_features(), Some(&variable("TOPOLOGY")), &select::known(&package));
+    let by_feature = select::features(env::vars_os().map(|(name, _value)| name));
+    let chosen = select::select(&by_feature, Some(&variable("TOPOLOGY")), &select::known(&package));
     let chosen = chosen.map_err(|problem| vec![problem])?;
     let files = Files::new(&package, &chosen.path);
     for path in files.watched() {
@@ -28,6 +31,11 @@ fn build() -> Result<(), Vec<String>> {
     let features = Features::of(|feature| env::var_os(variable(feature)).is_some()).in_line_of(chosen.feature);
     // So that the gateway knows what it can carry without a list of its own.
     println!("cargo::rustc-env=ONLY1MCP_FEATURES={}", features.iter().collect::<Vec<_>>().join(","));
+    // Whoever embeds the gateway compiles topologies of their own. The program says what to choose.
+    if chosen.by_default && files.lack(&features) {
+        println!("cargo::rustc-cfg=no_topology");
+        return Ok(());
+    }
     let loaded = files.load(&features)?;
     for warning in &loaded.warnings {
         log("warning", warning);
@@ -37,15 +45,6 @@ fn build() -> Result<(), Vec<String>> {
     let Module { code, items } = module(&loaded.plan, files.topology()).map_err(|error| vec![error.to_string()])?;
     fs::write(out_dir.join("topology.rs"), code).map_err(|error| vec![error.to_string()])?;
     fs::write(out_dir.join("items.json"), items).map_err(|error| vec![error.to_string()])
-}
-
-/// What follows `topology-` in the features that are on, as cargo spells it in the environment.
-fn topology_features() -> Vec<String> {
-    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let mut features: Vec<String> =
-        names.filter_map(|name| Some(name.strip_prefix("CARGO_FEATURE_TOPOLOGY_")?.to_owned())).collect();
-    features.sort();
-    features
 }
 
 fn variable(name: &str) -> String {

@@ -15,9 +15,13 @@ mod topology;
 #[cfg(feature = "authoring")]
 mod validate;
 
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use only1mcp_model::diagnostic::Finding;
+use serde::Serialize;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::catalog::Topology;
@@ -143,12 +147,24 @@ enum Command {
     #[cfg(feature = "authoring")]
     #[command(subcommand)]
     Topology(topology::Command),
+    /// Not part of this build.
+    #[cfg(not(feature = "authoring"))]
+    #[command(hide = true, aliases = ["validate", "explain"])]
+    Topology(Absent),
     /// Serve one of the demo servers, over stdio or HTTP.
     ///
     /// `only1mcp demo-server math` speaks on stdin and stdout, `only1mcp demo-server data --http 127.0.0.1:9001 --era
     /// legacy` serves http://127.0.0.1:9001/mcp as an older server would.
     #[cfg(feature = "demo")]
     DemoServer(demo_server::DemoServer),
+}
+
+/// A command of the feature `authoring`.
+#[cfg(not(feature = "authoring"))]
+#[derive(clap::Args, Debug)]
+struct Absent {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    _rest: Vec<std::ffi::OsString>,
 }
 
 /// How a command prints.
@@ -176,9 +192,17 @@ pub fn run<T: Topology>() -> ExitCode {
     };
     crate::telemetry::log_to_stderr(level);
     if cli.version {
-        print(&version::<T>(cli.verbose > 0));
-        return Exit::Ok.into();
+        return match print(&version::<T>(cli.verbose > 0)) {
+            Ok(()) => Exit::Ok,
+            Err(error) => fail(&error, false),
+        }
+        .into();
     }
+    if let Some(chosen) = std::env::var("TOPOLOGY").ok().filter(|chosen| is_other::<T>(chosen)) {
+        let own = T::SPEC.name;
+        complain(&format!("note: `TOPOLOGY={chosen}` is for builds; this binary has topology `{own}` compiled in"));
+    }
+    let json = cli.command.as_ref().is_some_and(Command::prints_json);
     let outcome = match cli.command.unwrap_or_else(|| Command::Start(start::Start::default())) {
         Command::Start(start) => start.run::<T>(),
         Command::Stdio(stdio) => stdio.run::<T>(),
@@ -189,15 +213,59 @@ pub fn run<T: Topology>() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         #[cfg(feature = "authoring")]
         Command::Topology(command) => command.run::<T>(),
+        #[cfg(not(feature = "authoring"))]
+        Command::Topology(Absent { .. }) => Err(anyhow::Error::msg(
+            "commands about topologies are not part of this build: build another one with `--features authoring`",
+        )),
         #[cfg(feature = "demo")]
         Command::DemoServer(demo) => demo.run(),
     };
-    outcome
-        .unwrap_or_else(|error| {
-            complain(&format!("error: {error:#}"));
-            Exit::Failed
-        })
-        .into()
+    outcome.unwrap_or_else(|error| fail(&error, json)).into()
+}
+
+/// Whether a choice for builds is not what is compiled in. What a path names is not known.
+fn is_other<T: Topology>(chosen: &str) -> bool {
+    !chosen.is_empty() && chosen != T::SPEC.name && !chosen.contains(['/', '.'])
+}
+
+impl Command {
+    /// Whether stdout is for a program.
+    #[cfg(feature = "authoring")]
+    fn prints_json(&self) -> bool {
+        match self {
+            Self::Validate(validate) => validate.json,
+            Self::Topology(command) => command.prints_json(),
+            _ => false,
+        }
+    }
+
+    #[cfg(not(feature = "authoring"))]
+    fn prints_json(&self) -> bool {
+        false
+    }
+}
+
+/// What `--json` prints of a command that could not do what it was asked. Members are only ever added.
+#[derive(Serialize)]
+struct Failure {
+    ok: bool,
+    error: String,
+    /// Of the file that does not pass its checks.
+    diagnostics: Vec<Finding>,
+}
+
+/// Says why a command could not do what it was asked.
+fn fail(error: &anyhow::Error, json: bool) -> Exit {
+    let refused = error.downcast_ref::<files::Refused>();
+    let diagnostics = || refused.map(files::Refused::findings).unwrap_or_default();
+    let told =
+        json && print_json(&Failure { ok: false, error: format!("{error:#}"), diagnostics: diagnostics() }).is_ok();
+    match refused {
+        _ if told => {}
+        Some(refused) => refused.show(),
+        None => complain(&format!("error: {error:#}")),
+    }
+    if refused.is_some() { Exit::Invalid } else { Exit::Failed }
 }
 
 impl From<Exit> for ExitCode {
@@ -217,16 +285,28 @@ fn version<T: Topology>(verbose: bool) -> String {
     text
 }
 
-/// Writes to stdout, which is for results. Nobody reads them when that fails.
-#[expect(clippy::print_stdout, reason = "results of commands go to stdout")]
-fn print(text: &str) {
-    print!("{text}");
+/// So many of something.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Writes a line to stderr, which is for everything else.
-#[expect(clippy::print_stderr, reason = "problems of commands go to stderr")]
+/// Writes to stdout, which is for results. A reader that has read enough is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout cannot be written"),
+        _ => Ok(()),
+    }
+}
+
+/// The same for programs.
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Writes a line to stderr, which is for everything else. There is nowhere to say that nobody reads it.
 fn complain(text: &str) {
-    eprintln!("{}", text.trim_end());
+    drop(writeln!(io::stderr(), "{}", text.trim_end()));
 }
 
 #[cfg(test)]

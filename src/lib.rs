@@ -22,9 +22,10 @@
 //!
 //! # Features
 //!
-//! `transport-*` and `tls` say what can be reached, `authoring` and `demo` which commands there are, `topology-NAME` what
-//! is compiled in. Dependencies can only be dropped by features; a transport that no topology uses is dropped by the
-//! linker, since nothing but the generated dispatch (and `authoring`, for any topology there is) names it.
+//! `transport-*` and `tls` say what can be reached, `authoring` and `demo` which commands there are, `admin` whether there
+//! may be a listener for administration and metrics, `topology-NAME` what is compiled into the program. Dependencies can
+//! only be dropped by features; a transport that no topology uses is dropped by the linker, since nothing but the
+//! generated dispatch (and `authoring`, for any topology there is) names it.
 //!
 //! # Threads
 //!
@@ -42,6 +43,9 @@
     not(all(feature = "transport-stdio", feature = "transport-http")),
     expect(dead_code, reason = "only a transport that is not part of this build uses it")
 )]
+
+#[cfg(not(any(feature = "transport-stdio", feature = "transport-http")))]
+compile_error!("no transport is on: build with `--features transport-stdio`, `--features transport-http` or both");
 
 // Generated code says `::only1mcp`, also inside this crate.
 extern crate self as only1mcp;

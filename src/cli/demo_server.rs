@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use anyhow::Context as _;
 use clap::Args;
 
 use super::Exit;
@@ -26,8 +27,11 @@ impl DemoServer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             match self.http {
-                None => demo::serve_stdio(self.kind, self.era).await,
-                Some(address) => demo::serve_http(self.kind, self.era, address, demo::announce).await,
+                None => Ok(demo::serve_stdio(self.kind, self.era).await?),
+                Some(address) => {
+                    let served = demo::serve_http(self.kind, self.era, address, demo::announce).await;
+                    served.with_context(|| format!("address {address} cannot be served"))
+                }
             }
         })?;
         // A read of stdin cannot be interrupted; it must not keep the process.

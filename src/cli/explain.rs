@@ -20,7 +20,7 @@ impl Explain {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         if self.codes.is_empty() {
             let lines = Code::ALL.iter().map(|code| format!("{code}  {:7}  {}\n", code.severity(), code.meaning()));
-            print(&lines.collect::<String>());
+            print(&lines.collect::<String>())?;
             return Ok(Exit::Ok);
         }
         let mut texts = Vec::new();
@@ -36,7 +36,7 @@ impl Explain {
             let head = format!("{code} ({}): {}", code.severity(), code.meaning());
             texts.push(format!("{head}\n\n{}\n", wrapped(explain(code)).trim_end()));
         }
-        print(&texts.join("\n"));
+        print(&texts.join("\n"))?;
         Ok(Exit::Ok)
     }
 }

@@ -4,11 +4,37 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use only1mcp_model::diagnostic::{self, Diagnostic};
+use only1mcp_model::diagnostic::{self, Diagnostic, Finding};
 use only1mcp_model::{LOCK_BYTES_MAX, Source, TOPOLOGY_BYTES_MAX};
 
 #[cfg(feature = "authoring")]
-pub(super) use authored::{load, read_lock, read_topology, write_whole};
+pub(super) use authored::{checked, load, read_lock, read_topology, write_whole};
+
+/// A file that has errors, as the error of a command.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` does not pass its checks", file.path)]
+pub(super) struct Refused {
+    file: Source,
+    problems: Vec<Diagnostic>,
+}
+
+// === impl Refused ===
+
+impl Refused {
+    pub(super) fn new(file: &Source, problems: Vec<Diagnostic>) -> Self {
+        Self { file: file.clone(), problems }
+    }
+
+    /// Prints what is wrong to stderr.
+    pub(super) fn show(&self) {
+        show(&self.problems, &self.file);
+    }
+
+    /// What is wrong, for programs.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        diagnostic::findings(&self.problems, &self.file)
+    }
+}
 
 /// A text file with the path it is known by; `kind` is what it holds.
 pub(super) fn read(kind: &str, path: &Path) -> anyhow::Result<Source> {
@@ -28,24 +54,39 @@ pub(super) fn show(diagnostics: &[Diagnostic], source: &Source) {
 
 #[cfg(feature = "authoring")]
 mod authored {
-    use std::io::Write as _;
+    use std::fs;
+    use std::io::{self, Write as _};
     use std::path::PathBuf;
 
     use only1mcp_emit::select;
-    use only1mcp_model::{lock_path, plan};
+    use only1mcp_model::{lock_path, plan, topology_path};
 
     use super::*;
+    use crate::catalog::Topology;
+    use crate::cli::complain;
 
-    /// A topology given by name or path, by the rule of the build's `TOPOLOGY`, and where it is.
-    pub(in crate::cli) fn read_topology(choice: &str) -> anyhow::Result<(PathBuf, Source)> {
-        let path = PathBuf::from(select::path(choice));
+    /// A topology given by name or path, by the rule of the build's `TOPOLOGY`, and where it is; without a choice the
+    /// file named like the topology that is compiled in.
+    pub(in crate::cli) fn read_topology<T: Topology>(choice: Option<&str>) -> anyhow::Result<(PathBuf, Source)> {
+        let compiled = T::SPEC.name;
+        let path = PathBuf::from(topology_path(choice.unwrap_or(compiled)));
         if !path.exists() {
+            let Some(choice) = choice else {
+                let path = path.display();
+                anyhow::bail!(
+                    "topology `{compiled}` is compiled in, and `{path}` does not exist here; give a name or path"
+                );
+            };
             let known: Vec<String> = select::known(Path::new("")).iter().map(|name| format!("`{name}`")).collect();
             let known = if known.is_empty() { String::new() } else { format!("; known are {}", known.join(", ")) };
             let path = path.display();
             anyhow::bail!("topology `{path}` does not exist{known}; `only1mcp topology new {choice}` writes it");
         }
         let source = read("topology", &path)?;
+        if choice.is_none() && source.digest() != T::SPEC.topology_digest {
+            let path = path.display();
+            complain(&format!("note: this is about `{path}`; this binary was compiled from another text of that name"));
+        }
         Ok((path, source))
     }
 
@@ -66,21 +107,45 @@ mod authored {
         only1mcp_model::load(topology, lock, &crate::catalog::features())
     }
 
-    /// Writes a file so that it is either as before or whole.
+    /// The same for commands that can do nothing about one that has errors.
+    pub(in crate::cli) fn checked(
+        topology: &Source,
+        lock: Option<&Source>,
+    ) -> Result<(plan::Plan, Vec<Diagnostic>), Refused> {
+        load(topology, lock).map_err(|problems| Refused::new(topology, problems))
+    }
+
+    /// Writes a file so that it is either as before or whole. Where a link leads there it stays one.
     pub(in crate::cli) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+        let target = target(path);
+        replace(&target, text).with_context(|| format!("`{}` cannot be written", path.display()))
+    }
+
+    /// What a path leads to in the end, be it there or not.
+    fn target(path: &Path) -> PathBuf {
+        let beside = |target: PathBuf| path.parent().unwrap_or(Path::new("")).join(target);
+        fs::canonicalize(path)
+            .or_else(|_absent| fs::read_link(path).map(beside))
+            .unwrap_or_else(|_no_link| path.to_owned())
+    }
+
+    fn replace(path: &Path, text: &str) -> io::Result<()> {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = path.file_name().context("a file has a name")?.to_string_lossy();
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
         let temporary = directory.join(format!(".{name}.{}", std::process::id()));
         let written = (|| {
-            let mut file = std::fs::File::create(&temporary)?;
+            let mut file = fs::File::create_new(&temporary)?;
             file.write_all(text.as_bytes())?;
+            if let Ok(before) = fs::metadata(path) {
+                file.set_permissions(before.permissions())?;
+            }
             file.sync_all()?;
-            std::fs::rename(&temporary, path)
+            fs::rename(&temporary, path)
         })();
         if written.is_err() {
             // Nothing more can be done about a temporary file that cannot be removed either.
-            drop(std::fs::remove_file(&temporary));
+            drop(fs::remove_file(&temporary));
         }
-        written.with_context(|| format!("`{}` cannot be written", path.display()))
+        written
     }
 }

@@ -2,9 +2,10 @@
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
-use super::{Exit, Output, print};
-use crate::catalog::{Entry, Topology, View};
+use super::{Exit, Output, print, print_json};
+use crate::catalog::{Entry, Topology, View, plan};
 
 /// Show what is compiled in.
 #[derive(Args, Debug)]
@@ -30,46 +31,60 @@ enum What {
 }
 
 /// One row: the columns of a table, the members of an object.
-type Row = Vec<(&'static str, String)>;
+type Row = Vec<(&'static str, Value)>;
 
 impl List {
     pub(super) fn run<T: Topology>(&self) -> anyhow::Result<Exit> {
         let view = match &self.view {
             None => &T::SPEC.whole,
-            Some(name) => T::SPEC.view(name).with_context(|| format!("view `{name}` is not compiled in"))?,
+            Some(name) => T::SPEC.view(name).with_context(|| {
+                let known: Vec<String> = T::SPEC.views.iter().map(|view| format!("`{}`", view.patterns.name)).collect();
+                let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
+                format!("view `{name}` is not compiled in; known views: {known}")
+            })?,
         };
         let rows: Vec<Row> = match self.what {
             What::Backends => backends::<T>(view),
             What::Tools => entries::<T>(view, T::SPEC.tools),
             What::Prompts => entries::<T>(view, T::SPEC.prompts),
             What::Resources => entries::<T>(view, T::SPEC.resources),
-            What::Views => views::<T>(),
-        };
-        print(&match self.output {
-            Output::Table => table(&rows),
-            Output::Name => rows.iter().map(|row| format!("{}\n", row[0].1)).collect(),
-            Output::Json => {
-                let objects: Vec<serde_json::Map<_, _>> = rows
-                    .into_iter()
-                    .map(|row| row.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect())
-                    .collect();
-                format!("{}\n", serde_json::to_string_pretty(&objects)?)
+            What::Views => {
+                let asked = |one: &&View| self.view.is_none() || one.patterns.name == view.patterns.name;
+                T::SPEC.views.iter().filter(asked).map(view_row::<T>).collect()
             }
-        });
+        };
+        match self.output {
+            Output::Table => print(&table(&rows)),
+            Output::Name => print(&rows.iter().map(|row| format!("{}\n", text(&row[0].1))).collect::<String>()),
+            Output::Json => {
+                let object = |row: Row| row.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+                print_json(&rows.into_iter().map(object).collect::<Vec<serde_json::Map<_, _>>>())
+            }
+        }?;
         Ok(Exit::Ok)
     }
 }
 
 fn backends<T: Topology>(view: &View) -> Vec<Row> {
-    let backends = T::SPEC.backends.iter().enumerate();
-    backends
-        .map(|(index, backend)| {
-            let tools =
-                T::SPEC.tools.iter().filter(|tool| usize::from(tool.backend) == index && view.shows(tool.views));
-            let tools = tools.count().to_string();
-            vec![("name", backend.name.to_string()), ("tools", tools), ("place", backend.transport.place())]
-        })
-        .collect()
+    let spec = T::SPEC;
+    let shown = |index: usize| {
+        let of = |backend: u16, views: u64| usize::from(backend) == index && view.shows(views);
+        let mut entries = [spec.tools, spec.prompts, spec.resources].into_iter().flatten();
+        entries.any(|entry| of(entry.backend, entry.views))
+            || spec.templates.iter().any(|template| of(template.backend, template.views))
+    };
+    let row = |(index, backend): (usize, &plan::Backend)| {
+        let tools =
+            spec.tools.iter().filter(|tool| usize::from(tool.backend) == index && view.shows(tool.views)).count();
+        vec![
+            ("name", backend.name.as_ref().into()),
+            ("tools", tools.into()),
+            ("place", backend.transport.place().into()),
+        ]
+    };
+    // The whole catalog is that of all, also of those that offer nothing.
+    let whole = view.bit == spec.whole.bit;
+    spec.backends.iter().enumerate().filter(|(index, _)| whole || shown(*index)).map(row).collect()
 }
 
 fn entries<T: Topology>(view: &View, entries: &[Entry]) -> Vec<Row> {
@@ -79,39 +94,40 @@ fn entries<T: Topology>(view: &View, entries: &[Entry]) -> Vec<Row> {
         .filter(|entry| view.shows(entry.views))
         .map(|entry| {
             vec![
-                ("name", entry.name.to_owned()),
-                ("backend", backend(entry).map(|backend| backend.name.to_string()).unwrap_or_default()),
-                ("upstream", entry.upstream.to_owned()),
+                ("name", entry.name.into()),
+                ("backend", backend(entry).map(|backend| backend.name.as_ref().into()).unwrap_or_default()),
+                ("upstream", entry.upstream.into()),
             ]
         })
         .collect()
 }
 
-fn views<T: Topology>() -> Vec<Row> {
-    let row = |view: &View| {
-        let name = &view.patterns.name;
-        vec![
-            ("name", name.to_string()),
-            ("tools", T::SPEC.tools.iter().filter(|tool| view.shows(tool.views)).count().to_string()),
-            ("tokens", view.tokens.to_string()),
-            ("path", T::SPEC.listen.view_path(name)),
-        ]
-    };
-    T::SPEC.views.iter().map(row).collect()
+fn view_row<T: Topology>(view: &View) -> Row {
+    let name = &view.patterns.name;
+    vec![
+        ("name", name.as_ref().into()),
+        ("tools", T::SPEC.tools.iter().filter(|tool| view.shows(tool.views)).count().into()),
+        ("tokens", view.tokens.into()),
+        ("path", T::SPEC.listen.view_path(name).into()),
+    ]
+}
+
+/// A value as people read it.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Columns as wide as their widest cell, headed by their names.
 fn table(rows: &[Row]) -> String {
     let Some(first) = rows.first() else { return String::new() };
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].1.chars().count());
-        cells.chain([first[column].0.len()]).max().unwrap_or_default()
-    };
+    let heads: Vec<String> = first.iter().map(|(head, _)| (*head).to_owned()).collect();
+    let cells = rows.iter().map(|row| row.iter().map(|(_, value)| text(value)).collect());
+    let lines: Vec<Vec<String>> = [heads].into_iter().chain(cells).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..first.len()).map(width).collect();
-    let line = |cells: Vec<&str>| {
+    let line = |cells: &Vec<String>| {
         let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
-    let heads = line(first.iter().map(|(head, _)| *head).collect());
-    rows.iter().fold(heads, |text, row| text + &line(row.iter().map(|(_, cell)| cell.as_str()).collect()))
+    lines.iter().map(line).collect()
 }

@@ -1,6 +1,7 @@
 //! What live backends say of themselves: greeted and listed through the gateway's own links.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use crate::upstream::{self, Call, Error, Message, Relay, Transport as _};
 
 /// Backends asked at once.
 const AT_ONCE: usize = 8;
+/// Whoever takes longer is mentioned.
+const SLOW: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long one answer may take.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -50,7 +53,14 @@ pub(super) fn ask_all(
             tokio::task::spawn_local(async move {
                 let _turn = turns.acquire().await;
                 tell(&backend.name, Progress::Asking("connecting"));
-                let outcome = ask(&context, &backend, &*tell).await;
+                let mut asking = pin!(ask(&context, &backend, &*tell));
+                let outcome = match tokio::time::timeout(SLOW, &mut asking).await {
+                    Ok(outcome) => outcome,
+                    Err(_elapsed) => {
+                        tell(&backend.name, Progress::Slow);
+                        asking.await
+                    }
+                };
                 tell(&backend.name, Progress::Done(outcome.as_ref().map_err(String::as_str)));
                 Asked { name: backend.name.to_string(), outcome }
             })
@@ -68,6 +78,8 @@ pub(super) fn ask_all(
 pub(super) enum Progress<'a> {
     /// What is being asked now.
     Asking(&'a str),
+    /// It has not answered for a while.
+    Slow,
     /// It has answered, or not.
     Done(Result<&'a Section, &'a str>),
 }

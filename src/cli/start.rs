@@ -6,16 +6,13 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Exit, files, print};
+use super::{Exit, counted, files, print};
 use crate::catalog::{Topology, plan};
 use crate::{Builder, Gateway, Running};
 
 /// Serve the compiled topology.
 #[derive(Args, Debug, Default)]
 pub(super) struct Start {
-    /// Stay in the foreground, as it does without being told.
-    #[arg(short, long)]
-    foreground: bool,
     /// Listen on this host instead of the topology's.
     #[arg(long, value_name = "H")]
     host: Option<String>,
@@ -40,17 +37,12 @@ pub(super) struct OverlayFile {
 // === impl OverlayFile ===
 
 impl OverlayFile {
-    /// The builder with the file's settings; `None` when its problems were shown.
-    pub(super) fn apply<T: Topology>(&self, builder: Builder<T>) -> anyhow::Result<Option<Builder<T>>> {
-        let Some(path) = &self.overlay else { return Ok(Some(builder)) };
+    /// The builder with the file's settings.
+    pub(super) fn apply<T: Topology>(&self, builder: Builder<T>) -> anyhow::Result<Builder<T>> {
+        let Some(path) = &self.overlay else { return Ok(builder) };
         let source = files::read("overlay", path)?;
-        match only1mcp_model::overlay::load(&source, T::SPEC.backends) {
-            Ok(overlay) => Ok(Some(builder.overlay(overlay))),
-            Err(problems) => {
-                files::show(&problems, &source);
-                Ok(None)
-            }
-        }
+        let overlay = only1mcp_model::overlay::load(&source, T::SPEC.backends);
+        Ok(builder.overlay(overlay.map_err(|problems| files::Refused::new(&source, problems))?))
     }
 }
 
@@ -76,14 +68,17 @@ impl Start {
             let host = if own.is_none() { Some("127.0.0.1") } else { None };
             builder = builder.admin_address(address(own.unwrap_or(&T::SPEC.listen.address), host, self.admin_port)?);
         }
-        let Some(builder) = self.overlay.apply(builder)? else { return Ok(Exit::Invalid) };
+        let builder = self.overlay.apply(builder)?;
         // Before the gateway starts, so that no signal finds nobody.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let _entered = runtime.enter();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let running = builder.start()?;
-        print(&banner::<T>(&running));
+        // Clients are served all the same.
+        if let Err(error) = print(&banner::<T>(&running)) {
+            tracing::warn!("{error:#}");
+        }
         runtime.block_on(async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -114,14 +109,14 @@ fn address(own: &plan::Reference, host: Option<&str>, port: Option<u16>) -> anyh
 fn banner<T: Topology>(running: &Running) -> String {
     let spec = T::SPEC;
     let mut text = format!(
-        "only1mcp {} · topology {} ({}) · {} backends · {} tools · {} prompts · {} resources\nlistening  {}\n",
+        "only1mcp {} · topology {} ({}) · {} · {} · {} · {}\nlistening  {}\n",
         env!("CARGO_PKG_VERSION"),
         spec.name,
         &spec.topology_digest[..spec.topology_digest.len().min(12)],
-        spec.backends.len(),
-        spec.tools.len(),
-        spec.prompts.len(),
-        spec.resources.len(),
+        counted(spec.backends.len(), "backend"),
+        counted(spec.tools.len(), "tool"),
+        counted(spec.prompts.len(), "prompt"),
+        counted(spec.resources.len(), "resource"),
         running.url(),
     );
     if let Some(address) = running.admin_address() {

@@ -21,7 +21,7 @@ pub(super) struct Stdio {
 impl Stdio {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
         start::keep_from_children()?;
-        let Some(builder) = self.overlay.apply(Gateway::<T>::builder())? else { return Ok(Exit::Invalid) };
+        let builder = self.overlay.apply(Gateway::<T>::builder())?;
         let stop = async {
             let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
             let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return std::future::pending().await };

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use only1mcp_model::lock::Lock;
-use only1mcp_model::{Source, plan, schema};
+use only1mcp_model::lock::{Lock, LockErrorKind};
+use only1mcp_model::{Source, SourceError, plan, schema};
 
 use super::live::{self, Asked, Progress};
-use super::{Exit, complain, files, print};
+use super::{Exit, complain, counted, files, print, print_json};
 use crate::catalog::Topology;
 
 #[derive(Debug, Subcommand)]
@@ -32,7 +32,8 @@ pub(super) enum Command {
     /// `only1mcp topology lock prod` writes topologies/prod.lock.json, `only1mcp topology lock /srv/edge.yaml` writes
     /// /srv/edge.lock.json. Backends are started or connected to; no tool is called.
     ///
-    /// A backend that cannot be reached is named and keeps the section it had; the exit code is 6 then.
+    /// A backend that cannot be reached is named and keeps the section it had; the exit code is 6 then. A lock that is damaged
+    /// is written anew if every backend answers, and otherwise stays as it is.
     ///
     /// `only1mcp topology lock --check prod` writes nothing and exits with 4 when the lock would be another.
     Lock(lock::Lock),
@@ -74,13 +75,21 @@ pub(super) struct Chosen {
     topology: Option<String>,
 }
 
-/// A topology, its backends and its lock.
+/// A topology, its backends and the text of its lock.
 struct Opened {
     path: PathBuf,
+    topology: Source,
     backends: Vec<plan::Backend>,
     /// As it was read; `None` when there is none.
     source: Option<Source>,
-    lock: Lock,
+}
+
+/// A lock that cannot be read, which writing it again mends.
+struct Damaged {
+    /// In one line.
+    why: String,
+    /// For whoever can do nothing without it.
+    error: anyhow::Error,
 }
 
 impl Command {
@@ -92,46 +101,78 @@ impl Command {
             Self::Report(report) => report.run::<T>(),
             Self::Explain(explain) => explain.run::<T>(),
             Self::Schema(Schema { overlay }) => {
-                print(&if overlay { schema::overlay() } else { schema::topology() });
+                print(&if overlay { schema::overlay() } else { schema::topology() })?;
                 Ok(Exit::Ok)
             }
+        }
+    }
+
+    /// Whether stdout is for a program.
+    pub(super) fn prints_json(&self) -> bool {
+        match self {
+            Self::Diff(diff) => diff.json,
+            Self::Report(report) => report.json,
+            Self::Explain(explain) => explain.json,
+            Self::New(_) | Self::Lock(_) | Self::Schema(_) => false,
         }
     }
 }
 
 impl Chosen {
-    /// By name or path.
-    fn name<T: Topology>(&self) -> &str {
-        self.topology.as_deref().unwrap_or(T::SPEC.name)
+    /// Reads it with the lock beside it.
+    fn read<T: Topology>(&self) -> anyhow::Result<(PathBuf, Source)> {
+        files::read_topology::<T>(self.topology.as_deref())
     }
 
-    fn open<T: Topology>(&self) -> anyhow::Result<Result<Opened, Exit>> {
-        let (path, topology) = files::read_topology(self.name::<T>())?;
+    /// With what the lock says.
+    fn open<T: Topology>(&self) -> anyhow::Result<(Opened, Result<Lock, Damaged>)> {
+        let (path, topology) = self.read::<T>()?;
         // Without its lock: the lock is what is being written or compared.
-        let (plan, _no_lock) = match files::load(&topology, None) {
-            Ok(loaded) => loaded,
-            Err(problems) => {
-                files::show(&problems, &topology);
-                return Ok(Err(Exit::Invalid));
+        let (plan, _no_lock) = files::checked(&topology, None)?;
+        let (source, lock) = match files::read_lock(&path) {
+            Ok(None) => (None, Ok(Lock::default())),
+            Ok(Some(source)) => {
+                let lock = parse(&topology, &source)?;
+                (Some(source), lock)
             }
-        };
-        let source = files::read_lock(&path)?;
-        let lock = match source.as_ref().map(|lock| (lock, Lock::parse(&lock.text))) {
-            None => Lock::default(),
-            Some((_, Ok(parsed))) => parsed,
-            Some((lock, Err(error))) => {
-                complain(&format!("error: {}:{}:{}: {}", lock.path, error.line, error.column, error.message));
-                return Ok(Err(Exit::Invalid));
+            // Cut in the middle of a character, or merged with something else.
+            Err(error) if matches!(error.downcast_ref(), Some(SourceError::Encoding { .. })) => {
+                (None, Err(Damaged { why: format!("{error:#}"), error }))
             }
+            Err(error) => return Err(error),
         };
-        Ok(Ok(Opened { path, backends: plan.backends, source, lock }))
+        Ok((Opened { path, topology, backends: plan.backends, source }, lock))
+    }
+}
+
+/// A lock of a topology that has no errors.
+fn parse(topology: &Source, source: &Source) -> anyhow::Result<Result<Lock, Damaged>> {
+    let problem = match Lock::parse(&source.text) {
+        Ok(lock) => return Ok(Ok(lock)),
+        Err(problem) => problem,
+    };
+    let why = format!("{}:{}:{}: {}", source.path, problem.line, problem.column, problem.message);
+    // The same once more, with its code and what to do about it.
+    let error = match files::checked(topology, Some(source)) {
+        Err(refused) => refused.into(),
+        Ok(_) => anyhow::Error::msg(why.clone()),
+    };
+    match problem.kind {
+        LockErrorKind::Version => Err(error),
+        LockErrorKind::Malformed | LockErrorKind::Digest => Ok(Err(Damaged { why, error })),
     }
 }
 
 /// Asks every backend, with a display on a terminal of how each fares.
 fn ask(backends: &[plan::Backend]) -> anyhow::Result<Vec<Asked>> {
     if !std::io::stderr().is_terminal() {
-        return live::ask_all(backends, |_, _| {});
+        return live::ask_all(backends, |name, progress| {
+            if matches!(progress, Progress::Slow) {
+                complain(&format!(
+                    "backend `{name}` has not answered yet; one that has to be installed first may take long"
+                ));
+            }
+        });
     }
     let display = MultiProgress::new();
     let style = ProgressStyle::with_template("{spinner} {prefix} {msg}")?;
@@ -150,7 +191,9 @@ fn ask(backends: &[plan::Backend]) -> anyhow::Result<Vec<Asked>> {
         let Some((_, bar)) = bars.iter().find(|(bar, _)| bar == name) else { return };
         match progress {
             Progress::Asking(what) => bar.set_message(what.to_owned()),
-            Progress::Done(Ok(section)) => bar.finish_with_message(format!("{} tools", section.tools.len())),
+            // The display shows for how long.
+            Progress::Slow => {}
+            Progress::Done(Ok(section)) => bar.finish_with_message(counted(section.tools.len(), "tool")),
             Progress::Done(Err(why)) => bar.finish_with_message(why.to_owned()),
         }
     });

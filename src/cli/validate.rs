@@ -8,7 +8,7 @@ use only1mcp_model::plan::Plan;
 use only1mcp_model::{Source, overlay};
 use serde::Serialize;
 
-use super::{Exit, complain, files, print};
+use super::{Exit, complain, counted, files, print, print_json};
 use crate::catalog::Topology;
 use crate::references::References;
 
@@ -23,8 +23,9 @@ pub(super) struct Validate {
     strict: bool,
     /// Print what was found as JSON, also when that is nothing.
     #[arg(long)]
-    json: bool,
-    /// Resolve `env:NAME` and `file:PATH` in this process too, as a gateway started here would.
+    pub(super) json: bool,
+    /// Resolve `env:NAME` and `file:PATH` in this process too, as a gateway started here would, and check the form of
+    /// URLs, addresses and the admin token that they stand for. No value is shown.
     #[arg(long)]
     references: bool,
     /// Check this overlay too, once the topology has no errors.
@@ -53,7 +54,7 @@ struct Checked<'a> {
 
 impl Validate {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        let (path, topology) = files::read_topology(self.topology.as_deref().unwrap_or(T::SPEC.name))?;
+        let (path, topology) = files::read_topology::<T>(self.topology.as_deref())?;
         let lock = files::read_lock(&path)?;
         let overlay = self.overlay.as_deref().map(|path| files::read("overlay", path)).transpose()?;
         let (plan, mut found) = match files::load(&topology, lock.as_ref()) {
@@ -62,7 +63,7 @@ impl Validate {
         };
         if self.references {
             let references = References::default();
-            let resolves = |reference: &_| references.resolve(reference).map(drop).map_err(|error| error.to_string());
+            let resolves = |reference: &_| references.resolve(reference).map_err(|error| error.to_string());
             found.extend(only1mcp_model::unresolved(&topology, &resolves));
             // Errors first, as they are shown.
             found.sort_by_key(|diagnostic| diagnostic.severity);
@@ -87,13 +88,14 @@ impl Validate {
                 warnings,
                 diagnostics: checked.iter().flat_map(|checked| findings(&checked.found, checked.source)).collect(),
             };
-            print(&format!("{}\n", serde_json::to_string_pretty(&verdict)?));
+            print_json(&verdict)?;
         } else {
             checked.iter().for_each(|checked| files::show(&checked.found, checked.source));
             match plan {
-                Some(plan) if ok => print(&summary(&topology.path, &plan, warnings)),
+                Some(plan) if ok => print(&summary(&topology.path, &plan, warnings))?,
                 Some(_) if errors == 0 => {
-                    complain(&format!("error: {warnings} warnings, of which `--strict` takes none"))
+                    let warnings = counted(warnings, "warning");
+                    complain(&format!("error: {warnings}, of which `--strict` takes none"));
                 }
                 Some(_) | None => {}
             }
@@ -104,10 +106,11 @@ impl Validate {
 
 fn summary(path: &str, plan: &Plan, warnings: usize) -> String {
     format!(
-        "{path}: ok · {} backends · {} tools · {} prompts · {} resources · {warnings} warnings\n",
-        plan.backends.len(),
-        plan.tools.len(),
-        plan.prompts.len(),
-        plan.resources.len(),
+        "{path}: ok · {} · {} · {} · {} · {}\n",
+        counted(plan.backends.len(), "backend"),
+        counted(plan.tools.len(), "tool"),
+        counted(plan.prompts.len(), "prompt"),
+        counted(plan.resources.len(), "resource"),
+        counted(warnings, "warning"),
     )
 }

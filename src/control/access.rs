@@ -73,7 +73,7 @@ fn field<'a, B>(request: &'a Request<B>, name: &HeaderName) -> Field<'a> {
 impl Token {
     /// `None` for a text that no client could show.
     pub(crate) fn new(text: String) -> Option<Self> {
-        (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())).then_some(Self(text))
+        only1mcp_model::check_token(&text).is_ok().then_some(Self(text))
     }
 }
 

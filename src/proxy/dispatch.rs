@@ -77,7 +77,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
             Err(error) => error,
         };
         let (backend_name, method) = (name_of::<T>(backend), caller.kind.as_str());
-        tracing::warn!(backend = backend_name, method, %error, sent = error.sent, "call got no answer");
+        tracing::warn!(backend = backend_name, method, name = route.upstream, %error, sent = error.sent, "call got no answer");
         if relay.answered() {
             return Err(Gone);
         }

@@ -74,7 +74,7 @@ fn validate_tells_good_topologies_from_bad_ones() {
     let (_directory, path) = topology(GOOD);
     let good = run(&["validate", &path]);
     assert_eq!(good.code, Some(0), "{good:?}");
-    assert!(good.stdout.contains("some.yaml: ok · 1 backends"), "{}", good.stdout);
+    assert!(good.stdout.contains("some.yaml: ok · 1 backend · "), "{}", good.stdout);
     write(&path, "name: some\nbackends:\n  math:\n    transport: { stdio: { comand: self } }\n");
     let bad = run(&["validate", &path]);
     assert_eq!((bad.code, bad.stdout.as_str()), (Some(3), ""));
@@ -100,13 +100,59 @@ fn what_does_not_exist_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_program_reads_json_whatever_happens() {
+    let (_directory, path) = topology("name: some\nbackends: {}\nextra: 1\n");
+    let absent = Directory::new();
+    let commands = [&["validate"][..], &["topology", "diff"], &["topology", "report"], &["topology", "explain", "x"]];
+    for command in commands {
+        let option: &[&str] = if command.contains(&"explain") { &["--topology"] } else { &[] };
+        let ask = |directory: &Path, topology: &str| {
+            let ran = run_in(directory, &[command, &["--json"], option, &[topology]].concat());
+            assert_eq!(ran.stderr, "", "{command:?}");
+            (ran.code, json_of(&ran))
+        };
+        let (code, found) = ask(&absent.path(""), "prod");
+        let error = "topology `topologies/prod.yaml` does not exist; `only1mcp topology new prod` writes it";
+        assert_eq!((code, found), (Some(1), json!({ "ok": false, "error": error, "diagnostics": [] })), "{command:?}");
+        let (code, found) = ask(Path::new("."), &path);
+        let first = &found["diagnostics"][0]["severity"];
+        assert_eq!((code, &found["ok"], first), (Some(3), &json!(false), &json!("error")), "{found:#}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_what_was_compiled_is_told_from_it() {
+    let directory = Directory::new();
+    let here = directory.path("");
+    for command in [&["validate"][..], &["topology", "report"], &["topology", "explain", "math__add"]] {
+        let absent = run_in(&here, command);
+        let expected = "topology `default` is compiled in, and `topologies/default.yaml` does not exist here";
+        assert!(absent.code == Some(1) && absent.stderr.contains(expected), "{absent:?}");
+    }
+    fs::create_dir(directory.path("topologies")).expect("a directory of this test");
+    write(directory.path("topologies/default.yaml"), GOOD);
+    let note =
+        "note: this is about `topologies/default.yaml`; this binary was compiled from another text of that name\n";
+    assert!(run_in(&here, &["validate"]).stderr.starts_with(note));
+    assert!(!run_in(&here, &["validate", "default"]).stderr.contains("note: "), "it was asked for");
+    assert_eq!(run(&["validate"]).stderr, "", "here it is the same");
+}
+
+#[test]
+fn help_names_a_topology_by_the_path_it_was_given() {
+    let (_directory, path) = topology(GOOD);
+    let ran = run(&["validate", &path]);
+    assert!(ran.stderr.contains(&format!("write it with `only1mcp topology lock {path}`")), "{}", ran.stderr);
+}
+
+#[test]
 fn strict_takes_no_warnings() {
     let (_directory, path) = topology(GOOD);
     assert_eq!(run(&["validate", &path]).code, Some(0), "no lock is a warning");
     let strict = run(&["validate", "--strict", &path]);
     assert_eq!((strict.code, strict.stdout.as_str()), (Some(3), ""), "{strict:?}");
     assert!(strict.stderr.contains("warning[E0501]"), "{}", strict.stderr);
-    assert!(strict.stderr.ends_with("error: 1 warnings, of which `--strict` takes none\n"), "{}", strict.stderr);
+    assert!(strict.stderr.ends_with("error: 1 warning, of which `--strict` takes none\n"), "{}", strict.stderr);
     assert_eq!(run(&["validate", "--strict", "default"]).code, Some(0));
 }
 
@@ -151,6 +197,21 @@ fn references_are_resolved_on_request() {
     let ran = run(&["validate", "--references", &path]);
     assert!(ran.code == Some(3) && ran.stderr.matches("does not resolve").count() == 1, "{ran:?}");
     assert!(ran.stdout.is_empty(), "{ran:?}");
+}
+
+#[test]
+fn what_references_stand_for_is_checked_and_never_shown() {
+    let admin = "listen: { admin: { address: env:HOME, token: file:FILE } }\n";
+    let (directory, path) = topology(&format!("{GOOD}{admin}"));
+    let file = directory.path("token").display().to_string();
+    write(&path, &fs::read_to_string(&path).expect("it is there").replace("FILE", &file));
+    write(&file, "hunter 2\n");
+    let ran = run(&["validate", "--references", &path]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""));
+    for part in ["`env:HOME` stands for no address to listen on", "token` stands for no token", "holds blanks"] {
+        assert!(ran.stderr.contains(part), "{part} in {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("hunter"), "{}", ran.stderr);
 }
 
 #[test]
@@ -206,10 +267,9 @@ fn a_name_that_nobody_offers_is_explained_too() {
 fn a_new_topology_compiles_as_it_stands_and_nothing_is_overwritten() {
     let directory = Directory::new();
     let (here, path) = (directory.path(""), directory.path("topologies/prod.yaml"));
-    let nowhere = run_in(&here, &["topology", "new", "prod"]);
+    let nowhere = run_in(&here, &["topology", "new", "elsewhere/prod.yaml"]);
     assert_eq!(nowhere.code, Some(1), "{nowhere:?}");
-    assert!(nowhere.stderr.contains("directory `topologies` does not exist"), "{}", nowhere.stderr);
-    fs::create_dir(directory.path("topologies")).expect("a directory of this test");
+    assert!(nowhere.stderr.contains("directory `elsewhere` does not exist"), "{}", nowhere.stderr);
 
     let new = run_in(&here, &["topology", "new", "prod"]);
     assert_eq!(new.code, Some(0), "{new:?}");
@@ -261,8 +321,50 @@ fn a_feature_is_added_and_the_rest_of_the_manifest_stays() {
     let report = json_of(&run_in(&here, &["topology", "report", "--json", "prod"]));
     let line = report["feature_line"].as_str().expect("a line");
     assert_eq!(fs::read_to_string(&manifest).expect("it is there"), format!("{head}{line}\n{tail}"));
+    let before = fs::read_to_string(directory.path("topologies/prod.yaml")).expect("it is there");
+    write(&manifest, &format!("{head}{tail}"));
+    let later = new();
+    assert_eq!(
+        later.stdout, "`topologies/prod.yaml` was there; wrote feature topology-prod into Cargo.toml\n",
+        "{later:?}"
+    );
+    assert_eq!(fs::read_to_string(&manifest).expect("it is there"), format!("{head}{line}\n{tail}"));
+    assert_eq!(fs::read_to_string(directory.path("topologies/prod.yaml")).expect("it is there"), before);
     let path = run_in(&here, &["topology", "new", "--feature", "./prod.yaml"]);
     assert!(path.code == Some(1) && path.stderr.contains("give a name, not a path"), "{path:?}");
+}
+
+#[test]
+fn a_new_topology_is_written_whole_or_not_at_all() {
+    let directory = Directory::new();
+    fs::create_dir(directory.path("topologies")).expect("a directory of this test");
+    // A manifest that can be read and, since there is no room in a name for that of a temporary file, not be replaced.
+    let manifest = directory.path(&"m".repeat(250));
+    write(&manifest, "[package]\nname = \"x\"\n[features]\n");
+    std::os::unix::fs::symlink(&manifest, directory.path("Cargo.toml")).expect("a directory of this test");
+    let ran = run_in(&directory.path(""), &["topology", "new", "--feature", "prod"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("`Cargo.toml` cannot be written"), "{ran:?}");
+    assert_eq!(fs::read_dir(directory.path("topologies")).expect("it is there").count(), 0);
+}
+
+#[test]
+fn what_a_new_topology_is_followed_by_works_as_it_stands() {
+    let directory = Directory::new();
+    let below = directory.path("below");
+    fs::create_dir(&below).expect("a directory of this test");
+    let new = run_in(&below, &["topology", "new", "../x.yaml"]);
+    let path = fs::canonicalize(directory.path("x.yaml")).expect("it was written");
+    let build = format!("  TOPOLOGY={} cargo build --release\n", path.display());
+    assert!(new.stdout.ends_with(&build) && new.stdout.contains("  only1mcp topology lock ../x.yaml\n"), "{new:?}");
+
+    let text = fs::read_to_string(&path).expect("it was written");
+    assert!(text.contains("`only1mcp validate x.yaml`, then `only1mcp topology lock x.yaml`"), "{text}");
+
+    for name in ["-x", "-x.yaml"] {
+        let refused = run_in(&below, &["topology", "new", "--", name]);
+        assert!(refused.code == Some(1) && refused.stderr.contains("taken for an option"), "{refused:?}");
+    }
+    assert_eq!(fs::read_dir(&below).expect("it is there").count(), 0);
 }
 
 #[test]

@@ -102,6 +102,23 @@ fn what_is_not_understood_exits_with_2() {
 }
 
 #[test]
+fn a_reader_that_has_read_enough_is_no_error_and_a_full_disk_is() {
+    let with = |arguments: &[&str], stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
+        let output = command.args(arguments).stdout(stdout).output().expect("the binary starts");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    for arguments in [&["explain"][..], &["list", "-o", "json"], &["topology", "schema"], &["--version"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(with(arguments, writer.into()), (Some(0), String::new()), "{arguments:?}");
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device of Linux");
+        let (code, stderr) = with(arguments, full.into());
+        assert!(code == Some(1) && stderr.starts_with("error: stdout cannot be written: "), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
 fn the_version_says_more_when_asked_for_more() {
     let version = format!("only1mcp {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(run(&["--version"]).stdout, version);
@@ -123,11 +140,15 @@ fn list_prints_for_people_and_for_programs() {
     let views: Value = serde_json::from_str(&run(&["list", "views", "-o", "json"]).stdout).expect("JSON");
     assert_eq!(
         (&views[0]["name"], &views[0]["tools"], &views[0]["path"]),
-        (&json!("tables"), &json!("3"), &json!("/mcp/tables"))
+        (&json!("tables"), &json!(3), &json!("/mcp/tables"))
     );
+    assert!(views[0]["tokens"].is_u64(), "{views:#}");
     let unknown = run(&["list", "--view", "nothing"]);
     assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(1), ""));
     assert!(unknown.stderr.contains("view `nothing` is not compiled in"), "{}", unknown.stderr);
+    let shown = run(&["list", "backends", "--view", "tables", "--output", "name"]);
+    assert_eq!(shown.stdout, "data\n", "of the others it shows nothing");
+    assert_eq!(run(&["list", "views", "--view", "tables", "--output", "name"]).stdout, "tables\n");
     let table = run(&["list", "backends"]);
     assert!(table.stdout.starts_with("name   tools  place\nmath   "), "{}", table.stdout);
 }
@@ -179,7 +200,7 @@ fn a_lock_is_canonical_and_a_backend_that_is_down_keeps_its_section() {
     let first = run(&["topology", "lock", &topology]);
     assert_eq!(first.code, Some(0), "{first:?}");
     assert!(
-        first.stdout.contains("math: 2026-07-28 · 6 tools · 1 prompts · 2 resources · 0 templates · new"),
+        first.stdout.contains("math: 2026-07-28 · 6 tools · 1 prompt · 2 resources · 0 templates · new"),
         "{first:?}"
     );
     let text = read(&lock);
@@ -190,12 +211,65 @@ fn a_lock_is_canonical_and_a_backend_that_is_down_keeps_its_section() {
     drop(server);
     let down = run(&["topology", "lock", &topology]);
     assert_eq!(down.code, Some(6));
+    assert!(down.stdout.contains("math: ") && !down.stdout.contains("web: "), "only who answered: {}", down.stdout);
     assert!(
         down.stderr.contains("backend `web` could not be reached") && down.stderr.contains("its section is as it was")
     );
     assert_eq!(read(&lock), text);
     let left = std::fs::read_dir(lock.parent().expect("a directory")).expect("a directory").count();
     assert_eq!(left, 2, "topology and lock, no temporary file");
+}
+
+#[test]
+fn a_damaged_lock_is_written_anew_if_every_backend_answers() {
+    let directory = Directory::new();
+    let server = versioned(Arc::default());
+    let (topology, lock) = topology(&directory, &server.url());
+    assert_eq!(run(&["topology", "lock", &topology]).code, Some(0));
+    let text = read(&lock);
+    let edited = text.replace("\"name\": \"tool\"", "\"name\": \"other\"");
+    assert_ne!(edited, text);
+    let damaged = [edited.into_bytes(), text.as_bytes()[..text.len() / 2].to_vec(), b"{ \"\xc3".to_vec()];
+    for damaged in &damaged {
+        std::fs::write(&lock, damaged).expect("a directory of this test");
+        for refuses in [&["topology", "lock", "--check"][..], &["topology", "diff"], &["topology", "diff", "--json"]] {
+            let ran = run(&[refuses, &[&topology]].concat());
+            assert!(matches!(ran.code, Some(1 | 3)), "{refuses:?}: {ran:?}");
+            assert_eq!(std::fs::read(&lock).expect("it is there"), *damaged);
+        }
+        let written = run(&["topology", "lock", &topology]);
+        assert_eq!(written.code, Some(0), "{written:?}");
+        let said = written.stderr.starts_with("warning: ") && written.stderr.contains("some.lock.json");
+        assert!(said && written.stderr.ends_with("the lock is written anew if every backend answers\n"), "{written:?}");
+        assert_eq!(read(&lock), text);
+    }
+    let later = text.replacen("\"version\": ", "\"version\": 9", 1);
+    write(&lock, &later);
+    let refused = run(&["topology", "lock", &topology]);
+    assert!(refused.code == Some(3) && refused.stderr.contains("error[E0506]"), "{refused:?}");
+    assert_eq!(read(&lock), later);
+
+    drop(server);
+    for damaged in &damaged {
+        std::fs::write(&lock, damaged).expect("a directory of this test");
+        let down = run(&["topology", "lock", &topology]);
+        assert!(down.code == Some(6) && down.stderr.contains("some.lock.json` stays as it is"), "{down:?}");
+        assert_eq!(std::fs::read(&lock).expect("it is there"), *damaged, "it may hold what `web` once offered");
+    }
+}
+
+#[test]
+fn a_lock_that_is_a_link_stays_one() {
+    let (directory, elsewhere) = (Directory::new(), Directory::new());
+    let server = versioned(Arc::default());
+    let (topology, lock) = topology(&directory, &server.url());
+    let target = elsewhere.path("real.json");
+    std::os::unix::fs::symlink(&target, &lock).expect("a directory of this test");
+    for _ in ["where there is nothing yet", "over what is there"] {
+        assert_eq!(run(&["topology", "lock", &topology]).code, Some(0));
+        assert!(lock.is_symlink() && read(&target).contains("\"web\""));
+        write(&target, "{}");
+    }
 }
 
 #[test]

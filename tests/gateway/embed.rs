@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
 use object::{Object as _, ObjectSymbol as _};
@@ -18,31 +18,58 @@ use crate::support::scripted::signal;
 
 const GATEWAY: &str = env!("CARGO_BIN_EXE_only1mcp");
 
-/// The example. `cargo test` builds it beside the gateway, `cargo test --test gateway` alone does not.
+/// The example as the tree has it: `cargo test --test gateway` alone builds none, and may find that of an earlier tree.
 fn example() -> &'static Path {
     static EXAMPLE: LazyLock<PathBuf> = LazyLock::new(|| {
-        let path = Path::new(GATEWAY).with_file_name("examples").join("embed");
-        if !path.is_file() {
-            let mut build = Command::new(env!("CARGO"));
-            build.args(["build", "--quiet", "--example", "embed"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-            assert!(build.status().expect("cargo starts").success());
+        let profile = Path::new(GATEWAY).parent().expect("a directory for each profile");
+        let directory = profile.parent().expect("the target directory");
+        let profile = match profile.file_name().and_then(|name| name.to_str()).expect("text") {
+            "debug" => "dev",
+            profile => profile,
+        };
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--example", "embed", "--message-format", "json", "--profile", profile]);
+        build.arg("--target-dir").arg(directory).current_dir(env!("CARGO_MANIFEST_DIR"));
+        // What cargo says to tests: build scripts that watch it would find it changed, and dependencies be built anew.
+        let of_cargo =
+            |name: &str| name == "OUT_DIR" || name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_");
+        let said = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| of_cargo(name));
+        for name in said {
+            build.env_remove(name);
         }
-        path
+        let built = build.stderr(Stdio::inherit()).output().expect("cargo starts");
+        assert!(built.status.success());
+        let messages = String::from_utf8(built.stdout).expect("text");
+        let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let mut executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+        executables.next().expect("cargo says what it built")
     });
     &EXAMPLE
 }
 
+/// Killed when dropped: whoever waits for the output of a test that failed waits for its processes too.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already gone where the test ended it.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 #[tokio::test]
 async fn a_program_serves_on_its_own_socket_until_it_decides_to_stop() {
-    let mut process = Command::new(example()).arg(GATEWAY).stdout(Stdio::piped()).spawn().expect("the example starts");
+    let mut program = Command::new(example());
+    let mut process = Process(program.arg(GATEWAY).stdout(Stdio::piped()).spawn().expect("the example starts"));
     let mut line = String::new();
-    BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("it says something");
+    BufReader::new(process.0.stdout.take().expect("a pipe")).read_line(&mut line).expect("it says something");
     let address = line.trim().strip_prefix("listening  http://").and_then(|url| url.strip_suffix("/mcp"));
     let address: SocketAddr = address.and_then(|address| address.parse().ok()).expect(&line);
     let answer = Client::ask(address, &Request::call("math__add", r#"{"a":2,"b":40}"#)).await;
     assert!(answer.status == 200 && answer.text().contains(r#""text":"42""#), "{}", answer.text());
-    signal(process.id(), Signal::INT);
-    assert!(process.wait().expect("it ended").success());
+    signal(process.0.id(), Signal::INT);
+    assert!(process.0.wait().expect("it ended").success());
 }
 
 #[tokio::test]

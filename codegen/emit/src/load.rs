@@ -78,6 +78,12 @@ impl Files {
         }
     }
 
+    /// Whether nothing is wrong with them but features that are off.
+    #[must_use]
+    pub fn lack(&self, features: &Features) -> bool {
+        self.load(features).is_err() && self.load(&Features::all()).is_ok()
+    }
+
     /// That there is no such topology, and what there is.
     fn unreadable(&self, problem: &str) -> String {
         let known = select::known(&self.package);

@@ -1,10 +1,10 @@
 //! Which topology a build compiles: cargo features `topology-NAME`, the variable `TOPOLOGY`, or `default`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-/// Where topologies stand that are chosen by name.
-const DIRECTORY: &str = "topologies";
+use only1mcp_model::{TOPOLOGIES, topology_path as path};
 
 /// The topology that a build compiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,11 +13,23 @@ pub struct Chosen {
     pub path: String,
     /// The one feature that says the same.
     pub feature: Option<String>,
+    /// Nobody chose it: it is what there is by default.
+    pub by_default: bool,
+}
+
+/// What follows `topology-` in the features that are on, as cargo spells it in the names of the variables of a build
+/// script; sorted.
+pub fn features(variables: impl Iterator<Item = OsString>) -> Vec<String> {
+    let names = variables.filter_map(|name| name.into_string().ok());
+    let mut features: Vec<String> =
+        names.filter_map(|name| Some(name.strip_prefix("CARGO_FEATURE_TOPOLOGY_")?.to_owned())).collect();
+    features.sort();
+    features
 }
 
 /// Which topology to compile.
 ///
-/// `features` are the names behind `CARGO_FEATURE_TOPOLOGY_`, as cargo spells them; `variable` is `TOPOLOGY`: a name,
+/// `features` are those of [`features`]; `variable` is `TOPOLOGY`: a name,
 /// or a path when it holds a `/` or ends in `.yaml`; `known` are the names of the files there are.
 ///
 /// # Errors
@@ -26,8 +38,8 @@ pub fn select(features: &[String], variable: Option<&str>, known: &[String]) -> 
     let by_feature: Vec<String> = features.iter().map(|feature| named(feature, known)).collect();
     let by_variable = variable.filter(|variable| !variable.is_empty());
     match (by_variable, &*by_feature) {
-        (None, []) => Ok(Chosen { path: path("default"), feature: None }),
-        (None, [name]) => Ok(Chosen { path: path(name), feature: Some(format!("topology-{name}")) }),
+        (None, []) => Ok(Chosen { path: path("default"), feature: None, by_default: true }),
+        (None, [name]) => Ok(chosen(name, Some(name))),
         (None, names) => {
             let names: Vec<String> = names.iter().map(|name| format!("`topology-{name}`")).collect();
             Err(format!("features {} select several topologies; enable exactly one", names.join(", ")))
@@ -35,15 +47,20 @@ pub fn select(features: &[String], variable: Option<&str>, known: &[String]) -> 
         (Some(variable), [name]) if path(variable) != path(name) => {
             Err(format!("TOPOLOGY={variable} and feature `topology-{name}` select different topologies; drop one"))
         }
-        (Some(variable), [name]) => Ok(Chosen { path: path(variable), feature: Some(format!("topology-{name}")) }),
-        (Some(variable), _) => Ok(Chosen { path: path(variable), feature: None }),
+        (Some(variable), [name]) => Ok(chosen(variable, Some(name))),
+        (Some(variable), _) => Ok(chosen(variable, None)),
     }
+}
+
+fn chosen(choice: &str, feature: Option<&String>) -> Chosen {
+    let feature = feature.map(|name| format!("topology-{name}"));
+    Chosen { path: path(choice), feature, by_default: false }
 }
 
 /// The names of the topologies in the package's directory of them, sorted.
 #[must_use]
 pub fn known(package: &Path) -> Vec<String> {
-    let entries = fs::read_dir(package.join(DIRECTORY)).into_iter().flatten().flatten();
+    let entries = fs::read_dir(package.join(TOPOLOGIES)).into_iter().flatten().flatten();
     let mut names: Vec<String> =
         entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".yaml")?.to_owned())).collect();
     names.sort();
@@ -55,13 +72,6 @@ pub fn known(package: &Path) -> Vec<String> {
 fn named(feature: &str, known: &[String]) -> String {
     let plain = |name: &str| name.to_lowercase().replace('_', "-");
     known.iter().find(|name| plain(name) == plain(feature)).cloned().unwrap_or_else(|| plain(feature))
-}
-
-/// The path of a topology given by name or path.
-#[must_use]
-pub fn path(choice: &str) -> String {
-    let is_path = choice.contains('/') || choice.ends_with(".yaml");
-    if is_path { choice.to_owned() } else { format!("{DIRECTORY}/{choice}.yaml") }
 }
 
 #[cfg(test)]
@@ -77,9 +87,25 @@ mod tests {
     }
 
     #[test]
+    fn features_of_topologies_are_told_from_others() {
+        let variables = ["CARGO_FEATURE_TOPOLOGY_MY_PROD", "CARGO_FEATURE_TLS", "TOPOLOGY", "CARGO_FEATURE_TOPOLOGY_A"];
+        assert_eq!(features(variables.into_iter().map(OsString::from)), ["A", "MY_PROD"]);
+    }
+
+    #[test]
     fn the_default_is_built_when_nothing_selects() {
         check(&[], None, Ok("topologies/default.yaml"));
         check(&[], Some(""), Ok("topologies/default.yaml"));
+    }
+
+    #[test]
+    fn what_somebody_chose_is_told_from_the_default() {
+        let by_default = |features: &[&str], variable| {
+            let features: Vec<String> = features.iter().map(|feature| (*feature).to_owned()).collect();
+            select(&features, variable, &["default".to_owned()]).unwrap().by_default
+        };
+        assert!(by_default(&[], None) && by_default(&[], Some("")));
+        assert!(!by_default(&[], Some("default")) && !by_default(&["DEFAULT"], None));
     }
 
     #[test]

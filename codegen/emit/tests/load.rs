@@ -36,6 +36,15 @@ fn a_topology_that_is_not_there_is_reported_with_those_that_are() {
 }
 
 #[test]
+fn features_that_are_off_are_told_from_other_problems() {
+    let package = package("lacking", &[("good.yaml", VALID), ("bad.yaml", "name: bad\n")]);
+    let lack = |name: &str, features| Files::new(&package, &format!("topologies/{name}.yaml")).lack(&features);
+    assert!(lack("good", Features::of(|feature| feature == "transport-http")));
+    assert!(!lack("good", Features::of(|feature| feature == "transport-stdio")));
+    assert!(!lack("bad", Features::of(|feature| feature == "transport-http")), "it is refused with every feature");
+}
+
+#[test]
 fn a_file_over_its_limit_or_of_another_kind_is_not_read() {
     let package = package("unread", &[("large.yaml", ""), ("odd.yaml", VALID), ("odd.lock.json", "{}")]);
     let problem = |path| Files::new(&package, path).load(&Features::all()).unwrap_err().remove(0);

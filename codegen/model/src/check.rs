@@ -27,6 +27,8 @@ pub(crate) use route::subject;
 pub(crate) struct Check<'a> {
     /// Its text, to point at.
     pub(crate) document: &'a Document<'a>,
+    /// What commands call it, see [`crate::Source::choice`].
+    pub(crate) choice: &'a str,
     /// Its types.
     pub(crate) topology: &'a Topology,
     /// What was found.

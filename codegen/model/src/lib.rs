@@ -45,7 +45,8 @@ pub use constant::Constant;
 pub use decode::near_miss;
 pub use features::Features;
 pub use lock::lock_path;
-pub use source::{LOCK_BYTES_MAX, Source, SourceError, TOPOLOGY_BYTES_MAX};
+pub use secret::check_token;
+pub use source::{LOCK_BYTES_MAX, Source, SourceError, TOPOLOGIES, TOPOLOGY_BYTES_MAX, topology_path};
 
 /// Parses, checks and resolves a topology and its lock. Every problem is found in one pass.
 ///
@@ -60,12 +61,13 @@ pub fn load(
     let mut problems = Problems::default();
     decode::duplicate_keys(&document.root, &mut problems);
     let decoded = Topology::decode(&document.root, &mut problems);
-    let (parsed_lock, lock_problem) = match lock.map(read_lock).transpose() {
+    let (parsed_lock, lock_problem) = match lock.map(|lock| read_lock(lock, topology)).transpose() {
         Ok(parsed) => (parsed, None),
         Err(diagnostic) => (None, Some(diagnostic)),
     };
     let plan = decoded.map(|decoded| {
-        let mut check = Check { document: &document, topology: &decoded, problems: &mut problems, features };
+        let choice = topology.choice();
+        let mut check = Check { document: &document, choice, topology: &decoded, problems: &mut problems, features };
         check.topology();
         let (contracts, marks) = parsed_lock.unwrap_or_default();
         let backends = resolve::backends(&decoded, &contracts);
@@ -96,20 +98,22 @@ pub fn load(
     }
 }
 
-/// Every `env:NAME` and `file:PATH` of a topology for which `resolves` has an error, at its place, with that error. Nothing
-/// of a topology that [`load`] refuses for its form.
+/// Every `env:NAME` and `file:PATH` of a topology for which `resolves` has an error, at its place, with that error; and those
+/// of URLs, listen addresses and tokens whose value is none of that kind. Nothing of a topology that [`load`] refuses for its
+/// form.
 #[must_use]
-pub fn unresolved(topology: &Source, resolves: &dyn Fn(&plan::Reference) -> Result<(), String>) -> Vec<Diagnostic> {
+pub fn unresolved(topology: &Source, resolves: &dyn Fn(&plan::Reference) -> Result<String, String>) -> Vec<Diagnostic> {
     let Ok(document) = Document::parse(&topology.text) else { return Vec::new() };
     let Some(decoded) = Topology::decode(&document.root, &mut Problems::default()) else { return Vec::new() };
     let mut problems = Problems::default();
     let features = &Features::all();
-    Check { document: &document, topology: &decoded, problems: &mut problems, features }.references(resolves);
+    let choice = topology.choice();
+    Check { document: &document, choice, topology: &decoded, problems: &mut problems, features }.references(resolves);
     problems.locate(&document, None)
 }
 
 /// A lock and where its parts stand, or the diagnostic that points into it.
-fn read_lock(source: &Source) -> Result<(Lock, Marks), Box<Diagnostic>> {
+fn read_lock(source: &Source, topology: &Source) -> Result<(Lock, Marks), Box<Diagnostic>> {
     Lock::parse_marked(&source.text).map_err(|error| {
         let code = match error.kind {
             LockErrorKind::Malformed => Code::LockUnreadable,
@@ -117,7 +121,13 @@ fn read_lock(source: &Source) -> Result<(Lock, Marks), Box<Diagnostic>> {
             LockErrorKind::Digest => Code::LockDigest,
         };
         let mut problem = Problem::new(code, Place::ROOT, error.message);
-        problem.help("restore it from version control, or write it again with `only1mcp topology lock`");
+        problem.help(match error.kind {
+            LockErrorKind::Version => "restore it from version control, or take the release that wrote it".to_owned(),
+            LockErrorKind::Malformed | LockErrorKind::Digest => format!(
+                "restore it from version control, or write it again with `only1mcp topology lock {}`",
+                topology.choice()
+            ),
+        });
         let origin = Origin { path: source.path.clone(), line: error.line, column: error.column };
         Box::new(Diagnostic::elsewhere(problem, Some(origin)))
     })

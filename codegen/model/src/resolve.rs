@@ -9,7 +9,7 @@ use crate::param_header::{self, Violation};
 use crate::plan::{self, Exposed, Instructions, Plan, Subject, View, WildcardRoute};
 use crate::revision::Era;
 use crate::topology::{Backend, EraChoice, Names, Tools, Topology};
-use crate::{Source, digest, features};
+use crate::{Source, features};
 
 /// Everything that clients would see, before it is known to be unambiguous.
 #[derive(Debug, Default)]
@@ -124,8 +124,8 @@ pub(crate) fn plan(
     let wildcards = Routes::new(topology, &backends).wildcards(topology, &catalog);
     Plan {
         name: topology.name.clone(),
-        topology_digest: digest::hex(sources.0.text.as_bytes()),
-        lock_digest: sources.1.map(|lock| digest::hex(lock.text.as_bytes())).unwrap_or_default(),
+        topology_digest: sources.0.digest(),
+        lock_digest: sources.1.map(Source::digest).unwrap_or_default(),
         listen: plan::Listen {
             address: mcp.address.clone(),
             path: mcp.path.clone().into(),

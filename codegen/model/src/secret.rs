@@ -1,5 +1,6 @@
 //! Telling a secret from a setting: by the prefixes that issuers give them, by the name of the variable, or by looking
-//! random. A guess: what it misses is not refused, and what it takes for one can be written as `env:` or `file:`.
+//! random. A guess: what it misses is not refused, and what it takes for one can be written as `env:` or `file:`. Also what
+//! a token may be made of.
 
 /// What issued tokens begin with, and with how many characters at least.
 const PREFIXES: [(&str, usize); 26] = [
@@ -38,6 +39,21 @@ const RANDOM_BYTES_MIN: usize = 24;
 const RANDOM_BITS: f64 = 4.0;
 /// Hexadecimal digits carry at most four bits.
 const RANDOM_HEX_BITS: f64 = 3.0;
+
+/// Whether a text is a bearer token that clients can show.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_token(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err("it holds blanks or characters beyond ASCII")
+    }
+}
 
 /// Why a value looks like a secret, if it does.
 pub(crate) fn suspect(value: &str) -> Option<&'static str> {

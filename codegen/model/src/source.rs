@@ -7,11 +7,22 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::diagnostic::Mark;
+use crate::digest;
 
 /// The longest text of a topology that is read.
 pub const TOPOLOGY_BYTES_MAX: usize = 1 << 20;
 /// The longest text of a lock that is read: five hundred servers with a hundred large tools each stay below.
 pub const LOCK_BYTES_MAX: usize = 64 << 20;
+
+/// Where topologies stand that are chosen by name, below the directory of the package.
+pub const TOPOLOGIES: &str = "topologies";
+
+/// The path of a topology given by name, or by path: that holds a `/` or ends in `.yaml`.
+#[must_use]
+pub fn topology_path(choice: &str) -> String {
+    let is_path = choice.contains('/') || choice.ends_with(".yaml");
+    if is_path { choice.to_owned() } else { format!("{TOPOLOGIES}/{choice}.yaml") }
+}
 
 /// A file as it was read: its path for messages, its text for positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +80,22 @@ impl Source {
         }
         Ok(Self { path: path.display().to_string(), text: text(bytes)? })
     }
+
+    /// What commands are given to mean this topology: its name in [`TOPOLOGIES`], or else its path. The inverse of
+    /// [`topology_path`].
+    #[must_use]
+    pub fn choice(&self) -> &str {
+        let name = self.path.strip_prefix(TOPOLOGIES).and_then(|path| path.strip_prefix('/')?.strip_suffix(".yaml"));
+        // What begins like an option is none of a command's arguments.
+        let by_name = name.filter(|name| topology_path(name) == self.path && !name.starts_with('-'));
+        by_name.unwrap_or(&self.path)
+    }
+
+    /// SHA-256 of the text, in hex, as [`Plan::topology_digest`](crate::plan::Plan::topology_digest) has it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        digest::hex(self.text.as_bytes())
+    }
 }
 
 fn regular(metadata: &Metadata) -> Result<(), SourceError> {
@@ -85,4 +112,26 @@ fn text(bytes: Vec<u8>) -> Result<String, SourceError> {
         let (line, column) = Mark(valid).line_and_column(&String::from_utf8_lossy(&error.as_bytes()[..valid]));
         SourceError::Encoding { line, column }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topology_is_named_as_commands_find_it() {
+        for (path, choice) in [
+            ("topologies/prod.yaml", "prod"),
+            ("/srv/topologies/prod.yaml", "/srv/topologies/prod.yaml"),
+            ("prod.yaml", "prod.yaml"),
+            ("topologies/eu/prod.yaml", "topologies/eu/prod.yaml"),
+            ("topologies/prod.yaml.yaml", "topologies/prod.yaml.yaml"),
+            ("topologies/prod.yml", "topologies/prod.yml"),
+            ("topologies/-x.yaml", "topologies/-x.yaml"),
+        ] {
+            let source = Source { path: path.to_owned(), text: String::new() };
+            assert_eq!(source.choice(), choice);
+            assert_eq!(topology_path(choice), path);
+        }
+    }
 }

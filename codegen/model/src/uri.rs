@@ -27,10 +27,10 @@ impl Uri {
 
     /// The form of a URI, or of what stands for many: these bytes have a meaning in it and stay what they are.
     fn of(uri: &str, meant: &[u8]) -> Self {
-        let mut text = escaped(uri, meant);
+        let text = escaped(uri, meant);
         let place = place(&text);
-        text[..place].make_ascii_lowercase();
-        Self { text, place }
+        let (head, tail) = text.split_at(place);
+        Self { text: lowered(head) + tail, place }
     }
 
     /// Whether a pattern matches it, see [`matches`].
@@ -40,7 +40,7 @@ impl Uri {
         let (place, rest) = self.text.split_at(self.place);
         // Which part of a pattern meets scheme and authority is not to be seen in it: `*s/x` matches `a://S/x`. A star
         // may meet both.
-        let both = |head: &str, tail: &str| matches(&head.to_ascii_lowercase(), place) && matches(tail, rest);
+        let both = |head: &str, tail: &str| matches(&lowered(head), place) && matches(tail, rest);
         (0..=pattern.len()).any(|at| {
             let (head, tail) = pattern.split_at(at);
             both(head, tail) || tail.starts_with('*') && both(&pattern[..=at], tail)
@@ -84,6 +84,17 @@ fn escaped(text: &str, meant: &[u8]) -> String {
         }
     }
     form
+}
+
+/// The text in lower case, but for the digits of its escapes: no letter of a pattern may stand for one of them.
+fn lowered(text: &str) -> String {
+    let mut digits = 0;
+    let mut lower = |c: char| {
+        let is_digit = digits > 0;
+        digits = if c == '%' { 2 } else { digits - u8::from(is_digit) };
+        if is_digit { c } else { c.to_ascii_lowercase() }
+    };
+    text.chars().map(&mut lower).collect()
 }
 
 fn digit(digit: u8) -> Option<u8> {
@@ -143,6 +154,7 @@ mod tests {
             ("data://a/b", "*", true),
             ("data://a/b", "data*b", true),
             ("data://a/b", "data*c", false),
+            ("data://a/b", "*a//a/b", false),
             ("", "*", true),
             ("", "", true),
         ] {

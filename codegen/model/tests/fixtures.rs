@@ -30,7 +30,8 @@ fn source(path: &Path) -> Source {
 }
 
 /// Loads a fixture. A first line such as `# without: tls` says what the build leaves out, `# without: tls, by:
-/// topology-prod` which feature selected the topology, and `# unset: NAME` which references do not resolve.
+/// topology-prod` which feature selected the topology, `# unset: NAME` which references do not resolve, and `# set: NAME=VALUE`
+/// what some resolve to.
 fn load_fixture(path: &Path) -> (Source, Outcome) {
     let topology = source(path);
     let first = topology.text.lines().next().unwrap_or_default();
@@ -40,6 +41,15 @@ fn load_fixture(path: &Path) -> (Source, Outcome) {
     let lock = lock_path(path);
     let lock = lock.exists().then(|| source(&lock));
     let mut outcome = load(&topology, lock.as_ref(), &features);
+    if let Some(set) = first.strip_prefix("# set: ") {
+        let found = unresolved(&topology, &|reference| {
+            let reference = reference.to_string();
+            let value =
+                set.split(", ").filter_map(|one| one.split_once('=')).find(|(name, _)| reference.ends_with(name));
+            value.map(|(_, value)| value.to_owned()).ok_or_else(|| "it is not set".to_owned())
+        });
+        outcome = if found.is_empty() { outcome } else { Err(found) };
+    }
     if let Some(unset) = first.strip_prefix("# unset: ") {
         let found = unresolved(&topology, &|reference| match reference {
             Reference::Env(name) if unset.split(", ").any(|other| other == name) => Err("it is not set".to_owned()),
@@ -48,7 +58,7 @@ fn load_fixture(path: &Path) -> (Source, Outcome) {
             }
             // A literal, which is no reference, is never asked for.
             Reference::Literal(value) => Err(format!("`{value}` is asked for")),
-            _ => Ok(()),
+            _ => Ok(String::new()),
         });
         outcome = if found.is_empty() { outcome } else { Err(found) };
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use only1mcp_model::lock::diff;
 
-use super::{Asked, Chosen, Exit, Opened, ask, complain, print};
+use super::{Asked, Chosen, Exit, Opened, ask, complain, print, print_json};
 use crate::catalog::Topology;
 
 /// Compare live backends with the lock, field by field.
@@ -13,15 +13,13 @@ pub(in crate::cli) struct Diff {
     chosen: Chosen,
     /// Print the changes as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Diff {
     pub(in crate::cli) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        let Opened { backends, lock, .. } = match self.chosen.open::<T>()? {
-            Ok(opened) => opened,
-            Err(exit) => return Ok(exit),
-        };
+        let (Opened { backends, .. }, lock) = self.chosen.open::<T>()?;
+        let lock = lock.map_err(|damaged| damaged.error)?;
         let (mut differs, mut unreachable) = (false, false);
         let mut report = serde_json::Map::new();
         for Asked { name, outcome } in ask(&backends)? {
@@ -35,7 +33,7 @@ impl Diff {
                     None => {
                         differs = true;
                         if !self.json {
-                            print(&format!("{name}: has no section in the lock\n"));
+                            print(&format!("{name}: has no section in the lock\n"))?;
                         }
                         serde_json::json!({ "locked": false })
                     }
@@ -44,7 +42,7 @@ impl Diff {
                         differs |= !changes.is_empty();
                         if !self.json && !changes.is_empty() {
                             let lines: String = changes.iter().map(|change| format!("  {change}\n")).collect();
-                            print(&format!("{name}:\n{lines}"));
+                            print(&format!("{name}:\n{lines}"))?;
                         }
                         serde_json::json!({ "locked": true, "changes": changes })
                     }
@@ -56,14 +54,14 @@ impl Diff {
         for name in lock.backends.keys().filter(|name| !known(name)) {
             differs = true;
             if !self.json {
-                print(&format!("{name}: is in the lock, and no more in the topology\n"));
+                print(&format!("{name}: is in the lock, and no more in the topology\n"))?;
             }
             report.insert(name.clone(), serde_json::json!({ "locked": true, "gone": true }));
         }
         if self.json {
-            print(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+            print_json(&report)?;
         } else if !differs && !unreachable {
-            print("every backend offers what the lock says\n");
+            print("every backend offers what the lock says\n")?;
         }
         Ok(match (differs, unreachable) {
             (true, _) => Exit::Differs,

@@ -3,7 +3,7 @@
 use clap::Args;
 use only1mcp_model::explain::explain;
 
-use super::{Exit, complain, files, print};
+use super::{Exit, complain, files, print, print_json};
 use crate::catalog::Topology;
 
 /// Say why a tool, prompt or resource leads where it does.
@@ -16,25 +16,20 @@ pub(in crate::cli) struct Explain {
     topology: Option<String>,
     /// Print the explanation as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Explain {
     pub(in crate::cli) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        let (path, topology) = files::read_topology(self.topology.as_deref().unwrap_or(T::SPEC.name))?;
+        let (path, topology) = files::read_topology::<T>(self.topology.as_deref())?;
         let lock = files::read_lock(&path)?;
-        let explanation = match explain(&topology, lock.as_ref(), &self.name) {
-            Ok(explanation) => explanation,
-            Err(problems) => {
-                files::show(&problems, &topology);
-                return Ok(Exit::Invalid);
-            }
-        };
+        let explanation = explain(&topology, lock.as_ref(), &self.name);
+        let explanation = explanation.map_err(|problems| files::Refused::new(&topology, problems))?;
         let offered = !explanation.decisions.is_empty();
         if self.json {
-            print(&format!("{}\n", serde_json::to_string_pretty(&explanation)?));
+            print_json(&explanation)?;
         } else if offered {
-            print(&explanation.to_string());
+            print(&explanation.to_string())?;
         } else {
             complain(&format!("error: {explanation}"));
         }

@@ -4,7 +4,7 @@ use clap::Args;
 use only1mcp_model::lock::{self, Section, diff};
 use only1mcp_model::lock_path;
 
-use super::{Asked, Chosen, Exit, Opened, ask, complain, files, print};
+use super::{Asked, Chosen, Exit, Opened, ask, complain, counted, files, print};
 use crate::catalog::Topology;
 
 /// Ask every backend what it offers and write the lock.
@@ -29,37 +29,46 @@ struct Relocked {
 
 impl Lock {
     pub(in crate::cli) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        let opened = match self.chosen.open::<T>()? {
-            Ok(opened) => opened,
-            Err(exit) => return Ok(exit),
+        let (opened, lock) = self.chosen.open::<T>()?;
+        let before = match lock {
+            Ok(before) => Some(before),
+            Err(damaged) if self.check => return Err(damaged.error),
+            Err(damaged) => {
+                complain(&format!("warning: {}; the lock is written anew if every backend answers", damaged.why));
+                None
+            }
         };
-        let relocked = Relocked::ask(&opened)?;
-        if self.check { Ok(relocked.check(&opened)) } else { relocked.write(&opened) }
+        let relocked = Relocked::ask(&opened, before.as_ref().unwrap_or(&lock::Lock::default()))?;
+        match before {
+            Some(_) if self.check => Ok(relocked.check(&opened)),
+            // Nothing of it could be kept for those.
+            None if !relocked.unreachable.is_empty() => Ok(relocked.leave(&opened)),
+            _ => relocked.write(&opened),
+        }
     }
 }
 
 // === impl Relocked ===
 
 impl Relocked {
-    fn ask(opened: &Opened) -> anyhow::Result<Self> {
+    fn ask(opened: &Opened, lock: &lock::Lock) -> anyhow::Result<Self> {
         let mut relocked = Self::default();
         for Asked { name, outcome } in ask(&opened.backends)? {
-            let before = opened.lock.backends.get(&name);
+            let before = lock.backends.get(&name);
             let section = match (outcome, before) {
-                (Ok(section), Some(before)) => Some(section.keeping(before)),
-                (Ok(section), None) => Some(section),
+                (Ok(section), Some(before)) => section.keeping(before),
+                (Ok(section), None) => section,
                 (Err(why), before) => {
-                    relocked.unreachable.push((name.clone(), why));
-                    before.cloned()
+                    relocked.lock.backends.extend(before.map(|before| (name.clone(), before.clone())));
+                    relocked.unreachable.push((name, why));
+                    continue;
                 }
             };
-            if let Some(section) = section {
-                print(&format!("{}{}\n", summary(&name, &section), changes(before, &section)));
-                relocked.differing.extend(difference(before, &section).map(|what| (name.clone(), what)));
-                relocked.lock.backends.insert(name, section);
-            }
+            print(&format!("{}{}\n", summary(&name, &section), changes(before, &section)))?;
+            relocked.differing.extend(difference(before, &section).map(|what| (name.clone(), what)));
+            relocked.lock.backends.insert(name, section);
         }
-        let gone = opened.lock.backends.keys().filter(|name| !relocked.lock.backends.contains_key(*name));
+        let gone = lock.backends.keys().filter(|name| !relocked.lock.backends.contains_key(*name));
         let gone: Vec<_> = gone.map(|name| (name.clone(), "the topology has it no more".to_owned())).collect();
         relocked.differing.extend(gone);
         Ok(relocked)
@@ -75,24 +84,36 @@ impl Relocked {
         Ok(if self.unreachable.is_empty() { Exit::Ok } else { Exit::Unreachable })
     }
 
+    /// Leaves the lock as it is, of which nothing could be read.
+    fn leave(&self, opened: &Opened) -> Exit {
+        self.complain_unreachable();
+        let path = lock_path(&opened.path);
+        complain(&format!("error: lock `{}` stays as it is: it may hold what could not be asked for", path.display()));
+        Exit::Unreachable
+    }
+
+    fn complain_unreachable(&self) {
+        for (name, why) in &self.unreachable {
+            complain(&format!("error: backend `{name}` could not be reached: {why}"));
+        }
+    }
+
     fn check(&self, opened: &Opened) -> Exit {
         for (name, what) in &self.differing {
             complain(&format!("error: backend `{name}` differs from the lock: {what}"));
         }
-        for (name, why) in &self.unreachable {
-            complain(&format!("error: backend `{name}` could not be reached: {why}"));
-        }
+        self.complain_unreachable();
         let path = lock_path(&opened.path);
-        let path = path.display();
+        let (path, choice) = (path.display(), opened.topology.choice());
         let same = match &opened.source {
             None => {
-                complain(&format!("error: lock `{path}` does not exist; `only1mcp topology lock` writes it"));
+                complain(&format!("error: lock `{path}` does not exist; `only1mcp topology lock {choice}` writes it"));
                 false
             }
             Some(_) if !self.differing.is_empty() => false,
             Some(source) if self.unreachable.is_empty() && source.text != self.lock.render() => {
                 complain(&format!(
-                    "error: lock `{path}` says the same in another form; `only1mcp topology lock` writes it"
+                    "error: lock `{path}` says the same in another form; `only1mcp topology lock {choice}` writes it"
                 ));
                 false
             }
@@ -120,12 +141,12 @@ fn difference(before: Option<&Section>, now: &Section) -> Option<String> {
 
 fn summary(name: &str, section: &Section) -> String {
     format!(
-        "{name}: {} · {} tools · {} prompts · {} resources · {} templates",
+        "{name}: {} · {} · {} · {} · {}",
         section.revision,
-        section.tools.len(),
-        section.prompts.len(),
-        section.resources.len(),
-        section.templates.len(),
+        counted(section.tools.len(), "tool"),
+        counted(section.prompts.len(), "prompt"),
+        counted(section.resources.len(), "resource"),
+        counted(section.templates.len(), "template"),
     )
 }
 
@@ -133,7 +154,6 @@ fn changes(before: Option<&Section>, now: &Section) -> String {
     match before.map(|before| diff(before, now).len()) {
         None => " · new".to_owned(),
         Some(0) => " · unchanged".to_owned(),
-        Some(1) => " · 1 change".to_owned(),
-        Some(count) => format!(" · {count} changes"),
+        Some(count) => format!(" · {}", counted(count, "change")),
     }
 }

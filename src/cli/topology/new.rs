@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use only1mcp_emit::select;
 use only1mcp_model::plan::Plan;
-use only1mcp_model::{Features, Source, schema};
+use only1mcp_model::{Features, Source, schema, topology_path};
 use toml_edit::{Array, DocumentMut, Item, value};
 
 use super::{Exit, files, print};
 
-/// What is written, with the name in place of `NAME`.
+/// What is written, with the name in place of `NAME` and, in place of `CHOICE`, what commands are given to mean it.
 const TEMPLATE: &str = include_str!("template.yaml");
 /// What its first line names, beside it.
 const SCHEMA: &str = "topology.schema.json";
+/// Where topologies are that have no path.
+const TOPOLOGIES: &str = "topologies";
 /// Where the features of topologies are.
 const MANIFEST: &str = "Cargo.toml";
 
@@ -26,42 +27,95 @@ pub(in crate::cli) struct New {
     /// A name, for `topologies/NAME.yaml`, or a path, for a topology outside this tree. What is there stays.
     #[arg(value_name = "NAME|PATH")]
     topology: String,
-    /// Add the feature `topology-NAME` to `Cargo.toml` too, with what the topology needs.
+    /// Add the feature `topology-NAME` to `Cargo.toml` too, with what the topology needs; also for a topology that is
+    /// there already.
     #[arg(long)]
     feature: bool,
 }
 
 impl New {
     pub(in crate::cli) fn run(self) -> anyhow::Result<Exit> {
-        let path = PathBuf::from(select::path(&self.topology));
-        let by_name = path.as_os_str() != self.topology.as_str();
+        let given = &self.topology;
+        if given.starts_with('-') {
+            bail!(
+                "topology `{given}` would be taken for an option by other commands; give another name, or `./{given}`"
+            );
+        }
+        let path = PathBuf::from(topology_path(given));
+        let by_name = path.as_os_str() != given.as_str();
+        if self.feature && by_name && path.exists() {
+            return add_feature(&path);
+        }
         let stem = path.file_stem().and_then(|stem| stem.to_str()).context("topology has no name")?;
         let (text, plan) = filled(stem)?;
-        // Everything that may go wrong does so before anything is written.
+        // By its path it is found from everywhere, by that in the file from beside it.
+        let beside = path.file_name().unwrap_or_default().to_string_lossy();
+        let text = text.replace("CHOICE", &in_shell(if by_name { stem } else { &beside }));
+        // Everything that may go wrong does so before anything is written, or takes back what was.
         let manifest = match (self.feature, by_name) {
             (false, _) => None,
             (true, true) => Some(with_feature(&plan)?),
             (true, false) => bail!("feature is for a topology in `topologies/`; give a name, not a path"),
         };
-        create(&path, &text)?;
+        let mut written = Vec::new();
+        if let Err(error) = write(&path, &text, manifest.as_deref(), &mut written) {
+            // Nothing more can be done about one that cannot be removed.
+            written.iter().for_each(|path| drop(fs::remove_file(path)));
+            return Err(error);
+        }
         let mut told = format!("wrote {}\n", path.display());
-        let schema = path.with_file_name(SCHEMA);
-        if !schema.exists() {
-            create(&schema, &schema::topology())?;
+        for schema in &written[1..] {
             told += &format!("wrote {}, by which editors complete it\n", schema.display());
         }
-        if let Some(manifest) = &manifest {
-            files::write_whole(Path::new(MANIFEST), manifest)?;
+        if manifest.is_some() {
             told += &format!("wrote feature topology-{stem} into {MANIFEST}\n");
         }
-        let topology = &self.topology;
-        let build = match &manifest {
-            Some(_) => format!("cargo build --release --no-default-features --features topology-{stem}"),
-            None => format!("TOPOLOGY={topology} cargo build --release"),
+        let build = match (&manifest, by_name) {
+            (Some(_), _) => format!("cargo build --release --no-default-features --features topology-{stem}"),
+            (None, true) => format!("TOPOLOGY={given} cargo build --release"),
+            // The build begins at the directory of the package, which need not be this one.
+            (None, false) => format!("TOPOLOGY={} cargo build --release", in_shell(&absolute(&path)?)),
         };
-        print(&format!("{told}next:\n  edit {}\n  only1mcp topology lock {topology}\n  {build}\n", path.display()));
+        let (path, topology) = (in_shell(&path.display().to_string()), in_shell(given));
+        print(&format!("{told}next:\n  edit {path}\n  only1mcp topology lock {topology}\n  {build}\n"))?;
         Ok(Exit::Ok)
     }
+}
+
+/// Adds the feature of a topology that is there.
+fn add_feature(path: &Path) -> anyhow::Result<Exit> {
+    let topology = files::read("topology", path)?;
+    let (plan, _no_lock) = only1mcp_model::load(&topology, None, &Features::all())
+        .map_err(|problems| files::Refused::new(&topology, problems))?;
+    files::write_whole(Path::new(MANIFEST), &with_feature(&plan)?)?;
+    let (path, name) = (path.display(), &plan.name);
+    print(&format!("`{path}` was there; wrote feature topology-{name} into {MANIFEST}\n"))?;
+    Ok(Exit::Ok)
+}
+
+/// Writes the topology, the schema beside it where there is none, and the manifest. What was not there before is in
+/// `written`, the topology first.
+fn write(path: &Path, text: &str, manifest: Option<&str>, written: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    if let Some(directory) = path.parent().filter(|directory| *directory == Path::new(TOPOLOGIES)) {
+        fs::create_dir_all(directory).with_context(|| format!("`{TOPOLOGIES}` cannot be made"))?;
+    }
+    create(path, text, written)?;
+    let schema = path.with_file_name(SCHEMA);
+    if !schema.exists() {
+        create(&schema, &schema::topology(), written)?;
+    }
+    manifest.map_or(Ok(()), |manifest| files::write_whole(Path::new(MANIFEST), manifest))
+}
+
+fn absolute(path: &Path) -> anyhow::Result<String> {
+    let absolute = fs::canonicalize(path).with_context(|| format!("`{}` cannot be found again", path.display()))?;
+    Ok(absolute.display().to_string())
+}
+
+/// An argument as a shell takes it.
+fn in_shell(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | ':' | '@' | '+' | ',');
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// The template under a name that the model takes, and what it amounts to.
@@ -83,7 +137,7 @@ fn filled(name: &str) -> anyhow::Result<(String, Plan)> {
 }
 
 /// Writes a file that is not there yet.
-fn create(path: &Path, text: &str) -> anyhow::Result<()> {
+fn create(path: &Path, text: &str, written: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let mut file = match File::create_new(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -95,6 +149,7 @@ fn create(path: &Path, text: &str) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error).with_context(|| format!("`{}` cannot be written", path.display())),
     };
+    written.push(path.to_owned());
     file.write_all(text.as_bytes()).with_context(|| format!("`{}` cannot be written", path.display()))
 }
 
@@ -139,6 +194,14 @@ mod tests {
         let (all, _no_lock) =
             all.unwrap_or_else(|found| panic!("{}", only1mcp_model::diagnostic::render(&found, &source, false)));
         assert_eq!((all.backends.len(), all.wildcards.len()), (3, 2), "{}", source.text);
+    }
+
+    #[test]
+    fn what_a_shell_would_read_otherwise_is_quoted() {
+        for (text, quoted) in [("/srv/a.yaml", "/srv/a.yaml"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$x", "'$x'")]
+        {
+            assert_eq!(in_shell(text), quoted);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use clap::Args;
 use only1mcp_emit::report;
 
-use super::{Chosen, Exit, files, print};
+use super::{Chosen, Exit, files, print, print_json};
 use crate::catalog::Topology;
 
 /// Show what the build makes of a topology.
@@ -13,22 +13,16 @@ pub(in crate::cli) struct Show {
     chosen: Chosen,
     /// Print the report as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Show {
     pub(in crate::cli) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        let (path, topology) = files::read_topology(self.chosen.name::<T>())?;
+        let (path, topology) = self.chosen.read::<T>()?;
         let lock = files::read_lock(&path)?;
-        let (plan, warnings) = match files::load(&topology, lock.as_ref()) {
-            Ok(loaded) => loaded,
-            Err(problems) => {
-                files::show(&problems, &topology);
-                return Ok(Exit::Invalid);
-            }
-        };
+        let (plan, warnings) = files::checked(&topology, lock.as_ref())?;
         let report = report(&plan, &warnings)?;
-        print(&if self.json { format!("{}\n", serde_json::to_string_pretty(&report)?) } else { report.to_string() });
+        if self.json { print_json(&report) } else { print(&report.to_string()) }?;
         Ok(Exit::Ok)
     }
 }

@@ -114,10 +114,8 @@ impl Check<'_> {
         if tools.is_empty() {
             return;
         }
-        let help = format!(
-            "name a backend that has them, or record it anew with `only1mcp topology lock {}`",
-            self.topology.name
-        );
+        let help =
+            format!("name a backend that has them, or record it anew with `only1mcp topology lock {}`", self.choice);
         if tools.len() == count {
             let message = format!("fallback `{fallback}` has none of the tools of backend `{name}`");
             self.problems.error(Code::FallbackUseless, place, message).label("takes over no call").help(help);

@@ -19,7 +19,7 @@ impl Check<'_> {
         self.problems
             .warning(Code::NoLock, self.document.value(steps!["name"]), format!("topology `{name}` has no lock"))
             .label("its catalog is empty")
-            .help(format!("write it with `only1mcp topology lock {name}`"));
+            .help(format!("write it with `only1mcp topology lock {}`", self.choice));
     }
 
     /// Every check of a lock; `backends` are those of the plan, in topology order.
@@ -58,14 +58,14 @@ impl Check<'_> {
                 if let Some(near) = near {
                     problem.label(format!("was `{near}` meant?"));
                 }
-                problem.help(format!("write the lock again with `only1mcp topology lock {}`", self.topology.name));
+                problem.help(format!("write the lock again with `only1mcp topology lock {}`", self.choice));
             }
         }
     }
 
     fn unlocked(&mut self, name: &str) {
         let place = self.document.key(steps!["backends", name]);
-        let topology = &self.topology.name;
+        let topology = self.choice;
         self.problems
             .warning(Code::Unlocked, place, format!("backend `{name}` is not in the lock"))
             .label("none of its tools are exposed")
@@ -87,7 +87,7 @@ impl Check<'_> {
             None => "the lock has none".to_owned(),
         };
         let others: Vec<_> = others.iter().map(|other| (place(other), before(other))).collect();
-        let help = format!("write the lock again with `only1mcp topology lock {}`", self.topology.name);
+        let help = format!("write the lock again with `only1mcp topology lock {}`", self.choice);
         let message = format!("`{}` of backend `{name}` changed since it was locked", first.field);
         let problem = self.problems.error(Code::LockOutdated, place(first), message);
         problem.label(before(first)).help(help).note("the lock records what another command or URL offered");

@@ -43,7 +43,7 @@ impl Check<'_> {
         let message = format!("route for {} {verb} no {noun} of the lock", quoted(pattern));
         let own = found.iter().find(|item| matches(pattern, &item.exposed.upstream));
         let near = exact.then(|| near_miss(pattern, found.iter().map(|item| item.exposed.name.as_str()))).flatten();
-        let topology = &self.topology.name;
+        let topology = self.choice;
         let problem = self.problems.warning(Code::IdleRoute, place, message);
         match (own, near) {
             (Some(own), _) => {
@@ -106,7 +106,7 @@ impl Check<'_> {
             .locked(marks.section(&route.to))
             .help(format!(
                 "route it to a backend that has it, narrow the pattern, or write the lock again with `only1mcp topology lock {}`",
-                self.topology.name
+                self.choice
             ));
     }
 }

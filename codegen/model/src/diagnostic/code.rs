@@ -205,9 +205,9 @@ codes! {
     /// TLS is needed and left out of this build.
     TlsOff = "E0402": "An endpoint begins with `https://`, or trusts a `ca`, and the cargo feature `tls` is off in this \
         build.\n\n    cargo build --features tls\n"
-    /// A value left to the process that is not there.
+    /// A value left to the process that is not there, or of another form.
     UndefinedReference = "E0403": "The topology takes a value from an environment variable or a file, and the process that checks \
-        it does not have it. The gateway would not start here; elsewhere it may.\n\n    \
+        it does not have it, or it is no URL, no address or no token where one belongs. The gateway would not start here; elsewhere it may.\n\n    \
         env: { API_KEY: env:API_KEY }    # export API_KEY=…\n"
     /// The admin listener is left out of this build.
     AdminOff = "E0404": "The topology has an admin listener, and the cargo feature `admin` is off in this build.\n\n    \
