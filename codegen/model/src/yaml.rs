@@ -19,6 +19,11 @@ use position::{extent, indenting_tab, offset};
 const DEPTH_MAX: usize = 32;
 /// How many nodes a text may expand to, aliases included.
 const NODES_MAX: u32 = 100_000;
+/// How many bytes the texts of its nodes may come to, aliases included: a text without aliases stays far below, whatever
+/// its escapes stand for.
+const EXPANDED_BYTES_MAX: usize = 2 * TOPOLOGY_BYTES_MAX;
+/// How many digits may stand in a row. A number is read again wherever an alias stands for it, and has no text to count.
+const DIGITS_MAX: usize = 512;
 /// How many `[` and `{` a text may hold: the reader's work grows with the square of those it has open at once.
 const FLOW_MAX: usize = 4096;
 
@@ -85,6 +90,12 @@ impl<'a> Document<'a> {
         if let Some((at, _)) = opened.clone().nth(FLOW_MAX) {
             let message = format!("more than {FLOW_MAX} bracketed collections in one file");
             return Err(refused(Code::OverBounds, message, at..at + 1));
+        }
+        let mut digits = text.split(|c: char| !c.is_ascii_digit());
+        if let Some(run) = digits.find(|run| run.len() > DIGITS_MAX) {
+            let at = run.as_ptr().addr() - text.as_ptr().addr();
+            let message = format!("more than {DIGITS_MAX} digits in a row");
+            return Err(refused(Code::OverBounds, message, at..at + run.len()));
         }
         if let Some((at, found)) = text.char_indices().find(|(_, c)| c.is_control() && !"\n\r\t\u{85}".contains(*c)) {
             let message = format!("control character `{}` in the text", found.escape_default());
@@ -244,6 +255,8 @@ fn remedy(text: &str, message: &str) -> Option<&'static str> {
 #[derive(Default)]
 struct Reader {
     nodes: Cell<u32>,
+    /// The bytes of all texts so far.
+    bytes: Cell<usize>,
     /// The node at which to fail.
     stop: Option<u32>,
     /// Why reading ended here, where that is not for the syntax.
@@ -362,6 +375,12 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
+        let bytes = self.reader.bytes.get() + value.len();
+        self.reader.bytes.set(bytes);
+        if bytes > EXPANDED_BYTES_MAX {
+            let message = format!("aliases expand to more than {EXPANDED_BYTES_MAX} bytes of text");
+            return Err(self.refuse(Code::OverBounds, message));
+        }
         self.scalar(Value::String(value.to_owned()))
     }
 

@@ -42,6 +42,58 @@ fn an_alias_bomb_is_refused() {
     assert_eq!(first_code("a: &a [*a]\n".to_owned()), Code::OverBounds, "an alias of itself");
 }
 
+/// Runs the rest of a test in a process of its own, which may take so much memory; says whether this is that process.
+fn within_memory(test: &str, mebibytes_max: usize) -> bool {
+    const ALONE: &str = "ONLY1MCP_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let program = std::env::current_exe().expect("tests are a program");
+    let mut alone = std::process::Command::new(program);
+    let output = alone.args(["--exact", "--nocapture", test]).env(ALONE, "1").output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let peak = text.lines().find_map(|line| line.strip_prefix("peak: ")?.parse::<usize>().ok());
+    assert!(peak.is_none_or(|kibibytes| kibibytes < mebibytes_max << 10), "{peak:?} KiB");
+    assert!(peak.is_some() || !cfg!(target_os = "linux"), "the peak is measured: {text}");
+    false
+}
+
+/// Prints the most memory that this process ever had, where the system tells.
+fn print_peak() {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(peak) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")) {
+        println!("\npeak: {peak}");
+    }
+}
+
+#[test]
+fn aliases_of_one_long_text_are_refused_before_they_fill_the_memory() {
+    if within_memory("aliases_of_one_long_text_are_refused_before_they_fill_the_memory", 100) {
+        let text = "a".repeat(800_000);
+        let args = format!("[&x \"{text}\" {}]", ", *x".repeat(1000));
+        let backend = format!("{{ transport: {{ stdio: {{ command: self, args: {args} }} }} }}");
+        assert_eq!(first_code(format!("name: a\nbackends:\n  m: {backend}\n")), Code::OverBounds);
+        print_peak();
+    }
+}
+
+#[test]
+fn a_text_that_many_aliases_stand_for_is_read() {
+    let text = "a".repeat(1000);
+    let args = format!("[&x \"{text}\" {}]", ", *x".repeat(1000));
+    let text = format!("name: a\nbackends: {{ m: {{ transport: {{ stdio: {{ command: x, args: {args} }} }} }} }}\n");
+    assert!(load(&topology(text), None, &Features::all()).is_ok(), "a megabyte is not too much");
+}
+
+#[test]
+fn aliases_of_one_long_number_are_refused() {
+    for number in [format!("0.{}", "1".repeat(900_000)), format!("0x{}", "0".repeat(900_000)), "9".repeat(900_000)] {
+        let text = format!("x: &x {number}\ny: [{}]\n", "*x, ".repeat(20_000));
+        assert_eq!(first_code(text), Code::OverBounds);
+    }
+}
+
 #[test]
 fn nesting_of_every_kind_is_refused() {
     for opening in ["[", "{a: ", "- ", "? ", "[{a: "] {
