@@ -5,6 +5,7 @@
 mod code;
 mod finding;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -12,6 +13,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin as SnippetOrigin, R
 use serde::Serialize;
 
 use crate::Source;
+use crate::decode::near_miss;
 use crate::yaml::{Document, Place};
 
 pub use code::Code;
@@ -226,7 +228,11 @@ pub(crate) struct Problem {
 
 /// Problems in the order in which they were found.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(Vec<Problem>);
+pub(crate) struct Problems {
+    found: Vec<Problem>,
+    /// For how many problems of a kind something near was looked for.
+    searched: BTreeMap<Code, usize>,
+}
 
 // === impl Problem ===
 
@@ -289,29 +295,42 @@ impl Problems {
     /// Reports a problem that stops the build. That it does is said by its code; the name here is for the reader.
     pub(crate) fn error(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Problem {
         debug_assert_eq!(code.severity(), Severity::Error, "{code}");
-        self.0.push_mut(Problem::new(code, place, message.into()))
+        self.found.push_mut(Problem::new(code, place, message.into()))
     }
 
     /// Reports a problem that does not stop the build.
     pub(crate) fn warning(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Problem {
         debug_assert_eq!(code.severity(), Severity::Warning, "{code}");
-        self.0.push_mut(Problem::new(code, place, message.into()))
+        self.found.push_mut(Problem::new(code, place, message.into()))
+    }
+
+    /// What was probably meant by what a problem of this kind is about. Looked for only as often as problems are shown:
+    /// every search goes through all candidates.
+    pub(crate) fn near_miss<'c>(
+        &mut self,
+        code: Code,
+        given: &str,
+        candidates: impl Iterator<Item = &'c str>,
+    ) -> Option<&'c str> {
+        let searched = self.searched.entry(code).or_default();
+        *searched += 1;
+        if *searched > SHOWN_MAX { None } else { near_miss(given, candidates) }
     }
 
     /// Whether there is one that stops the build.
     pub(crate) fn has_errors(&self) -> bool {
-        self.0.iter().any(|problem| problem.code.severity() == Severity::Error)
+        self.found.iter().any(|problem| problem.code.severity() == Severity::Error)
     }
 
     /// Drops the warnings that the topology allows.
     pub(crate) fn allow(&mut self, allowed: &[Code]) {
-        self.0.retain(|problem| problem.code.severity() == Severity::Error || !allowed.contains(&problem.code));
+        self.found.retain(|problem| problem.code.severity() == Severity::Error || !allowed.contains(&problem.code));
     }
 
     /// Looks up where they are; errors first, each kind in source order. A look-up reads the text again, so those that
     /// are not shown have none, nor have the last ones of a very long text.
     pub(crate) fn locate(mut self, document: &Document<'_>, lock: Option<&Source>) -> Vec<Diagnostic> {
-        self.0.sort_by_key(|problem| (problem.code.severity(), problem.place));
+        self.found.sort_by_key(|problem| (problem.code.severity(), problem.place));
         let secrets = self.secrets(document);
         let mut bytes = 0_usize;
         let locate = |(index, problem): (usize, Problem)| {
@@ -320,12 +339,12 @@ impl Problems {
             let found = if shown { problem.locate(document, lock) } else { problem.at(None) };
             Diagnostic { secrets: if shown { secrets.clone() } else { Vec::new() }, ..found }
         };
-        self.0.into_iter().enumerate().map(locate).collect()
+        self.found.into_iter().enumerate().map(locate).collect()
     }
 
     /// Where secrets stand, which share their lines with other problems.
     fn secrets(&self, document: &Document<'_>) -> Vec<Range<usize>> {
-        let places = self.0.iter().filter(|problem| problem.code == Code::LiteralSecret).map(|problem| problem.place);
+        let places = self.found.iter().filter(|problem| problem.code == Code::LiteralSecret).map(|problem| problem.place);
         let looked_up = REREAD_BYTES_MAX / document.text().len().max(1);
         places.take(looked_up.max(SHOWN_MAX)).map(|place| document.locate(place)).collect()
     }
@@ -351,4 +370,18 @@ pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
     };
     names.truncate(SHOWN);
     format!("{} and {last}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_is_looked_for_as_often_as_problems_of_a_kind_are_shown() {
+        let mut problems = Problems::default();
+        let mut near = |code| problems.near_miss(code, "naem", ["name"].into_iter());
+        let found: Vec<_> = (0..=SHOWN_MAX).map(|_| near(Code::UnknownKey)).collect();
+        assert_eq!((found[SHOWN_MAX - 1], found[SHOWN_MAX]), (Some("name"), None));
+        assert_eq!(near(Code::UnknownBackend), Some("name"), "each kind for itself");
+    }
 }

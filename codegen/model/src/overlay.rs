@@ -1,6 +1,6 @@
 //! The overlay: what a process sets otherwise than its compiled topology. It tunes and restricts, it never loosens.
 
-use crate::decode::{self, Decode, Entries, near_miss, record};
+use crate::decode::{self, Decode, Entries, record};
 use crate::diagnostic::{Code, Diagnostic, Problems, Severity, quoted};
 use crate::topology::{Millis, TIMEOUT};
 use crate::yaml::{Document, Node, Value, steps};
@@ -57,8 +57,9 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
         let known = || backends.iter().map(|backend| &*backend.name);
         if !known().any(|known| known == name) {
             let message = format!("unknown backend {}", quoted(name));
+            let near = problems.near_miss(Code::UnknownBackend, name, known());
             let problem = problems.error(Code::UnknownBackend, document.key(steps!["backends", name]), message);
-            match near_miss(name, known()) {
+            match near {
                 Some(near) => problem.label(format!("did you mean `{near}`?")),
                 None => problem.label("not in the compiled topology"),
             };

@@ -213,6 +213,14 @@ fn a_character_that_means_something_all_over_a_file_is_refused() {
 }
 
 #[test]
+fn a_long_name_is_not_compared_with_every_other() {
+    let backends: String =
+        (0..500).map(|number| format!("  b{number}: {{ transport: {{ stdio: {{ command: self }} }} }}\n")).collect();
+    let text = format!("name: a\nbackends:\n{backends}routes: [{{ tools: x, to: {} }}]\n", "c".repeat(500_000));
+    assert_eq!(first_code(text), Code::UnknownBackend);
+}
+
+#[test]
 fn a_lock_nested_deep_is_refused() {
     let nested = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
     assert!(Lock::parse(&nested).is_err());

@@ -1,7 +1,6 @@
 //! Whether a lock belongs to its topology.
 
 use super::Check;
-use crate::decode::near_miss;
 use crate::diagnostic::{Code, quoted};
 use crate::lock::{Lock, Marks};
 use crate::names::matches;
@@ -52,7 +51,7 @@ impl Check<'_> {
             if !self.topology.backends.names().any(|known| known == name) {
                 let place = self.document.key(steps!["backends"]);
                 let message = format!("lock has a backend {}, which the topology has not", quoted(name));
-                let near = near_miss(name, self.topology.backends.names());
+                let near = self.problems.near_miss(Code::LockedUnknown, name, self.topology.backends.names());
                 let problem = self.problems.error(Code::LockedUnknown, place, message);
                 problem.locked(marks.section(name));
                 if let Some(near) = near {
@@ -101,10 +100,11 @@ impl Check<'_> {
             if !tools.contains(&own) {
                 let place = self.document.key(steps!["backends", name, "tools", "rename", own]);
                 let message = format!("backend `{name}` has no tool {}", quoted(own));
+                let near = self.problems.near_miss(Code::UnknownTool, own, tools.iter().copied());
                 let problem = self.problems.error(Code::UnknownTool, place, message);
                 problem.help("write the name that the backend itself uses, without prefix, or take the rule out");
-                if let Some(near) = near_miss(own, tools.iter().copied()) {
-                    problem.label(format!("did you mean `{near}`?"));
+                if let Some(near) = near {
+                    problem.label(format!("did you mean {}?", quoted(near)));
                 }
             }
         }
@@ -115,10 +115,11 @@ impl Check<'_> {
             if !tools.iter().any(|tool| matches(pattern, tool)) {
                 let place = self.document.value(steps!["backends", name, "tools", "deny", index]);
                 let message = format!("pattern {} matches no tool of backend `{name}`", quoted(pattern));
+                let near = self.problems.near_miss(Code::UnusedDeny, pattern, tools.iter().copied());
                 let problem = self.problems.warning(Code::UnusedDeny, place, message);
                 problem.help("write the name that the backend itself uses, without prefix, or take the pattern out");
-                if let Some(near) = near_miss(pattern, tools.iter().copied()) {
-                    problem.label(format!("did you mean `{near}`?"));
+                if let Some(near) = near {
+                    problem.label(format!("did you mean {}?", quoted(near)));
                 }
             }
         }

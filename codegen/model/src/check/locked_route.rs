@@ -4,7 +4,6 @@
 
 use super::Check;
 use super::route::subject;
-use crate::decode::near_miss;
 use crate::diagnostic::{Code, listed, quoted};
 use crate::lock::{Item, List, Lock, Marks, Section};
 use crate::names::{common, matches};
@@ -42,7 +41,8 @@ impl Check<'_> {
         let place = self.document.value(steps!["routes", index, key]);
         let message = format!("route for {} {verb} no {noun} of the lock", quoted(pattern));
         let own = found.iter().find(|item| matches(pattern, &item.exposed.upstream));
-        let near = exact.then(|| near_miss(pattern, found.iter().map(|item| item.exposed.name.as_str()))).flatten();
+        let names = found.iter().filter(|_| exact).map(|item| item.exposed.name.as_str());
+        let near = self.problems.near_miss(Code::IdleRoute, pattern, names);
         let topology = self.choice;
         let problem = self.problems.warning(Code::IdleRoute, place, message);
         match (own, near) {

@@ -1,7 +1,6 @@
 //! Whether routes lead somewhere, and whether they are ever taken.
 
 use super::Check;
-use crate::decode::near_miss;
 use crate::diagnostic::{Code, quoted};
 use crate::names::{common, matches};
 use crate::plan::Subject;
@@ -31,8 +30,9 @@ impl Check<'_> {
     /// Reports a name, at its path, that no backend has.
     pub(super) fn unknown_backend(&mut self, path: &[Step<'_>], name: &str) {
         let message = format!("unknown backend {}", quoted(name));
+        let near = self.problems.near_miss(Code::UnknownBackend, name, self.topology.backends.names());
         let problem = self.problems.error(Code::UnknownBackend, self.document.value(path), message);
-        match near_miss(name, self.topology.backends.names()) {
+        match near {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
             None => problem.label("not in `backends`"),
         };

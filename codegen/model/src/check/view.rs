@@ -1,7 +1,6 @@
 //! Whether views can be served, and whether they show what their author meant.
 
 use super::Check;
-use crate::decode::near_miss;
 use crate::diagnostic::{Code, quoted};
 use crate::names::matches;
 use crate::plan::View;
@@ -71,9 +70,11 @@ impl Check<'_> {
                 }
                 let place = self.document.value(steps!["views", &*view.name, key, index]);
                 let message = format!("pattern {} of view `{}` matches nothing", quoted(pattern), view.name);
+                let candidates = names.iter().copied().filter(|_| !pattern.contains('*'));
+                let near = self.problems.near_miss(Code::UnusedViewPattern, pattern, candidates);
                 let problem = self.problems.warning(Code::UnusedViewPattern, place, message);
-                if let Some(near) = near_miss(pattern, names.iter().copied()).filter(|_| !pattern.contains('*')) {
-                    problem.label(format!("did you mean `{near}`?"));
+                if let Some(near) = near {
+                    problem.label(format!("did you mean {}?", quoted(near)));
                 }
                 problem.help(
                     "patterns are about exposed names: `only1mcp list tools` shows them, `*` is any run of characters",
