@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::check::subject;
-use crate::lock::{Item, List, Lock, Section};
+use crate::lock::{self, Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
 use crate::param_header::{self, Violation};
 use crate::plan::{self, Exposed, Instructions, Plan, Subject, View, WildcardRoute};
@@ -324,7 +324,7 @@ fn fallbacks(topology: &Topology, lock: &Lock, backends: &[plan::Backend], list:
     };
     let offers = |name: &&String| {
         let section = lock.backends.get(*name);
-        section.is_some_and(|section| section.list(list).iter().any(|item| item.name == exposed.upstream))
+        section.is_some_and(|section| lock::find(section.list(list), &exposed.upstream).is_some())
             && !denies(name)
     };
     let position = |name: &String| backends.iter().position(|backend| backend.name == *name).map(index);

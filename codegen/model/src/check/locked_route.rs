@@ -5,7 +5,7 @@
 use super::Check;
 use super::route::subject;
 use crate::diagnostic::{Code, listed, quoted};
-use crate::lock::{Item, List, Lock, Marks, Section};
+use crate::lock::{self, List, Lock, Marks, Section};
 use crate::names::{common, matches};
 use crate::plan::{self, Subject};
 use crate::resolve::{Catalog, Found};
@@ -92,7 +92,7 @@ impl Check<'_> {
             _ => return,
         };
         let mut lacking = sent_elsewhere(index, backends, found);
-        lacking.retain(|item| !holds(has, &item.exposed.upstream));
+        lacking.retain(|item| lock::find(has, &item.exposed.upstream).is_none());
         let Some(first) = lacking.first() else { return };
         let plural = if lacking.len() == 1 { "" } else { "s" };
         let names = listed(lacking.iter().map(|item| item.exposed.upstream.as_str()));
@@ -151,11 +151,6 @@ fn shape(template: &str) -> String {
         rest = expression.split_once('}').map_or("", |(_, rest)| rest);
     }
     shape + rest
-}
-
-/// Whether a list, which is in the order of names, has this one.
-fn holds(items: &[Item], name: &str) -> bool {
-    items.binary_search_by(|item| item.name.as_str().cmp(name)).is_ok()
 }
 
 #[cfg(test)]

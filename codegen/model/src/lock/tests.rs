@@ -1,6 +1,7 @@
 //! A lock gives back what it was made from, byte for byte, and says what changed.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -51,6 +52,18 @@ fn a_rendered_lock_parses_to_itself_and_renders_the_same() {
     assert_eq!(Lock::parse(&text).unwrap(), lock);
     assert_eq!(Lock::parse(&text).unwrap().render(), text);
     assert_eq!(lock.backends["math"].tools[0].json.as_str(), ADD, "tokens and order of keys stay");
+}
+
+#[test]
+fn long_lists_are_compared_and_kept_in_little_time() {
+    let tools = |version| -> Vec<String> {
+        (0..40_000).map(|number| format!(r#"{{"name":"tool-{number}","version":{version}}}"#)).collect()
+    };
+    let [old, new] = [tools(1), tools(2)].map(|tools| section(&tools.iter().map(String::as_str).collect::<Vec<_>>()));
+    let start = Instant::now();
+    assert_eq!(diff(&old, &new).len(), 40_000);
+    assert_eq!(diff(&old, &new.keeping(&old)).len(), 40_000);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 #[test]
