@@ -344,7 +344,8 @@ impl Problems {
 
     /// Where secrets stand, which share their lines with other problems.
     fn secrets(&self, document: &Document<'_>) -> Vec<Range<usize>> {
-        let places = self.found.iter().filter(|problem| problem.code == Code::LiteralSecret).map(|problem| problem.place);
+        let places =
+            self.found.iter().filter(|problem| problem.code == Code::LiteralSecret).map(|problem| problem.place);
         let looked_up = REREAD_BYTES_MAX / document.text().len().max(1);
         places.take(looked_up.max(SHOWN_MAX)).map(|place| document.locate(place)).collect()
     }

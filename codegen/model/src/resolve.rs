@@ -324,8 +324,7 @@ fn fallbacks(topology: &Topology, lock: &Lock, backends: &[plan::Backend], list:
     };
     let offers = |name: &&String| {
         let section = lock.backends.get(*name);
-        section.is_some_and(|section| lock::find(section.list(list), &exposed.upstream).is_some())
-            && !denies(name)
+        section.is_some_and(|section| lock::find(section.list(list), &exposed.upstream).is_some()) && !denies(name)
     };
     let position = |name: &String| backends.iter().position(|backend| backend.name == *name).map(index);
     named.filter(offers).filter_map(position).collect()

@@ -220,6 +220,36 @@ fn a_long_name_is_not_compared_with_every_other() {
     assert_eq!(first_code(text), Code::UnknownBackend);
 }
 
+/// Backends, each with its fallbacks by their numbers.
+fn fallbacks(count: usize, of: impl Fn(usize) -> Vec<usize>) -> String {
+    let backend = |number: usize| {
+        let named: Vec<String> = of(number).iter().map(|other| format!("b{other}")).collect();
+        let transport = "{ stdio: { command: self } }";
+        format!("  b{number}: {{ transport: {transport}, fallback: [{}] }}\n", named.join(", "))
+    };
+    format!("name: a\nbackends:\n{}", (0..count).map(backend).collect::<String>())
+}
+
+#[test]
+fn backends_that_all_fall_back_to_each_other_are_refused_in_little_memory() {
+    if within_memory("backends_that_all_fall_back_to_each_other_are_refused_in_little_memory", 100) {
+        let found = refused(fallbacks(300, |own| (0..300).filter(|other| *other != own).collect()));
+        assert!(found.iter().all(|found| found.code == Code::FallbackCycle) && found.len() == 100, "{}", found.len());
+        print_peak();
+    }
+}
+
+#[test]
+fn a_circle_of_very_many_fallbacks_is_one_problem_with_its_place() {
+    let text = format!("{}{}", "# a line\n".repeat(4000), fallbacks(1000, |own| vec![(own + 1) % 1000]));
+    let found = refused(text.clone());
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].message, "fallbacks lead in a circle: `b0` → `b1` → `b2` → `b3` → `b4` → 995 more → `b0`");
+    let shown = |range: &std::ops::Range<usize>| text[..range.end].lines().next_back().unwrap().trim().to_owned();
+    assert!(found[0].primary.as_ref().is_some_and(|label| shown(&label.range).starts_with("b999:")), "{found:?}");
+    assert_eq!(found[0].secondary.len(), 5);
+}
+
 #[test]
 fn a_lock_nested_deep_is_refused() {
     let nested = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));

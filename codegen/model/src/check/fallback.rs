@@ -1,5 +1,7 @@
 //! Whether fallbacks exist, lead somewhere else, and can take over anything.
 
+use std::collections::HashMap;
+
 use super::Check;
 use crate::diagnostic::{Code, quoted};
 use crate::lock::Lock;
@@ -7,11 +9,32 @@ use crate::plan;
 use crate::resolve::{Catalog, Found};
 use crate::yaml::{Place, steps};
 
-/// How many tools a message names.
+/// How many tools, or backends of a circle, a message names.
 const NAMED_MAX: usize = 5;
 
+/// How many circles are looked for: whoever has so many mends the first of them and sees the others then.
+const CIRCLES_MAX: usize = 100;
+
 /// The backends on the way from one to the next fallback, each with the index of the fallback that was followed.
-type Way<'a> = Vec<(&'a str, usize)>;
+type Way = Vec<(usize, usize)>;
+
+/// A search for circles, from backend to backend by their positions.
+struct Search<'t> {
+    backends: &'t [(&'t str, &'t [String])],
+    positions: HashMap<&'t str, usize>,
+    state: Vec<State>,
+    circles: Vec<Way>,
+}
+
+/// What a search knows of a backend.
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Unseen,
+    /// On the way to where the search is, so many steps from its beginning.
+    Passed(usize),
+    /// Every way from it has been followed.
+    Done,
+}
 
 // === impl Check ===
 
@@ -68,41 +91,35 @@ impl Check<'_> {
 
     /// Fallbacks are not followed from one to the next, but a circle shows that nobody knows which of them comes first.
     fn fallback_cycles(&mut self) {
-        let names: Vec<&str> = self.topology.backends.iter().map(|(name, _)| name).collect();
-        let mut done: Vec<&str> = Vec::new();
-        for name in names {
-            self.follow(name, &mut Vec::new(), &mut done);
+        let backends: Vec<(&str, &[String])> =
+            self.topology.backends.iter().map(|(name, backend)| (name, &*backend.fallback)).collect();
+        let positions: HashMap<&str, usize> =
+            (0..).zip(&backends).map(|(position, (name, _))| (*name, position)).collect();
+        let mut search =
+            Search { backends: &backends, positions, state: vec![State::Unseen; backends.len()], circles: Vec::new() };
+        for position in 0..backends.len() {
+            search.follow(position, &mut Vec::new());
         }
-    }
-
-    fn follow<'t>(&mut self, name: &'t str, way: &mut Way<'t>, done: &mut Vec<&'t str>)
-    where
-        Self: 't,
-    {
-        let Some(backend) = self.topology.backends.get(name).filter(|_| !done.contains(&name)) else { return };
-        for (index, next) in backend.fallback.iter().enumerate().filter(|(_, next)| *next != name) {
-            way.push((name, index));
-            match way.iter().position(|(passed, _)| passed == next) {
-                Some(first) => self.cycle(&way[first..]),
-                None => self.follow(next, way, done),
-            }
-            way.pop();
+        for way in search.circles {
+            let way: Vec<(&str, usize)> = way.iter().map(|(position, index)| (backends[*position].0, *index)).collect();
+            self.cycle(&way);
         }
-        done.push(name);
     }
 
     fn cycle(&mut self, way: &[(&str, usize)]) {
-        let place = |check: &Self, (name, index): (&str, usize)| {
-            check.document.value(steps!["backends", name, "fallback", index])
-        };
-        let (Some(&first), Some(&last)) = (way.first(), way.last()) else { return };
-        let names: Vec<String> = way.iter().chain([&first]).map(|(name, _)| format!("`{name}`")).collect();
-        let earlier: Vec<Place> = way[..way.len() - 1].iter().map(|step| place(self, *step)).collect();
-        let place = place(self, last);
+        let (Some((first, _)), Some((last, earlier))) = (way.first(), way.split_last()) else { return };
+        let place = |(name, index): &(&str, usize)| self.document.value(steps!["backends", *name, "fallback", *index]);
+        let mut names: Vec<String> = way.iter().take(NAMED_MAX).map(|(name, _)| format!("`{name}`")).collect();
+        if let Some(more @ 1..) = way.len().checked_sub(NAMED_MAX) {
+            names.push(format!("{more} more"));
+        }
+        names.push(format!("`{first}`"));
         let message = format!("fallbacks lead in a circle: {}", names.join(" → "));
-        let problem = self.problems.error(Code::FallbackCycle, place, message);
+        let earlier: Vec<Place> = earlier.iter().take(NAMED_MAX).map(place).collect();
+        let last = place(last);
+        let problem = self.problems.error(Code::FallbackCycle, last, message);
         problem
-            .label(format!("back to `{}`", first.0))
+            .label(format!("back to `{first}`"))
             .help("leave out one of them: a fallback is a backend of last resort");
         for place in earlier {
             problem.also(place, "on the way");
@@ -131,5 +148,31 @@ impl Check<'_> {
             .warning(Code::FallbackPartial, place, message)
             .label("calls of them are not taken over")
             .help(help);
+    }
+}
+
+// === impl Search ===
+
+impl Search<'_> {
+    fn follow(&mut self, position: usize, way: &mut Way) {
+        if self.state[position] != State::Unseen {
+            return;
+        }
+        self.state[position] = State::Passed(way.len());
+        for (index, next) in self.backends[position].1.iter().enumerate() {
+            let Some(&next) = self.positions.get(&**next) else { continue };
+            // A backend that names itself is reported as such.
+            if next == position || self.circles.len() == CIRCLES_MAX {
+                continue;
+            }
+            way.push((position, index));
+            match self.state[next] {
+                State::Passed(first) => self.circles.push(way[first..].to_vec()),
+                State::Unseen => self.follow(next, way),
+                State::Done => {}
+            }
+            way.pop();
+        }
+        self.state[position] = State::Done;
     }
 }
