@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::Source;
 use crate::decode::near_miss;
+use crate::lines::Lines;
 use crate::yaml::{Document, Place};
 
 pub use code::Code;
@@ -21,7 +22,7 @@ pub use finding::{Finding, Stretch, findings};
 
 /// How many problems are shown; of the rest only the count.
 const SHOWN_MAX: usize = 50;
-/// How many bytes are read again to find where problems are.
+/// How many bytes are read again to find where else to look for problems.
 const REREAD_BYTES_MAX: usize = 2 << 20;
 
 /// How many codes one hint at their explanations names.
@@ -90,9 +91,9 @@ pub struct Diagnostic {
 pub fn render(diagnostics: &[Diagnostic], source: &Source, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
+    let lines = Lines::of_yaml(&source.text);
     for diagnostic in diagnostics.iter().take(SHOWN_MAX) {
-        let masked = diagnostic.mask(source);
-        text.push_str(&renderer.render(&[diagnostic.group(masked.as_ref().unwrap_or(source))]));
+        text.push_str(&renderer.render(&[diagnostic.group(source, &lines)]));
         text.push_str("\n\n");
     }
     match diagnostics.len().saturating_sub(SHOWN_MAX) {
@@ -121,22 +122,6 @@ pub fn hint(diagnostics: &[Diagnostic]) -> Option<String> {
         }
     }
     (!codes.is_empty()).then(|| format!("for more about this: only1mcp explain {}", codes.join(" ")))
-}
-
-/// The line and column of a byte offset, both in characters from one. A byte order mark does not count.
-pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or_default().trim_start_matches('\u{feff}');
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
-    (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
-}
-
-// === impl Mark ===
-
-impl Mark {
-    /// The line and, in characters, the column, both from one.
-    pub(crate) fn line_and_column(self, text: &str) -> (usize, usize) {
-        line_and_column(text, self.0)
-    }
 }
 
 // === impl Severity ===
@@ -169,16 +154,24 @@ impl Diagnostic {
         Self { code, severity, message, primary: None, secondary, origin, help, notes, secrets }
     }
 
-    /// The source without its secrets: what is rendered ends in the logs of builds.
-    fn mask(&self, source: &Source) -> Option<Source> {
-        let mut text = source.text.clone();
-        for range in &self.secrets {
-            text.replace_range(range.clone(), &"*".repeat(range.len()));
+    /// A part of the source without its secrets: what is rendered ends in the logs of builds.
+    fn mask(&self, lines: &Lines<'_>, part: Range<usize>) -> String {
+        let mut text = lines.shown(part.clone());
+        for secret in &self.secrets {
+            let (start, end) = (secret.start.max(part.start), secret.end.min(part.end));
+            if start < end {
+                let within = lines.shown(part.start..start).len()..lines.shown(part.start..end).len();
+                let stars: String = text[within.clone()]
+                    .chars()
+                    .map(|c| if c == '\n' { "\n".to_owned() } else { "*".repeat(c.len_utf8()) })
+                    .collect();
+                text.replace_range(within, &stars);
+            }
         }
-        (!self.secrets.is_empty()).then(|| Source { path: source.path.clone(), text })
+        text
     }
 
-    fn group<'a>(&'a self, source: &'a Source) -> Group<'a> {
+    fn group<'a>(&'a self, source: &'a Source, lines: &Lines<'_>) -> Group<'a> {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -189,15 +182,16 @@ impl Diagnostic {
             let labels = || self.secondary.iter().chain([primary]).map(|label| &label.range);
             let first = labels().map(|range| range.start).min().unwrap_or_default();
             let last = labels().map(|range| range.end).max().unwrap_or_default();
-            let start = source.text[..first].rfind('\n').map_or(0, |end| end + 1);
-            let end = source.text[last..].find('\n').map_or(source.text.len(), |end| last + end);
+            let (start, end) = (lines.line(first).start, lines.line(last).end.max(last));
+            // The renderer knows no other ends of lines than line feeds.
+            let within = |at: usize| lines.shown(start..at.max(start)).len();
             let annotation = |kind: AnnotationKind, label: &'a Label| {
-                kind.span(label.range.start - start..label.range.end - start).label(label.text.as_str())
+                kind.span(within(label.range.start)..within(label.range.end)).label(label.text.as_str())
             };
             let secondary = self.secondary.iter().map(|label| annotation(AnnotationKind::Context, label));
             group = group.element(
-                Snippet::source(&source.text[start..end])
-                    .line_start(source.text[..start].matches('\n').count() + 1)
+                Snippet::source(self.mask(lines, start..end))
+                    .line_start(lines.line_and_column(start).0)
                     .path(source.path.as_str())
                     .annotation(annotation(AnnotationKind::Primary, primary))
                     .annotations(secondary),
@@ -274,18 +268,9 @@ impl Problem {
         Diagnostic { primary, ..Diagnostic::elsewhere(self, None) }
     }
 
-    fn locate(self, document: &Document<'_>, lock: Option<&Source>) -> Diagnostic {
-        let range = document.locate(self.place);
-        let secondary = self
-            .secondary
-            .iter()
-            .map(|(place, text)| Label { range: document.locate(*place), text: text.clone() })
-            .collect();
-        let origin = self.locked.zip(lock).map(|(mark, lock)| {
-            let (line, column) = mark.line_and_column(&lock.text);
-            Origin { path: lock.path.clone(), line, column }
-        });
-        Diagnostic { secondary, origin, ..self.at(Some(range)) }
+    /// The nodes it points at.
+    fn places(&self) -> impl Iterator<Item = Place> {
+        self.secondary.iter().map(|(place, _)| *place).chain([self.place])
     }
 }
 
@@ -327,27 +312,69 @@ impl Problems {
         self.found.retain(|problem| problem.code.severity() == Severity::Error || !allowed.contains(&problem.code));
     }
 
-    /// Looks up where they are; errors first, each kind in source order. A look-up reads the text again, so those that
-    /// are not shown have none, nor have the last ones of a very long text.
+    /// Looks up where they are; errors first, each kind in source order. Those that are not shown have no places.
     pub(crate) fn locate(mut self, document: &Document<'_>, lock: Option<&Source>) -> Vec<Diagnostic> {
         self.found.sort_by_key(|problem| (problem.code.severity(), problem.place));
+        let shown = &self.found[..self.found.len().min(SHOWN_MAX)];
         let secrets = self.secrets(document);
-        let mut bytes = 0_usize;
-        let locate = |(index, problem): (usize, Problem)| {
-            bytes += document.text().len() * (1 + problem.secondary.len());
-            let shown = index < SHOWN_MAX && bytes <= REREAD_BYTES_MAX;
-            let found = if shown { problem.locate(document, lock) } else { problem.at(None) };
-            Diagnostic { secrets: if shown { secrets.clone() } else { Vec::new() }, ..found }
+        let mut places = Places::new(document, shown);
+        let primary: Vec<Range<usize>> = shown.iter().map(|problem| places.find(problem.place)).collect();
+        let secondary: Vec<Vec<Label>> = shown.iter().map(|problem| places.others(problem)).collect();
+        let lock = lock.filter(|_| shown.iter().any(|problem| problem.locked.is_some()));
+        let lock = lock.map(|lock| (lock, Lines::of_json(&lock.text)));
+        let mut located = primary.into_iter().zip(secondary);
+        let locate = |problem: Problem| {
+            let Some((range, secondary)) = located.next() else { return problem.at(None) };
+            let origin = problem.locked.zip(lock.as_ref()).map(|(mark, (lock, lines))| {
+                let (line, column) = lines.line_and_column(mark.0);
+                Origin { path: lock.path.clone(), line, column }
+            });
+            Diagnostic { secondary, origin, secrets: secrets.clone(), ..problem.at(Some(range)) }
         };
-        self.found.into_iter().enumerate().map(locate).collect()
+        self.found.into_iter().map(locate).collect()
     }
 
     /// Where secrets stand, which share their lines with other problems.
     fn secrets(&self, document: &Document<'_>) -> Vec<Range<usize>> {
-        let places =
-            self.found.iter().filter(|problem| problem.code == Code::LiteralSecret).map(|problem| problem.place);
-        let looked_up = REREAD_BYTES_MAX / document.text().len().max(1);
-        places.take(looked_up.max(SHOWN_MAX)).map(|place| document.locate(place)).collect()
+        let places = self.found.iter().filter(|problem| problem.code == Code::LiteralSecret);
+        document.locate_scalars(places.map(|problem| problem.place).collect()).into_values().collect()
+    }
+}
+
+/// Where the nodes of a document stand that problems point at.
+struct Places<'d> {
+    document: &'d Document<'d>,
+    known: BTreeMap<Place, Range<usize>>,
+    /// How many bytes were read again, each time for one collection.
+    reread_bytes: usize,
+}
+
+// === impl Places ===
+
+impl<'d> Places<'d> {
+    fn new(document: &'d Document<'d>, problems: &[Problem]) -> Self {
+        let known = document.locate_scalars(problems.iter().flat_map(Problem::places).collect());
+        Self { document, known, reread_bytes: 0 }
+    }
+
+    fn find(&mut self, place: Place) -> Range<usize> {
+        let (known, document) = (&mut self.known, self.document);
+        let range = known.entry(place).or_insert_with(|| {
+            self.reread_bytes += document.text().len();
+            document.locate(place)
+        });
+        range.clone()
+    }
+
+    /// Where else to look: as many as can be found in little time, which is all in all but very long texts.
+    fn others(&mut self, problem: &Problem) -> Vec<Label> {
+        let mut labels = Vec::new();
+        for (place, text) in &problem.secondary {
+            if self.known.contains_key(place) || self.reread_bytes <= REREAD_BYTES_MAX {
+                labels.push(Label { range: self.find(*place), text: text.clone() });
+            }
+        }
+        labels
     }
 }
 

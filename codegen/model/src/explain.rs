@@ -7,7 +7,7 @@ mod show;
 
 use serde::Serialize;
 
-use crate::diagnostic::{Diagnostic, Origin, Problems, line_and_column};
+use crate::diagnostic::{Diagnostic, Origin, Problems};
 use crate::lock::{self, List, Lock, Section, era_word};
 use crate::names::{expose, fills, literal_part, matches, prefix};
 use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
@@ -381,7 +381,7 @@ impl Asked<'_> {
     }
 
     fn origin(&self, place: Place) -> Origin {
-        let (line, column) = line_and_column(self.document.text(), self.document.locate(place).start);
+        let (line, column) = self.document.lines().line_and_column(self.document.locate(place).start);
         Origin { path: self.path.to_owned(), line, column }
     }
 }

@@ -27,6 +27,7 @@ mod decode;
 mod digest;
 mod features;
 mod json;
+mod lines;
 mod param_header;
 mod resolve;
 mod rule;

@@ -6,12 +6,14 @@
 mod position;
 
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 
 use crate::diagnostic::{Code, Diagnostic, Problem};
+use crate::lines::Lines;
 use crate::source::TOPOLOGY_BYTES_MAX;
 use position::{extent, indenting_tab, offset};
 
@@ -65,6 +67,7 @@ pub(crate) enum Step<'a> {
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
     text: &'a str,
+    lines: Lines<'a>,
     /// The outermost node.
     pub(crate) root: Node,
 }
@@ -101,11 +104,21 @@ impl<'a> Document<'a> {
             let message = format!("control character `{}` in the text", found.escape_default());
             return Err(refused(Code::Syntax, message, at..at + found.len_utf8()));
         }
-        let reader = Reader::default();
-        match (Seed { reader: &reader, depth: 0, owner: None }).deserialize(deserializer(text)) {
-            Ok(root) => Ok(Self { text, root }),
-            Err(error) => Err(syntax_error(text, &error, reader.refused.take())),
+        if text.starts_with("\u{feff}\u{feff}") {
+            let message = "byte order mark stands twice at the beginning of the text".to_owned();
+            let help = Some("save the file as UTF-8 without such a mark".to_owned());
+            return Err(Box::new(Diagnostic { help, ..*refused(Code::Syntax, message, 3..6) }));
         }
+        let (reader, lines) = (Reader::default(), Lines::of_yaml(text));
+        match (Seed { reader: &reader, depth: 0, owner: None }).deserialize(deserializer(text)) {
+            Ok(root) => Ok(Self { text, lines, root }),
+            Err(error) => Err(syntax_error(text, &lines, &error, reader.refused.take())),
+        }
+    }
+
+    /// Its lines.
+    pub(crate) fn lines(&self) -> &Lines<'a> {
+        &self.lines
     }
 
     /// What was read.
@@ -141,13 +154,29 @@ impl<'a> Document<'a> {
 
     /// The bytes of the text that a node's position covers: a scalar whole, a collection's first line.
     pub(crate) fn locate(&self, place: Place) -> Range<usize> {
-        let reader = Reader { stop: Some(place.0), ..Reader::default() };
-        let seed = Seed { reader: &reader, depth: 0, owner: None };
-        let Err(error) = seed.deserialize(deserializer(self.text)) else {
-            return 0..0;
-        };
-        let start = error.location().map_or(0, |at| offset(self.text, at.line(), at.column()));
-        start..start + extent(self.text, start)
+        let reader = Reader { stops: Some(BTreeSet::from([place])), ..Reader::default() };
+        match self.read(&reader) {
+            Err(error) => error.location().map_or(0..0, |at| self.range((at.line(), at.column()))),
+            // It is a scalar within a collection.
+            Ok(_) => reader.passed.take().first_key_value().map_or(0..0, |(_, at)| self.range(*at)),
+        }
+    }
+
+    /// As [`Document::locate`] for all of these that are scalars within collections, read in one go.
+    pub(crate) fn locate_scalars(&self, places: BTreeSet<Place>) -> BTreeMap<Place, Range<usize>> {
+        let reader = Reader { stops: Some(places), scalars_only: true, ..Reader::default() };
+        // Whether it fails at the outermost node or not at all: what was passed is known.
+        self.read(&reader).ok();
+        reader.passed.take().into_iter().map(|(place, at)| (place, self.range(at))).collect()
+    }
+
+    fn read(&self, reader: &Reader) -> Result<Node, serde_yaml::Error> {
+        Seed { reader, depth: 0, owner: None }.deserialize(deserializer(self.text))
+    }
+
+    fn range(&self, at: (usize, usize)) -> Range<usize> {
+        let start = offset(self.text, &self.lines, at);
+        start..start + extent(self.text, &self.lines, start)
     }
 }
 
@@ -193,10 +222,15 @@ macro_rules! steps {
 }
 pub(crate) use steps;
 
-fn syntax_error(text: &str, error: &serde_yaml::Error, refused: Option<(Code, String)>) -> Box<Diagnostic> {
+fn syntax_error(
+    text: &str,
+    lines: &Lines<'_>,
+    error: &serde_yaml::Error,
+    refused: Option<(Code, String)>,
+) -> Box<Diagnostic> {
     let problem = |code, message| Problem::new(code, Place::ROOT, message);
     let at = match error.location() {
-        Some(at) => offset(text, at.line(), at.column()),
+        Some(at) => offset(text, lines, (at.line(), at.column())),
         // The reader gives no position for this alone.
         None => text.rfind("\n---").map_or(0, |end| end + 1),
     };
@@ -210,7 +244,7 @@ fn syntax_error(text: &str, error: &serde_yaml::Error, refused: Option<(Code, St
         }
         return Box::new(problem.at(Some(character)));
     }
-    if let Some(tab) = indenting_tab(text, at) {
+    if let Some(tab) = indenting_tab(text, lines, at) {
         let mut problem = problem(Code::Tab, "tab in the indentation".to_owned());
         problem.help("indent with spaces");
         return Box::new(problem.at(Some(tab..tab + 1)));
@@ -257,8 +291,14 @@ struct Reader {
     nodes: Cell<u32>,
     /// The bytes of all texts so far.
     bytes: Cell<usize>,
-    /// The node at which to fail.
-    stop: Option<u32>,
+    /// The nodes whose positions are asked for: those at which to fail.
+    stops: Option<BTreeSet<Place>>,
+    /// Whether to pass by collections among them.
+    scalars_only: bool,
+    /// The node at which reading failed last, where that was for its position.
+    stopped: Cell<Option<Place>>,
+    /// The lines and columns of the nodes behind which reading went on.
+    passed: RefCell<BTreeMap<Place, (usize, usize)>>,
     /// Why reading ended here, where that is not for the syntax.
     refused: RefCell<Option<(Code, String)>>,
 }
@@ -275,6 +315,26 @@ struct NodeVisitor<'r> {
     depth: usize,
     place: Place,
     owner: Place,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Goes on behind a scalar that was read whole and failed only for its position; fails as before elsewhere.
+    fn pass<E: de::Error>(&self, error: E) -> Result<(), E> {
+        let Some(place) = self.stopped.take() else { return Err(error) };
+        self.passed.borrow_mut().insert(place, line_and_column(&error.to_string()));
+        Ok(())
+    }
+}
+
+/// The position that ends the text of an error. The type of the error, which has it as numbers, is hidden within
+/// collections.
+fn line_and_column(error: &str) -> (usize, usize) {
+    let position = error.rsplit_once(" at line ").and_then(|(_, at)| at.split_once(" column "));
+    let numbers = position.and_then(|(line, column)| Some((line.parse().ok()?, column.parse().ok()?)));
+    // The first of all characters has none.
+    numbers.unwrap_or((1, 1))
 }
 
 // === impl Seed ===
@@ -295,6 +355,10 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
 impl NodeVisitor<'_> {
     fn scalar<E: de::Error>(self, value: Value) -> Result<Node, E> {
         self.begin()?;
+        if self.is_asked_for() {
+            self.reader.stopped.set(Some(self.place));
+            return Err(E::custom("here"));
+        }
         Ok(self.node(value))
     }
 
@@ -302,16 +366,17 @@ impl NodeVisitor<'_> {
         Node { place: self.place, owner: self.owner, value }
     }
 
-    /// Fails here when this node is the one looked for, or one too many.
+    /// Fails here when this node is one too many.
     fn begin<E: de::Error>(&self) -> Result<(), E> {
-        if self.reader.stop == Some(self.place.0) {
-            return Err(E::custom("here"));
-        }
         if self.place.0 >= NODES_MAX {
             let message = format!("aliases expand to more than {NODES_MAX} values");
             return Err(self.refuse(Code::OverBounds, message));
         }
         Ok(())
+    }
+
+    fn is_asked_for(&self) -> bool {
+        self.reader.stops.as_ref().is_some_and(|stops| stops.contains(&self.place))
     }
 
     fn refuse<E: de::Error>(&self, code: Code, message: String) -> E {
@@ -322,6 +387,9 @@ impl NodeVisitor<'_> {
 
     fn begin_collection<E: de::Error>(&self) -> Result<(), E> {
         self.begin()?;
+        if self.is_asked_for() && !self.reader.scalars_only {
+            return Err(E::custom("here"));
+        }
         if self.depth == DEPTH_MAX {
             let message = format!("collections nest deeper than {DEPTH_MAX} levels");
             return Err(self.refuse(Code::OverBounds, message));
@@ -387,8 +455,12 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         self.begin_collection()?;
         let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(self.within(None))? {
-            items.push(item);
+        loop {
+            match access.next_element_seed(self.within(None)) {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => break,
+                Err(error) => self.reader.pass(error)?,
+            }
         }
         Ok(self.node(Value::Sequence(items)))
     }
@@ -396,9 +468,17 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         self.begin_collection()?;
         let mut entries = Vec::new();
-        while let Some(key) = access.next_key_seed(self.within(None))? {
-            let value = access.next_value_seed(self.within(Some(key.place)))?;
-            entries.push((key, value));
+        loop {
+            let place = Place(self.reader.nodes.get());
+            let key = match access.next_key_seed(self.within(None)) {
+                Ok(None) => break,
+                Ok(key) => key,
+                Err(error) => self.reader.pass(error).map(|()| None)?,
+            };
+            match access.next_value_seed(self.within(Some(place))) {
+                Ok(value) => entries.extend(key.map(|key| (key, value))),
+                Err(error) => self.reader.pass(error)?,
+            }
         }
         Ok(self.node(Value::Mapping(entries)))
     }

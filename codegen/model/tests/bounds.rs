@@ -203,6 +203,18 @@ fn a_file_at_the_limit_full_of_problems_is_refused() {
 }
 
 #[test]
+fn every_problem_that_is_shown_has_its_place_however_long_the_file() {
+    let filler = "# a line that is long and says nothing\n".repeat(25_000);
+    let keys: String = (0..60).map(|number| format!("k{number}: 1\n")).collect();
+    let lists: String = (0..20).map(|_| "  - [x]\n").collect();
+    for text in [format!("{filler}{keys}"), format!("{filler}name: a\nbackends: {{}}\nroutes:\n{lists}")] {
+        let found = refused(text);
+        let placed = found.iter().take_while(|found| found.primary.is_some()).count();
+        assert_eq!(placed, found.len().min(50), "{:?}", found[placed.min(found.len() - 1)]);
+    }
+}
+
+#[test]
 fn a_character_that_means_something_all_over_a_file_is_refused() {
     for piece in
         ["\t", "&a ", "*a ", "!", "- ", "? ", ": ", "|\n", "\"", "%", "#", "<<: ", "\n---", "&a [*a], ", "\r", "é\t"]

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::{Item, Json, List, Lock, Section, VERSION, era_word};
 use crate::diagnostic::Mark;
 use crate::json::{LOCK_DEPTH_MAX, Tree, TreeError};
+use crate::lines::Lines;
 use crate::revision::Revision;
 
 /// Why a text is no lock, and where.
@@ -215,7 +216,7 @@ impl<'a> Reader<'a> {
 
     /// An error at a part of the text, or at its beginning.
     fn error(&self, kind: LockErrorKind, part: Option<&'a str>, message: String) -> LockError {
-        let (line, column) = part.map_or(Mark(0), |part| self.mark(part)).line_and_column(self.text);
+        let (line, column) = Lines::of_json(self.text).line_and_column(part.map_or(0, |part| self.mark(part).0));
         LockError { kind, line, column, message }
     }
 }
