@@ -8,6 +8,8 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
+use crate::diagnostic::quoted;
+
 /// How deep an item of a list may nest: a message nests at most 128 levels, and a few of them hold the list.
 pub(crate) const ITEM_DEPTH_MAX: usize = 120;
 /// How deep a lock may nest, which holds items.
@@ -39,7 +41,7 @@ pub(crate) enum TreeError<'a> {
     #[error("value nests deeper than {ITEM_DEPTH_MAX} levels")]
     Depth,
     /// Readers of JSON differ in which one they take. The key as written.
-    #[error("key {0} stands twice")]
+    #[error("key {} stands twice", quoted(&unescape(.0).unwrap_or(Cow::Borrowed(.0))))]
     DuplicateKey(&'a str),
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::{Item, Json, List, Lock, Section, VERSION, era_word};
-use crate::diagnostic::Mark;
+use crate::diagnostic::{Mark, quoted};
 use crate::json::{LOCK_DEPTH_MAX, Tree, TreeError};
 use crate::lines::Lines;
 use crate::revision::Revision;
@@ -79,7 +79,7 @@ pub(super) fn parse(text: &str) -> Result<(Lock, Marks), LockError> {
         _ => return Err(reader.malformed(None, "lock has no `version`")),
     };
     if version != VERSION {
-        let message = format!("lock has version {version}; this release reads version {VERSION}");
+        let message = format!("lock has version {}; this release reads version `{VERSION}`", quoted(version));
         return Err(reader.error(LockErrorKind::Version, Some(version), message));
     }
     reader.only_known(&tree, &["version", "backends"])?;
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         };
         let revision = string("revision")?;
         let Some(revision) = Revision::parse(revision.as_bytes()) else {
-            return Err(self.malformed(Some(name), &format!("revision `{revision}` is unknown")));
+            return Err(self.malformed(Some(name), &format!("revision {} is unknown", quoted(&revision))));
         };
         if string("era")? != era_word(revision.era()) {
             return Err(self.malformed(Some(name), &format!("revision `{revision}` is of another era")));
@@ -181,13 +181,13 @@ impl<'a> Reader<'a> {
             let item = Item::from_tree(tree, list)
                 .ok_or_else(|| self.malformed(Some(token), &format!("item has no `{}`", list.name_key())))?;
             if entry.member("digest").and_then(Tree::string).as_deref() != Some(&*item.digest) {
-                let message = format!("item `{}` does not have this digest", item.name);
+                let message = format!("item {} does not have this digest", quoted(&item.name));
                 return Err(self.error(LockErrorKind::Digest, Some(token), message));
             }
             if items.last().is_some_and(|last| last.name >= item.name) {
                 let twice = items.last().is_some_and(|last| last.name == item.name);
                 let what = if twice { "stands twice" } else { "is not in order" };
-                return Err(self.malformed(Some(token), &format!("item `{}` {what}", item.name)));
+                return Err(self.malformed(Some(token), &format!("item {} {what}", quoted(&item.name))));
             }
             items.push(item);
             if let Some(Tree::Scalar(token)) = tree.member(list.name_key()) {
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
 
     fn only_known(&self, tree: &Tree<'a>, known: &[&str]) -> Result<(), LockError> {
         match tree.members().iter().find(|member| !known.contains(&member.key.as_ref())) {
-            Some(member) => Err(self.malformed(Some(member.token), &format!("unknown member {}", member.token))),
+            Some(member) => Err(self.malformed(Some(member.token), &format!("unknown member {}", quoted(&member.key)))),
             None => Ok(()),
         }
     }

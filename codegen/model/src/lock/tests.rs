@@ -55,6 +55,28 @@ fn a_rendered_lock_parses_to_itself_and_renders_the_same() {
 }
 
 #[test]
+fn what_an_error_quotes_is_escaped_and_short() {
+    let text = lock(section(&[ADD])).render();
+    let hostile = r"\u001b[31mX\n\u009b\u202e";
+    let long = "x".repeat(3000);
+    for value in [hostile, &long] {
+        for (from, to) in [
+            ("2025-11-25\"", format!("{value}\"")),
+            ("\"prompts\"", format!("\"{value}\"")),
+            ("\"name\": \"add\"", format!("\"name\": \"{value}\"")),
+            ("\"version\": 1", format!("\"version\": \"{value}\"")),
+            ("\"version\": 1", format!("\"{value}\": 1, \"{value}\": 1")),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let error = Lock::parse(&text.replacen(from, &to, 1)).expect_err("it is no lock");
+            let shown = error.message.contains("u{1b}[31m") || error.message.contains("u001b[31m");
+            assert!(shown || error.message.contains("xxx"), "{error}");
+            assert!(error.message.len() < 150 && !error.message.contains(char::is_control), "{error}");
+        }
+    }
+}
+
+#[test]
 fn long_lists_are_compared_and_kept_in_little_time() {
     let tools = |version| -> Vec<String> {
         (0..40_000).map(|number| format!(r#"{{"name":"tool-{number}","version":{version}}}"#)).collect()
@@ -111,7 +133,7 @@ fn answers_that_are_not_unambiguous_make_no_section() {
     assert_eq!(reason(greeting, &[ADD, r#"{"name":7}"#]), "item 1 of `tools/list` has no `name`");
     assert_eq!(reason(greeting, &[r#"{"name":"\ud800"}"#]), "item 0 of `tools/list` has no `name`");
     assert_eq!(reason(greeting, &[ADD, ADD]), "answer to `tools/list` lists `add` twice");
-    assert!(reason(greeting, &[r#"{"name":"a","name":"b"}"#]).contains("key \"name\" stands twice"));
+    assert!(reason(greeting, &[r#"{"name":"a","name":"b"}"#]).contains("key `name` stands twice"));
     assert!(reason(greeting, &[&("[".repeat(200) + &"]".repeat(200))]).contains("nests deeper"));
 }
 
@@ -202,7 +224,7 @@ fn a_lock_that_was_tampered_with_is_refused_at_the_place() {
     assert_eq!(error(&text.replace("Adds", "Adds and mails")), expected);
     assert_eq!(error(&text.replace("\"version\": 1", "\"version\": 2")).0, LockErrorKind::Version);
     let unknown = error(&text.replace("\"prompts\"", "\"prompt\""));
-    assert_eq!(unknown, (LockErrorKind::Malformed, line_of("\"prompts\""), "unknown member \"prompt\"".to_owned()));
+    assert_eq!(unknown, (LockErrorKind::Malformed, line_of("\"prompts\""), "unknown member `prompt`".to_owned()));
     for broken in ["", "null", "[]", "{}", r#"{"version":1}"#, r#"{"version":1,"backends":{"a":{}}}"#] {
         assert_eq!(error(broken).0, LockErrorKind::Malformed, "{broken}");
     }
