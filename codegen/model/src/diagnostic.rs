@@ -21,7 +21,7 @@ pub use code::Code;
 pub use finding::{Finding, Stretch, findings};
 
 /// How many problems are shown; of the rest only the count.
-const SHOWN_MAX: usize = 50;
+pub const SHOWN_MAX: usize = 50;
 /// How many bytes are read again to find where else to look for problems.
 const REREAD_BYTES_MAX: usize = 2 << 20;
 
@@ -96,13 +96,22 @@ pub fn render(diagnostics: &[Diagnostic], source: &Source, color: bool) -> Strin
         text.push_str(&renderer.render(&[diagnostic.group(source, &lines)]));
         text.push_str("\n\n");
     }
-    match diagnostics.len().saturating_sub(SHOWN_MAX) {
-        0 => {}
-        1 => text.push_str("1 more problem is not shown\n\n"),
-        rest => text.push_str(&format!("{rest} more problems are not shown\n\n")),
+    if let Some(more) = unshown(diagnostics.len()) {
+        text.push_str(&more);
+        text.push_str("\n\n");
     }
     text.pop();
     text
+}
+
+/// The line that counts those of so many problems that are not shown.
+#[must_use]
+pub fn unshown(count: usize) -> Option<String> {
+    match count.saturating_sub(SHOWN_MAX) {
+        0 => None,
+        1 => Some("1 more problem is not shown".to_owned()),
+        rest => Some(format!("{rest} more problems are not shown")),
+    }
 }
 
 /// The paragraph, with an example, that says what a code means.
