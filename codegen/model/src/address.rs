@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::plan::Reference;
 use crate::rule::{Rule, text_schema};
+use crate::secret::suspect_url;
 use crate::topology::VARIABLE;
 use crate::yaml::Node;
 
@@ -22,7 +23,7 @@ impl Rule<Reference> for EndpointUrl {
             Reference::Env(_) => return,
             Reference::File(_) => ("url is not read from files".to_owned(), "write it, or `env:NAME`"),
             Reference::Literal(url) => match check_url(url) {
-                Ok(()) => return,
+                Ok(()) => return literal_secret(url, node, problems),
                 Err(why) => (format!("url {} is not that of an endpoint", quoted(url)), why),
             },
         };
@@ -33,6 +34,15 @@ impl Rule<Reference> for EndpointUrl {
         let expression = format!("^(env:{}$|{})", VARIABLE.expression(), SCHEMES.join("|"));
         let [first, second] = SCHEMES;
         text_schema(&expression, &format!("url begins with neither `{first}` nor `{second}`, and is no `env:NAME`"))
+    }
+}
+
+fn literal_secret(url: &str, node: &Node, problems: &mut Problems) {
+    if let Some(why) = suspect_url(url) {
+        problems
+            .error(Code::LiteralSecret, node.place, "secret in the url of an endpoint")
+            .label(why)
+            .help("write `env:NAME`: the gateway reads the whole url when it starts");
     }
 }
 

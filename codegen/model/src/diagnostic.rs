@@ -4,6 +4,7 @@
 
 mod code;
 mod finding;
+mod mask;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,8 @@ use crate::yaml::{Document, Place};
 
 pub use code::Code;
 pub use finding::{Finding, Stretch, findings};
+use mask::Mask;
+pub(crate) use mask::secrets_on_line;
 
 /// How many problems are shown; of the rest only the count.
 pub const SHOWN_MAX: usize = 50;
@@ -324,8 +327,9 @@ impl Problems {
     /// Looks up where they are; errors first, each kind in source order. Those that are not shown have no places.
     pub(crate) fn locate(mut self, document: &Document<'_>, lock: Option<&Source>) -> Vec<Diagnostic> {
         self.found.sort_by_key(|problem| (problem.code.severity(), problem.place));
+        let mask = Mask::new(document, &self.found);
+        self.found.iter_mut().for_each(|problem| mask.apply(problem));
         let shown = &self.found[..self.found.len().min(SHOWN_MAX)];
-        let secrets = self.secrets(document);
         let mut places = Places::new(document, shown);
         let primary: Vec<Range<usize>> = shown.iter().map(|problem| places.find(problem.place)).collect();
         let secondary: Vec<Vec<Label>> = shown.iter().map(|problem| places.others(problem)).collect();
@@ -338,15 +342,9 @@ impl Problems {
                 let (line, column) = lines.line_and_column(mark.0);
                 Origin { path: lock.path.clone(), line, column }
             });
-            Diagnostic { secondary, origin, secrets: secrets.clone(), ..problem.at(Some(range)) }
+            Diagnostic { secondary, origin, secrets: mask.ranges.clone(), ..problem.at(Some(range)) }
         };
         self.found.into_iter().map(locate).collect()
-    }
-
-    /// Where secrets stand, which share their lines with other problems.
-    fn secrets(&self, document: &Document<'_>) -> Vec<Range<usize>> {
-        let places = self.found.iter().filter(|problem| problem.code == Code::LiteralSecret);
-        document.locate_scalars(places.map(|problem| problem.place).collect()).into_values().collect()
     }
 }
 
@@ -392,8 +390,9 @@ pub(crate) fn quoted(value: &str) -> String {
     const SHOWN_CHARS: usize = 60;
     let shown: String = value.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
     let rest = if value.chars().nth(SHOWN_CHARS).is_some() { "…" } else { "" };
-    // escape_debug also escapes quotes, which need none between backticks.
-    format!("`{}{rest}`", shown.replace("\\'", "'").replace("\\\"", "\""))
+    // escape_debug also escapes quotes, which need none between backticks; backticks do.
+    let shown = shown.replace("\\'", "'").replace("\\\"", "\"").replace('`', "\\u{60}");
+    format!("`{shown}{rest}`")
 }
 
 /// Names from a file, as a message shows them: the first three, and how many more.

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 
-use crate::diagnostic::{Code, Diagnostic, Problem};
+use crate::diagnostic::{Code, Diagnostic, Problem, secrets_on_line};
 use crate::lines::Lines;
 use crate::source::TOPOLOGY_BYTES_MAX;
 use position::{extent, indenting_tab, offset};
@@ -77,6 +77,11 @@ pub(crate) struct Document<'a> {
 impl Place {
     /// The outermost node.
     pub(crate) const ROOT: Self = Self(0);
+
+    /// The next so many nodes of the document.
+    pub(crate) fn following(self, count: u32) -> impl Iterator<Item = Self> {
+        (self.0 + 1..=self.0.saturating_add(count)).map(Self)
+    }
 }
 
 // === impl Document ===
@@ -112,7 +117,11 @@ impl<'a> Document<'a> {
         let (reader, lines) = (Reader::default(), Lines::of_yaml(text));
         match (Seed { reader: &reader, depth: 0, owner: None }).deserialize(deserializer(text)) {
             Ok(root) => Ok(Self { text, lines, root }),
-            Err(error) => Err(syntax_error(text, &lines, &error, reader.refused.take())),
+            Err(error) => {
+                let refused = *syntax_error(text, &lines, &error, reader.refused.take());
+                let secrets = refused.primary.iter().flat_map(|label| secrets_on_line(text, &lines, label)).collect();
+                Err(Box::new(Diagnostic { secrets, ..refused }))
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use crate::diagnostic::{Code, quoted};
 use crate::lock::{Lock, Marks};
 use crate::names::matches;
 use crate::plan;
+use crate::secret::{is_confidential, suspect_variable};
 use crate::topology::Backend;
 use crate::transport::Difference;
 use crate::yaml::{Step, steps};
@@ -82,6 +83,10 @@ impl Check<'_> {
             }
         };
         let before = |difference: &Difference<'_>| match &difference.before {
+            // What is a reference now may have been the secret itself.
+            Some(before) if is_confidential(before) || suspect_variable(&difference.field, before).is_some() => {
+                "the lock has another".to_owned()
+            }
             Some(before) => format!("the lock has {}", quoted(before)),
             None => "the lock has none".to_owned(),
         };

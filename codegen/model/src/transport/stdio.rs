@@ -8,7 +8,7 @@ use crate::diagnostic::{Code, quoted};
 use crate::features::DEMO;
 use crate::plan::{Reference, Table, Text};
 use crate::rule::{Filled, Keyed};
-use crate::secret::{suspect, suspect_variable};
+use crate::secret::{suspect, suspect_argument, suspect_variable};
 use crate::topology::{Backend, VARIABLE};
 use crate::yaml::{Step, steps};
 
@@ -181,9 +181,8 @@ impl Check<'_> {
 
     fn arguments(&mut self, name: &str, stdio: &StdioSettings) {
         for (index, arg) in stdio.args.iter().enumerate() {
-            // `--key=VALUE` and `KEY=VALUE` hold their secret after the sign.
-            let value = arg.split_once('=').map_or(arg.as_str(), |(_, value)| value);
-            if let Some(why) = suspect(arg).or_else(|| suspect(value)) {
+            let before = index.checked_sub(1).map(|before| &*stdio.args[before]);
+            if let Some(why) = suspect_argument(before, arg).or_else(|| suspect(arg)) {
                 let path = steps!["backends", name, "transport", "stdio", "args", index];
                 self.problems
                     .error(Code::LiteralSecret, self.document.value(path), "secret among the arguments")
