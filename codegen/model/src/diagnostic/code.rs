@@ -109,6 +109,11 @@ codes! {
         what it shows. Keep it on a loopback address, or name where its token comes from when the gateway starts. An address from the \
         environment is judged by the same rule at start.\n\n    \
         admin: { address: \"0.0.0.0:9090\" }    # add token: env:ONLY1MCP_ADMIN_TOKEN\n"
+    /// A command that seems to hold its arguments.
+    CommandLine = warning "E0113": "A command with a path goes on behind a blank like a list of arguments. No shell reads it: all of it \
+        is taken for the path of one program. Write the arguments into `args`, an entry each. When the path really is like this, \
+        allow the warning.\n\n    \
+        stdio: { command: \"/usr/bin/npx -y server\" }    # command: /usr/bin/npx, args: [-y, server]\n"
     /// A route to a backend that does not exist.
     UnknownBackend = "E0201": "A route, a fallback or an overlay names a backend that the topology does not define.\n\n    \
         routes: [{ tools: \"math_*\", to: maths }]    # math\n"

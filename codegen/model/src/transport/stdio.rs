@@ -156,12 +156,29 @@ impl Check<'_> {
     }
 
     fn command(&mut self, name: &str, stdio: &StdioSettings) {
-        let path = steps!["backends", name, "transport", "stdio", "command"];
-        if stdio.command.contains(char::is_whitespace) && !stdio.command.contains(['/', '\\']) {
+        if !stdio.command.contains(char::is_whitespace) {
+            return;
+        }
+        let mut words = stdio.command.split_whitespace();
+        let (program, arguments) = (words.next().unwrap_or_default(), words.collect::<Vec<_>>());
+        let place = self.document.value(steps!["backends", name, "transport", "stdio", "command"]);
+        let help = match arguments[..] {
+            [] => "write the program's name or path, without blanks before or behind it".to_owned(),
+            [first, ..] => format!(
+                "no shell reads it: write {} into `command`, and every argument as an entry of `args`, which begins with {}",
+                quoted(program),
+                quoted(first)
+            ),
+        };
+        // A path may well hold blanks, but hardly goes on like this behind one.
+        let argument = arguments.iter().find(|word| word.starts_with(['-', '/', '@']));
+        if !program.contains(['/', '\\']) {
             let message = format!("command {} holds blanks", quoted(&stdio.command));
-            self.problems
-                .error(Code::InvalidValue, self.document.value(path), message)
-                .help("no shell reads it: the program goes into `command`, its arguments into `args`");
+            self.problems.error(Code::InvalidValue, place, message).help(help);
+        } else if let Some(argument) = argument {
+            let message = format!("command {} seems to hold arguments", quoted(&stdio.command));
+            let label = format!("{} is taken for a part of the path", quoted(argument));
+            self.problems.warning(Code::CommandLine, place, message).label(label).help(help);
         }
     }
 
