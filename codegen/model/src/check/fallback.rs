@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use super::Check;
-use crate::diagnostic::{Code, quoted};
+use crate::diagnostic::{Code, listed, quoted};
 use crate::lock::Lock;
 use crate::plan;
 use crate::resolve::{Catalog, Found};
 use crate::yaml::{Place, steps};
 
-/// How many tools, or backends of a circle, a message names.
+/// How many backends of a circle a message names.
 const NAMED_MAX: usize = 5;
 
 /// How many circles are looked for: whoever has so many mends the first of them and sees the others then.
@@ -48,17 +48,17 @@ impl Check<'_> {
     /// Every check of what fallbacks can take over; `backends` are those of the plan.
     pub(crate) fn fallback_contents(&mut self, lock: &Lock, backends: &[plan::Backend], catalog: &Catalog) {
         for (index, backend) in (0..).zip(backends) {
-            let own: Vec<&Found> = catalog.tools.iter().filter(|tool| tool.exposed.backend == index).collect();
             let named = self.topology.backends.get(&backend.name).map_or(&[][..], |backend| &backend.fallback);
             for (position, fallback) in named.iter().enumerate() {
                 // What is not locked is reported as such.
                 let planned = backends.iter().position(|other| other.name == *fallback);
                 let Some(planned) = planned.filter(|_| lock.backends.contains_key(fallback)) else { continue };
-                let lacking =
-                    |tool: &&&Found| !tool.exposed.fallbacks.iter().any(|taken| usize::from(*taken) == planned);
-                let lacking: Vec<&str> = own.iter().filter(lacking).map(|tool| &*tool.exposed.upstream).collect();
+                let taken = |item: &Found| item.exposed.fallbacks.iter().any(|taken| usize::from(*taken) == planned);
+                let lists = catalog.lists().map(|(noun, found)| {
+                    (noun, found.iter().filter(|item| item.exposed.backend == index).partition(|item| taken(item)))
+                });
                 let place = self.document.value(steps!["backends", &*backend.name, "fallback", position]);
-                self.lacking(place, &backend.name, fallback, (&lacking, own.len()));
+                self.lacking(place, &backend.name, fallback, &lists);
             }
         }
     }
@@ -126,24 +126,27 @@ impl Check<'_> {
         }
     }
 
-    /// Reports the tools of a backend that its fallback does not have, of so many.
-    fn lacking(&mut self, place: Place, name: &str, fallback: &str, (tools, count): (&[&str], usize)) {
-        if tools.is_empty() {
+    /// Reports what a fallback does not have of its backend's: of every list, by what one of it is called, what the
+    /// fallback has and what it has not.
+    fn lacking(&mut self, place: Place, name: &str, fallback: &str, lists: &[(&str, (Vec<&Found>, Vec<&Found>))]) {
+        if lists.iter().all(|(_, (_, lacking))| lacking.is_empty()) {
             return;
         }
-        let help =
-            format!("name a backend that has them, or record it anew with `only1mcp topology lock {}`", self.choice);
-        if tools.len() == count {
-            let message = format!("fallback `{fallback}` has none of the tools of backend `{name}`");
+        let help = format!(
+            "name a backend that has them, or record it anew with `only1mcp topology lock {}`",
+            self.choice
+        );
+        if lists.iter().all(|(_, (taken, _))| taken.is_empty()) {
+            let message = format!("fallback `{fallback}` has nothing of what backend `{name}` offers");
             self.problems.error(Code::FallbackUseless, place, message).label("takes over no call").help(help);
             return;
         }
-        let named: Vec<String> = tools.iter().take(NAMED_MAX).map(|tool| quoted(tool)).collect();
-        let more = match tools.len().saturating_sub(NAMED_MAX) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let message = format!("fallback `{fallback}` lacks tools of backend `{name}`: {}{more}", named.join(", "));
+        let lacking = lists.iter().filter(|(_, (_, lacking))| !lacking.is_empty()).map(|(noun, (_, lacking))| {
+            let plural = if lacking.len() == 1 { "" } else { "s" };
+            format!("{noun}{plural} {}", listed(lacking.iter().map(|item| &*item.exposed.upstream)))
+        });
+        let lacking = lacking.collect::<Vec<_>>().join("; ");
+        let message = format!("fallback `{fallback}` lacks what backend `{name}` has: {lacking}");
         self.problems
             .warning(Code::FallbackPartial, place, message)
             .label("calls of them are not taken over")

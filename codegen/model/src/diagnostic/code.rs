@@ -167,12 +167,12 @@ codes! {
         backend comes first.\n\n    \
         backends:\n      search: { fallback: [search-old], … }\n      search-old: { fallback: [search], … }    # leave it out\n"
     /// A fallback that can take over no call.
-    FallbackUseless = "E0216": "By the lock, a fallback has none of the tools of the backend it stands in for, under the name \
-        that the backend itself uses; or it denies them. No call would ever be taken over.\n\n    \
+    FallbackUseless = "E0216": "By the lock, a fallback has none of the tools, prompts, resources and templates of the backend it \
+        stands in for, under the name that the backend itself uses; or it hides them. No call would ever be taken over.\n\n    \
         backends: { search: { fallback: [weather], … } }    # search-old\n"
-    /// A fallback that lacks some of the tools.
-    FallbackPartial = warning "E0217": "By the lock, a fallback lacks some of the tools of the backend it stands in for, or denies them. \
-        Calls of those fail as they would without it.\n\n    \
+    /// A fallback that lacks something of its backend.
+    FallbackPartial = warning "E0217": "By the lock, a fallback lacks some of the tools, prompts, resources or templates of the \
+        backend it stands in for, or hides them: under `tools.deny`, or for E0508. Calls of those fail as they would without it.\n\n    \
         backends: { search: { fallback: [search-old], … } }    # has `find` and not `suggest`\n"
     /// A fallback that stands twice.
     FallbackTwice = "E0218": "A backend names the same fallback twice; each is tried once, where it stands first.\n\n    \
