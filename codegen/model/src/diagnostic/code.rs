@@ -188,7 +188,7 @@ codes! {
         backend.\n\n    names: none    # names: { separator: \"__\" } for several backends\n"
     /// A rename to a name that cannot be exposed.
     InvalidRename = "E0304": "A rename leads to a name that clients do not take: exposed names consist of letters, digits, \
-        `_` and `-`, and are, with their prefix, no longer than `names.max_length`. Names that backends give themselves are shortened; \
+        `_` and `-`, and are, with their prefix, no longer than `names.max_length` (64 with `names: none`). Names that backends give themselves are shortened; \
         names that you choose are not.\n\n    rename: { get_forecast: \"the forecast\" }    # the_forecast\n"
     /// The prefix of a backend begins with that of another one.
     AmbiguousPrefix = "E0305": "The prefix of exposed names is the backend's name and the separator. When one prefix begins with \
