@@ -56,6 +56,12 @@ impl Check<'_> {
         self.fallbacks();
     }
 
+    /// Whether what is written at a path, if anything, is as it reads: what has an error, or something else in its place,
+    /// is followed by others as soon as it is judged.
+    pub(crate) fn is_sound(&self, path: &[Step<'_>]) -> bool {
+        self.document.span(path).is_none_or(|places| !self.problems.has_error_in(places))
+    }
+
     pub(crate) fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {
         self.problems.error(code, self.document.value(path), message).label(why);
     }

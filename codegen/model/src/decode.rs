@@ -30,6 +30,12 @@ pub(crate) trait Decode: Sized {
     fn written(&self) -> Option<String> {
         None
     }
+
+    /// What takes the place of an item that could not be read, so that the others of its list keep theirs and are
+    /// checked. `None`: the whole list cannot be read.
+    fn stand_in() -> Option<Self> {
+        None
+    }
 }
 
 /// One key of a record, described where it is defined.
@@ -49,7 +55,8 @@ pub(crate) struct Key {
 }
 
 /// Defines a record of the schema once: the type, its keys with their documentation, and how it is read. A key without a
-/// default is required. `default struct` has a default for every key and for the whole. What follows `where` is the
+/// default is required; the block behind `|` stands in for one that is absent or could not be read, so that the rest is
+/// checked all the same. `default struct` has a default for every key and for the whole. What follows `where` is the
 /// [`Rule`] of a key, or a function that writes what else the schema of the whole says.
 macro_rules! record {
     ($(#[doc = $doc:literal])+ default struct $Name:ident: $expected:literal $(where $stated:path)? {
@@ -69,7 +76,8 @@ macro_rules! record {
         }
     };
     ($(#[doc = $doc:literal])+ struct $Name:ident: $expected:literal $(where $stated:path)? {
-        $($(#[doc = $meaning:literal])+ $key:ident: $Type:ty $(where $rule:path)? $(= $default:expr)?,)+
+        $($(#[doc = $meaning:literal])+
+        $key:ident: $Type:ty $(where $rule:path)? $(| $stand_in:block)? $(= $default:expr)?,)+
     }) => {
         $(#[doc = $doc])+
         #[derive(Clone, Debug, PartialEq)]
@@ -92,8 +100,12 @@ macro_rules! record {
             ) -> Option<Self> {
                 let record = $crate::decode::Record::open(node, Self::EXPECTED, Self::KEYS, problems)?;
                 // Every key is read before the first that failed gives up, so that all problems are found.
-                $(let $key = record!(@read record problems $key $Type $(where $rule)? $(= $default)?);)+
+                $(let $key = record!(@read record problems $key $Type $(where $rule)? $(| $stand_in)? $(= $default)?);)+
                 Some(Self { $($key: $key?,)+ })
+            }
+
+            fn stand_in() -> Option<Self> {
+                Some(Self { $($key: record!(@stand_in $(| $stand_in)? $(= $default)?)?,)+ })
             }
 
             fn schema() -> String {
@@ -119,9 +131,12 @@ macro_rules! record {
     (@read $record:ident $problems:ident $key:ident $Type:ty $(where $rule:path)? = $default:expr) => {
         Some($record.optional::<$Type>(stringify!($key), &[$(&$rule)?], $problems).unwrap_or_else(|| $default))
     };
-    (@read $record:ident $problems:ident $key:ident $Type:ty $(where $rule:path)?) => {
-        $record.required::<$Type>(stringify!($key), &[$(&$rule)?], $problems)
+    (@read $record:ident $problems:ident $key:ident $Type:ty $(where $rule:path)? $(| $stand_in:block)?) => {
+        $record.required::<$Type>(stringify!($key), &[$(&$rule)?], $problems)$(.or_else(|| Some($stand_in)))?
     };
+    (@stand_in | $stand_in:block) => { Some($stand_in) };
+    (@stand_in = $default:expr) => { Some($default) };
+    (@stand_in) => { None };
 }
 pub(crate) use record;
 
@@ -329,8 +344,9 @@ impl<T: Decode> Decode for Vec<T> {
             return None;
         };
         within_bounds(node, items.len(), problems)?;
-        // One bad item fails the list: leaving it out would shift the positions of the others.
-        let items: Vec<Option<T>> = items.iter().map(|item| T::decode(item, problems)).collect();
+        // To leave out a bad item would shift the positions of the others.
+        let items: Vec<Option<T>> =
+            items.iter().map(|item| T::decode(item, problems).or_else(T::stand_in)).collect();
         items.into_iter().collect()
     }
 
@@ -376,6 +392,10 @@ impl Decode for String {
 
     fn written(&self) -> Option<String> {
         Some(token(self))
+    }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self::new())
     }
 }
 

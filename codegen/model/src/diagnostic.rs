@@ -6,9 +6,9 @@ mod code;
 mod finding;
 mod mask;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin as SnippetOrigin, Renderer, Snippet};
 use serde::Serialize;
@@ -238,6 +238,8 @@ pub(crate) struct Problems {
     found: Vec<Problem>,
     /// For how many problems of a kind something near was looked for.
     searched: BTreeMap<Code, usize>,
+    /// Where those stand that stop the build.
+    errors: BTreeSet<Place>,
 }
 
 // === impl Problem ===
@@ -292,6 +294,7 @@ impl Problems {
     /// Reports a problem that stops the build. That it does is said by its code; the name here is for the reader.
     pub(crate) fn error(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Problem {
         debug_assert_eq!(code.severity(), Severity::Error, "{code}");
+        self.errors.insert(place);
         self.found.push_mut(Problem::new(code, place, message.into()))
     }
 
@@ -316,7 +319,12 @@ impl Problems {
 
     /// Whether there is one that stops the build.
     pub(crate) fn has_errors(&self) -> bool {
-        self.found.iter().any(|problem| problem.code.severity() == Severity::Error)
+        !self.errors.is_empty()
+    }
+
+    /// Whether one of these is there.
+    pub(crate) fn has_error_in(&self, places: RangeInclusive<Place>) -> bool {
+        self.errors.range(places).next().is_some()
     }
 
     /// Drops the warnings that the topology allows.

@@ -9,7 +9,7 @@ mod refusal;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 
@@ -121,6 +121,20 @@ impl<'a> Document<'a> {
         self.walk(path).1
     }
 
+    /// The places of the node at the end of a path: of its key, itself, and all that it holds. Where something else
+    /// stands than what could lead on, those of that; `None` where nothing is written.
+    pub(crate) fn span(&self, path: &[Step<'_>]) -> Option<RangeInclusive<Place>> {
+        let (node, found) = self.walk(path);
+        if !found && matches!(node.value, Value::Mapping(_) | Value::Sequence(_)) {
+            return None;
+        }
+        let mut last = node;
+        while let Some(next) = last.last() {
+            last = next;
+        }
+        Some(node.owner..=last.place)
+    }
+
     fn walk(&self, path: &[Step<'_>]) -> (&Node, bool) {
         let mut node = &self.root;
         for step in path {
@@ -161,6 +175,15 @@ impl<'a> Document<'a> {
 }
 
 impl Node {
+    /// The last of the nodes that it holds.
+    fn last(&self) -> Option<&Self> {
+        match &self.value {
+            Value::Sequence(items) => items.last(),
+            Value::Mapping(entries) => entries.last().map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
     /// The node one step further.
     fn step(&self, step: Step<'_>) -> Option<&Self> {
         match (step, &self.value) {

@@ -48,7 +48,9 @@ impl Check<'_> {
     }
 
     fn locked_unknown(&mut self, lock: &Lock, marks: &Marks) {
-        for name in lock.backends.keys() {
+        // Without any backend, that is the problem.
+        let any = self.topology.backends.names().next().is_some();
+        for name in lock.backends.keys().filter(|_| any) {
             if !self.topology.backends.names().any(|known| known == name) {
                 let place = self.document.key(steps!["backends"]);
                 let message = format!("lock has a backend {}, which the topology has not", quoted(name));
@@ -117,8 +119,9 @@ impl Check<'_> {
 
     fn unused_deny(&mut self, name: &str, backend: &Backend, tools: &[&str]) {
         for (index, pattern) in backend.tools.deny.iter().enumerate() {
-            if !tools.iter().any(|tool| matches(pattern, tool)) {
-                let place = self.document.value(steps!["backends", name, "tools", "deny", index]);
+            let path = steps!["backends", name, "tools", "deny", index];
+            if !tools.iter().any(|tool| matches(pattern, tool)) && self.is_sound(path) {
+                let place = self.document.value(path);
                 let message = format!("pattern {} matches no tool of backend `{name}`", quoted(pattern));
                 let near = self.problems.near_miss(Code::UnusedDeny, pattern, tools.iter().copied());
                 let problem = self.problems.warning(Code::UnusedDeny, place, message);

@@ -14,11 +14,13 @@ impl Check<'_> {
     pub(super) fn routes(&mut self) {
         let names: Vec<&str> = self.topology.backends.names().collect();
         for (index, route) in self.topology.routes.iter().enumerate() {
+            let path = steps!["routes", index];
             let subjects = [&route.tools, &route.prompts, &route.resources].into_iter().flatten().count();
-            if subjects != 1 {
+            // One that could not be read, or is misspelt, is one all the same.
+            if subjects > 1 || subjects == 0 && self.is_sound(path) {
                 let message = format!("{subjects} subjects of a route where one belongs");
                 self.problems
-                    .error(Code::InvalidValue, self.document.value(steps!["routes", index]), message)
+                    .error(Code::InvalidValue, self.document.value(path), message)
                     .help(format!("write {}", subject_expected()));
             }
             if !names.contains(&route.to.as_str()) {
@@ -29,6 +31,11 @@ impl Check<'_> {
 
     /// Reports a name, at its path, that no backend has.
     pub(super) fn unknown_backend(&mut self, path: &[Step<'_>], name: &str) {
+        // Without any backend, that is the problem.
+        let known = self.topology.backends.names().next().is_some();
+        if !known || !self.document.has(path) || !self.is_sound(path) {
+            return;
+        }
         let message = format!("unknown backend {}", quoted(name));
         let near = self.problems.near_miss(Code::UnknownBackend, name, self.topology.backends.names());
         let problem = self.problems.error(Code::UnknownBackend, self.document.value(path), message);

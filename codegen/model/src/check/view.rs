@@ -24,7 +24,7 @@ impl Check<'_> {
     /// Every check of what views show of a locked catalog.
     pub(crate) fn view_contents(&mut self, catalog: &Catalog) {
         // A backend that is refused has nothing in the catalog: what it would have there is not known.
-        if self.topology.backends.names().count() > self.topology.backends.len() {
+        if self.topology.backends.names().count() > self.topology.backends.len() || self.topology.backends.is_empty() {
             return;
         }
         for view in resolve::views(self.topology) {
@@ -65,10 +65,11 @@ impl Check<'_> {
         let names: Vec<&str> = catalog.all().map(|found| found.exposed.name.as_str()).collect();
         for (key, patterns) in [("include", &view.include), ("exclude", &view.exclude)] {
             for (index, pattern) in patterns.iter().enumerate() {
-                if names.iter().any(|name| matches(pattern, name)) {
+                let path = steps!["views", &*view.name, key, index];
+                if names.iter().any(|name| matches(pattern, name)) || !self.is_sound(path) {
                     continue;
                 }
-                let place = self.document.value(steps!["views", &*view.name, key, index]);
+                let place = self.document.value(path);
                 let message = format!("pattern {} of view `{}` matches nothing", quoted(pattern), view.name);
                 let candidates = names.iter().copied().filter(|_| !pattern.contains('*'));
                 let near = self.problems.near_miss(Code::UnusedViewPattern, pattern, candidates);
@@ -84,8 +85,9 @@ impl Check<'_> {
     }
 
     fn empty_view(&mut self, view: &View, catalog: &Catalog) {
-        if !catalog.all().any(|found| view.shows(&found.exposed.name)) {
-            let place = self.document.key(steps!["views", &*view.name]);
+        let path = steps!["views", &*view.name];
+        if !catalog.all().any(|found| view.shows(&found.exposed.name)) && self.is_sound(path) {
+            let place = self.document.key(path);
             self.problems
                 .error(Code::EmptyView, place, format!("view `{}` shows nothing", view.name))
                 .label("of everything in the lock")

@@ -119,7 +119,7 @@ impl Check<'_> {
         match &backend.endpoints[..] {
             [_] => {}
             // Endpoints that could not be read are a problem of their own.
-            [] if self.document.has(steps!["backends", name, "endpoints", 0]) => {}
+            [] if !self.is_sound(steps!["backends", name, "endpoints"]) => {}
             endpoints => {
                 let place = self.document.key(steps!["backends", name, "endpoints"]);
                 let message = format!("backend `{name}` has {} endpoints where one belongs", endpoints.len());
@@ -136,9 +136,12 @@ impl Check<'_> {
         let Some(connect) = http.connect_timeout.filter(longer) else { return };
         let place = self.document.value(steps!["backends", name, "transport", "streamable_http", "connect_timeout"]);
         let message = format!("connect timeout `{connect}` of backend `{name}` is longer than a call may take");
-        let place_of = |path: &[Step<'_>]| self.document.has(path).then(|| self.document.value(path));
-        let own = place_of(steps!["backends", name, "timeout"]);
-        let stated = own.or_else(|| place_of(steps!["defaults", "timeout"]));
+        let (own, defaults) = (steps!["backends", name, "timeout"], steps!["defaults", "timeout"]);
+        let stated: &[_] = if self.document.has(own) { own } else { defaults };
+        if !self.is_sound(stated) {
+            return;
+        }
+        let stated = self.document.has(stated).then(|| self.document.value(stated));
         let problem = self.problems.error(Code::ConnectTimeout, place, message);
         problem.help(format!("write at most `{timeout}`, or give the backend a longer `timeout`"));
         match stated {
