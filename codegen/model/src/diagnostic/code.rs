@@ -230,8 +230,8 @@ codes! {
     LockedUnknown = "E0503": "The lock has a section for a backend that the topology does not define: it was removed or \
         renamed after it was locked.\n\n    only1mcp topology lock prod\n"
     /// A backend changed since it was locked.
-    LockOutdated = "E0504": "The command, its arguments or environment, or the URL of a backend changed after it was locked, \
-        so the lock records what some other server offers.\n\n    only1mcp topology lock prod\n"
+    LockOutdated = "E0504": "The command, its arguments or environment, the URL or the pinned era of a backend changed after it \
+        was locked, so the lock records what some other server offers, or this one otherwise.\n\n    only1mcp topology lock prod\n"
     /// The lock cannot be read.
     LockUnreadable = "E0505": "The lock is not what `topology lock` writes: cut short, merged wrongly or edited by hand. \
         Restore it from version control, or write it again.\n\n    only1mcp topology lock prod\n"
