@@ -75,6 +75,15 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// The first token in it that stands somewhere; an empty array or object has none.
+    pub(crate) fn first_token(&self) -> Option<&'a str> {
+        match self {
+            Self::Scalar(token) => Some(token),
+            Self::Array(items) => items.iter().find_map(Self::first_token),
+            Self::Object(members) => members.first().map(|member| member.token),
+        }
+    }
+
     /// The string it is, decoded; `None` for other kinds and for strings that are not Unicode.
     pub(crate) fn string(&self) -> Option<Cow<'a, str>> {
         match self {

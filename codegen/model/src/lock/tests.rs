@@ -228,6 +228,18 @@ fn a_lock_that_was_tampered_with_is_refused_at_the_place() {
     for broken in ["", "null", "[]", "{}", r#"{"version":1}"#, r#"{"version":1,"backends":{"a":{}}}"#] {
         assert_eq!(error(broken).0, LockErrorKind::Malformed, "{broken}");
     }
+    for version in ["0", "1.0", "\"1\"", "-1", "null", "[1]", "true"] {
+        let (kind, line, _) = error(&text.replace("\"version\": 1", &format!("\"version\": {version}")));
+        assert_eq!((kind, line), (LockErrorKind::Malformed, 2), "{version}");
+    }
+    for (part, wrong, expected) in [
+        ("\"prompts\": []", "\"prompts\": {}", "`prompts` of the section is not a list"),
+        ("\"revision\": \"2025-11-25\"", "\"revision\": 20251125", "`revision` of the section is not text"),
+        ("\"tools\": [", "\"tools\": [{ \"item\": {} },", "entry of `tools` has no digest or item"),
+    ] {
+        assert!(text.contains(part), "{part}");
+        assert_eq!(error(&text.replace(part, wrong)), (LockErrorKind::Malformed, line_of(part), expected.to_owned()));
+    }
     assert_eq!(error(&text.replace("\"legacy\"", "\"modern\"")).2, "revision `2025-11-25` is of another era");
     for end in (0..text.len() - 2).step_by(7) {
         assert!(Lock::parse(&text[..end]).is_err(), "cut after {end} bytes");
