@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::diagnostic::{Code, Problems, quoted};
+use crate::diagnostic::{Code, Problem, Problems, quoted};
 use crate::json::token;
 use crate::rule::Rule;
 use crate::yaml::{Node, Place, Value};
@@ -25,6 +25,11 @@ pub(crate) trait Decode: Sized {
 
     /// The JSON Schema of what it is read from.
     fn schema() -> String;
+
+    /// The keys of the mapping, or of each item of the list, that it is read from; none where the user chooses them.
+    fn keys() -> &'static [Key] {
+        &[]
+    }
 
     /// How a topology would write it, as JSON; `None` where a default needs no mention.
     fn written(&self) -> Option<String> {
@@ -48,6 +53,8 @@ pub(crate) struct Key {
     pub(crate) expected: &'static str,
     /// [`Decode::schema`] of its type.
     pub(crate) schema: fn() -> String,
+    /// [`Decode::keys`] of its type.
+    pub(crate) keys: fn() -> &'static [Key],
     /// [`Decode::written`] of its default.
     pub(crate) default: fn() -> Option<String>,
     /// Whether it has to be there.
@@ -102,6 +109,10 @@ macro_rules! record {
                 // Every key is read before the first that failed gives up, so that all problems are found.
                 $(let $key = record!(@read record problems $key $Type $(where $rule)? $(| $stand_in)? $(= $default)?);)+
                 Some(Self { $($key: $key?,)+ })
+            }
+
+            fn keys() -> &'static [$crate::decode::Key] {
+                Self::KEYS
             }
 
             fn stand_in() -> Option<Self> {
@@ -190,7 +201,8 @@ pub struct Entries<T> {
 impl Key {
     /// A key that may be left out and has no default.
     pub(crate) const fn new<T: Decode>(name: &'static str, meaning: &'static str) -> Self {
-        Self { name, meaning, expected: T::EXPECTED, schema: T::schema, default: || None, required: false }
+        let (expected, schema, keys) = (T::EXPECTED, T::schema, T::keys);
+        Self { name, meaning, expected, schema, keys, default: || None, required: false }
     }
 
     /// What it takes, with its documentation for editors.
@@ -216,14 +228,19 @@ impl<'n> Record<'n> {
     /// Reports every key that is not one of `keys`.
     pub(crate) fn open(node: &'n Node, expected: &str, keys: &'static [Key], problems: &mut Problems) -> Option<Self> {
         let Value::Mapping(entries) = &node.value else {
-            wrong_type(node, expected, problems);
+            let problem = wrong_type(node, expected, problems);
+            if advice(&node.value, expected).is_none() {
+                problem.help(format!("write a mapping with these keys: {}", named(keys)));
+            }
             return None;
         };
         for (key, _) in entries {
             match &key.value {
                 Value::String(name) if keys.iter().any(|known| known.name == name) => {}
                 Value::String(name) => unknown_key(key.place, name, expected, keys, problems),
-                _ => wrong_type(key, "a key", problems),
+                _ => {
+                    wrong_type(key, "a key", problems);
+                }
             }
         }
         Some(Self { entries, keys, owner: node.owner })
@@ -353,6 +370,10 @@ impl<T: Decode> Decode for Vec<T> {
     fn schema() -> String {
         format!(r#"{{"type":"array","items":{},"maxItems":{LENGTH_MAX}}}"#, T::schema())
     }
+
+    fn keys() -> &'static [Key] {
+        T::keys()
+    }
 }
 
 fn within_bounds(node: &Node, length: usize, problems: &mut Problems) -> Option<()> {
@@ -372,6 +393,10 @@ impl<T: Decode> Decode for Option<T> {
 
     fn schema() -> String {
         T::schema()
+    }
+
+    fn keys() -> &'static [Key] {
+        T::keys()
     }
 
     fn written(&self) -> Option<String> {
@@ -450,22 +475,26 @@ pub(crate) fn word<T: Copy>(node: &Node, expected: &str, choices: &[Choice<T>], 
 }
 
 /// Reports a node of another type than expected.
-pub(crate) fn wrong_type(node: &Node, expected: &str, problems: &mut Problems) {
+pub(crate) fn wrong_type<'p>(node: &Node, expected: &str, problems: &'p mut Problems) -> &'p mut Problem {
     let found = match &node.value {
         Value::Null => "nothing".to_owned(),
         Value::Bool(value) => format!("boolean `{value}`"),
         Value::Int(value) => format!("number `{value}`"),
-        Value::Float(value) => format!("number `{value}`"),
+        // With its point: that is what is wrong with it where a whole number belongs.
+        Value::Float(value) => format!("number `{value:?}`"),
         Value::String(value) => format!("text {}", quoted(value)),
         Value::Sequence(_) => "a list".to_owned(),
         Value::Mapping(_) => "a mapping".to_owned(),
     };
     // Nothing stands where nothing is: point at the key.
     let place = if matches!(node.value, Value::Null) { node.owner } else { node.place };
-    let problem = problems.error(Code::WrongType, place, format!("{found} where {expected} belongs"));
+    let is_one = ["a ", "an ", "the ", "text", "`"].iter().any(|start| expected.starts_with(start));
+    let verb = if is_one { "belongs" } else { "belong" };
+    let problem = problems.error(Code::WrongType, place, format!("{found} where {expected} {verb}"));
     if let Some(advice) = advice(&node.value, expected) {
         problem.help(advice);
     }
+    problem
 }
 
 /// What to write where something of another type stands.
@@ -532,12 +561,21 @@ fn unknown_key(place: Place, name: &str, expected: &str, keys: &[Key], problems:
         _ if name == "mcpServers" => problem.help(
             "servers stand under `backends`, each with its transport: `name: { transport: { stdio: { command: …, args: […] } } }`",
         ),
+        _ if let Some(home) = home(name, keys) => problem.help(format!("`{name}` belongs under `{home}`")),
         Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None => {
-            let known: Vec<String> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
-            problem.help(format!("known keys are {}", known.join(", ")))
-        }
+        None => problem.help(format!("known keys are {}", named(keys))),
     };
+}
+
+fn named(keys: &[Key]) -> String {
+    keys.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// The keys, joined by points, of the mapping further down that knows a key.
+fn home(name: &str, keys: &[Key]) -> Option<String> {
+    let direct = keys.iter().find(|key| (key.keys)().iter().any(|inner| inner.name == name));
+    let below = || keys.iter().find_map(|key| Some(format!("{}.{}", key.name, home(name, (key.keys)())?)));
+    direct.map(|key| key.name.to_owned()).or_else(below)
 }
 
 /// Reports every key that stands twice in one mapping, anywhere in a document.

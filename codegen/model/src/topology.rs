@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::address::EndpointUrl;
-use crate::decode::{Choice, DURATION, Decode, record, text, word, words_schema, wrong_type};
+use crate::decode::{Choice, DURATION, Decode, Key, record, text, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::names::LENGTH_MAX;
@@ -274,6 +274,10 @@ impl Decode for Names {
 
     fn schema() -> String {
         format!(r#"{{"anyOf":[{},{}]}}"#, words_schema(&Self::WORDS), Prefixed::schema())
+    }
+
+    fn keys() -> &'static [Key] {
+        Prefixed::KEYS
     }
 }
 

@@ -62,8 +62,8 @@ codes! {
     DuplicateKey = "E0004": "A mapping holds the same key twice; readers of YAML differ in which one they take. Two backends \
         with one name are this error too.\n\n    backends:\n      math: { … }\n      math: { … }    # name it math-2\n"
     /// A key has no meaning where it stands.
-    UnknownKey = "E0005": "The schema knows no such key at this place. The help line names the key that was probably meant, \
-        or all that are known.\n\n    listen: { mcp: { adress: \"127.0.0.1:8080\" } }    # address\n"
+    UnknownKey = "E0005": "The schema knows no such key at this place. The help line names the key that was probably meant, the place \
+        where it belongs, or all that are known.\n\n    listen: { mcp: { adress: \"127.0.0.1:8080\" } }    # address\n"
     /// A required key is absent.
     MissingKey = "E0006": "A key without a default is absent. Required are `name` and `backends` at the top, `transport` in a \
         backend, `command` of stdio, `url` of an endpoint, `to` of a route, `include` of a view.\n\n    transport: { stdio: { args: [-y] } }    # which command?\n"
