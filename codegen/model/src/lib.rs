@@ -84,7 +84,7 @@ pub fn load(
         check.excluded(&catalog, &marks);
         if lock.is_some() && lock_problem.is_none() {
             check.locked_routes(&contracts, &marks, &backends, &catalog);
-            check.view_contents(&catalog);
+            check.view_contents(&contracts, &catalog);
             check.fallback_contents(&contracts, &backends, &catalog);
         }
         problems.allow(&decoded.allow);
