@@ -6,7 +6,7 @@ mod code;
 mod finding;
 mod mask;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
@@ -337,6 +337,7 @@ impl Problems {
         self.found.sort_by_key(|problem| (problem.code.severity(), problem.place));
         let mask = Mask::new(document, &self.found);
         self.found.iter_mut().for_each(|problem| mask.apply(problem));
+        self.once(document);
         let shown = &self.found[..self.found.len().min(SHOWN_MAX)];
         let mut places = Places::new(document, shown);
         let primary: Vec<Range<usize>> = shown.iter().map(|problem| places.find(problem.place)).collect();
@@ -353,6 +354,24 @@ impl Problems {
             Diagnostic { secondary, origin, secrets: mask.ranges.clone(), ..problem.at(Some(range)) }
         };
         self.found.into_iter().map(locate).collect()
+    }
+
+    /// Keeps one of several problems with one text: what is wrong in a node is found again wherever an alias stands for it.
+    fn once(&mut self, document: &Document<'_>) {
+        let text = |problem: &Problem| (problem.code, problem.message.clone(), problem.label.clone());
+        let mut counts: HashMap<_, usize> = HashMap::new();
+        self.found.iter().for_each(|problem| *counts.entry(text(problem)).or_default() += 1);
+        let repeated = self.found.iter().filter(|problem| counts[&text(problem)] > 1);
+        let places: BTreeSet<Place> = repeated.map(|problem| problem.place).collect();
+        if places.is_empty() {
+            return;
+        }
+        let ranges = document.locate_scalars(places);
+        let mut seen = HashSet::new();
+        self.found.retain(|problem| match ranges.get(&problem.place) {
+            Some(range) => seen.insert((text(problem), range.clone())),
+            None => true,
+        });
     }
 }
 
