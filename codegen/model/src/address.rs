@@ -128,6 +128,13 @@ pub(crate) fn collide(one: &str, other: &str) -> bool {
     }
 }
 
+/// Whether who connects to an address reaches the one who listens on the other, as far as that is known before names are
+/// resolved: what takes connections to all addresses of its machine is reached from there by its loopback address.
+pub(crate) fn leads_to(address: &str, listener: &str) -> bool {
+    let is_any = |address| matches!(host_of(address), Host::Ip(ip) if ip.is_unspecified());
+    collide(address, listener) && (!is_any(listener) || is_loopback(address) || is_any(address))
+}
+
 /// The host of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host<'a> {
@@ -260,6 +267,30 @@ mod tests {
             ("localhost", "localhost"),
         ] {
             assert!(!collide(one, other) && !collide(other, one), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_listener_is_reached_by_its_own_address() {
+        for (address, listener) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("localhost:80", "127.0.0.1:80"),
+            ("127.0.0.1:80", "0.0.0.0:80"),
+            ("[::1]:80", "[::]:80"),
+            ("localhost:80", "[::]:80"),
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("Gateway:80", "gateway:80"),
+        ] {
+            assert!(leads_to(address, listener), "{address} {listener}");
+        }
+        for (address, listener) in [
+            ("weather:80", "0.0.0.0:80"),
+            ("10.0.0.4:80", "[::]:80"),
+            ("127.0.0.1:81", "127.0.0.1:80"),
+            ("127.0.0.2:80", "127.0.0.1:80"),
+            ("127.0.0.1:80", "127.0.0.1:0"),
+        ] {
+            assert!(!leads_to(address, listener), "{address} {listener}");
         }
     }
 

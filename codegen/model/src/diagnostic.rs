@@ -317,6 +317,11 @@ impl Problems {
         if *searched > SHOWN_MAX { None } else { near_miss(given, candidates) }
     }
 
+    /// Whether there is one of this kind.
+    pub(crate) fn has(&self, code: Code) -> bool {
+        self.found.iter().any(|problem| problem.code == code)
+    }
+
     /// Whether there is one that stops the build.
     pub(crate) fn has_errors(&self) -> bool {
         !self.errors.is_empty()

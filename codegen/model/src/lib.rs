@@ -86,6 +86,7 @@ pub fn load(
             check.locked_routes(&contracts, &marks, &backends, &catalog);
             check.view_contents(&contracts, &catalog);
             check.fallback_contents(&contracts, &backends, &catalog);
+            check.unneeded_allow();
         }
         problems.allow(&decoded.allow);
         resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock))

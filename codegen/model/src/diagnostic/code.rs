@@ -78,6 +78,14 @@ codes! {
     Allow = "E0009": "`allow` takes codes of warnings that are known and meant, which are then not reported. There is no such \
         code, or it is the code of an error: what stops the build cannot be allowed.\n\n    \
         allow: [E0301]    # E0307\n"
+    /// A code under `allow` of which there is no warning.
+    UnneededAllow = warning "E0010": "`allow` silences a warning that the topology and its lock do not give, or give no more. It would \
+        hide the next one of its kind, which nobody has looked at.\n\n    \
+        allow: [E0306]    # take it out\n"
+    /// An item that stands twice in a list.
+    ListedTwice = warning "E0011": "A list holds the same item twice: under `allow`, `hosts`, `origins`, `deny`, `include` or \
+        `exclude`. The second one does nothing; perhaps another was meant.\n\n    \
+        deny: [\"delete_*\", \"delete_*\"]    # drop_*\n"
     /// A name that breaks the rules for names.
     InvalidName = "E0101": "Names of topologies and views (up to 32 characters) and backends (up to 24) consist of `a` to `z`, `0` to \
         `9` and `-`. A backend's name does not contain the separator either, so that the separator ends the prefix of an exposed name.\n\n    \
@@ -109,6 +117,10 @@ codes! {
         what it shows. Keep it on a loopback address, or name where its token comes from when the gateway starts. An address from the \
         environment is judged by the same rule at start.\n\n    \
         admin: { address: \"0.0.0.0:9090\" }    # add token: env:ONLY1MCP_ADMIN_TOKEN\n"
+    /// A backend that is the gateway itself.
+    GatewayItself = "E0112": "The URL of a backend is the address on which this very gateway listens, so that a call of it would come \
+        back as another one, again and again.\n\n    \
+        listen: { mcp: { address: \"127.0.0.1:8080\" } }\n    endpoints: [{ url: \"http://localhost:8080/mcp\" }]    # the server's own port\n"
     /// A command that seems to hold its arguments.
     CommandLine = warning "E0113": "A command with a path goes on behind a blank like a list of arguments. No shell reads it: all of it \
         is taken for the path of one program. Write the arguments into `args`, an entry each. When the path really is like this, \
