@@ -76,8 +76,9 @@ fn backend() -> impl Strategy<Value = Drawn> {
 fn views() -> impl Strategy<Value = Vec<(Vec<String>, Vec<String>)>> {
     let wide = prop_oneof!["\\*", "\\*[xyu]\\*", "[ab]__\\*"];
     let narrow = prop_oneof!["[ab]__[xyz*]", "u:[xy*]{1,2}", "\\*[xyz}]"];
-    vec((btree_set(wide, 1..3), btree_set(narrow, 0..3)), 0..3)
-        .prop_map(|views| views.into_iter().map(|(in_, out)| (in_.into_iter().collect(), out.into_iter().collect())).collect())
+    vec((btree_set(wide, 1..3), btree_set(narrow, 0..3)), 0..3).prop_map(|views| {
+        views.into_iter().map(|(in_, out)| (in_.into_iter().collect(), out.into_iter().collect())).collect()
+    })
 }
 
 fn world() -> impl Strategy<Value = World> {
@@ -116,7 +117,8 @@ impl World {
         }
         for (index, (include, exclude)) in self.views.iter().enumerate() {
             let before = if index == 0 { "views:\n" } else { "" };
-            yaml += &format!("{before}  v{index}: {{ include: [{}], exclude: [{}] }}\n", quoted(include), quoted(exclude));
+            yaml +=
+                &format!("{before}  v{index}: {{ include: [{}], exclude: [{}] }}\n", quoted(include), quoted(exclude));
         }
         yaml
     }

@@ -362,8 +362,7 @@ impl<T: Decode> Decode for Vec<T> {
         };
         within_bounds(node, items.len(), problems)?;
         // To leave out a bad item would shift the positions of the others.
-        let items: Vec<Option<T>> =
-            items.iter().map(|item| T::decode(item, problems).or_else(T::stand_in)).collect();
+        let items: Vec<Option<T>> = items.iter().map(|item| T::decode(item, problems).or_else(T::stand_in)).collect();
         items.into_iter().collect()
     }
 

@@ -142,7 +142,8 @@ impl Check<'_> {
             }
             let place = self.document.value(steps!["backends", name, "endpoints", index, "url"]);
             let stated = self.document.has(mcp).then(|| self.document.value(mcp));
-            let problem = self.problems.error(Code::GatewayItself, place, format!("backend `{name}` is this gateway itself"));
+            let problem =
+                self.problems.error(Code::GatewayItself, place, format!("backend `{name}` is this gateway itself"));
             problem.label("calls would come back").help("write the URL of the server behind it, or listen elsewhere");
             match stated {
                 Some(stated) => problem.also(stated, "the gateway listens here"),
