@@ -194,7 +194,7 @@ fn check_authority(authority: &str, port_min: u16) -> Result<(), &'static str> {
 }
 
 /// The host with its brackets, and what follows its colon.
-fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
+pub(crate) fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     let host_end = if authority.starts_with('[') { authority.find(']').ok_or("a bracket stays open")? } else { 0 };
     match authority[host_end..].find(':').map(|at| host_end + at) {
         Some(at) => Ok((&authority[..at], Some(&authority[at + 1..]))),

@@ -468,7 +468,7 @@ pub(crate) fn word<T: Copy>(node: &Node, expected: &str, choices: &[Choice<T>], 
     let near = problems.near_miss(Code::InvalidValue, found, choices.iter().map(|(word, _, _)| *word));
     let problem = problems.error(Code::InvalidValue, node.place, message);
     if let Some(near) = near {
-        problem.help(format!("did you mean `{near}`?"));
+        problem.meant(near);
     }
     None
 }
@@ -561,7 +561,7 @@ fn unknown_key(place: Place, name: &str, expected: &str, keys: &[Key], problems:
             "servers stand under `backends`, each with its transport: `name: { transport: { stdio: { command: …, args: […] } } }`",
         ),
         _ if let Some(home) = home(name, keys) => problem.help(format!("`{name}` belongs under `{home}`")),
-        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        Some(near) => problem.meant(near),
         None => problem.help(format!("known keys are {}", named(keys))),
     };
 }

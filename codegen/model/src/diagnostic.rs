@@ -255,6 +255,11 @@ impl Problem {
         self
     }
 
+    /// Labels it with what was probably meant.
+    pub(crate) fn meant(&mut self, near: &str) -> &mut Self {
+        self.label(format!("did you mean {}?", quoted(near)))
+    }
+
     pub(crate) fn help(&mut self, text: impl Into<String>) -> &mut Self {
         self.help = Some(text.into());
         self
@@ -302,6 +307,22 @@ impl Problems {
     pub(crate) fn warning(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Problem {
         debug_assert_eq!(code.severity(), Severity::Warning, "{code}");
         self.found.push_mut(Problem::new(code, place, message.into()))
+    }
+
+    /// Reports a name of a backend that is none of those known.
+    pub(crate) fn unknown_backend<'c>(
+        &mut self,
+        place: Place,
+        name: &str,
+        known: impl Iterator<Item = &'c str>,
+        absent: &str,
+    ) {
+        let near = self.near_miss(Code::UnknownBackend, name, known);
+        let problem = self.error(Code::UnknownBackend, place, format!("unknown backend {}", quoted(name)));
+        match near {
+            Some(near) => problem.meant(near),
+            None => problem.label(absent),
+        };
     }
 
     /// What was probably meant by what a problem of this kind is about. Looked for only as often as problems are shown:

@@ -51,7 +51,7 @@ impl Check<'_> {
                 let problem = self.problems.error(Code::LockedUnknown, place, message);
                 problem.locked(marks.section(name));
                 if let Some(near) = near {
-                    problem.label(format!("was `{near}` meant?"));
+                    problem.meant(near);
                 }
                 problem.help(format!("write the lock again with `only1mcp topology lock {}`", self.choice));
             }
@@ -115,7 +115,7 @@ impl Check<'_> {
                 let problem = self.problems.error(Code::UnknownTool, place, message);
                 problem.help("write the name that the backend itself uses, without prefix, or take the rule out");
                 if let Some(near) = near {
-                    problem.label(format!("did you mean {}?", quoted(near)));
+                    problem.meant(near);
                 }
             }
         }
@@ -131,7 +131,7 @@ impl Check<'_> {
                 let problem = self.problems.warning(Code::UnusedDeny, place, message);
                 problem.help("write the name that the backend itself uses, without prefix, or take the pattern out");
                 if let Some(near) = near {
-                    problem.label(format!("did you mean {}?", quoted(near)));
+                    problem.meant(near);
                 }
             }
         }

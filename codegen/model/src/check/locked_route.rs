@@ -51,7 +51,7 @@ impl Check<'_> {
                 problem.label(format!("{name} of backend `{backend}` is exposed as {}", quoted(&own.exposed.name)));
                 problem.help("routes take the names that clients see, with their prefix")
             }
-            (None, Some(near)) => problem.help(format!("did you mean {}?", quoted(near))),
+            (None, Some(near)) => problem.meant(near),
             (None, None) => problem.help(format!(
                 "take the route out; when a server offers this now, write the lock again with `only1mcp topology lock {topology}`"
             )),

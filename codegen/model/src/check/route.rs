@@ -36,13 +36,8 @@ impl Check<'_> {
         if !known || !self.document.has(path) || !self.is_sound(path) {
             return;
         }
-        let message = format!("unknown backend {}", quoted(name));
-        let near = self.problems.near_miss(Code::UnknownBackend, name, self.topology.backends.names());
-        let problem = self.problems.error(Code::UnknownBackend, self.document.value(path), message);
-        match near {
-            Some(near) => problem.label(format!("did you mean `{near}`?")),
-            None => problem.label("not in `backends`"),
-        };
+        let names = self.topology.backends.names();
+        self.problems.unknown_backend(self.document.value(path), name, names, "not in `backends`");
     }
 
     /// Whether an earlier route forestalls a later one.

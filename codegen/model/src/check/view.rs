@@ -78,7 +78,7 @@ impl Check<'_> {
                 let problem = self.problems.warning(Code::UnusedViewPattern, place, message);
                 match (otherwise, near) {
                     (Some(otherwise), _) => problem.label(otherwise),
-                    (None, Some(near)) => problem.label(format!("did you mean {}?", quoted(near))),
+                    (None, Some(near)) => problem.meant(near),
                     (None, None) => problem,
                 };
                 let example = names.first().map_or_else(String::new, |name| format!(" such as {}", quoted(name)));

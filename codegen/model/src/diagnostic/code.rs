@@ -290,7 +290,7 @@ impl Decode for Code {
                 let warnings = Self::ALL.iter().filter(|code| code.severity() == Severity::Warning);
                 let problem = problems.error(Self::Allow, node.place, format!("unknown code {}", quoted(found)));
                 match near_miss(&found.to_ascii_uppercase(), warnings.map(|code| code.as_str())) {
-                    Some(near) => problem.help(format!("did you mean `{near}`?")),
+                    Some(near) => problem.meant(near),
                     None => problem.help("write the code that a warning begins with, as in `warning[E0204]`"),
                 };
                 None
