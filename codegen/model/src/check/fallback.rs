@@ -132,10 +132,8 @@ impl Check<'_> {
         if lists.iter().all(|(_, (_, lacking))| lacking.is_empty()) {
             return;
         }
-        let help = format!(
-            "name a backend that has them, or record it anew with `only1mcp topology lock {}`",
-            self.choice
-        );
+        let help =
+            format!("name a backend that has them, or record it anew with `only1mcp topology lock {}`", self.choice);
         if lists.iter().all(|(_, (taken, _))| taken.is_empty()) {
             let message = format!("fallback `{fallback}` has nothing of what backend `{name}` offers");
             self.problems.error(Code::FallbackUseless, place, message).label("takes over no call").help(help);

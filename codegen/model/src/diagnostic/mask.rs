@@ -107,7 +107,7 @@ fn collect(node: &Node, (key, before): (Option<&str>, Option<&str>), secrets: &m
             secrets.extend(suspect.then(|| (node.place, value.clone())));
         }
         Value::Int(value) => number(node.place, key, &value.to_string(), secrets),
-        Value::Float(value) => number(node.place, key, &value.to_string(), secrets),
+        Value::Float(value) => number(node.place, key, &format!("{value:?}"), secrets),
         Value::Null | Value::Bool(_) => {}
     }
 }

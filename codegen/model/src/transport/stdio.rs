@@ -8,7 +8,7 @@ use crate::diagnostic::{Code, quoted};
 use crate::features::DEMO;
 use crate::plan::{Reference, Table, Text};
 use crate::rule::{Filled, Keyed};
-use crate::secret::{suspect, suspect_argument, suspect_variable};
+use crate::secret::{is_confidential, suspect, suspect_argument, suspect_variable};
 use crate::topology::{Backend, VARIABLE};
 use crate::yaml::{Step, steps};
 
@@ -162,7 +162,13 @@ impl Check<'_> {
         let mut words = stdio.command.split_whitespace();
         let (program, arguments) = (words.next().unwrap_or_default(), words.collect::<Vec<_>>());
         let place = self.document.value(steps!["backends", name, "transport", "stdio", "command"]);
+        // What looks like a secret as a whole is not shown; neither is a part that does.
+        let secret = |text: &str| is_confidential(text) || suspect_argument(None, text).is_some();
+        let is_shown = !stdio.command.split_whitespace().chain([&*stdio.command]).any(secret);
         let help = match arguments[..] {
+            _ if !is_shown => {
+                "no shell reads it: the program goes into `command`, its arguments into `args`".to_owned()
+            }
             [] => "write the program's name or path, without blanks before or behind it".to_owned(),
             [first, ..] => format!(
                 "no shell reads it: write {} into `command`, and every argument as an entry of `args`, which begins with {}",
@@ -177,7 +183,8 @@ impl Check<'_> {
             self.problems.error(Code::InvalidValue, place, message).help(help);
         } else if let Some(argument) = argument {
             let message = format!("command {} seems to hold arguments", quoted(&stdio.command));
-            let label = format!("{} is taken for a part of the path", quoted(argument));
+            let argument = if is_shown { quoted(argument) } else { "what follows the blank".to_owned() };
+            let label = format!("{argument} is taken for a part of the path");
             self.problems.warning(Code::CommandLine, place, message).label(label).help(help);
         }
     }
