@@ -18,6 +18,9 @@ const CIRCLES_MAX: usize = 100;
 /// The backends on the way from one to the next fallback, each with the index of the fallback that was followed.
 type Way = Vec<(usize, usize)>;
 
+/// Of one list what a fallback has of its backend's, and what it has not, under what one of it is called.
+type Shared<'a> = (&'static str, (Vec<&'a Found>, Vec<&'a Found>));
+
 /// A search for circles, from backend to backend by their positions.
 struct Search<'t> {
     backends: &'t [(&'t str, &'t [String])],
@@ -126,9 +129,8 @@ impl Check<'_> {
         }
     }
 
-    /// Reports what a fallback does not have of its backend's: of every list, by what one of it is called, what the
-    /// fallback has and what it has not.
-    fn lacking(&mut self, place: Place, name: &str, fallback: &str, lists: &[(&str, (Vec<&Found>, Vec<&Found>))]) {
+    /// Reports what a fallback does not have of its backend's lists.
+    fn lacking(&mut self, place: Place, name: &str, fallback: &str, lists: &[Shared<'_>]) {
         if lists.iter().all(|(_, (_, lacking))| lacking.is_empty()) {
             return;
         }
