@@ -93,7 +93,9 @@ mod authored {
     /// The lock beside a topology, if there is one.
     pub(in crate::cli) fn read_lock(topology: &Path) -> anyhow::Result<Option<Source>> {
         let path = lock_path(topology);
-        path.exists().then(|| read("lock", &path)).transpose()
+        // One that is there and cannot be read is not none.
+        let absent = path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        (!absent).then(|| read("lock", &path)).transpose()
     }
 
     /// Checks a topology for this binary.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use only1mcp_model::lock::{Lock, LockErrorKind};
-use only1mcp_model::{Source, SourceError, plan, schema};
+use only1mcp_model::{Source, SourceError, lock_path, plan, schema};
 
 use super::live::{self, Asked, Progress};
 use super::{Exit, complain, counted, files, print, print_json};
@@ -139,6 +139,8 @@ impl Chosen {
             Err(error) if matches!(error.downcast_ref(), Some(SourceError::Encoding { .. })) => {
                 (None, Err(Damaged { why: format!("{error:#}"), error }))
             }
+            // A link to a lock that is not there yet.
+            Err(_) if !lock_path(&path).exists() => (None, Ok(Lock::default())),
             Err(error) => return Err(error),
         };
         Ok((Opened { path, topology, backends: plan.backends, source }, lock))

@@ -1,9 +1,10 @@
 //! Reading and checking one topology from disk: what `build.rs` and `topology!` do before they emit.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::slice;
 
-use only1mcp_model::diagnostic::{Diagnostic, Severity, hint, render};
+use only1mcp_model::diagnostic::{Diagnostic, SHOWN_MAX, Severity, hint, render, unshown};
 use only1mcp_model::plan::Plan;
 use only1mcp_model::{Features, LOCK_BYTES_MAX, Source, TOPOLOGY_BYTES_MAX, lock_path, near_miss};
 
@@ -42,11 +43,14 @@ impl Files {
         &self.topology
     }
 
-    /// The path of the lock, relative or absolute as the topology's; `None` when there is none.
+    /// The path of the lock, relative or absolute as the topology's; `None` when there is none. A link that leads nowhere,
+    /// and what may not be looked at, is one that cannot be read.
     #[must_use]
     pub fn lock(&self) -> Option<String> {
         let path = lock_path(Path::new(&self.topology));
-        self.package.join(&path).exists().then(|| path.display().to_string())
+        let absent =
+            self.package.join(&path).symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        (!absent).then(|| path.display().to_string())
     }
 
     /// What to watch for changes. A lock that does not exist yet will appear in its directory.
@@ -63,7 +67,8 @@ impl Files {
     /// Reads and checks them.
     ///
     /// # Errors
-    /// Every error, rendered with its place, the last with a hint at the explanations. Warnings wait until there is none.
+    /// Every error that is shown, rendered with its place, and how many there are more; the last with a hint at the
+    /// explanations. Warnings wait until there is no error.
     pub fn load(&self, features: &Features) -> Result<Loaded, Vec<String>> {
         let topology =
             self.read(&self.topology, TOPOLOGY_BYTES_MAX).map_err(|problem| vec![self.unreadable(&problem)])?;
@@ -104,8 +109,11 @@ impl Files {
 
 /// Each for itself: a build tells of one problem at a time.
 fn rendered(diagnostics: &[Diagnostic], topology: &Source) -> Vec<String> {
-    let each = diagnostics.iter().map(|diagnostic| render(slice::from_ref(diagnostic), topology, false));
-    let mut texts: Vec<String> = each.map(|text| text.trim_end().to_owned()).collect();
+    let shown = &diagnostics[..diagnostics.len().min(SHOWN_MAX)];
+    let mut texts: Vec<String> =
+        shown.iter().map(|diagnostic| render(slice::from_ref(diagnostic), topology, false)).collect();
+    texts.extend(unshown(diagnostics.len()));
+    texts.iter_mut().for_each(|text| text.truncate(text.trim_end().len()));
     if let (Some(last), Some(hint)) = (texts.last_mut(), hint(diagnostics)) {
         *last = format!("{last}\n\n{hint}");
     }

@@ -88,6 +88,17 @@ pub struct BackendLine {
     pub timeout_ms: u64,
     /// What leads to it.
     pub catalog: Counts,
+    /// Who takes over for it, the first one first. One that by the lock has nothing of it is none.
+    pub fallbacks: Vec<FallbackLine>,
+}
+
+/// A backend that takes over for another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FallbackLine {
+    /// Its name.
+    pub backend: String,
+    /// What of the other one it takes over.
+    pub catalog: Counts,
 }
 
 /// How many there are of each kind.
@@ -222,7 +233,27 @@ fn backend_line(plan: &Plan, index: u16, backend: &Backend) -> BackendLine {
         pinned: backend.era.is_some(),
         timeout_ms: backend.timeout_ms,
         catalog: counts(plan, |item| item.backend == index),
+        fallbacks: fallbacks(plan, index),
     }
+}
+
+fn fallbacks(plan: &Plan, index: u16) -> Vec<FallbackLine> {
+    let items = [&plan.tools, &plan.prompts, &plan.resources, &plan.templates].into_iter().flatten();
+    let mut order: Vec<u16> = Vec::new();
+    for item in items.filter(|item| item.backend == index) {
+        // The fallbacks of an item are those of the backend without some of them, in their order.
+        for (at, fallback) in item.fallbacks.iter().enumerate() {
+            if !order.contains(fallback) {
+                let next = order.iter().position(|known| item.fallbacks[at..].contains(known));
+                order.insert(next.unwrap_or(order.len()), *fallback);
+            }
+        }
+    }
+    let line = |fallback: u16| FallbackLine {
+        backend: plan.backends[usize::from(fallback)].name.to_string(),
+        catalog: counts(plan, |item| item.backend == index && item.fallbacks.contains(&fallback)),
+    };
+    order.into_iter().map(line).collect()
 }
 
 fn counts(plan: &Plan, counted: impl Fn(&Exposed) -> bool) -> Counts {

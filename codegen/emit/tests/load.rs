@@ -60,6 +60,26 @@ fn a_file_over_its_limit_or_of_another_kind_is_not_read() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_lock_that_cannot_be_looked_at_is_not_taken_for_none() {
+    let package = package("dangling", &[("odd.yaml", VALID)]);
+    std::os::unix::fs::symlink("nowhere.json", package.join("topologies/odd.lock.json")).unwrap();
+    let problem = Files::new(&package, "topologies/odd.yaml").load(&Features::all()).unwrap_err().remove(0);
+    let expected = "lock `topologies/odd.lock.json` cannot be read: ";
+    assert!(problem.starts_with(expected) && problem.contains("No such file"), "{problem}");
+}
+
+#[test]
+fn of_very_many_problems_some_are_shown_and_the_others_counted() {
+    let keys: String = (0..200).map(|number| format!("k{number}: 1\n")).collect();
+    let package = package("many", &[("many.yaml", &format!("{keys}{VALID}"))]);
+    let problems = Files::new(&package, "topologies/many.yaml").load(&Features::all()).unwrap_err();
+    let placed = problems.iter().filter(|problem| problem.contains(" --> topologies/many.yaml:")).count();
+    assert_eq!((problems.len(), placed), (51, 50), "{problems:#?}");
+    assert!(problems[50].starts_with("150 more problems are not shown\n\nfor more about this: "), "{}", problems[50]);
+}
+
 #[test]
 fn the_lock_is_watched_where_it_is_and_its_directory_where_it_is_not() {
     let package = package("watched", &[("a.yaml", VALID), ("a.lock.json", "{}"), ("b.yaml", VALID)]);

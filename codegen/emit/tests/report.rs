@@ -56,6 +56,26 @@ fn the_features_of_a_topology_are_those_it_cannot_do_without() {
 }
 
 #[test]
+fn a_backend_is_listed_with_who_takes_over_for_it() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../model/tests/fixtures/pass/fallback");
+    let source = |end: &str| {
+        let path = format!("{directory}{end}");
+        Source { text: std::fs::read_to_string(&path).unwrap(), path }
+    };
+    let (plan, found) = load(&source(".yaml"), Some(&source(".lock.json")), &Features::all()).unwrap();
+    let report = report(&plan, &found).unwrap();
+    let lines = report.backends.iter().map(|backend| {
+        let fallbacks =
+            backend.fallbacks.iter().map(|line| (line.backend.as_str(), line.catalog.tools, line.catalog.prompts));
+        (backend.name.as_str(), fallbacks.collect::<Vec<_>>())
+    });
+    let expected =
+        [("search", vec![("search-old", 2, 1), ("mirror", 1, 1)]), ("search-old", vec![]), ("mirror", vec![])];
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
+    assert!(report.to_string().contains("  falls back to search-old for 5 of 5, mirror for 2 of 5\n"), "{report}");
+}
+
+#[test]
 fn bytes_and_tables_are_those_of_the_emitted_code() {
     for name in ["default", "mixed", "npm"] {
         let path = format!("{}/../../topologies/{name}", env!("CARGO_MANIFEST_DIR"));

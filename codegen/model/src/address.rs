@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::plan::Reference;
 use crate::rule::{Rule, text_schema};
+use crate::secret::suspect_url;
 use crate::topology::VARIABLE;
 use crate::yaml::Node;
 
@@ -22,7 +23,7 @@ impl Rule<Reference> for EndpointUrl {
             Reference::Env(_) => return,
             Reference::File(_) => ("url is not read from files".to_owned(), "write it, or `env:NAME`"),
             Reference::Literal(url) => match check_url(url) {
-                Ok(()) => return,
+                Ok(()) => return literal_secret(url, node, problems),
                 Err(why) => (format!("url {} is not that of an endpoint", quoted(url)), why),
             },
         };
@@ -33,6 +34,15 @@ impl Rule<Reference> for EndpointUrl {
         let expression = format!("^(env:{}$|{})", VARIABLE.expression(), SCHEMES.join("|"));
         let [first, second] = SCHEMES;
         text_schema(&expression, &format!("url begins with neither `{first}` nor `{second}`, and is no `env:NAME`"))
+    }
+}
+
+fn literal_secret(url: &str, node: &Node, problems: &mut Problems) {
+    if let Some(why) = suspect_url(url) {
+        problems
+            .error(Code::LiteralSecret, node.place, "secret in the url of an endpoint")
+            .label(why)
+            .help("write `env:NAME`: the gateway reads the whole url when it starts");
     }
 }
 
@@ -118,6 +128,13 @@ pub(crate) fn collide(one: &str, other: &str) -> bool {
     }
 }
 
+/// Whether who connects to an address reaches the one who listens on the other, as far as that is known before names are
+/// resolved: what takes connections to all addresses of its machine is reached from there by its loopback address.
+pub(crate) fn leads_to(address: &str, listener: &str) -> bool {
+    let is_any = |address| matches!(host_of(address), Host::Ip(ip) if ip.is_unspecified());
+    collide(address, listener) && (!is_any(listener) || is_loopback(address) || is_any(address))
+}
+
 /// The host of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host<'a> {
@@ -177,7 +194,7 @@ fn check_authority(authority: &str, port_min: u16) -> Result<(), &'static str> {
 }
 
 /// The host with its brackets, and what follows its colon.
-fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
+pub(crate) fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     let host_end = if authority.starts_with('[') { authority.find(']').ok_or("a bracket stays open")? } else { 0 };
     match authority[host_end..].find(':').map(|at| host_end + at) {
         Some(at) => Ok((&authority[..at], Some(&authority[at + 1..]))),
@@ -250,6 +267,30 @@ mod tests {
             ("localhost", "localhost"),
         ] {
             assert!(!collide(one, other) && !collide(other, one), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_listener_is_reached_by_its_own_address() {
+        for (address, listener) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("localhost:80", "127.0.0.1:80"),
+            ("127.0.0.1:80", "0.0.0.0:80"),
+            ("[::1]:80", "[::]:80"),
+            ("localhost:80", "[::]:80"),
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("Gateway:80", "gateway:80"),
+        ] {
+            assert!(leads_to(address, listener), "{address} {listener}");
+        }
+        for (address, listener) in [
+            ("weather:80", "0.0.0.0:80"),
+            ("10.0.0.4:80", "[::]:80"),
+            ("127.0.0.1:81", "127.0.0.1:80"),
+            ("127.0.0.2:80", "127.0.0.1:80"),
+            ("127.0.0.1:80", "127.0.0.1:0"),
+        ] {
+            assert!(!leads_to(address, listener), "{address} {listener}");
         }
     }
 

@@ -3,11 +3,12 @@
 //! Here are the checks of the topology's own settings. Those of the listeners are in [`listen`], of one backend in
 //! [`backend`], of routes in [`route`], of the lock in [`lock`], of routes with a lock in [`locked_route`], of what
 //! clients would see in [`exposure`] and, of that, in [`view`]s, of [`fallback`]s, of what names stand for in [`name`], of
-//! values left to the process in [`mod@reference`].
+//! values left to the process in [`mod@reference`], of what a [`list`] holds needlessly.
 
 mod backend;
 mod exposure;
 mod fallback;
+mod list;
 mod listen;
 mod lock;
 mod locked_route;
@@ -54,6 +55,13 @@ impl Check<'_> {
         self.overlapping_routes();
         self.views();
         self.fallbacks();
+        self.repeated_items();
+    }
+
+    /// Whether what is written at a path, if anything, is as it reads: what has an error, or something else in its place,
+    /// is followed by others as soon as it is judged.
+    pub(crate) fn is_sound(&self, path: &[Step<'_>]) -> bool {
+        self.document.span(path).is_none_or(|places| !self.problems.has_error_in(places))
     }
 
     pub(crate) fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {

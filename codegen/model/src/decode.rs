@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::diagnostic::{Code, Problems, quoted};
+use crate::diagnostic::{Code, Problem, Problems, quoted};
 use crate::json::token;
 use crate::rule::Rule;
 use crate::yaml::{Node, Place, Value};
@@ -26,8 +26,19 @@ pub(crate) trait Decode: Sized {
     /// The JSON Schema of what it is read from.
     fn schema() -> String;
 
+    /// The keys of the mapping, or of each item of the list, that it is read from; none where the user chooses them.
+    fn keys() -> &'static [Key] {
+        &[]
+    }
+
     /// How a topology would write it, as JSON; `None` where a default needs no mention.
     fn written(&self) -> Option<String> {
+        None
+    }
+
+    /// What takes the place of an item that could not be read, so that the others of its list keep theirs and are
+    /// checked. `None`: the whole list cannot be read.
+    fn stand_in() -> Option<Self> {
         None
     }
 }
@@ -42,6 +53,8 @@ pub(crate) struct Key {
     pub(crate) expected: &'static str,
     /// [`Decode::schema`] of its type.
     pub(crate) schema: fn() -> String,
+    /// [`Decode::keys`] of its type.
+    pub(crate) keys: fn() -> &'static [Key],
     /// [`Decode::written`] of its default.
     pub(crate) default: fn() -> Option<String>,
     /// Whether it has to be there.
@@ -49,7 +62,8 @@ pub(crate) struct Key {
 }
 
 /// Defines a record of the schema once: the type, its keys with their documentation, and how it is read. A key without a
-/// default is required. `default struct` has a default for every key and for the whole. What follows `where` is the
+/// default is required; the block behind `|` stands in for one that is absent or could not be read, so that the rest is
+/// checked all the same. `default struct` has a default for every key and for the whole. What follows `where` is the
 /// [`Rule`] of a key, or a function that writes what else the schema of the whole says.
 macro_rules! record {
     ($(#[doc = $doc:literal])+ default struct $Name:ident: $expected:literal $(where $stated:path)? {
@@ -69,7 +83,8 @@ macro_rules! record {
         }
     };
     ($(#[doc = $doc:literal])+ struct $Name:ident: $expected:literal $(where $stated:path)? {
-        $($(#[doc = $meaning:literal])+ $key:ident: $Type:ty $(where $rule:path)? $(= $default:expr)?,)+
+        $($(#[doc = $meaning:literal])+
+        $key:ident: $Type:ty $(where $rule:path)? $(| $stand_in:block)? $(= $default:expr)?,)+
     }) => {
         $(#[doc = $doc])+
         #[derive(Clone, Debug, PartialEq)]
@@ -92,8 +107,16 @@ macro_rules! record {
             ) -> Option<Self> {
                 let record = $crate::decode::Record::open(node, Self::EXPECTED, Self::KEYS, problems)?;
                 // Every key is read before the first that failed gives up, so that all problems are found.
-                $(let $key = record!(@read record problems $key $Type $(where $rule)? $(= $default)?);)+
+                $(let $key = record!(@read record problems $key $Type $(where $rule)? $(| $stand_in)? $(= $default)?);)+
                 Some(Self { $($key: $key?,)+ })
+            }
+
+            fn keys() -> &'static [$crate::decode::Key] {
+                Self::KEYS
+            }
+
+            fn stand_in() -> Option<Self> {
+                Some(Self { $($key: record!(@stand_in $(| $stand_in)? $(= $default)?)?,)+ })
             }
 
             fn schema() -> String {
@@ -119,9 +142,12 @@ macro_rules! record {
     (@read $record:ident $problems:ident $key:ident $Type:ty $(where $rule:path)? = $default:expr) => {
         Some($record.optional::<$Type>(stringify!($key), &[$(&$rule)?], $problems).unwrap_or_else(|| $default))
     };
-    (@read $record:ident $problems:ident $key:ident $Type:ty $(where $rule:path)?) => {
-        $record.required::<$Type>(stringify!($key), &[$(&$rule)?], $problems)
+    (@read $record:ident $problems:ident $key:ident $Type:ty $(where $rule:path)? $(| $stand_in:block)?) => {
+        $record.required::<$Type>(stringify!($key), &[$(&$rule)?], $problems)$(.or_else(|| Some($stand_in)))?
     };
+    (@stand_in | $stand_in:block) => { Some($stand_in) };
+    (@stand_in = $default:expr) => { Some($default) };
+    (@stand_in) => { None };
 }
 pub(crate) use record;
 
@@ -175,7 +201,8 @@ pub struct Entries<T> {
 impl Key {
     /// A key that may be left out and has no default.
     pub(crate) const fn new<T: Decode>(name: &'static str, meaning: &'static str) -> Self {
-        Self { name, meaning, expected: T::EXPECTED, schema: T::schema, default: || None, required: false }
+        let (expected, schema, keys) = (T::EXPECTED, T::schema, T::keys);
+        Self { name, meaning, expected, schema, keys, default: || None, required: false }
     }
 
     /// What it takes, with its documentation for editors.
@@ -201,14 +228,19 @@ impl<'n> Record<'n> {
     /// Reports every key that is not one of `keys`.
     pub(crate) fn open(node: &'n Node, expected: &str, keys: &'static [Key], problems: &mut Problems) -> Option<Self> {
         let Value::Mapping(entries) = &node.value else {
-            wrong_type(node, expected, problems);
+            let problem = wrong_type(node, expected, problems);
+            if advice(&node.value, expected).is_none() {
+                problem.help(format!("write a mapping with these keys: {}", named(keys)));
+            }
             return None;
         };
         for (key, _) in entries {
             match &key.value {
                 Value::String(name) if keys.iter().any(|known| known.name == name) => {}
                 Value::String(name) => unknown_key(key.place, name, expected, keys, problems),
-                _ => wrong_type(key, "a key", problems),
+                _ => {
+                    wrong_type(key, "a key", problems);
+                }
             }
         }
         Some(Self { entries, keys, owner: node.owner })
@@ -329,13 +361,17 @@ impl<T: Decode> Decode for Vec<T> {
             return None;
         };
         within_bounds(node, items.len(), problems)?;
-        // One bad item fails the list: leaving it out would shift the positions of the others.
-        let items: Vec<Option<T>> = items.iter().map(|item| T::decode(item, problems)).collect();
+        // To leave out a bad item would shift the positions of the others.
+        let items: Vec<Option<T>> = items.iter().map(|item| T::decode(item, problems).or_else(T::stand_in)).collect();
         items.into_iter().collect()
     }
 
     fn schema() -> String {
         format!(r#"{{"type":"array","items":{},"maxItems":{LENGTH_MAX}}}"#, T::schema())
+    }
+
+    fn keys() -> &'static [Key] {
+        T::keys()
     }
 }
 
@@ -358,6 +394,10 @@ impl<T: Decode> Decode for Option<T> {
         T::schema()
     }
 
+    fn keys() -> &'static [Key] {
+        T::keys()
+    }
+
     fn written(&self) -> Option<String> {
         self.as_ref().and_then(T::written)
     }
@@ -376,6 +416,10 @@ impl Decode for String {
 
     fn written(&self) -> Option<String> {
         Some(token(self))
+    }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self::new())
     }
 }
 
@@ -421,30 +465,35 @@ pub(crate) fn word<T: Copy>(node: &Node, expected: &str, choices: &[Choice<T>], 
         return Some(*value);
     }
     let message = format!("{} is not {expected}", quoted(found));
+    let near = problems.near_miss(Code::InvalidValue, found, choices.iter().map(|(word, _, _)| *word));
     let problem = problems.error(Code::InvalidValue, node.place, message);
-    if let Some(near) = near_miss(found, choices.iter().map(|(word, _, _)| *word)) {
-        problem.help(format!("did you mean `{near}`?"));
+    if let Some(near) = near {
+        problem.meant(near);
     }
     None
 }
 
 /// Reports a node of another type than expected.
-pub(crate) fn wrong_type(node: &Node, expected: &str, problems: &mut Problems) {
+pub(crate) fn wrong_type<'p>(node: &Node, expected: &str, problems: &'p mut Problems) -> &'p mut Problem {
     let found = match &node.value {
         Value::Null => "nothing".to_owned(),
         Value::Bool(value) => format!("boolean `{value}`"),
         Value::Int(value) => format!("number `{value}`"),
-        Value::Float(value) => format!("number `{value}`"),
+        // With its point: that is what is wrong with it where a whole number belongs.
+        Value::Float(value) => format!("number `{value:?}`"),
         Value::String(value) => format!("text {}", quoted(value)),
         Value::Sequence(_) => "a list".to_owned(),
         Value::Mapping(_) => "a mapping".to_owned(),
     };
     // Nothing stands where nothing is: point at the key.
     let place = if matches!(node.value, Value::Null) { node.owner } else { node.place };
-    let problem = problems.error(Code::WrongType, place, format!("{found} where {expected} belongs"));
+    let is_one = ["a ", "an ", "the ", "text", "`"].iter().any(|start| expected.starts_with(start));
+    let verb = if is_one { "belongs" } else { "belong" };
+    let problem = problems.error(Code::WrongType, place, format!("{found} where {expected} {verb}"));
     if let Some(advice) = advice(&node.value, expected) {
         problem.help(advice);
     }
+    problem
 }
 
 /// What to write where something of another type stands.
@@ -471,27 +520,61 @@ fn advice(found: &Value, expected: &str) -> Option<&'static str> {
     })
 }
 
-/// The candidate that was probably meant.
+/// The candidate that was probably meant. Where they are many and long, only the first of them are compared.
 #[must_use]
 pub fn near_miss<'c>(given: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    let near = |candidate: &&str| strsim::damerau_levenshtein(given, candidate) <= candidate.len().div_ceil(3);
-    candidates.filter(near).min_by_key(|candidate| strsim::damerau_levenshtein(given, candidate))
+    /// Longer names are never mistyped ones: they come from elsewhere.
+    const CHARS_MAX: usize = 128;
+    /// Of fewer characters any two names are near: only one in another case is meant.
+    const CHARS_MIN: usize = 3;
+    /// How many pairs of characters are compared.
+    const PAIRS_MAX: usize = 4 << 20;
+    let length = |text: &str| text.chars().take(CHARS_MAX + 1).count();
+    let given_chars = length(given);
+    let (mut nearest, mut pairs) = (None, 0);
+    for candidate in candidates.filter(|_| given_chars <= CHARS_MAX) {
+        let chars = length(candidate);
+        let distance_max = chars.div_ceil(3);
+        let another_case = || given.eq_ignore_ascii_case(candidate);
+        if chars.abs_diff(given_chars) > distance_max || (given_chars.max(chars) < CHARS_MIN && !another_case()) {
+            continue;
+        }
+        pairs += given_chars * chars;
+        if pairs > PAIRS_MAX {
+            break;
+        }
+        let distance = strsim::osa_distance(given, candidate);
+        if distance <= distance_max && nearest.is_none_or(|(nearest, _)| distance < nearest) {
+            nearest = Some((distance, candidate));
+        }
+    }
+    nearest.map(|(_, candidate)| candidate)
 }
 
 fn unknown_key(place: Place, name: &str, expected: &str, keys: &[Key], problems: &mut Problems) {
     let message = format!("unknown key {} in {expected}", quoted(name));
+    let near = problems.near_miss(Code::UnknownKey, name, keys.iter().map(|key| key.name));
     let problem = problems.error(Code::UnknownKey, place, message);
-    match near_miss(name, keys.iter().map(|key| key.name)) {
+    match near {
         _ if name == "<<" => problem.help("merge keys are not read: repeat what `<<` would bring in, or use an alias for a whole value"),
         _ if name == "mcpServers" => problem.help(
             "servers stand under `backends`, each with its transport: `name: { transport: { stdio: { command: …, args: […] } } }`",
         ),
-        Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None => {
-            let known: Vec<String> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
-            problem.help(format!("known keys are {}", known.join(", ")))
-        }
+        _ if let Some(home) = home(name, keys) => problem.help(format!("`{name}` belongs under `{home}`")),
+        Some(near) => problem.meant(near),
+        None => problem.help(format!("known keys are {}", named(keys))),
     };
+}
+
+fn named(keys: &[Key]) -> String {
+    keys.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// The keys, joined by points, of the mapping further down that knows a key.
+fn home(name: &str, keys: &[Key]) -> Option<String> {
+    let direct = keys.iter().find(|key| (key.keys)().iter().any(|inner| inner.name == name));
+    let below = || keys.iter().find_map(|key| Some(format!("{}.{}", key.name, home(name, (key.keys)())?)));
+    direct.map(|key| key.name.to_owned()).or_else(below)
 }
 
 /// Reports every key that stands twice in one mapping, anywhere in a document.
@@ -527,4 +610,42 @@ fn duplicate(name: &str, keys: &[&str], (again, first): (Place, Place), problems
         "backend" => problem.help(format!("name one of them otherwise, such as {}", quoted(&format!("{name}-2")))),
         _ => problem.help("take one of them out"),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_probably_meant_is_near() {
+        for (given, candidates, expected) in [
+            ("naem", &["name", "names"][..], Some("name")),
+            ("timeot", &["tools", "timeout"], Some("timeout")),
+            ("Name", &["name"], Some("name")),
+            ("M", &["m"], Some("m")),
+            ("", &["m"], None),
+            ("x", &["m"], None),
+            ("xy", &["x", "xz"], None),
+            ("ad", &["add"], Some("add")),
+            ("", &["m", "to", "add"], None),
+            ("bogus", &["name"], None),
+        ] {
+            assert_eq!(near_miss(given, candidates.iter().copied()), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn names_too_long_to_be_mistyped_are_not_compared() {
+        let (long, longer) = ("x".repeat(128), "x".repeat(1_000_000));
+        assert_eq!(near_miss(&"x".repeat(127), [&*longer, &*long].into_iter()), Some(&*long));
+        assert_eq!(near_miss(&longer, [&*longer].into_iter()), None);
+    }
+
+    #[test]
+    fn of_very_many_candidates_the_first_are_compared() {
+        let long = "x".repeat(128);
+        let many = std::iter::repeat_n(&*long, 1_000_000);
+        let given = format!("y{}", "x".repeat(127));
+        assert_eq!(near_miss(&given, many.chain([&*given])), Some(&*long));
+    }
 }

@@ -4,22 +4,28 @@
 
 mod code;
 mod finding;
+mod mask;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin as SnippetOrigin, Renderer, Snippet};
 use serde::Serialize;
 
 use crate::Source;
+use crate::decode::near_miss;
+use crate::lines::Lines;
 use crate::yaml::{Document, Place};
 
 pub use code::Code;
 pub use finding::{Finding, Stretch, findings};
+use mask::Mask;
+pub(crate) use mask::secrets_on_line;
 
 /// How many problems are shown; of the rest only the count.
-const SHOWN_MAX: usize = 50;
-/// How many bytes are read again to find where problems are.
+pub const SHOWN_MAX: usize = 50;
+/// How many bytes are read again to find where else to look for problems.
 const REREAD_BYTES_MAX: usize = 2 << 20;
 
 /// How many codes one hint at their explanations names.
@@ -88,18 +94,27 @@ pub struct Diagnostic {
 pub fn render(diagnostics: &[Diagnostic], source: &Source, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
+    let lines = Lines::of_yaml(&source.text);
     for diagnostic in diagnostics.iter().take(SHOWN_MAX) {
-        let masked = diagnostic.mask(source);
-        text.push_str(&renderer.render(&[diagnostic.group(masked.as_ref().unwrap_or(source))]));
+        text.push_str(&renderer.render(&[diagnostic.group(source, &lines)]));
         text.push_str("\n\n");
     }
-    match diagnostics.len().saturating_sub(SHOWN_MAX) {
-        0 => {}
-        1 => text.push_str("1 more problem is not shown\n\n"),
-        rest => text.push_str(&format!("{rest} more problems are not shown\n\n")),
+    if let Some(more) = unshown(diagnostics.len()) {
+        text.push_str(&more);
+        text.push_str("\n\n");
     }
     text.pop();
     text
+}
+
+/// The line that counts those of so many problems that are not shown.
+#[must_use]
+pub fn unshown(count: usize) -> Option<String> {
+    match count.saturating_sub(SHOWN_MAX) {
+        0 => None,
+        1 => Some("1 more problem is not shown".to_owned()),
+        rest => Some(format!("{rest} more problems are not shown")),
+    }
 }
 
 /// The paragraph, with an example, that says what a code means.
@@ -119,22 +134,6 @@ pub fn hint(diagnostics: &[Diagnostic]) -> Option<String> {
         }
     }
     (!codes.is_empty()).then(|| format!("for more about this: only1mcp explain {}", codes.join(" ")))
-}
-
-/// The line and column of a byte offset, both in characters from one. A byte order mark does not count.
-pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or_default().trim_start_matches('\u{feff}');
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
-    (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
-}
-
-// === impl Mark ===
-
-impl Mark {
-    /// The line and, in characters, the column, both from one.
-    pub(crate) fn line_and_column(self, text: &str) -> (usize, usize) {
-        line_and_column(text, self.0)
-    }
 }
 
 // === impl Severity ===
@@ -167,16 +166,24 @@ impl Diagnostic {
         Self { code, severity, message, primary: None, secondary, origin, help, notes, secrets }
     }
 
-    /// The source without its secrets: what is rendered ends in the logs of builds.
-    fn mask(&self, source: &Source) -> Option<Source> {
-        let mut text = source.text.clone();
-        for range in &self.secrets {
-            text.replace_range(range.clone(), &"*".repeat(range.len()));
+    /// A part of the source without its secrets: what is rendered ends in the logs of builds.
+    fn mask(&self, lines: &Lines<'_>, part: Range<usize>) -> String {
+        let mut text = lines.shown(part.clone());
+        for secret in &self.secrets {
+            let (start, end) = (secret.start.max(part.start), secret.end.min(part.end));
+            if start < end {
+                let within = lines.shown(part.start..start).len()..lines.shown(part.start..end).len();
+                let stars: String = text[within.clone()]
+                    .chars()
+                    .map(|c| if c == '\n' { "\n".to_owned() } else { "*".repeat(c.len_utf8()) })
+                    .collect();
+                text.replace_range(within, &stars);
+            }
         }
-        (!self.secrets.is_empty()).then(|| Source { path: source.path.clone(), text })
+        text
     }
 
-    fn group<'a>(&'a self, source: &'a Source) -> Group<'a> {
+    fn group<'a>(&'a self, source: &'a Source, lines: &Lines<'_>) -> Group<'a> {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -187,15 +194,16 @@ impl Diagnostic {
             let labels = || self.secondary.iter().chain([primary]).map(|label| &label.range);
             let first = labels().map(|range| range.start).min().unwrap_or_default();
             let last = labels().map(|range| range.end).max().unwrap_or_default();
-            let start = source.text[..first].rfind('\n').map_or(0, |end| end + 1);
-            let end = source.text[last..].find('\n').map_or(source.text.len(), |end| last + end);
+            let (start, end) = (lines.line(first).start, lines.line(last).end.max(last));
+            // The renderer knows no other ends of lines than line feeds.
+            let within = |at: usize| lines.shown(start..at.max(start)).len();
             let annotation = |kind: AnnotationKind, label: &'a Label| {
-                kind.span(label.range.start - start..label.range.end - start).label(label.text.as_str())
+                kind.span(within(label.range.start)..within(label.range.end)).label(label.text.as_str())
             };
             let secondary = self.secondary.iter().map(|label| annotation(AnnotationKind::Context, label));
             group = group.element(
-                Snippet::source(&source.text[start..end])
-                    .line_start(source.text[..start].matches('\n').count() + 1)
+                Snippet::source(self.mask(lines, start..end))
+                    .line_start(lines.line_and_column(start).0)
                     .path(source.path.as_str())
                     .annotation(annotation(AnnotationKind::Primary, primary))
                     .annotations(secondary),
@@ -226,7 +234,13 @@ pub(crate) struct Problem {
 
 /// Problems in the order in which they were found.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(Vec<Problem>);
+pub(crate) struct Problems {
+    found: Vec<Problem>,
+    /// For how many problems of a kind something near was looked for.
+    searched: BTreeMap<Code, usize>,
+    /// Where those stand that stop the build.
+    errors: BTreeSet<Place>,
+}
 
 // === impl Problem ===
 
@@ -239,6 +253,11 @@ impl Problem {
     pub(crate) fn label(&mut self, text: impl Into<String>) -> &mut Self {
         self.label = text.into();
         self
+    }
+
+    /// Labels it with what was probably meant.
+    pub(crate) fn meant(&mut self, near: &str) -> &mut Self {
+        self.label(format!("did you mean {}?", quoted(near)))
     }
 
     pub(crate) fn help(&mut self, text: impl Into<String>) -> &mut Self {
@@ -268,18 +287,9 @@ impl Problem {
         Diagnostic { primary, ..Diagnostic::elsewhere(self, None) }
     }
 
-    fn locate(self, document: &Document<'_>, lock: Option<&Source>) -> Diagnostic {
-        let range = document.locate(self.place);
-        let secondary = self
-            .secondary
-            .iter()
-            .map(|(place, text)| Label { range: document.locate(*place), text: text.clone() })
-            .collect();
-        let origin = self.locked.zip(lock).map(|(mark, lock)| {
-            let (line, column) = mark.line_and_column(&lock.text);
-            Origin { path: lock.path.clone(), line, column }
-        });
-        Diagnostic { secondary, origin, ..self.at(Some(range)) }
+    /// The nodes it points at.
+    fn places(&self) -> impl Iterator<Item = Place> {
+        self.secondary.iter().map(|(place, _)| *place).chain([self.place])
     }
 }
 
@@ -289,45 +299,142 @@ impl Problems {
     /// Reports a problem that stops the build. That it does is said by its code; the name here is for the reader.
     pub(crate) fn error(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Problem {
         debug_assert_eq!(code.severity(), Severity::Error, "{code}");
-        self.0.push_mut(Problem::new(code, place, message.into()))
+        self.errors.insert(place);
+        self.found.push_mut(Problem::new(code, place, message.into()))
     }
 
     /// Reports a problem that does not stop the build.
     pub(crate) fn warning(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Problem {
         debug_assert_eq!(code.severity(), Severity::Warning, "{code}");
-        self.0.push_mut(Problem::new(code, place, message.into()))
+        self.found.push_mut(Problem::new(code, place, message.into()))
+    }
+
+    /// Reports a name of a backend that is none of those known.
+    pub(crate) fn unknown_backend<'c>(
+        &mut self,
+        place: Place,
+        name: &str,
+        known: impl Iterator<Item = &'c str>,
+        absent: &str,
+    ) {
+        let near = self.near_miss(Code::UnknownBackend, name, known);
+        let problem = self.error(Code::UnknownBackend, place, format!("unknown backend {}", quoted(name)));
+        match near {
+            Some(near) => problem.meant(near),
+            None => problem.label(absent),
+        };
+    }
+
+    /// What was probably meant by what a problem of this kind is about. Looked for only as often as problems are shown:
+    /// every search goes through all candidates.
+    pub(crate) fn near_miss<'c>(
+        &mut self,
+        code: Code,
+        given: &str,
+        candidates: impl Iterator<Item = &'c str>,
+    ) -> Option<&'c str> {
+        let searched = self.searched.entry(code).or_default();
+        *searched += 1;
+        if *searched > SHOWN_MAX { None } else { near_miss(given, candidates) }
+    }
+
+    /// Whether there is one of this kind.
+    pub(crate) fn has(&self, code: Code) -> bool {
+        self.found.iter().any(|problem| problem.code == code)
     }
 
     /// Whether there is one that stops the build.
     pub(crate) fn has_errors(&self) -> bool {
-        self.0.iter().any(|problem| problem.code.severity() == Severity::Error)
+        !self.errors.is_empty()
+    }
+
+    /// Whether one of these is there.
+    pub(crate) fn has_error_in(&self, places: RangeInclusive<Place>) -> bool {
+        self.errors.range(places).next().is_some()
     }
 
     /// Drops the warnings that the topology allows.
     pub(crate) fn allow(&mut self, allowed: &[Code]) {
-        self.0.retain(|problem| problem.code.severity() == Severity::Error || !allowed.contains(&problem.code));
+        self.found.retain(|problem| problem.code.severity() == Severity::Error || !allowed.contains(&problem.code));
     }
 
-    /// Looks up where they are; errors first, each kind in source order. A look-up reads the text again, so those that
-    /// are not shown have none, nor have the last ones of a very long text.
+    /// Looks up where they are; errors first, each kind in source order. Those that are not shown have no places.
     pub(crate) fn locate(mut self, document: &Document<'_>, lock: Option<&Source>) -> Vec<Diagnostic> {
-        self.0.sort_by_key(|problem| (problem.code.severity(), problem.place));
-        let secrets = self.secrets(document);
-        let mut bytes = 0_usize;
-        let locate = |(index, problem): (usize, Problem)| {
-            bytes += document.text().len() * (1 + problem.secondary.len());
-            let shown = index < SHOWN_MAX && bytes <= REREAD_BYTES_MAX;
-            let found = if shown { problem.locate(document, lock) } else { problem.at(None) };
-            Diagnostic { secrets: if shown { secrets.clone() } else { Vec::new() }, ..found }
+        self.found.sort_by_key(|problem| (problem.code.severity(), problem.place));
+        let mask = Mask::new(document, &self.found);
+        self.found.iter_mut().for_each(|problem| mask.apply(problem));
+        self.once(document);
+        let shown = &self.found[..self.found.len().min(SHOWN_MAX)];
+        let mut places = Places::new(document, shown);
+        let primary: Vec<Range<usize>> = shown.iter().map(|problem| places.find(problem.place)).collect();
+        let secondary: Vec<Vec<Label>> = shown.iter().map(|problem| places.others(problem)).collect();
+        let lock = lock.filter(|_| shown.iter().any(|problem| problem.locked.is_some()));
+        let lock = lock.map(|lock| (lock, Lines::of_json(&lock.text)));
+        let mut located = primary.into_iter().zip(secondary);
+        let locate = |problem: Problem| {
+            let Some((range, secondary)) = located.next() else { return problem.at(None) };
+            let origin = problem.locked.zip(lock.as_ref()).map(|(mark, (lock, lines))| {
+                let (line, column) = lines.line_and_column(mark.0);
+                Origin { path: lock.path.clone(), line, column }
+            });
+            Diagnostic { secondary, origin, secrets: mask.ranges.clone(), ..problem.at(Some(range)) }
         };
-        self.0.into_iter().enumerate().map(locate).collect()
+        self.found.into_iter().map(locate).collect()
     }
 
-    /// Where secrets stand, which share their lines with other problems.
-    fn secrets(&self, document: &Document<'_>) -> Vec<Range<usize>> {
-        let places = self.0.iter().filter(|problem| problem.code == Code::LiteralSecret).map(|problem| problem.place);
-        let looked_up = REREAD_BYTES_MAX / document.text().len().max(1);
-        places.take(looked_up.max(SHOWN_MAX)).map(|place| document.locate(place)).collect()
+    /// Keeps one of several problems with one text: what is wrong in a node is found again wherever an alias stands for it.
+    fn once(&mut self, document: &Document<'_>) {
+        let text = |problem: &Problem| (problem.code, problem.message.clone(), problem.label.clone());
+        let mut counts: HashMap<_, usize> = HashMap::new();
+        self.found.iter().for_each(|problem| *counts.entry(text(problem)).or_default() += 1);
+        let repeated = self.found.iter().filter(|problem| counts[&text(problem)] > 1);
+        let places: BTreeSet<Place> = repeated.map(|problem| problem.place).collect();
+        if places.is_empty() {
+            return;
+        }
+        let ranges = document.locate_scalars(places);
+        let mut seen = HashSet::new();
+        self.found.retain(|problem| match ranges.get(&problem.place) {
+            Some(range) => seen.insert((text(problem), range.clone())),
+            None => true,
+        });
+    }
+}
+
+/// Where the nodes of a document stand that problems point at.
+struct Places<'d> {
+    document: &'d Document<'d>,
+    known: BTreeMap<Place, Range<usize>>,
+    /// How many bytes were read again, each time for one collection.
+    reread_bytes: usize,
+}
+
+// === impl Places ===
+
+impl<'d> Places<'d> {
+    fn new(document: &'d Document<'d>, problems: &[Problem]) -> Self {
+        let known = document.locate_scalars(problems.iter().flat_map(Problem::places).collect());
+        Self { document, known, reread_bytes: 0 }
+    }
+
+    fn find(&mut self, place: Place) -> Range<usize> {
+        let (known, document) = (&mut self.known, self.document);
+        let range = known.entry(place).or_insert_with(|| {
+            self.reread_bytes += document.text().len();
+            document.locate(place)
+        });
+        range.clone()
+    }
+
+    /// Where else to look: as many as can be found in little time, which is all in all but very long texts.
+    fn others(&mut self, problem: &Problem) -> Vec<Label> {
+        let mut labels = Vec::new();
+        for (place, text) in &problem.secondary {
+            if self.known.contains_key(place) || self.reread_bytes <= REREAD_BYTES_MAX {
+                labels.push(Label { range: self.find(*place), text: text.clone() });
+            }
+        }
+        labels
     }
 }
 
@@ -336,8 +443,9 @@ pub(crate) fn quoted(value: &str) -> String {
     const SHOWN_CHARS: usize = 60;
     let shown: String = value.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
     let rest = if value.chars().nth(SHOWN_CHARS).is_some() { "…" } else { "" };
-    // escape_debug also escapes quotes, which need none between backticks.
-    format!("`{}{rest}`", shown.replace("\\'", "'").replace("\\\"", "\""))
+    // escape_debug also escapes quotes, which need none between backticks; backticks do.
+    let shown = shown.replace("\\'", "'").replace("\\\"", "\"").replace('`', "\\u{60}");
+    format!("`{shown}{rest}`")
 }
 
 /// Names from a file, as a message shows them: the first three, and how many more.
@@ -351,4 +459,18 @@ pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
     };
     names.truncate(SHOWN);
     format!("{} and {last}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_is_looked_for_as_often_as_problems_of_a_kind_are_shown() {
+        let mut problems = Problems::default();
+        let mut near = |code| problems.near_miss(code, "naem", ["name"].into_iter());
+        let found: Vec<_> = (0..=SHOWN_MAX).map(|_| near(Code::UnknownKey)).collect();
+        assert_eq!((found[SHOWN_MAX - 1], found[SHOWN_MAX]), (Some("name"), None));
+        assert_eq!(near(Code::UnknownBackend), Some("name"), "each kind for itself");
+    }
 }

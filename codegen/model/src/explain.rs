@@ -7,8 +7,8 @@ mod show;
 
 use serde::Serialize;
 
-use crate::diagnostic::{Diagnostic, Origin, Problems, line_and_column};
-use crate::lock::{List, Lock, Section, era_word};
+use crate::diagnostic::{Diagnostic, Origin, Problems};
+use crate::lock::{self, List, Lock, Section, era_word};
 use crate::names::{expose, fills, literal_part, matches, prefix};
 use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
 use crate::resolve::{self, Catalog, Found};
@@ -355,7 +355,7 @@ impl Asked<'_> {
 
     fn contract(&self, backend: &str, item: Option<(List, &str)>) -> Option<Contract> {
         let section = self.section(backend)?;
-        let item = item.and_then(|(list, own)| section.list(list).iter().find(|item| item.name == own));
+        let item = item.and_then(|(list, own)| lock::find(section.list(list), own));
         let hint = |hint| item.is_some_and(|item| item.has_hint(hint));
         Some(Contract {
             backend: backend.to_owned(),
@@ -381,7 +381,7 @@ impl Asked<'_> {
     }
 
     fn origin(&self, place: Place) -> Origin {
-        let (line, column) = line_and_column(self.document.text(), self.document.locate(place).start);
+        let (line, column) = self.document.lines().line_and_column(self.document.locate(place).start);
         Origin { path: self.path.to_owned(), line, column }
     }
 }

@@ -8,6 +8,8 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
+use crate::diagnostic::quoted;
+
 /// How deep an item of a list may nest: a message nests at most 128 levels, and a few of them hold the list.
 pub(crate) const ITEM_DEPTH_MAX: usize = 120;
 /// How deep a lock may nest, which holds items.
@@ -39,7 +41,7 @@ pub(crate) enum TreeError<'a> {
     #[error("value nests deeper than {ITEM_DEPTH_MAX} levels")]
     Depth,
     /// Readers of JSON differ in which one they take. The key as written.
-    #[error("key {0} stands twice")]
+    #[error("key {} stands twice", quoted(&unescape(.0).unwrap_or(Cow::Borrowed(.0))))]
     DuplicateKey(&'a str),
 }
 
@@ -70,6 +72,15 @@ impl<'a> Tree<'a> {
         match self {
             Self::Object(members) => members,
             _ => &[],
+        }
+    }
+
+    /// The first token in it that stands somewhere; an empty array or object has none.
+    pub(crate) fn first_token(&self) -> Option<&'a str> {
+        match self {
+            Self::Scalar(token) => Some(token),
+            Self::Array(items) => items.iter().find_map(Self::first_token),
+            Self::Object(members) => members.first().map(|member| member.token),
         }
     }
 

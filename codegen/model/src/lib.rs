@@ -27,6 +27,7 @@ mod decode;
 mod digest;
 mod features;
 mod json;
+mod lines;
 mod param_header;
 mod resolve;
 mod rule;
@@ -83,8 +84,9 @@ pub fn load(
         check.excluded(&catalog, &marks);
         if lock.is_some() && lock_problem.is_none() {
             check.locked_routes(&contracts, &marks, &backends, &catalog);
-            check.view_contents(&catalog);
+            check.view_contents(&contracts, &catalog);
             check.fallback_contents(&contracts, &backends, &catalog);
+            check.unneeded_allow();
         }
         problems.allow(&decoded.allow);
         resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock))

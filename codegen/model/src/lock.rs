@@ -149,7 +149,7 @@ impl Section {
         ];
         for (items, earlier) in lists {
             for item in items {
-                if let Some(same) = earlier.iter().find(|old| old.name == item.name && old.digest == item.digest) {
+                if let Some(same) = find(earlier, &item.name).filter(|old| old.digest == item.digest) {
                     item.json = same.json.clone();
                 }
             }
@@ -177,6 +177,12 @@ impl Section {
         }
         out + "}"
     }
+}
+
+/// The item of a list, which is in the order of names, that has this one.
+pub(crate) fn find<'i>(items: &'i [Item], name: &str) -> Option<&'i Item> {
+    let position = items.binary_search_by(|item| item.name.as_str().cmp(name));
+    position.ok().map(|position| &items[position])
 }
 
 /// An era as a lock and a topology write it.

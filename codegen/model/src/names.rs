@@ -81,17 +81,24 @@ fn longer<'t>(one: &'t str, other: &'t str, holds: fn(&str, &str) -> bool) -> Op
 }
 
 /// Whether a URI can come of a template (RFC 6570): it has the template's literal parts in order, and something in the
-/// place of every expression. Which values the expressions take is the backend's to judge.
+/// place of every expression; nothing may be in the place of one with an operator that brings its own first character,
+/// such as `{?page}`, which is often left out. By the letter each may expand to nothing, when its variables are
+/// undefined; of `{id}` and `{+path}` that is not taken, so that a template leaves the URI it begins with to others.
+/// Which values the expressions take is the backend's to judge.
 #[must_use]
 pub fn fills(template: &str, uri: &str) -> bool {
     let mut parts = template.split('{');
     let Some(mut rest) = uri.strip_prefix(parts.next().unwrap_or_default()) else { return false };
     let mut parts = parts.peekable();
     while let Some(part) = parts.next() {
-        let Some((_expression, literal)) = part.split_once('}') else { return false };
+        let Some((expression, literal)) = part.split_once('}') else { return false };
+        let chars_min = usize::from(!expression.starts_with(['?', '&', ';', '.', '/', '#']));
         let after_expression = match parts.peek() {
-            None => rest.strip_suffix(literal).filter(|value| !value.is_empty()).map(|_| ""),
-            Some(_) => rest.char_indices().skip(1).find_map(|(at, _)| rest[at..].strip_prefix(literal)),
+            None => rest.strip_suffix(literal).filter(|value| value.len() >= chars_min).map(|_| ""),
+            Some(_) => {
+                let mut ends = rest.char_indices().map(|(at, _)| at).chain([rest.len()]).skip(chars_min);
+                ends.find_map(|at| rest[at..].strip_prefix(literal))
+            }
         };
         let Some(after_expression) = after_expression else { return false };
         rest = after_expression;
@@ -241,6 +248,17 @@ mod tests {
             ("plain://x", "plain://x", true),
             ("plain://x", "plain://xy", false),
             ("broken://{x", "broken://y", false),
+            ("data://x{?page}", "data://x", true),
+            ("data://x{?page}", "data://x?page=2", true),
+            ("data://x{?page}", "data://", false),
+            ("data://{id}{?page}", "data://7", true),
+            ("data://{id}{?page}", "data://", false),
+            ("data://{id}{/part}{#at}", "data://7", true),
+            ("data://{id}{.kind}/raw", "data://7/raw", true),
+            ("data://{id}{;a}/x{&b}", "data://7/x", true),
+            ("file://{+path}", "file://", false),
+            ("file://{+path}", "file:///a/b", true),
+            ("data://größe{?page}{&more}", "data://größe", true),
         ] {
             assert_eq!(fills(template, uri), expected, "{template} {uri}");
         }

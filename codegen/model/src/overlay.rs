@@ -1,7 +1,7 @@
 //! The overlay: what a process sets otherwise than its compiled topology. It tunes and restricts, it never loosens.
 
-use crate::decode::{self, Decode, Entries, near_miss, record};
-use crate::diagnostic::{Code, Diagnostic, Problems, Severity, quoted};
+use crate::decode::{self, Decode, Entries, record};
+use crate::diagnostic::{Code, Diagnostic, Problems, Severity};
 use crate::topology::{Millis, TIMEOUT};
 use crate::yaml::{Document, Node, Value, steps};
 use crate::{Source, plan};
@@ -56,12 +56,8 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
     for (name, settings) in overlay.iter().flat_map(|overlay| overlay.backends.iter()) {
         let known = || backends.iter().map(|backend| &*backend.name);
         if !known().any(|known| known == name) {
-            let message = format!("unknown backend {}", quoted(name));
-            let problem = problems.error(Code::UnknownBackend, document.key(steps!["backends", name]), message);
-            match near_miss(name, known()) {
-                Some(near) => problem.label(format!("did you mean `{near}`?")),
-                None => problem.label("not in the compiled topology"),
-            };
+            let place = document.key(steps!["backends", name]);
+            problems.unknown_backend(place, name, known(), "not in the compiled topology");
         }
         if let Some(timeout) = settings.timeout {
             let place = document.value(steps!["backends", name, "timeout"]);

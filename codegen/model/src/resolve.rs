@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::check::subject;
-use crate::lock::{Item, List, Lock, Section};
+use crate::lock::{self, Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
 use crate::param_header::{self, Violation};
 use crate::plan::{self, Exposed, Instructions, Plan, Subject, View, WildcardRoute};
@@ -48,7 +48,17 @@ pub(crate) struct Found {
 impl Catalog {
     /// Every item of every list.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Found> {
-        [&self.tools, &self.prompts, &self.resources, &self.templates].into_iter().flatten()
+        self.lists().into_iter().flat_map(|(_, found)| found)
+    }
+
+    /// Every list, with what one of its items is called.
+    pub(crate) fn lists(&self) -> [(&'static str, &[Found]); 4] {
+        [
+            ("tool", &self.tools),
+            ("prompt", &self.prompts),
+            ("resource", &self.resources),
+            ("resource template", &self.templates),
+        ]
     }
 }
 
@@ -70,13 +80,16 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
 /// Everything that the locked backends offer and the topology does not deny.
 pub(crate) fn catalog(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Catalog {
     let routes = Routes::new(topology, backends);
-    let list = |list| routes.list(topology, lock, backends, list);
     let excluded = excluded(topology, lock, backends);
-    let mut tools = list(List::Tools);
     let names: HashSet<(&str, &str)> = excluded.iter().map(|each| (&*each.backend, &*each.tool)).collect();
-    tools.retain(|found| !names.contains(&(&*found.origin, &*found.exposed.upstream)));
+    let list = |list| {
+        let hides = |name: &str, tools: &Tools, own: &str| {
+            list == List::Tools && (is_denied(tools, own) || names.contains(&(name, own)))
+        };
+        routes.list(topology, lock, backends, (list, &hides))
+    };
     Catalog {
-        tools,
+        tools: list(List::Tools),
         prompts: list(List::Prompts),
         resources: list(List::Resources),
         templates: list(List::Templates),
@@ -205,6 +218,9 @@ struct Resolved<'a> {
     position: usize,
 }
 
+/// Whether a backend, by its name and rules for tools, has an item of this name that no client may ask for.
+type Hides<'a> = dyn Fn(&str, &Tools, &str) -> bool + 'a;
+
 /// Where items come from.
 #[derive(Clone, Copy)]
 struct Origin<'a> {
@@ -238,29 +254,33 @@ impl<'a> Routes<'a> {
     }
 
     /// One list of all backends.
-    fn list(&self, topology: &Topology, lock: &Lock, backends: &[plan::Backend], list: List) -> Vec<Found> {
+    fn list(
+        &self,
+        topology: &Topology,
+        lock: &Lock,
+        backends: &[plan::Backend],
+        (list, hides): (List, &Hides<'_>),
+    ) -> Vec<Found> {
         let mut found: Vec<Found> = Vec::new();
         for (position, backend) in backends.iter().enumerate() {
             let (section, settings) = (lock.backends.get(&*backend.name), topology.backends.get(&backend.name));
             let (Some(section), Some(settings)) = (section, settings) else { continue };
             let origin = Origin { names: &topology.names, name: &backend.name, position: index(position), settings };
-            found.extend(section.list(list).iter().filter_map(|item| self.item(origin, item, list)));
+            let shown = section.list(list).iter().filter(|item| !hides(origin.name, &settings.tools, &item.name));
+            found.extend(shown.map(|item| self.item(origin, item, list)));
         }
         if matches!(list, List::Resources | List::Templates) {
             keep_routed(&mut found, backends);
         }
         for Found { exposed, .. } in &mut found {
-            exposed.fallbacks = fallbacks(topology, lock, backends, list, exposed);
+            exposed.fallbacks = fallbacks(topology, lock, backends, (list, hides), exposed);
         }
         found
     }
 
-    fn item(&self, origin: Origin<'_>, item: &Item, list: List) -> Option<Found> {
+    fn item(&self, origin: Origin<'_>, item: &Item, list: List) -> Found {
         let tools = &origin.settings.tools;
         let is_tool = list == List::Tools;
-        if is_tool && is_denied(tools, &item.name) {
-            return None;
-        }
         let renamed = is_tool.then(|| tools.rename.get(&item.name)).flatten().unwrap_or(&item.name);
         let (subject, name) = match list {
             List::Tools => (Subject::Tools, expose(origin.names, origin.name, renamed)),
@@ -277,7 +297,7 @@ impl<'a> Routes<'a> {
             fallbacks: Vec::new(),
             name,
         };
-        Some(Found { exposed, origin: origin.name.to_owned(), is_tool, route: route.map(|route| route.position) })
+        Found { exposed, origin: origin.name.to_owned(), is_tool, route: route.map(|route| route.position) }
     }
 
     /// Routes that are needed when a call comes: patterns, and exact names that no catalog holds.
@@ -314,18 +334,20 @@ impl<'a> Routes<'a> {
 }
 
 /// The backends that take over calls of an item: those its backend names, as far as they are locked with one of that
-/// upstream name and do not deny it.
-fn fallbacks(topology: &Topology, lock: &Lock, backends: &[plan::Backend], list: List, exposed: &Exposed) -> Vec<u16> {
+/// upstream name and show it.
+fn fallbacks(
+    topology: &Topology,
+    lock: &Lock,
+    backends: &[plan::Backend],
+    (list, hides): (List, &Hides<'_>),
+    exposed: &Exposed,
+) -> Vec<u16> {
     let own = &backends[usize::from(exposed.backend)].name;
     let named = topology.backends.get(own).into_iter().flat_map(|backend| &backend.fallback);
-    let denies = |name: &str| {
-        let tools = topology.backends.get(name).map(|backend| &backend.tools);
-        list == List::Tools && tools.is_some_and(|tools| is_denied(tools, &exposed.upstream))
-    };
     let offers = |name: &&String| {
-        let section = lock.backends.get(*name);
-        section.is_some_and(|section| section.list(list).iter().any(|item| item.name == exposed.upstream))
-            && !denies(name)
+        let (section, settings) = (lock.backends.get(*name), topology.backends.get(name));
+        section.is_some_and(|section| lock::find(section.list(list), &exposed.upstream).is_some())
+            && settings.is_some_and(|settings| !hides(name, &settings.tools, &exposed.upstream))
     };
     let position = |name: &String| backends.iter().position(|backend| backend.name == *name).map(index);
     named.filter(offers).filter_map(position).collect()

@@ -168,8 +168,10 @@ impl Rule<String> for Word {
 
 impl Rule<String> for Filled {
     fn check(&self, value: &String, node: &Node, problems: &mut Problems) {
-        if value.is_empty() || value.contains('\0') {
+        if value.is_empty() {
             problems.error(Code::InvalidValue, node.place, format!("{} is empty", self.noun));
+        } else if value.contains('\0') {
+            problems.error(Code::InvalidValue, node.place, format!("{} holds a zero byte", self.noun));
         }
     }
 
@@ -181,10 +183,14 @@ impl Rule<String> for Filled {
 // === impl Within ===
 
 impl<T: PartialOrd> Within<T> {
-    fn report(&self, value: &T, shown: impl Fn(&T) -> String, place: Place, problems: &mut Problems) {
+    fn report(&self, value: &T, shown: impl Fn(&T) -> String, node: &Node, problems: &mut Problems) {
         if !self.range.contains(value) {
-            let message = format!("{} {} is not {}", self.noun, shown(value), self.expected(shown));
-            problems.error(Code::InvalidValue, place, message);
+            let written = match &node.value {
+                Value::String(text) => quoted(text),
+                _ => shown(value),
+            };
+            let message = format!("{} {written} is not {}", self.noun, self.expected(shown));
+            problems.error(Code::InvalidValue, node.place, message);
         }
     }
 
@@ -199,7 +205,7 @@ fn quote(value: &impl Display) -> String {
 
 impl Rule<usize> for Within<usize> {
     fn check(&self, value: &usize, node: &Node, problems: &mut Problems) {
-        self.report(value, usize::to_string, node.place, problems);
+        self.report(value, usize::to_string, node, problems);
     }
 
     fn schema(&self, _of_type: String) -> String {
@@ -209,7 +215,7 @@ impl Rule<usize> for Within<usize> {
 
 impl Rule<Millis> for Within<Millis> {
     fn check(&self, value: &Millis, node: &Node, problems: &mut Problems) {
-        self.report(value, quote, node.place, problems);
+        self.report(value, quote, node, problems);
     }
 
     fn schema(&self, _of_type: String) -> String {

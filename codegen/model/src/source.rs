@@ -6,8 +6,8 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use crate::diagnostic::Mark;
 use crate::digest;
+use crate::lines::Lines;
 
 /// The longest text of a topology that is read.
 pub const TOPOLOGY_BYTES_MAX: usize = 1 << 20;
@@ -109,7 +109,8 @@ fn regular(metadata: &Metadata) -> Result<(), SourceError> {
 fn text(bytes: Vec<u8>) -> Result<String, SourceError> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let (line, column) = Mark(valid).line_and_column(&String::from_utf8_lossy(&error.as_bytes()[..valid]));
+        let before = String::from_utf8_lossy(&error.as_bytes()[..valid]);
+        let (line, column) = Lines::of_json(&before).line_and_column(valid);
         SourceError::Encoding { line, column }
     })
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::address::EndpointUrl;
-use crate::decode::{Choice, DURATION, Decode, record, text, word, words_schema, wrong_type};
+use crate::decode::{Choice, DURATION, Decode, Key, record, text, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::names::LENGTH_MAX;
@@ -59,7 +59,7 @@ record! {
     /// A whole topology.
     struct Topology: "a topology" {
         /// What it is called, up to 32 of `a` to `z`, `0` to `9` and `-`.
-        name: String where NAME,
+        name: String where NAME | { "NAME".to_owned() },
         /// Where clients connect.
         listen: Listen = Listen::default(),
         /// How the names of tools and prompts are exposed.
@@ -69,7 +69,7 @@ record! {
         /// How lists are answered.
         catalog: Catalog = Catalog::default(),
         /// The MCP servers behind the gateway, by name.
-        backends: Entries<Backend> where BACKENDS,
+        backends: Entries<Backend> where BACKENDS | { Entries::default() },
         /// Which backend a name leads to where that is not the one it comes from.
         routes: Vec<Route> = Vec::new(),
         /// Parts of the catalog, each served under its own path, by name.
@@ -165,7 +165,7 @@ record! {
     /// One place of a backend.
     struct Endpoint: "an endpoint" {
         /// Its `http://` or `https://` URL, or `env:NAME`.
-        url: Reference where EndpointUrl,
+        url: Reference where EndpointUrl | { Reference::Literal("".into()) },
     }
 }
 
@@ -189,7 +189,7 @@ record! {
         /// A resource URI; `*` stands for any run of characters.
         resources: Option<String> = None,
         /// The name of the backend.
-        to: String,
+        to: String | { String::new() },
     }
 }
 
@@ -212,7 +212,7 @@ record! {
     /// A part of the catalog. Patterns are about exposed names of tools and prompts, resource URIs and URI templates.
     struct View: "a view" {
         /// What it shows; `*` stands for any run of characters.
-        include: Vec<String>,
+        include: Vec<String> | { Vec::new() },
         /// What it does not show although `include` names it.
         exclude: Vec<String> = Vec::new(),
         /// How many tokens of a model's context its tools may take, by estimate.
@@ -274,6 +274,10 @@ impl Decode for Names {
 
     fn schema() -> String {
         format!(r#"{{"anyOf":[{},{}]}}"#, words_schema(&Self::WORDS), Prefixed::schema())
+    }
+
+    fn keys() -> &'static [Key] {
+        Prefixed::KEYS
     }
 }
 

@@ -215,6 +215,10 @@ impl Decode for TransportSettings {
         }
     }
 
+    fn keys() -> &'static [Key] {
+        Self::KEYS
+    }
+
     fn schema() -> String {
         // Beside the properties, the upper bound would keep editors from proposing any.
         object_schema(Self::EXPECTED, Self::KEYS, r#","minProperties":1,"allOf":[{"maxProperties":1}]"#)

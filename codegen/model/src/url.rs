@@ -26,15 +26,13 @@ pub fn parse(url: &str) -> Result<Parts<'_>, &'static str> {
     let tls = address::is_https(url);
     let rest = url.split_once("://").map_or(url, |(_scheme, rest)| rest);
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if path.starts_with('?') {
-        return Err("the path is missing before `?`");
-    }
-    let port_at = authority.rfind(']').unwrap_or(0);
-    let (host, port) = match authority[port_at..].find(':') {
-        Some(at) => (&authority[..port_at + at], authority[port_at + at + 1..].parse().ok()),
-        None => (authority, Some(if tls { 443 } else { 80 })),
+    let (host, port) = address::split_port(authority)?;
+    let port = match port {
+        // Within bounds, or the check had refused it.
+        Some(port) => port.parse().unwrap_or_default(),
+        None if tls => 443,
+        None => 80,
     };
-    let port = port.ok_or("the port is no number from 1 to 65535")?;
     Ok(Parts { tls, authority, host, port, path: if path.is_empty() { "/" } else { path } })
 }
 

@@ -4,23 +4,27 @@
 //! What the tree means is not decided here: see [`crate::decode`].
 
 mod position;
+mod refusal;
 
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 
-use crate::diagnostic::{Code, Diagnostic, Problem};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::lines::Lines;
 use crate::source::TOPOLOGY_BYTES_MAX;
-use position::{extent, indenting_tab, offset};
+use position::{extent, offset};
 
 /// How deep mappings and sequences may nest.
 const DEPTH_MAX: usize = 32;
 /// How many nodes a text may expand to, aliases included.
 const NODES_MAX: u32 = 100_000;
-/// How many `[` and `{` a text may hold: the reader's work grows with the square of those it has open at once.
-const FLOW_MAX: usize = 4096;
+/// How many bytes the texts of its nodes may come to, aliases included: a text without aliases stays far below, whatever
+/// its escapes stand for.
+const EXPANDED_BYTES_MAX: usize = 2 * TOPOLOGY_BYTES_MAX;
 
 /// Which node of a document, counted in the order in which the reader meets them: a key before its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +64,7 @@ pub(crate) enum Step<'a> {
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
     text: &'a str,
+    lines: Lines<'a>,
     /// The outermost node.
     pub(crate) root: Node,
 }
@@ -69,6 +74,11 @@ pub(crate) struct Document<'a> {
 impl Place {
     /// The outermost node.
     pub(crate) const ROOT: Self = Self(0);
+
+    /// The next so many nodes of the document.
+    pub(crate) fn following(self, count: u32) -> impl Iterator<Item = Self> {
+        (self.0 + 1..=self.0.saturating_add(count)).map(Self)
+    }
 }
 
 // === impl Document ===
@@ -76,25 +86,19 @@ impl Place {
 impl<'a> Document<'a> {
     /// Reads a text, within bounds that hold whatever it contains.
     pub(crate) fn parse(text: &'a str) -> Result<Self, Box<Diagnostic>> {
-        let refused = |code, message, at| Box::new(Problem::new(code, Place::ROOT, message).at(Some(at)));
-        if text.len() > TOPOLOGY_BYTES_MAX {
-            let message = format!("file of {} bytes is over the limit of {TOPOLOGY_BYTES_MAX}", text.len());
-            return Err(refused(Code::OverBounds, message, 0..0));
+        if let Some(refused) = refusal::before_reading(text) {
+            return Err(refused);
         }
-        let opened = text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b'[' | b'{'));
-        if let Some((at, _)) = opened.clone().nth(FLOW_MAX) {
-            let message = format!("more than {FLOW_MAX} bracketed collections in one file");
-            return Err(refused(Code::OverBounds, message, at..at + 1));
-        }
-        if let Some((at, found)) = text.char_indices().find(|(_, c)| c.is_control() && !"\n\r\t\u{85}".contains(*c)) {
-            let message = format!("control character `{}` in the text", found.escape_default());
-            return Err(refused(Code::Syntax, message, at..at + found.len_utf8()));
-        }
-        let reader = Reader::default();
+        let (reader, lines) = (Reader::default(), Lines::of_yaml(text));
         match (Seed { reader: &reader, depth: 0, owner: None }).deserialize(deserializer(text)) {
-            Ok(root) => Ok(Self { text, root }),
-            Err(error) => Err(syntax_error(text, &error, reader.refused.take())),
+            Ok(root) => Ok(Self { text, lines, root }),
+            Err(error) => Err(refusal::of_reader(text, &lines, &error, reader.refused.take())),
         }
+    }
+
+    /// Its lines.
+    pub(crate) fn lines(&self) -> &Lines<'a> {
+        &self.lines
     }
 
     /// What was read.
@@ -117,6 +121,20 @@ impl<'a> Document<'a> {
         self.walk(path).1
     }
 
+    /// The places of the node at the end of a path: of its key, itself, and all that it holds. Where something else
+    /// stands than what could lead on, those of that; `None` where nothing is written.
+    pub(crate) fn span(&self, path: &[Step<'_>]) -> Option<RangeInclusive<Place>> {
+        let (node, found) = self.walk(path);
+        if !found && matches!(node.value, Value::Mapping(_) | Value::Sequence(_)) {
+            return None;
+        }
+        let mut last = node;
+        while let Some(next) = last.last() {
+            last = next;
+        }
+        Some(node.owner..=last.place)
+    }
+
     fn walk(&self, path: &[Step<'_>]) -> (&Node, bool) {
         let mut node = &self.root;
         for step in path {
@@ -130,17 +148,42 @@ impl<'a> Document<'a> {
 
     /// The bytes of the text that a node's position covers: a scalar whole, a collection's first line.
     pub(crate) fn locate(&self, place: Place) -> Range<usize> {
-        let reader = Reader { stop: Some(place.0), ..Reader::default() };
-        let seed = Seed { reader: &reader, depth: 0, owner: None };
-        let Err(error) = seed.deserialize(deserializer(self.text)) else {
-            return 0..0;
-        };
-        let start = error.location().map_or(0, |at| offset(self.text, at.line(), at.column()));
-        start..start + extent(self.text, start)
+        let reader = Reader { stops: Some(BTreeSet::from([place])), ..Reader::default() };
+        match self.read(&reader) {
+            Err(error) => error.location().map_or(0..0, |at| self.range((at.line(), at.column()))),
+            // It is a scalar within a collection.
+            Ok(_) => reader.passed.take().first_key_value().map_or(0..0, |(_, at)| self.range(*at)),
+        }
+    }
+
+    /// As [`Document::locate`] for all of these that are scalars within collections, read in one go.
+    pub(crate) fn locate_scalars(&self, places: BTreeSet<Place>) -> BTreeMap<Place, Range<usize>> {
+        let reader = Reader { stops: Some(places), scalars_only: true, ..Reader::default() };
+        // Whether it fails at the outermost node or not at all: what was passed is known.
+        self.read(&reader).ok();
+        reader.passed.take().into_iter().map(|(place, at)| (place, self.range(at))).collect()
+    }
+
+    fn read(&self, reader: &Reader) -> Result<Node, serde_yaml::Error> {
+        Seed { reader, depth: 0, owner: None }.deserialize(deserializer(self.text))
+    }
+
+    fn range(&self, at: (usize, usize)) -> Range<usize> {
+        let start = offset(self.text, &self.lines, at);
+        start..start + extent(self.text, &self.lines, start)
     }
 }
 
 impl Node {
+    /// The last of the nodes that it holds.
+    fn last(&self) -> Option<&Self> {
+        match &self.value {
+            Value::Sequence(items) => items.last(),
+            Value::Mapping(entries) => entries.last().map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
     /// The node one step further.
     fn step(&self, step: Step<'_>) -> Option<&Self> {
         match (step, &self.value) {
@@ -182,70 +225,20 @@ macro_rules! steps {
 }
 pub(crate) use steps;
 
-fn syntax_error(text: &str, error: &serde_yaml::Error, refused: Option<(Code, String)>) -> Box<Diagnostic> {
-    let problem = |code, message| Problem::new(code, Place::ROOT, message);
-    let at = match error.location() {
-        Some(at) => offset(text, at.line(), at.column()),
-        // The reader gives no position for this alone.
-        None => text.rfind("\n---").map_or(0, |end| end + 1),
-    };
-    let character = at..at + text[at..].chars().next().map_or(0, char::len_utf8);
-    if let Some((code, message)) = refused {
-        let mut problem = problem(code, message);
-        if code == Code::OverBounds {
-            problem.help(
-                "write values out where aliases (`*name`) stand in each other, or in themselves; nest less elsewhere",
-            );
-        }
-        return Box::new(problem.at(Some(character)));
-    }
-    if let Some(tab) = indenting_tab(text, at) {
-        let mut problem = problem(Code::Tab, "tab in the indentation".to_owned());
-        problem.help("indent with spaces");
-        return Box::new(problem.at(Some(tab..tab + 1)));
-    }
-    let message = error.to_string();
-    let message = match message.split(" at line ").next().unwrap_or(&message) {
-        several if several.contains("more than one document") => "more than one document in one file".to_owned(),
-        // What follows is a position, which the snippet shows.
-        message => format!("text is not YAML: {message}"),
-    };
-    let help = remedy(text, &message);
-    let mut problem = problem(Code::Syntax, message);
-    if let Some(help) = help {
-        problem.help(help);
-    }
-    Box::new(problem.at(Some(character)))
-}
-
-/// What usually lies behind an error of the reader, which names only where it gave up.
-fn remedy(text: &str, message: &str) -> Option<&'static str> {
-    if text.lines().any(|line| line.starts_with("<<<<<<< ")) {
-        return Some("a conflict of a merge is not resolved");
-    }
-    let remedies = [
-        ("end of stream", "a quote or a bracket further up stays open"),
-        ("expected ',' or", "a bracket or brace stays open, or a comma is missing"),
-        (
-            "expected key",
-            "keys of one mapping begin in the same column; values that begin with `*`, `&` or `{` need quotes",
-        ),
-        ("expected ':'", "write `key: value`, with a blank behind the colon"),
-        ("mapping values", "begin every key on a line of its own, and quote text that holds `: `"),
-        ("anchor", "`*name` stands for what `&name` marks further up: quote it if the star is meant as text"),
-        ("alphabetic or numeric", "quote text that begins with `*` or `&`"),
-        ("cannot start any token", "quote text that begins with `@`, `%` or a grave accent; indent with spaces"),
-        ("more than one document", "keep one topology in a file: take `---` and what follows out"),
-    ];
-    remedies.iter().find(|(part, _)| message.contains(part)).map(|(_, remedy)| *remedy)
-}
-
 /// What all seeds of one reading share.
 #[derive(Default)]
 struct Reader {
     nodes: Cell<u32>,
-    /// The node at which to fail.
-    stop: Option<u32>,
+    /// The bytes of all texts so far.
+    bytes: Cell<usize>,
+    /// The nodes whose positions are asked for: those at which to fail.
+    stops: Option<BTreeSet<Place>>,
+    /// Whether to pass by collections among them.
+    scalars_only: bool,
+    /// The node at which reading failed last, where that was for its position.
+    stopped: Cell<Option<Place>>,
+    /// The lines and columns of the nodes behind which reading went on.
+    passed: RefCell<BTreeMap<Place, (usize, usize)>>,
     /// Why reading ended here, where that is not for the syntax.
     refused: RefCell<Option<(Code, String)>>,
 }
@@ -262,6 +255,26 @@ struct NodeVisitor<'r> {
     depth: usize,
     place: Place,
     owner: Place,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Goes on behind a scalar that was read whole and failed only for its position; fails as before elsewhere.
+    fn pass<E: de::Error>(&self, error: E) -> Result<(), E> {
+        let Some(place) = self.stopped.take() else { return Err(error) };
+        self.passed.borrow_mut().insert(place, line_and_column(&error.to_string()));
+        Ok(())
+    }
+}
+
+/// The position that ends the text of an error. The type of the error, which has it as numbers, is hidden within
+/// collections.
+fn line_and_column(error: &str) -> (usize, usize) {
+    let position = error.rsplit_once(" at line ").and_then(|(_, at)| at.split_once(" column "));
+    let numbers = position.and_then(|(line, column)| Some((line.parse().ok()?, column.parse().ok()?)));
+    // The first of all characters has none.
+    numbers.unwrap_or((1, 1))
 }
 
 // === impl Seed ===
@@ -282,6 +295,10 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
 impl NodeVisitor<'_> {
     fn scalar<E: de::Error>(self, value: Value) -> Result<Node, E> {
         self.begin()?;
+        if self.is_asked_for() {
+            self.reader.stopped.set(Some(self.place));
+            return Err(E::custom("here"));
+        }
         Ok(self.node(value))
     }
 
@@ -289,16 +306,17 @@ impl NodeVisitor<'_> {
         Node { place: self.place, owner: self.owner, value }
     }
 
-    /// Fails here when this node is the one looked for, or one too many.
+    /// Fails here when this node is one too many.
     fn begin<E: de::Error>(&self) -> Result<(), E> {
-        if self.reader.stop == Some(self.place.0) {
-            return Err(E::custom("here"));
-        }
         if self.place.0 >= NODES_MAX {
             let message = format!("aliases expand to more than {NODES_MAX} values");
             return Err(self.refuse(Code::OverBounds, message));
         }
         Ok(())
+    }
+
+    fn is_asked_for(&self) -> bool {
+        self.reader.stops.as_ref().is_some_and(|stops| stops.contains(&self.place))
     }
 
     fn refuse<E: de::Error>(&self, code: Code, message: String) -> E {
@@ -309,6 +327,9 @@ impl NodeVisitor<'_> {
 
     fn begin_collection<E: de::Error>(&self) -> Result<(), E> {
         self.begin()?;
+        if self.is_asked_for() && !self.reader.scalars_only {
+            return Err(E::custom("here"));
+        }
         if self.depth == DEPTH_MAX {
             let message = format!("collections nest deeper than {DEPTH_MAX} levels");
             return Err(self.refuse(Code::OverBounds, message));
@@ -362,14 +383,24 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
+        let bytes = self.reader.bytes.get() + value.len();
+        self.reader.bytes.set(bytes);
+        if bytes > EXPANDED_BYTES_MAX {
+            let message = format!("aliases expand to more than {EXPANDED_BYTES_MAX} bytes of text");
+            return Err(self.refuse(Code::OverBounds, message));
+        }
         self.scalar(Value::String(value.to_owned()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         self.begin_collection()?;
         let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(self.within(None))? {
-            items.push(item);
+        loop {
+            match access.next_element_seed(self.within(None)) {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => break,
+                Err(error) => self.reader.pass(error)?,
+            }
         }
         Ok(self.node(Value::Sequence(items)))
     }
@@ -377,9 +408,17 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         self.begin_collection()?;
         let mut entries = Vec::new();
-        while let Some(key) = access.next_key_seed(self.within(None))? {
-            let value = access.next_value_seed(self.within(Some(key.place)))?;
-            entries.push((key, value));
+        loop {
+            let place = Place(self.reader.nodes.get());
+            let key = match access.next_key_seed(self.within(None)) {
+                Ok(None) => break,
+                Ok(key) => key,
+                Err(error) => self.reader.pass(error).map(|()| None)?,
+            };
+            match access.next_value_seed(self.within(Some(place))) {
+                Ok(value) => entries.extend(key.map(|key| (key, value))),
+                Err(error) => self.reader.pass(error)?,
+            }
         }
         Ok(self.node(Value::Mapping(entries)))
     }

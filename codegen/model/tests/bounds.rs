@@ -42,6 +42,59 @@ fn an_alias_bomb_is_refused() {
     assert_eq!(first_code("a: &a [*a]\n".to_owned()), Code::OverBounds, "an alias of itself");
 }
 
+/// Runs the rest of a test in a process of its own, which may take so much memory; says whether this is that process.
+fn within_memory(test: &str, mebibytes_max: usize) -> bool {
+    const ALONE: &str = "ONLY1MCP_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let program = std::env::current_exe().expect("tests are a program");
+    let mut alone = std::process::Command::new(program);
+    let output = alone.args(["--exact", "--nocapture", test]).env(ALONE, "1").output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let peak = text.lines().find_map(|line| line.strip_prefix("peak: ")?.parse::<usize>().ok());
+    assert!(peak.is_none_or(|kibibytes| kibibytes < mebibytes_max << 10), "{peak:?} KiB");
+    assert!(peak.is_some() || !cfg!(target_os = "linux"), "the peak is measured: {text}");
+    false
+}
+
+/// Prints the most memory that this process ever had, where the system tells.
+fn print_peak() {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(peak) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")) {
+        let line = format!("\npeak: {peak}\n");
+        std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).expect("it is read");
+    }
+}
+
+#[test]
+fn aliases_of_one_long_text_are_refused_before_they_fill_the_memory() {
+    if within_memory("aliases_of_one_long_text_are_refused_before_they_fill_the_memory", 100) {
+        let text = "a".repeat(800_000);
+        let args = format!("[&x \"{text}\" {}]", ", *x".repeat(1000));
+        let backend = format!("{{ transport: {{ stdio: {{ command: self, args: {args} }} }} }}");
+        assert_eq!(first_code(format!("name: a\nbackends:\n  m: {backend}\n")), Code::OverBounds);
+        print_peak();
+    }
+}
+
+#[test]
+fn a_text_that_many_aliases_stand_for_is_read() {
+    let text = "a".repeat(1000);
+    let args = format!("[&x \"{text}\" {}]", ", *x".repeat(1000));
+    let text = format!("name: a\nbackends: {{ m: {{ transport: {{ stdio: {{ command: x, args: {args} }} }} }} }}\n");
+    assert!(load(&topology(text), None, &Features::all()).is_ok(), "a megabyte is not too much");
+}
+
+#[test]
+fn aliases_of_one_long_number_are_refused() {
+    for number in [format!("0.{}", "1".repeat(900_000)), format!("0x{}", "0".repeat(900_000)), "9".repeat(900_000)] {
+        let text = format!("x: &x {number}\ny: [{}]\n", "*x, ".repeat(20_000));
+        assert_eq!(first_code(text), Code::OverBounds);
+    }
+}
+
 #[test]
 fn nesting_of_every_kind_is_refused() {
     for opening in ["[", "{a: ", "- ", "? ", "[{a: "] {
@@ -151,6 +204,18 @@ fn a_file_at_the_limit_full_of_problems_is_refused() {
 }
 
 #[test]
+fn every_problem_that_is_shown_has_its_place_however_long_the_file() {
+    let filler = "# a line that is long and says nothing\n".repeat(25_000);
+    let keys: String = (0..60).map(|number| format!("k{number}: 1\n")).collect();
+    let lists: String = (0..20).map(|_| "  - [x]\n").collect();
+    for text in [format!("{filler}{keys}"), format!("{filler}name: a\nbackends: {{}}\nroutes:\n{lists}")] {
+        let found = refused(text);
+        let placed = found.iter().take_while(|found| found.primary.is_some()).count();
+        assert_eq!(placed, found.len().min(50), "{:?}", found[placed.min(found.len() - 1)]);
+    }
+}
+
+#[test]
 fn a_character_that_means_something_all_over_a_file_is_refused() {
     for piece in
         ["\t", "&a ", "*a ", "!", "- ", "? ", ": ", "|\n", "\"", "%", "#", "<<: ", "\n---", "&a [*a], ", "\r", "é\t"]
@@ -158,6 +223,44 @@ fn a_character_that_means_something_all_over_a_file_is_refused() {
         let text = format!("name: prod\nbackends:\n{}", piece.repeat(400_000 / piece.len()));
         refused(text);
     }
+}
+
+#[test]
+fn a_long_name_is_not_compared_with_every_other() {
+    let backends: String =
+        (0..500).map(|number| format!("  b{number}: {{ transport: {{ stdio: {{ command: self }} }} }}\n")).collect();
+    let text = format!("name: a\nbackends:\n{backends}routes: [{{ tools: x, to: {} }}]\n", "c".repeat(500_000));
+    assert_eq!(first_code(text), Code::UnknownBackend);
+}
+
+/// Backends, each with its fallbacks by their numbers.
+fn fallbacks(count: usize, of: impl Fn(usize) -> Vec<usize>) -> String {
+    let backend = |number: usize| {
+        let named: Vec<String> = of(number).iter().map(|other| format!("b{other}")).collect();
+        let transport = "{ stdio: { command: self } }";
+        format!("  b{number}: {{ transport: {transport}, fallback: [{}] }}\n", named.join(", "))
+    };
+    format!("name: a\nbackends:\n{}", (0..count).map(backend).collect::<String>())
+}
+
+#[test]
+fn backends_that_all_fall_back_to_each_other_are_refused_in_little_memory() {
+    if within_memory("backends_that_all_fall_back_to_each_other_are_refused_in_little_memory", 100) {
+        let found = refused(fallbacks(300, |own| (0..300).filter(|other| *other != own).collect()));
+        assert!(found.iter().all(|found| found.code == Code::FallbackCycle) && found.len() == 100, "{}", found.len());
+        print_peak();
+    }
+}
+
+#[test]
+fn a_circle_of_very_many_fallbacks_is_one_problem_with_its_place() {
+    let text = format!("{}{}", "# a line\n".repeat(4000), fallbacks(1000, |own| vec![(own + 1) % 1000]));
+    let found = refused(text.clone());
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].message, "fallbacks lead in a circle: `b0` → `b1` → `b2` → `b3` → `b4` → 995 more → `b0`");
+    let shown = |range: &std::ops::Range<usize>| text[..range.end].lines().next_back().unwrap().trim().to_owned();
+    assert!(found[0].primary.as_ref().is_some_and(|label| shown(&label.range).starts_with("b999:")), "{found:?}");
+    assert_eq!(found[0].secondary.len(), 5);
 }
 
 #[test]

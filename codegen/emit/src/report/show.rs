@@ -77,11 +77,22 @@ impl BackendLine {
             (Some(era), false) => format!("{era}, locked"),
         };
         let head = row([&self.name, self.transport, &era, &format!("timeout {}", Millis(self.timeout_ms))]);
-        [head, self.catalog.cells()].concat()
+        let fallbacks: Vec<String> = self
+            .fallbacks
+            .iter()
+            .map(|fallback| format!("{} for {} of {}", fallback.backend, fallback.catalog.all(), self.catalog.all()))
+            .collect();
+        let tail =
+            if fallbacks.is_empty() { Row::new() } else { row([&format!("falls back to {}", fallbacks.join(", "))]) };
+        [head, self.catalog.cells(), tail].concat()
     }
 }
 
 impl Counts {
+    fn all(&self) -> usize {
+        self.tools + self.prompts + self.resources + self.templates
+    }
+
     fn cells(&self) -> Row {
         let Self { tools, prompts, resources, templates } = self;
         vec![

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::diagnostic::{Code, quoted};
-use crate::names::is_exposable;
+use crate::names::{LENGTH_MAX, is_exposable};
 use crate::topology::{Backend, Names};
 use crate::yaml::steps;
 
@@ -32,8 +32,10 @@ impl Check<'_> {
     }
 
     fn renames(&mut self, name: &str, backend: &Backend) {
-        let Names::Prefixed(prefixed) = &self.topology.names else { return };
-        let length_max = prefixed.max_length.saturating_sub(name.len() + prefixed.separator.len());
+        let length_max = match &self.topology.names {
+            Names::None => LENGTH_MAX,
+            Names::Prefixed(prefixed) => prefixed.max_length.saturating_sub(name.len() + prefixed.separator.len()),
+        };
         for (own, exposed) in backend.tools.rename.iter() {
             if !is_exposable(exposed, length_max) {
                 let path = steps!["backends", name, "tools", "rename", own];

@@ -52,22 +52,22 @@ impl Check<'_> {
                 Names::None => (false, LENGTH_MAX),
                 Names::Prefixed(prefixed) => (true, prefixed.max_length),
             };
-            let message = match (found.len(), cut) {
-                (1, true) => format!("1 name of backend `{name}` is shortened for clients"),
-                (count, true) => format!("{count} names of backend `{name}` are shortened for clients"),
-                (1, false) => format!("1 name of backend `{name}` is not one that all clients take"),
-                (count, false) => format!("{count} names of backend `{name}` are not ones that all clients take"),
+            let message = match found.len() {
+                1 => format!("1 name of backend `{name}` is not one that all clients take"),
+                count => format!("{count} names of backend `{name}` are not ones that all clients take"),
             };
             let choose = match found.iter().any(|found| found.is_tool) {
                 true => "choose names for tools under `tools.rename` of the backend, or ",
                 false => "",
             };
             let problem = self.problems.warning(Code::NameOverLimits, place, message);
-            problem.label(format!("clients take up to {limit} letters, digits, `_` and `-`"));
+            problem.label(format!("clients take 1 to {limit} letters, digits, `_` and `-`"));
             problem.help(format!("{choose}write `allow: [E0306]` when these are fine"));
             for item in found.iter().take(TOLD_MAX) {
                 let (own, exposed) = (quoted(&item.exposed.upstream), quoted(&item.exposed.name));
-                problem.note(if cut {
+                problem.note(if item.exposed.upstream.is_empty() {
+                    format!("a {} without a name is exposed as {exposed}", if item.is_tool { "tool" } else { "prompt" })
+                } else if cut {
                     format!("{own} becomes {exposed}")
                 } else {
                     format!("{exposed} is exposed as it is")
@@ -83,10 +83,11 @@ impl Check<'_> {
     /// topology's own, and checked as such.
     fn is_over_limits(&self, found: &Found) -> bool {
         let (own, exposed) = (&found.exposed.upstream, &found.exposed.name);
-        match &self.topology.names {
-            Names::None => !is_exposable(exposed, LENGTH_MAX),
-            names => !self.is_renamed(found) && *exposed != prefix(names, &found.origin) + own,
-        }
+        let fits = match &self.topology.names {
+            Names::None => is_exposable(exposed, LENGTH_MAX),
+            names => !own.is_empty() && *exposed == prefix(names, &found.origin) + own,
+        };
+        !fits && !self.is_renamed(found)
     }
 
     fn duplicate_names(&mut self, noun: &str, found: &[Found]) {

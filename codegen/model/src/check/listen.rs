@@ -20,9 +20,12 @@ impl Check<'_> {
             self.invalid(Code::InvalidListen, steps!["listen", "mcp", "path"], message, "a path begins with `/`");
         }
         for (index, origin) in mcp.origins.iter().enumerate() {
-            if let Err(why) = check_origin(origin) {
+            let path = steps!["listen", "mcp", "origins", index];
+            if let Err(why) = check_origin(origin)
+                && self.is_sound(path)
+            {
                 let message = format!("origin {} is none that a browser sends", quoted(origin));
-                self.invalid(Code::InvalidListen, steps!["listen", "mcp", "origins", index], message, why);
+                self.invalid(Code::InvalidListen, path, message, why);
             }
         }
         for (index, host) in mcp.hosts.iter().enumerate() {
@@ -62,7 +65,9 @@ impl Check<'_> {
     }
 
     fn host(&mut self, path: &[Step<'_>], host: &str) {
-        if let Err(why) = check_host(host) {
+        if let Err(why) = check_host(host)
+            && self.is_sound(path)
+        {
             let message = format!("host {} is not a host name", quoted(host));
             self.invalid(Code::InvalidListen, path, message, why);
         }
@@ -89,11 +94,11 @@ impl Check<'_> {
 
     /// Whether other machines reach this address of the admin listener, and need no token.
     pub(super) fn open_admin(&mut self, admin: &AdminListener, address: &str) {
-        // An address that is none has a problem of its own; so has a token that could not be read.
+        // An address that is none has a problem of its own.
         if admin.token.is_some()
             || check_address(address).is_err()
             || is_loopback(address)
-            || self.document.has(steps!["listen", "admin", "token"])
+            || !self.is_sound(steps!["listen", "admin", "token"])
         {
             return;
         }
@@ -111,11 +116,11 @@ impl Check<'_> {
         else {
             return;
         };
-        if !collide(mcp, own) {
+        let path = steps!["listen", "mcp", "address"];
+        if !collide(mcp, own) || !self.is_sound(path) {
             return;
         }
         let place = self.document.value(steps!["listen", "admin", "address"]);
-        let path = steps!["listen", "mcp", "address"];
         let other = self.document.has(path).then(|| self.document.value(path));
         let problem = self.problems.error(Code::SamePort, place, format!("two listeners on {}", quoted(own)));
         problem.label("the admin listener").help("give one of them another port");

@@ -1,14 +1,14 @@
 //! Whether a lock belongs to its topology.
 
 use super::Check;
-use crate::decode::near_miss;
 use crate::diagnostic::{Code, quoted};
-use crate::lock::{Lock, Marks};
+use crate::lock::{Lock, Marks, Section, era_word};
 use crate::names::matches;
 use crate::plan;
+use crate::secret::{is_confidential, suspect_variable};
 use crate::topology::Backend;
 use crate::transport::Difference;
-use crate::yaml::{Step, steps};
+use crate::yaml::{Place, Step, steps};
 
 // === impl Check ===
 
@@ -24,18 +24,11 @@ impl Check<'_> {
 
     /// Every check of a lock; `backends` are those of the plan, in topology order.
     pub(crate) fn lock(&mut self, lock: &Lock, marks: &Marks, backends: &[plan::Backend]) {
-        // A transport that is wrong in itself need not fit as well.
-        let sound = !self.problems.has_errors();
         self.locked_unknown(lock, marks);
         for planned in backends {
-            let name: &str = &planned.name;
-            match lock.backends.get(name) {
-                None => self.unlocked(name),
-                Some(section) => {
-                    if sound {
-                        self.outdated(name, &planned.transport.differences(&section.transport));
-                    }
-                }
+            match lock.backends.get(&*planned.name) {
+                None => self.unlocked(&planned.name),
+                Some(section) => self.outdated(planned, section, marks),
             }
         }
         for (name, backend) in self.topology.backends.iter() {
@@ -48,15 +41,17 @@ impl Check<'_> {
     }
 
     fn locked_unknown(&mut self, lock: &Lock, marks: &Marks) {
-        for name in lock.backends.keys() {
+        // Without any backend, that is the problem.
+        let any = self.topology.backends.names().next().is_some();
+        for name in lock.backends.keys().filter(|_| any) {
             if !self.topology.backends.names().any(|known| known == name) {
                 let place = self.document.key(steps!["backends"]);
                 let message = format!("lock has a backend {}, which the topology has not", quoted(name));
-                let near = near_miss(name, self.topology.backends.names());
+                let near = self.problems.near_miss(Code::LockedUnknown, name, self.topology.backends.names());
                 let problem = self.problems.error(Code::LockedUnknown, place, message);
                 problem.locked(marks.section(name));
                 if let Some(near) = near {
-                    problem.label(format!("was `{near}` meant?"));
+                    problem.meant(near);
                 }
                 problem.help(format!("write the lock again with `only1mcp topology lock {}`", self.choice));
             }
@@ -72,27 +67,42 @@ impl Check<'_> {
             .help(format!("write the lock again with `only1mcp topology lock {topology}`"));
     }
 
-    fn outdated(&mut self, name: &str, differences: &[Difference<'_>]) {
-        let [first, others @ ..] = differences else { return };
-        let place = |difference: &Difference<'_>| {
+    fn outdated(&mut self, planned: &plan::Backend, section: &Section, marks: &Marks) {
+        let name: &str = &planned.name;
+        let era = planned.era.filter(|era| *era != section.era()).map(|_pinned| Difference {
+            steps: vec![Step::Key("era")],
+            field: "era".to_owned(),
+            before: Some(era_word(section.era()).to_owned()),
+        });
+        let mut differences: Vec<(Place, Difference<'_>)> = Vec::new();
+        for difference in planned.transport.differences(&section.transport).into_iter().chain(era) {
             let path: Vec<Step<'_>> = steps!["backends", name].iter().chain(&difference.steps).copied().collect();
-            if self.document.has(&path) {
-                self.document.value(&path)
-            } else {
-                self.document.key(steps!["backends", name, "transport"])
+            // What is wrong in itself need not fit as well.
+            if self.is_sound(&path) {
+                let transport = || self.document.key(steps!["backends", name, "transport"]);
+                let place = if self.document.has(&path) { self.document.value(&path) } else { transport() };
+                differences.push((place, difference));
             }
-        };
+        }
+        let [(place, first), others @ ..] = &differences[..] else { return };
         let before = |difference: &Difference<'_>| match &difference.before {
+            // What is a reference now may have been the secret itself.
+            Some(before) if is_confidential(before) || suspect_variable(&difference.field, before).is_some() => {
+                "the lock has another".to_owned()
+            }
             Some(before) => format!("the lock has {}", quoted(before)),
             None => "the lock has none".to_owned(),
         };
-        let others: Vec<_> = others.iter().map(|other| (place(other), before(other))).collect();
         let help = format!("write the lock again with `only1mcp topology lock {}`", self.choice);
         let message = format!("`{}` of backend `{name}` changed since it was locked", first.field);
-        let problem = self.problems.error(Code::LockOutdated, place(first), message);
-        problem.label(before(first)).help(help).note("the lock records what another command or URL offered");
-        for (place, before) in others {
-            problem.also(place, before);
+        let problem = self.problems.error(Code::LockOutdated, *place, message);
+        problem.label(before(first)).locked(marks.section(name)).help(help);
+        problem.note(match &*first.field {
+            "era" => "the lock records what it offered in another era",
+            _ => "the lock records what another command or URL offered",
+        });
+        for (place, other) in others {
+            problem.also(*place, format!("`{}`: {}", other.field, before(other)));
         }
     }
 
@@ -101,10 +111,11 @@ impl Check<'_> {
             if !tools.contains(&own) {
                 let place = self.document.key(steps!["backends", name, "tools", "rename", own]);
                 let message = format!("backend `{name}` has no tool {}", quoted(own));
+                let near = self.problems.near_miss(Code::UnknownTool, own, tools.iter().copied());
                 let problem = self.problems.error(Code::UnknownTool, place, message);
                 problem.help("write the name that the backend itself uses, without prefix, or take the rule out");
-                if let Some(near) = near_miss(own, tools.iter().copied()) {
-                    problem.label(format!("did you mean `{near}`?"));
+                if let Some(near) = near {
+                    problem.meant(near);
                 }
             }
         }
@@ -112,13 +123,15 @@ impl Check<'_> {
 
     fn unused_deny(&mut self, name: &str, backend: &Backend, tools: &[&str]) {
         for (index, pattern) in backend.tools.deny.iter().enumerate() {
-            if !tools.iter().any(|tool| matches(pattern, tool)) {
-                let place = self.document.value(steps!["backends", name, "tools", "deny", index]);
+            let path = steps!["backends", name, "tools", "deny", index];
+            if !tools.iter().any(|tool| matches(pattern, tool)) && self.is_sound(path) {
+                let place = self.document.value(path);
                 let message = format!("pattern {} matches no tool of backend `{name}`", quoted(pattern));
+                let near = self.problems.near_miss(Code::UnusedDeny, pattern, tools.iter().copied());
                 let problem = self.problems.warning(Code::UnusedDeny, place, message);
                 problem.help("write the name that the backend itself uses, without prefix, or take the pattern out");
-                if let Some(near) = near_miss(pattern, tools.iter().copied()) {
-                    problem.label(format!("did you mean `{near}`?"));
+                if let Some(near) = near {
+                    problem.meant(near);
                 }
             }
         }

@@ -4,9 +4,8 @@
 
 use super::Check;
 use super::route::subject;
-use crate::decode::near_miss;
 use crate::diagnostic::{Code, listed, quoted};
-use crate::lock::{Item, List, Lock, Marks, Section};
+use crate::lock::{self, List, Lock, Marks, Section};
 use crate::names::{common, matches};
 use crate::plan::{self, Subject};
 use crate::resolve::{Catalog, Found};
@@ -42,7 +41,8 @@ impl Check<'_> {
         let place = self.document.value(steps!["routes", index, key]);
         let message = format!("route for {} {verb} no {noun} of the lock", quoted(pattern));
         let own = found.iter().find(|item| matches(pattern, &item.exposed.upstream));
-        let near = exact.then(|| near_miss(pattern, found.iter().map(|item| item.exposed.name.as_str()))).flatten();
+        let names = found.iter().filter(|_| exact).map(|item| item.exposed.name.as_str());
+        let near = self.problems.near_miss(Code::IdleRoute, pattern, names);
         let topology = self.choice;
         let problem = self.problems.warning(Code::IdleRoute, place, message);
         match (own, near) {
@@ -51,7 +51,7 @@ impl Check<'_> {
                 problem.label(format!("{name} of backend `{backend}` is exposed as {}", quoted(&own.exposed.name)));
                 problem.help("routes take the names that clients see, with their prefix")
             }
-            (None, Some(near)) => problem.help(format!("did you mean {}?", quoted(near))),
+            (None, Some(near)) => problem.meant(near),
             (None, None) => problem.help(format!(
                 "take the route out; when a server offers this now, write the lock again with `only1mcp topology lock {topology}`"
             )),
@@ -92,7 +92,7 @@ impl Check<'_> {
             _ => return,
         };
         let mut lacking = sent_elsewhere(index, backends, found);
-        lacking.retain(|item| !holds(has, &item.exposed.upstream));
+        lacking.retain(|item| lock::find(has, &item.exposed.upstream).is_none());
         let Some(first) = lacking.first() else { return };
         let plural = if lacking.len() == 1 { "" } else { "s" };
         let names = listed(lacking.iter().map(|item| item.exposed.upstream.as_str()));
@@ -151,11 +151,6 @@ fn shape(template: &str) -> String {
         rest = expression.split_once('}').map_or("", |(_, rest)| rest);
     }
     shape + rest
-}
-
-/// Whether a list, which is in the order of names, has this one.
-fn holds(items: &[Item], name: &str) -> bool {
-    items.binary_search_by(|item| item.name.as_str().cmp(name)).is_ok()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Whether routes lead somewhere, and whether they are ever taken.
 
 use super::Check;
-use crate::decode::near_miss;
 use crate::diagnostic::{Code, quoted};
 use crate::names::{common, matches};
 use crate::plan::Subject;
@@ -15,11 +14,13 @@ impl Check<'_> {
     pub(super) fn routes(&mut self) {
         let names: Vec<&str> = self.topology.backends.names().collect();
         for (index, route) in self.topology.routes.iter().enumerate() {
+            let path = steps!["routes", index];
             let subjects = [&route.tools, &route.prompts, &route.resources].into_iter().flatten().count();
-            if subjects != 1 {
+            // One that could not be read, or is misspelt, is one all the same.
+            if subjects > 1 || subjects == 0 && self.is_sound(path) {
                 let message = format!("{subjects} subjects of a route where one belongs");
                 self.problems
-                    .error(Code::InvalidValue, self.document.value(steps!["routes", index]), message)
+                    .error(Code::InvalidValue, self.document.value(path), message)
                     .help(format!("write {}", subject_expected()));
             }
             if !names.contains(&route.to.as_str()) {
@@ -30,12 +31,13 @@ impl Check<'_> {
 
     /// Reports a name, at its path, that no backend has.
     pub(super) fn unknown_backend(&mut self, path: &[Step<'_>], name: &str) {
-        let message = format!("unknown backend {}", quoted(name));
-        let problem = self.problems.error(Code::UnknownBackend, self.document.value(path), message);
-        match near_miss(name, self.topology.backends.names()) {
-            Some(near) => problem.label(format!("did you mean `{near}`?")),
-            None => problem.label("not in `backends`"),
-        };
+        // Without any backend, that is the problem.
+        let known = self.topology.backends.names().next().is_some();
+        if !known || !self.document.has(path) || !self.is_sound(path) {
+            return;
+        }
+        let names = self.topology.backends.names();
+        self.problems.unknown_backend(self.document.value(path), name, names, "not in `backends`");
     }
 
     /// Whether an earlier route forestalls a later one.

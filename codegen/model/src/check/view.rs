@@ -1,11 +1,11 @@
 //! Whether views can be served, and whether they show what their author meant.
 
 use super::Check;
-use crate::decode::near_miss;
 use crate::diagnostic::{Code, quoted};
-use crate::names::matches;
+use crate::lock::Lock;
+use crate::names::{expose, matches};
 use crate::plan::View;
-use crate::resolve::{self, Catalog, Found};
+use crate::resolve::{self, Catalog, Found, is_denied};
 use crate::tokens::tokens;
 use crate::topology::Tokens;
 use crate::yaml::steps;
@@ -23,13 +23,13 @@ impl Check<'_> {
     }
 
     /// Every check of what views show of a locked catalog.
-    pub(crate) fn view_contents(&mut self, catalog: &Catalog) {
+    pub(crate) fn view_contents(&mut self, lock: &Lock, catalog: &Catalog) {
         // A backend that is refused has nothing in the catalog: what it would have there is not known.
-        if self.topology.backends.names().count() > self.topology.backends.len() {
+        if self.topology.backends.names().count() > self.topology.backends.len() || self.topology.backends.is_empty() {
             return;
         }
         for view in resolve::views(self.topology) {
-            self.unused_view_patterns(&view, catalog);
+            self.unused_view_patterns(&view, lock, catalog);
             self.empty_view(&view, catalog);
             self.budget(&view, catalog);
         }
@@ -62,29 +62,56 @@ impl Check<'_> {
         }
     }
 
-    fn unused_view_patterns(&mut self, view: &View, catalog: &Catalog) {
+    fn unused_view_patterns(&mut self, view: &View, lock: &Lock, catalog: &Catalog) {
         let names: Vec<&str> = catalog.all().map(|found| found.exposed.name.as_str()).collect();
         for (key, patterns) in [("include", &view.include), ("exclude", &view.exclude)] {
             for (index, pattern) in patterns.iter().enumerate() {
-                if names.iter().any(|name| matches(pattern, name)) {
+                let path = steps!["views", &*view.name, key, index];
+                if names.iter().any(|name| matches(pattern, name)) || !self.is_sound(path) {
                     continue;
                 }
-                let place = self.document.value(steps!["views", &*view.name, key, index]);
+                let place = self.document.value(path);
                 let message = format!("pattern {} of view `{}` matches nothing", quoted(pattern), view.name);
+                let candidates = names.iter().copied().filter(|_| !pattern.contains('*'));
+                let near = self.problems.near_miss(Code::UnusedViewPattern, pattern, candidates);
+                let otherwise = self.exposed_otherwise(pattern, catalog).or_else(|| self.denied_tool(pattern, lock));
                 let problem = self.problems.warning(Code::UnusedViewPattern, place, message);
-                if let Some(near) = near_miss(pattern, names.iter().copied()).filter(|_| !pattern.contains('*')) {
-                    problem.label(format!("did you mean `{near}`?"));
-                }
-                problem.help(
-                    "patterns are about exposed names: `only1mcp list tools` shows them, `*` is any run of characters",
-                );
+                match (otherwise, near) {
+                    (Some(otherwise), _) => problem.label(otherwise),
+                    (None, Some(near)) => problem.meant(near),
+                    (None, None) => problem,
+                };
+                let example = names.first().map_or_else(String::new, |name| format!(" such as {}", quoted(name)));
+                problem.help(format!("patterns are about exposed names{example}; `*` is any run of characters"));
             }
         }
     }
 
+    /// What a pattern matches by its own name, or by the one it would have if no rule renamed it.
+    fn exposed_otherwise(&self, pattern: &str, catalog: &Catalog) -> Option<String> {
+        let found = catalog.all().find(|found| self.is_meant(pattern, &found.origin, &found.exposed.upstream))?;
+        let (own, name) = (quoted(&found.exposed.upstream), quoted(&found.exposed.name));
+        Some(format!("{own} of backend `{}` is exposed as {name}", found.origin))
+    }
+
+    /// What a pattern matches of the tools that their backends deny.
+    fn denied_tool(&self, pattern: &str, lock: &Lock) -> Option<String> {
+        self.topology.backends.iter().find_map(|(name, backend)| {
+            let tools = &lock.backends.get(name)?.tools;
+            let mut denied = tools.iter().filter(|tool| is_denied(&backend.tools, &tool.name));
+            let tool = denied.find(|tool| self.is_meant(pattern, name, &tool.name))?;
+            Some(format!("backend `{name}` denies its tool {}", quoted(&tool.name)))
+        })
+    }
+
+    fn is_meant(&self, pattern: &str, backend: &str, own: &str) -> bool {
+        matches(pattern, own) || matches(pattern, &expose(&self.topology.names, backend, own))
+    }
+
     fn empty_view(&mut self, view: &View, catalog: &Catalog) {
-        if !catalog.all().any(|found| view.shows(&found.exposed.name)) {
-            let place = self.document.key(steps!["views", &*view.name]);
+        let path = steps!["views", &*view.name];
+        if !catalog.all().any(|found| view.shows(&found.exposed.name)) && self.is_sound(path) {
+            let place = self.document.key(path);
             self.problems
                 .error(Code::EmptyView, place, format!("view `{}` shows nothing", view.name))
                 .label("of everything in the lock")

@@ -62,8 +62,8 @@ codes! {
     DuplicateKey = "E0004": "A mapping holds the same key twice; readers of YAML differ in which one they take. Two backends \
         with one name are this error too.\n\n    backends:\n      math: { … }\n      math: { … }    # name it math-2\n"
     /// A key has no meaning where it stands.
-    UnknownKey = "E0005": "The schema knows no such key at this place. The help line names the key that was probably meant, \
-        or all that are known.\n\n    listen: { mcp: { adress: \"127.0.0.1:8080\" } }    # address\n"
+    UnknownKey = "E0005": "The schema knows no such key at this place. The help line names the key that was probably meant, the place \
+        where it belongs, or all that are known.\n\n    listen: { mcp: { adress: \"127.0.0.1:8080\" } }    # address\n"
     /// A required key is absent.
     MissingKey = "E0006": "A key without a default is absent. Required are `name` and `backends` at the top, `transport` in a \
         backend, `command` of stdio, `url` of an endpoint, `to` of a route, `include` of a view.\n\n    transport: { stdio: { args: [-y] } }    # which command?\n"
@@ -78,6 +78,14 @@ codes! {
     Allow = "E0009": "`allow` takes codes of warnings that are known and meant, which are then not reported. There is no such \
         code, or it is the code of an error: what stops the build cannot be allowed.\n\n    \
         allow: [E0301]    # E0307\n"
+    /// A code under `allow` of which there is no warning.
+    UnneededAllow = warning "E0010": "`allow` silences a warning that the topology and its lock do not give, or give no more. It would \
+        hide the next one of its kind, which nobody has looked at.\n\n    \
+        allow: [E0306]    # take it out\n"
+    /// An item that stands twice in a list.
+    ListedTwice = warning "E0011": "A list holds the same item twice: under `allow`, `hosts`, `origins`, `deny`, `include` or \
+        `exclude`. The second one does nothing; perhaps another was meant.\n\n    \
+        deny: [\"delete_*\", \"delete_*\"]    # drop_*\n"
     /// A name that breaks the rules for names.
     InvalidName = "E0101": "Names of topologies and views (up to 32 characters) and backends (up to 24) consist of `a` to `z`, `0` to \
         `9` and `-`. A backend's name does not contain the separator either, so that the separator ends the prefix of an exposed name.\n\n    \
@@ -109,6 +117,15 @@ codes! {
         what it shows. Keep it on a loopback address, or name where its token comes from when the gateway starts. An address from the \
         environment is judged by the same rule at start.\n\n    \
         admin: { address: \"0.0.0.0:9090\" }    # add token: env:ONLY1MCP_ADMIN_TOKEN\n"
+    /// A backend that is the gateway itself.
+    GatewayItself = "E0112": "The URL of a backend is the address on which this very gateway listens, so that a call of it would come \
+        back as another one, again and again.\n\n    \
+        listen: { mcp: { address: \"127.0.0.1:8080\" } }\n    endpoints: [{ url: \"http://localhost:8080/mcp\" }]    # the server's own port\n"
+    /// A command that seems to hold its arguments.
+    CommandLine = warning "E0113": "A command with a path goes on behind a blank like a list of arguments. No shell reads it: all of it \
+        is taken for the path of one program. Write the arguments into `args`, an entry each. When the path really is like this, \
+        allow the warning.\n\n    \
+        stdio: { command: \"/usr/bin/npx -y server\" }    # command: /usr/bin/npx, args: [-y, server]\n"
     /// A route to a backend that does not exist.
     UnknownBackend = "E0201": "A route, a fallback or an overlay names a backend that the topology does not define.\n\n    \
         routes: [{ tools: \"math_*\", to: maths }]    # math\n"
@@ -162,12 +179,12 @@ codes! {
         backend comes first.\n\n    \
         backends:\n      search: { fallback: [search-old], … }\n      search-old: { fallback: [search], … }    # leave it out\n"
     /// A fallback that can take over no call.
-    FallbackUseless = "E0216": "By the lock, a fallback has none of the tools of the backend it stands in for, under the name \
-        that the backend itself uses; or it denies them. No call would ever be taken over.\n\n    \
+    FallbackUseless = "E0216": "By the lock, a fallback has none of the tools, prompts, resources and templates of the backend it \
+        stands in for, under the name that the backend itself uses; or it hides them. No call would ever be taken over.\n\n    \
         backends: { search: { fallback: [weather], … } }    # search-old\n"
-    /// A fallback that lacks some of the tools.
-    FallbackPartial = warning "E0217": "By the lock, a fallback lacks some of the tools of the backend it stands in for, or denies them. \
-        Calls of those fail as they would without it.\n\n    \
+    /// A fallback that lacks something of its backend.
+    FallbackPartial = warning "E0217": "By the lock, a fallback lacks some of the tools, prompts, resources or templates of the \
+        backend it stands in for, or hides them: under `tools.deny`, or for E0508. Calls of those fail as they would without it.\n\n    \
         backends: { search: { fallback: [search-old], … } }    # has `find` and not `suggest`\n"
     /// A fallback that stands twice.
     FallbackTwice = "E0218": "A backend names the same fallback twice; each is tried once, where it stands first.\n\n    \
@@ -183,7 +200,7 @@ codes! {
         backend.\n\n    names: none    # names: { separator: \"__\" } for several backends\n"
     /// A rename to a name that cannot be exposed.
     InvalidRename = "E0304": "A rename leads to a name that clients do not take: exposed names consist of letters, digits, \
-        `_` and `-`, and are, with their prefix, no longer than `names.max_length`. Names that backends give themselves are shortened; \
+        `_` and `-`, and are, with their prefix, no longer than `names.max_length` (64 with `names: none`). Names that backends give themselves are shortened; \
         names that you choose are not.\n\n    rename: { get_forecast: \"the forecast\" }    # the_forecast\n"
     /// The prefix of a backend begins with that of another one.
     AmbiguousPrefix = "E0305": "The prefix of exposed names is the backend's name and the separator. When one prefix begins with \
@@ -225,8 +242,8 @@ codes! {
     LockedUnknown = "E0503": "The lock has a section for a backend that the topology does not define: it was removed or \
         renamed after it was locked.\n\n    only1mcp topology lock prod\n"
     /// A backend changed since it was locked.
-    LockOutdated = "E0504": "The command, its arguments or environment, or the URL of a backend changed after it was locked, \
-        so the lock records what some other server offers.\n\n    only1mcp topology lock prod\n"
+    LockOutdated = "E0504": "The command, its arguments or environment, the URL or the pinned era of a backend changed after it \
+        was locked, so the lock records what some other server offers, or this one otherwise.\n\n    only1mcp topology lock prod\n"
     /// The lock cannot be read.
     LockUnreadable = "E0505": "The lock is not what `topology lock` writes: cut short, merged wrongly or edited by hand. \
         Restore it from version control, or write it again.\n\n    only1mcp topology lock prod\n"
@@ -273,12 +290,17 @@ impl Decode for Code {
                 let warnings = Self::ALL.iter().filter(|code| code.severity() == Severity::Warning);
                 let problem = problems.error(Self::Allow, node.place, format!("unknown code {}", quoted(found)));
                 match near_miss(&found.to_ascii_uppercase(), warnings.map(|code| code.as_str())) {
-                    Some(near) => problem.help(format!("did you mean `{near}`?")),
+                    Some(near) => problem.meant(near),
                     None => problem.help("write the code that a warning begins with, as in `warning[E0204]`"),
                 };
                 None
             }
         }
+    }
+
+    fn stand_in() -> Option<Self> {
+        // An error, which is never allowed.
+        Some(Self::Allow)
     }
 
     fn schema() -> String {

@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::{Diagnostic, Label, Severity, line_and_column};
+use super::{Diagnostic, Label, Severity};
 use crate::Source;
+use crate::lines::Lines;
 
 /// One diagnostic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,13 +50,14 @@ pub struct Stretch {
 /// All diagnostics, in their order.
 #[must_use]
 pub fn findings(diagnostics: &[Diagnostic], source: &Source) -> Vec<Finding> {
-    diagnostics.iter().map(|diagnostic| Finding::new(diagnostic, source)).collect()
+    let lines = Lines::of_yaml(&source.text);
+    diagnostics.iter().map(|diagnostic| Finding::new(diagnostic, source, &lines)).collect()
 }
 
 // === impl Finding ===
 
 impl Finding {
-    fn new(diagnostic: &Diagnostic, source: &Source) -> Self {
+    fn new(diagnostic: &Diagnostic, source: &Source, lines: &Lines<'_>) -> Self {
         let elsewhere = || {
             let origin = diagnostic.origin.as_ref()?;
             let (line, column) = (origin.line, origin.column);
@@ -66,10 +68,10 @@ impl Finding {
             code: diagnostic.code.as_str(),
             severity: diagnostic.severity,
             message: diagnostic.message.clone(),
-            stretch: diagnostic.primary.as_ref().map(|label| Stretch::of(label, source)).or_else(elsewhere),
+            stretch: diagnostic.primary.as_ref().map(|label| Stretch::of(label, source, lines)).or_else(elsewhere),
             help: diagnostic.help.clone(),
             notes: diagnostic.notes.clone(),
-            secondary: diagnostic.secondary.iter().map(|label| Stretch::of(label, source)).collect(),
+            secondary: diagnostic.secondary.iter().map(|label| Stretch::of(label, source, lines)).collect(),
         }
     }
 }
@@ -77,10 +79,9 @@ impl Finding {
 // === impl Stretch ===
 
 impl Stretch {
-    fn of(label: &Label, source: &Source) -> Self {
+    fn of(label: &Label, source: &Source, lines: &Lines<'_>) -> Self {
         let Range { start, end } = label.range;
-        let ((line, column), (end_line, end_column)) =
-            (line_and_column(&source.text, start), line_and_column(&source.text, end));
+        let ((line, column), (end_line, end_column)) = (lines.line_and_column(start), lines.line_and_column(end));
         Self { file: source.path.clone(), line, column, end_line, end_column, label: label.text.clone() }
     }
 }
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn a_byte_order_mark_and_line_ends_are_no_characters_of_a_line() {
         let text = "\u{feff}name: é\nclé: 1\n";
-        let at = |needle: &str| line_and_column(text, text.find(needle).expect("it is there"));
+        let at = |needle: &str| Lines::of_yaml(text).line_and_column(text.find(needle).expect("it is there"));
         assert_eq!((at("name"), at("é\n"), at(": 1")), ((1, 1), (1, 7), (2, 4)));
     }
 }

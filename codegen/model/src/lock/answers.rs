@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::value::RawValue;
 
 use super::{Item, Json, List, Section};
+use crate::diagnostic::quoted;
 use crate::json::{ITEM_DEPTH_MAX, Tree, TreeError};
 use crate::plan::Transport;
 use crate::revision::{Era, Revision};
@@ -54,7 +55,7 @@ pub enum SectionError {
         key: &'static str,
     },
     /// Two items have one name.
-    #[error("answer to `{method}` lists `{name}` twice")]
+    #[error("answer to `{method}` lists {} twice", quoted(name))]
     Twice {
         /// The method that was answered.
         method: &'static str,

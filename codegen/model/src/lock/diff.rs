@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Item, Json, List, Section, era_word};
+use super::{Item, Json, List, Section, era_word, find};
 use crate::json::{Tree, token};
 
 /// How much of a value is shown.
@@ -98,14 +98,13 @@ impl Differ {
     fn lists(&mut self, old: &[Item], new: &[Item]) {
         let names: BTreeSet<&str> = old.iter().chain(new).map(|item| item.name.as_str()).collect();
         for name in names {
-            let find = |items: &'_ [Item]| items.iter().position(|item| item.name == name);
             name.clone_into(&mut self.name);
-            match (find(old), find(new)) {
+            match (find(old, name), find(new, name)) {
                 (None, _) => self.push(ChangeKind::Added, "", None, None),
                 (_, None) => self.push(ChangeKind::Removed, "", None, None),
-                (Some(before), Some(after)) if old[before].digest == new[after].digest => {}
+                (Some(before), Some(after)) if before.digest == after.digest => {}
                 (Some(before), Some(after)) => {
-                    self.trees("", Some(&old[before].json.tree()), Some(&new[after].json.tree()));
+                    self.trees("", Some(&before.json.tree()), Some(&after.json.tree()));
                 }
             }
         }

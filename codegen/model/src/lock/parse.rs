@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::{Item, Json, List, Lock, Section, VERSION, era_word};
-use crate::diagnostic::Mark;
+use crate::diagnostic::{Mark, quoted};
 use crate::json::{LOCK_DEPTH_MAX, Tree, TreeError};
+use crate::lines::Lines;
 use crate::revision::Revision;
 
 /// Why a text is no lock, and where.
@@ -73,14 +74,7 @@ pub(super) fn parse(text: &str) -> Result<(Lock, Marks), LockError> {
         TreeError::Depth => reader.malformed(None, &error.to_string()),
         TreeError::DuplicateKey(token) => reader.malformed(Some(token), &error.to_string()),
     })?;
-    let version = match tree.member("version") {
-        Some(Tree::Scalar(version)) => *version,
-        _ => return Err(reader.malformed(None, "lock has no `version`")),
-    };
-    if version != VERSION {
-        let message = format!("lock has version {version}; this release reads version {VERSION}");
-        return Err(reader.error(LockErrorKind::Version, Some(version), message));
-    }
+    reader.version(&tree)?;
     reader.only_known(&tree, &["version", "backends"])?;
     let Some(Tree::Object(sections)) = tree.member("backends") else {
         return Err(reader.malformed(None, "lock has no `backends`"));
@@ -127,24 +121,44 @@ impl Marks {
 // === impl Reader ===
 
 impl<'a> Reader<'a> {
+    fn version(&self, tree: &Tree<'a>) -> Result<(), LockError> {
+        let Some(member) = tree.members().iter().find(|member| member.key == "version") else {
+            return Err(self.malformed(None, "lock has no `version`"));
+        };
+        let version = match member.value {
+            Tree::Scalar(VERSION) => return Ok(()),
+            Tree::Scalar(version) => version,
+            _ => return Err(self.malformed(Some(member.token), "`version` of the lock is not a number")),
+        };
+        // Versions are counted from the one that is read.
+        if version.bytes().all(|byte| byte.is_ascii_digit()) && !version.starts_with('0') {
+            let message = format!("lock has version {}; this release reads version `{VERSION}`", quoted(version));
+            return Err(self.error(LockErrorKind::Version, Some(version), message));
+        }
+        Err(self.malformed(Some(version), &format!("lock has version {}, which no release writes", quoted(version))))
+    }
+
     fn section(&self, tree: &Tree<'a>, name: &'a str) -> Result<(Section, SectionMarks), LockError> {
+        if !matches!(tree, Tree::Object(_)) {
+            return Err(self.malformed(Some(name), "section is not an object"));
+        }
         self.only_known(tree, &SECTION_KEYS)?;
         let string = |key: &str| match tree.member(key).and_then(Tree::string) {
             Some(string) => Ok(string),
-            None => Err(self.malformed(Some(name), &format!("section has no `{key}`"))),
+            None => Err(self.lacks(tree, name, (key, "text"))),
         };
         let revision = string("revision")?;
         let Some(revision) = Revision::parse(revision.as_bytes()) else {
-            return Err(self.malformed(Some(name), &format!("revision `{revision}` is unknown")));
+            return Err(self.malformed(Some(name), &format!("revision {} is unknown", quoted(&revision))));
         };
         if string("era")? != era_word(revision.era()) {
             return Err(self.malformed(Some(name), &format!("revision `{revision}` is of another era")));
         }
         let Some(capabilities @ Tree::Object(_)) = tree.member("capabilities") else {
-            return Err(self.malformed(Some(name), "section has no `capabilities`"));
+            return Err(self.lacks(tree, name, ("capabilities", "an object")));
         };
         let Some(transport @ Tree::Object(_)) = tree.member("transport") else {
-            return Err(self.malformed(Some(name), "section has no `transport`"));
+            return Err(self.lacks(tree, name, ("transport", "an object")));
         };
         let mut marks = SectionMarks { name: self.mark(name), items: BTreeMap::new() };
         let mut items = |list| {
@@ -168,25 +182,26 @@ impl<'a> Reader<'a> {
 
     fn items(&self, section: &Tree<'a>, list: List, name: &'a str) -> Result<(Vec<Item>, Vec<Mark>), LockError> {
         let Some(Tree::Array(entries)) = section.member(list.key()) else {
-            return Err(self.malformed(Some(name), &format!("section has no `{}`", list.key())));
+            return Err(self.lacks(section, name, (list.key(), "a list")));
         };
         let mut items: Vec<Item> = Vec::with_capacity(entries.len());
         let mut names = Vec::with_capacity(entries.len());
         for entry in entries {
             self.only_known(entry, &["digest", "item"])?;
             let (Some(Tree::Scalar(token)), Some(tree)) = (entry.member("digest"), entry.member("item")) else {
-                return Err(self.malformed(Some(name), &format!("entry of `{}` has no digest or item", list.key())));
+                let part = entry.first_token().unwrap_or(name);
+                return Err(self.malformed(Some(part), &format!("entry of `{}` has no digest or item", list.key())));
             };
             let item = Item::from_tree(tree, list)
                 .ok_or_else(|| self.malformed(Some(token), &format!("item has no `{}`", list.name_key())))?;
             if entry.member("digest").and_then(Tree::string).as_deref() != Some(&*item.digest) {
-                let message = format!("item `{}` does not have this digest", item.name);
+                let message = format!("item {} does not have this digest", quoted(&item.name));
                 return Err(self.error(LockErrorKind::Digest, Some(token), message));
             }
             if items.last().is_some_and(|last| last.name >= item.name) {
                 let twice = items.last().is_some_and(|last| last.name == item.name);
                 let what = if twice { "stands twice" } else { "is not in order" };
-                return Err(self.malformed(Some(token), &format!("item `{}` {what}", item.name)));
+                return Err(self.malformed(Some(token), &format!("item {} {what}", quoted(&item.name))));
             }
             items.push(item);
             if let Some(Tree::Scalar(token)) = tree.member(list.name_key()) {
@@ -196,9 +211,17 @@ impl<'a> Reader<'a> {
         Ok((items, names))
     }
 
+    /// That a section does not have a member of this kind: none at all, or another one.
+    fn lacks(&self, section: &Tree<'a>, name: &'a str, (key, kind): (&str, &str)) -> LockError {
+        match section.members().iter().find(|member| member.key == key) {
+            None => self.malformed(Some(name), &format!("section has no `{key}`")),
+            Some(member) => self.malformed(Some(member.token), &format!("`{key}` of the section is not {kind}")),
+        }
+    }
+
     fn only_known(&self, tree: &Tree<'a>, known: &[&str]) -> Result<(), LockError> {
         match tree.members().iter().find(|member| !known.contains(&member.key.as_ref())) {
-            Some(member) => Err(self.malformed(Some(member.token), &format!("unknown member {}", member.token))),
+            Some(member) => Err(self.malformed(Some(member.token), &format!("unknown member {}", quoted(&member.key)))),
             None => Ok(()),
         }
     }
@@ -215,7 +238,7 @@ impl<'a> Reader<'a> {
 
     /// An error at a part of the text, or at its beginning.
     fn error(&self, kind: LockErrorKind, part: Option<&'a str>, message: String) -> LockError {
-        let (line, column) = part.map_or(Mark(0), |part| self.mark(part)).line_and_column(self.text);
+        let (line, column) = Lines::of_json(self.text).line_and_column(part.map_or(0, |part| self.mark(part).0));
         LockError { kind, line, column, message }
     }
 }

@@ -1,6 +1,7 @@
 //! A lock gives back what it was made from, byte for byte, and says what changed.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -54,6 +55,40 @@ fn a_rendered_lock_parses_to_itself_and_renders_the_same() {
 }
 
 #[test]
+fn what_an_error_quotes_is_escaped_and_short() {
+    let text = lock(section(&[ADD])).render();
+    let hostile = r"\u001b[31mX\n\u009b\u202e";
+    let long = "x".repeat(3000);
+    for value in [hostile, &long] {
+        for (from, to) in [
+            ("2025-11-25\"", format!("{value}\"")),
+            ("\"prompts\"", format!("\"{value}\"")),
+            ("\"name\": \"add\"", format!("\"name\": \"{value}\"")),
+            ("\"version\": 1", format!("\"version\": \"{value}\"")),
+            ("\"version\": 1", format!("\"{value}\": 1, \"{value}\": 1")),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let error = Lock::parse(&text.replacen(from, &to, 1)).expect_err("it is no lock");
+            let shown = error.message.contains("u{1b}[31m") || error.message.contains("u001b[31m");
+            assert!(shown || error.message.contains("xxx"), "{error}");
+            assert!(error.message.len() < 150 && !error.message.contains(char::is_control), "{error}");
+        }
+    }
+}
+
+#[test]
+fn long_lists_are_compared_and_kept_in_little_time() {
+    let tools = |version| -> Vec<String> {
+        (0..40_000).map(|number| format!(r#"{{"name":"tool-{number}","version":{version}}}"#)).collect()
+    };
+    let [old, new] = [tools(1), tools(2)].map(|tools| section(&tools.iter().map(String::as_str).collect::<Vec<_>>()));
+    let start = Instant::now();
+    assert_eq!(diff(&old, &new).len(), 40_000);
+    assert_eq!(diff(&old, &new.keeping(&old)).len(), 40_000);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
 fn items_of_all_pages_are_sorted_by_name() {
     let section = section(&[r#"{"name":"b"}"#, r#"{"name":"a"}"#]);
     let names: Vec<&str> = section.tools.iter().map(|item| item.name.as_str()).collect();
@@ -98,7 +133,7 @@ fn answers_that_are_not_unambiguous_make_no_section() {
     assert_eq!(reason(greeting, &[ADD, r#"{"name":7}"#]), "item 1 of `tools/list` has no `name`");
     assert_eq!(reason(greeting, &[r#"{"name":"\ud800"}"#]), "item 0 of `tools/list` has no `name`");
     assert_eq!(reason(greeting, &[ADD, ADD]), "answer to `tools/list` lists `add` twice");
-    assert!(reason(greeting, &[r#"{"name":"a","name":"b"}"#]).contains("key \"name\" stands twice"));
+    assert!(reason(greeting, &[r#"{"name":"a","name":"b"}"#]).contains("key `name` stands twice"));
     assert!(reason(greeting, &[&("[".repeat(200) + &"]".repeat(200))]).contains("nests deeper"));
 }
 
@@ -189,9 +224,21 @@ fn a_lock_that_was_tampered_with_is_refused_at_the_place() {
     assert_eq!(error(&text.replace("Adds", "Adds and mails")), expected);
     assert_eq!(error(&text.replace("\"version\": 1", "\"version\": 2")).0, LockErrorKind::Version);
     let unknown = error(&text.replace("\"prompts\"", "\"prompt\""));
-    assert_eq!(unknown, (LockErrorKind::Malformed, line_of("\"prompts\""), "unknown member \"prompt\"".to_owned()));
+    assert_eq!(unknown, (LockErrorKind::Malformed, line_of("\"prompts\""), "unknown member `prompt`".to_owned()));
     for broken in ["", "null", "[]", "{}", r#"{"version":1}"#, r#"{"version":1,"backends":{"a":{}}}"#] {
         assert_eq!(error(broken).0, LockErrorKind::Malformed, "{broken}");
+    }
+    for version in ["0", "1.0", "\"1\"", "-1", "null", "[1]", "true"] {
+        let (kind, line, _) = error(&text.replace("\"version\": 1", &format!("\"version\": {version}")));
+        assert_eq!((kind, line), (LockErrorKind::Malformed, 2), "{version}");
+    }
+    for (part, wrong, expected) in [
+        ("\"prompts\": []", "\"prompts\": {}", "`prompts` of the section is not a list"),
+        ("\"revision\": \"2025-11-25\"", "\"revision\": 20251125", "`revision` of the section is not text"),
+        ("\"tools\": [", "\"tools\": [{ \"item\": {} },", "entry of `tools` has no digest or item"),
+    ] {
+        assert!(text.contains(part), "{part}");
+        assert_eq!(error(&text.replace(part, wrong)), (LockErrorKind::Malformed, line_of(part), expected.to_owned()));
     }
     assert_eq!(error(&text.replace("\"legacy\"", "\"modern\"")).2, "revision `2025-11-25` is of another era");
     for end in (0..text.len() - 2).step_by(7) {

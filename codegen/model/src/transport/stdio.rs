@@ -8,7 +8,7 @@ use crate::diagnostic::{Code, quoted};
 use crate::features::DEMO;
 use crate::plan::{Reference, Table, Text};
 use crate::rule::{Filled, Keyed};
-use crate::secret::{suspect, suspect_variable};
+use crate::secret::{is_confidential, suspect, suspect_argument, suspect_variable};
 use crate::topology::{Backend, VARIABLE};
 use crate::yaml::{Step, steps};
 
@@ -156,12 +156,36 @@ impl Check<'_> {
     }
 
     fn command(&mut self, name: &str, stdio: &StdioSettings) {
-        let path = steps!["backends", name, "transport", "stdio", "command"];
-        if stdio.command.contains(char::is_whitespace) && !stdio.command.contains(['/', '\\']) {
+        if !stdio.command.contains(char::is_whitespace) {
+            return;
+        }
+        let mut words = stdio.command.split_whitespace();
+        let (program, arguments) = (words.next().unwrap_or_default(), words.collect::<Vec<_>>());
+        let place = self.document.value(steps!["backends", name, "transport", "stdio", "command"]);
+        // What looks like a secret as a whole is not shown; neither is a part that does.
+        let secret = |text: &str| is_confidential(text) || suspect_argument(None, text).is_some();
+        let is_shown = !stdio.command.split_whitespace().chain([&*stdio.command]).any(secret);
+        let help = match arguments[..] {
+            _ if !is_shown => {
+                "no shell reads it: the program goes into `command`, its arguments into `args`".to_owned()
+            }
+            [] => "write the program's name or path, without blanks before or behind it".to_owned(),
+            [first, ..] => format!(
+                "no shell reads it: write {} into `command`, and every argument as an entry of `args`, which begins with {}",
+                quoted(program),
+                quoted(first)
+            ),
+        };
+        // A path may well hold blanks, but hardly goes on like this behind one.
+        let argument = arguments.iter().find(|word| word.starts_with(['-', '/', '@']));
+        if !program.contains(['/', '\\']) {
             let message = format!("command {} holds blanks", quoted(&stdio.command));
-            self.problems
-                .error(Code::InvalidValue, self.document.value(path), message)
-                .help("no shell reads it: the program goes into `command`, its arguments into `args`");
+            self.problems.error(Code::InvalidValue, place, message).help(help);
+        } else if let Some(argument) = argument {
+            let message = format!("command {} seems to hold arguments", quoted(&stdio.command));
+            let argument = if is_shown { quoted(argument) } else { "what follows the blank".to_owned() };
+            let label = format!("{argument} is taken for a part of the path");
+            self.problems.warning(Code::CommandLine, place, message).label(label).help(help);
         }
     }
 
@@ -181,9 +205,8 @@ impl Check<'_> {
 
     fn arguments(&mut self, name: &str, stdio: &StdioSettings) {
         for (index, arg) in stdio.args.iter().enumerate() {
-            // `--key=VALUE` and `KEY=VALUE` hold their secret after the sign.
-            let value = arg.split_once('=').map_or(arg.as_str(), |(_, value)| value);
-            if let Some(why) = suspect(arg).or_else(|| suspect(value)) {
+            let before = index.checked_sub(1).map(|before| &*stdio.args[before]);
+            if let Some(why) = suspect_argument(before, arg).or_else(|| suspect(arg)) {
                 let path = steps!["backends", name, "transport", "stdio", "args", index];
                 self.problems
                     .error(Code::LiteralSecret, self.document.value(path), "secret among the arguments")

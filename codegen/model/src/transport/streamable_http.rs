@@ -1,7 +1,7 @@
 //! `streamable_http`: a server reached by HTTP.
 
 use super::{Planned, Recorded, Settings};
-use crate::address::is_https;
+use crate::address::{is_https, leads_to};
 use crate::check::Check;
 use crate::constant::constant;
 use crate::decode::record;
@@ -10,6 +10,7 @@ use crate::features::TLS;
 use crate::plan::Reference;
 use crate::rule::{Rule, Within, text_schema};
 use crate::topology::{Backend, Millis, TIMEOUT};
+use crate::url;
 use crate::yaml::{Node, Step, steps};
 
 record! {
@@ -63,6 +64,7 @@ impl Settings for StreamableHttpSettings {
 
     fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
         check.one_endpoint(name, backend);
+        check.gateway_itself(name, backend);
         check.tls(name, backend, self);
         check.connect_timeout(name, backend, self);
     }
@@ -119,12 +121,34 @@ impl Check<'_> {
         match &backend.endpoints[..] {
             [_] => {}
             // Endpoints that could not be read are a problem of their own.
-            [] if self.document.has(steps!["backends", name, "endpoints", 0]) => {}
+            [] if !self.is_sound(steps!["backends", name, "endpoints"]) => {}
             endpoints => {
                 let place = self.document.key(steps!["backends", name, "endpoints"]);
                 let message = format!("backend `{name}` has {} endpoints where one belongs", endpoints.len());
                 self.problems.error(Code::Endpoints, place, message).help("write `endpoints: [{ url: \"http://…\" }]`");
             }
+        }
+    }
+
+    /// Whether a call would come back to the gateway.
+    fn gateway_itself(&mut self, name: &str, backend: &Backend) {
+        let mcp = steps!["listen", "mcp", "address"];
+        let Reference::Literal(listener) = &self.topology.listen.mcp.address else { return };
+        for (index, endpoint) in backend.endpoints.iter().enumerate() {
+            let Reference::Literal(url) = &endpoint.url else { continue };
+            let Ok(parts) = url::parse(url) else { continue };
+            if !leads_to(&format!("{}:{}", parts.host, parts.port), listener) || !self.is_sound(mcp) {
+                continue;
+            }
+            let place = self.document.value(steps!["backends", name, "endpoints", index, "url"]);
+            let stated = self.document.has(mcp).then(|| self.document.value(mcp));
+            let problem =
+                self.problems.error(Code::GatewayItself, place, format!("backend `{name}` is this gateway itself"));
+            problem.label("calls would come back").help("write the URL of the server behind it, or listen elsewhere");
+            match stated {
+                Some(stated) => problem.also(stated, "the gateway listens here"),
+                None => problem.note(format!("the gateway listens on `{listener}` where no other address is written")),
+            };
         }
     }
 
@@ -136,9 +160,12 @@ impl Check<'_> {
         let Some(connect) = http.connect_timeout.filter(longer) else { return };
         let place = self.document.value(steps!["backends", name, "transport", "streamable_http", "connect_timeout"]);
         let message = format!("connect timeout `{connect}` of backend `{name}` is longer than a call may take");
-        let place_of = |path: &[Step<'_>]| self.document.has(path).then(|| self.document.value(path));
-        let own = place_of(steps!["backends", name, "timeout"]);
-        let stated = own.or_else(|| place_of(steps!["defaults", "timeout"]));
+        let (own, defaults) = (steps!["backends", name, "timeout"], steps!["defaults", "timeout"]);
+        let stated: &[_] = if self.document.has(own) { own } else { defaults };
+        if !self.is_sound(stated) {
+            return;
+        }
+        let stated = self.document.has(stated).then(|| self.document.value(stated));
         let problem = self.problems.error(Code::ConnectTimeout, place, message);
         problem.help(format!("write at most `{timeout}`, or give the backend a longer `timeout`"));
         match stated {

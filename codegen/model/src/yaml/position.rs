@@ -1,37 +1,33 @@
 //! Where things stand in a text: from the reader's lines and columns to bytes, and how far what stands there reaches.
 
+use crate::lines::Lines;
+
 /// The tab among the leading white space of the line that holds `at`, if there is one.
-pub(super) fn indenting_tab(text: &str, at: usize) -> Option<usize> {
-    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+pub(super) fn indenting_tab(text: &str, lines: &Lines<'_>, at: usize) -> Option<usize> {
+    let line = lines.line(at).start;
     let indent = text[line..].find(|c| c != ' ').map(|width| line + width)?;
     text[indent..].starts_with('\t').then_some(indent)
 }
 
 /// The byte offset of a line and a column, both counted in characters from one.
-pub(super) fn offset(text: &str, line: usize, column: usize) -> usize {
-    let start = match line.checked_sub(2) {
-        // A byte order mark is no part of the first line.
-        None => text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len(),
-        Some(breaks) => text.match_indices('\n').nth(breaks).map_or(text.len(), |(at, _)| at + 1),
-    };
-    let at = text[start..].char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at);
+pub(super) fn offset(text: &str, lines: &Lines<'_>, (line, column): (usize, usize)) -> usize {
     // Of what stands at the end of the text nothing can be shown: the end of the last line stands for it.
-    at.min(text.trim_end().len())
+    lines.offset(line, column).min(text.trim_end().len())
 }
 
 /// How many bytes the node at `at` covers on its first line: a scalar whole, a bracketed collection up to its end.
-pub(super) fn extent(text: &str, at: usize) -> usize {
-    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+pub(super) fn extent(text: &str, lines: &Lines<'_>, at: usize) -> usize {
+    let whole = lines.line(at);
     // Behind an opening bracket commas and brackets end a scalar.
-    let flow = text[start..at].contains(['[', '{']);
-    let text = &text[at..];
-    let line = text.lines().next().unwrap_or_default();
+    let flow = text[whole.start.min(at)..at].contains(['[', '{']);
+    let (line, text) = (&text[at..whole.end.max(at)], &text[at..]);
     let length = match line.as_bytes().first() {
         Some(quote @ (b'"' | b'\'')) => quoted_extent(line, *quote),
         Some(b'[' | b'{') => bracketed_extent(line),
         _ => plain_extent(line, flow),
     };
-    length.unwrap_or(line.trim_end().len()).max(1).min(text.len())
+    let character = text.chars().next().map_or(0, char::len_utf8);
+    length.unwrap_or(line.trim_end().len()).max(character)
 }
 
 fn quoted_extent(line: &str, quote: u8) -> Option<usize> {
@@ -80,14 +76,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_and_columns_count_characters() {
-        let text = "\u{feff}name: é\nключ: значение # end\n";
-        let at = |line, column| &text[offset(text, line, column)..];
-        assert!(at(1, 1).starts_with("name"));
-        assert!(at(1, 7).starts_with('é'));
-        assert!(at(2, 7).starts_with("значение"));
-        assert_eq!(at(3, 1), "\n", "what stands at the end is shown at the last line");
-        assert_eq!(at(99, 99), "\n");
+    fn what_stands_at_the_end_is_shown_at_the_last_line() {
+        let text = "name: é\nключ: значение\n";
+        for end in [(3, 1), (99, 99)] {
+            assert_eq!(&text[offset(text, &Lines::of_yaml(text), end)..], "\n");
+        }
     }
 
     #[test]
@@ -107,13 +100,15 @@ mod tests {
             ("a: \"open", "\"open", "\"open"),
         ] {
             let at = text.find(start).unwrap();
-            assert_eq!(&text[at..at + extent(text, at)], expected, "{text}");
+            assert_eq!(&text[at..at + extent(text, &Lines::of_yaml(text), at)], expected, "{text}");
         }
     }
 
     #[test]
     fn a_tab_among_the_leading_white_space_is_found() {
-        assert_eq!(indenting_tab("a:\n  \tb: 1", 6), Some(5));
-        assert_eq!(indenting_tab("a:\n  b:\t1", 7), None);
+        for (text, at, expected) in [("a:\n  \tb: 1", 6, Some(5)), ("a:\n  b:\t1", 7, None), ("a:\r\tb: 1", 4, Some(3))]
+        {
+            assert_eq!(indenting_tab(text, &Lines::of_yaml(text), at), expected, "{text}");
+        }
     }
 }
