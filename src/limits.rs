@@ -46,6 +46,12 @@ pub const ADMIN_GRACE: Duration = Duration::from_secs(2);
 pub const CONNECTION_CALLS_MAX: usize = 256;
 /// Messages waiting for the client of such a connection to read: above it whoever has one more waits.
 pub const CONNECTION_MESSAGES_MAX: usize = 16;
+/// Streams of HTTP+SSE towards clients: above it 503.
+pub const EVENT_STREAMS_MAX: usize = 10_000;
+/// Messages posted to such a stream that it has not taken yet: above it 503.
+pub const POSTED_MESSAGES_MAX: usize = 256;
+/// The same in bytes.
+pub const POSTED_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
 /// Legacy sessions held: above it the one idle longest goes.
 pub const SESSIONS_MAX: usize = 10_000;
 /// A legacy session without requests or streams is forgotten after this.

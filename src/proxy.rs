@@ -12,6 +12,7 @@ mod counts;
 mod dispatch;
 mod error;
 mod legacy;
+mod mailbox;
 mod modern;
 mod relay;
 mod respond;
@@ -27,12 +28,12 @@ use std::time::Duration;
 use only1mcp_model::overlay::Overlay;
 use tokio::sync::Notify;
 
-use admit::RequestKind;
-pub(crate) use admit::{Admitted, Gate};
+pub(crate) use admit::{Admitted, Gate, MESSAGES_PATH, RequestKind};
 pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
 pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
 pub(crate) use error::Refusal;
+pub(crate) use mailbox::{Mailbox, Mailboxes};
 pub(crate) use session::{Agreement, Sessions};
 #[cfg(feature = "admin")]
 pub(crate) use site::Foreign;
@@ -72,6 +73,7 @@ pub(crate) struct Drain {
 pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) sessions: Sessions,
+    pub(crate) mailboxes: Mailboxes,
     /// By the index of the backend.
     pub(crate) backends: Box<[Settings]>,
 }
@@ -213,6 +215,10 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
         RequestKind::Get => return legacy::stream(worker, view, head, downstream).await,
         RequestKind::Delete => return legacy::end(worker, view, head, downstream).await,
         RequestKind::Post { accepts_stream } => accepts_stream,
+        // The transport serves them: they belong to a connection that carries messages.
+        RequestKind::Events | RequestKind::Message => {
+            return respond::refuse(downstream, &Refusal::Internal, Era::Modern, None).await;
+        }
     };
     match envelope::incoming(body) {
         Ok(message) => {

@@ -1,5 +1,6 @@
 //! HTTP/1.1 towards clients: one task a connection, requests in order, one write an answer.
 
+mod events;
 mod writer;
 
 use std::cell::RefCell;
@@ -19,7 +20,7 @@ use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
 use crate::http1::{BodyDecoder, Framing, Parsed, RequestHead};
 use crate::limits;
-use crate::proxy::{self, Downstream as _, Refusal, Worker};
+use crate::proxy::{self, Downstream as _, Refusal, RequestKind, Worker};
 use crate::upstream::Gone;
 use writer::Writer;
 
@@ -85,7 +86,7 @@ pub(crate) async fn serve<T: Topology>(worker: Rc<Worker<T>>, mut stream: TcpStr
 }
 
 /// Serves one request.
-async fn request<T: Topology>(worker: &Worker<T>, reader: &mut Reader<'_>, peer: &Peer<'_>) -> Result<Next, Gone> {
+async fn request<T: Topology>(worker: &Rc<Worker<T>>, reader: &mut Reader<'_>, peer: &Peer<'_>) -> Result<Next, Gone> {
     let mut writer = Writer::new(peer);
     let mut chunked = Vec::new();
     let mut chunked_end = None;
@@ -95,12 +96,19 @@ async fn request<T: Topology>(worker: &Worker<T>, reader: &mut Reader<'_>, peer:
     let end = loop {
         let missing = match RequestHead::parse(&reader.buffer) {
             Ok(Parsed::Head(head, start)) => {
-                writer.adopt(head.keep_alive && !worker.drain.has_begun(), head.http10);
+                writer.adopt(&head, worker.drain.has_begun());
                 let end = chunked_end.or_else(|| end_of_body(head.framing, start, reader.buffer.len()));
                 match (worker.admit(&head), end) {
                     (Ok(admitted), Some(end)) => {
                         let body = if chunked_end.is_some() { &chunked[..] } else { &reader.buffer[start..end] };
-                        proxy::handle(worker, admitted, &head, body, &writer).await?;
+                        match admitted.kind {
+                            // Boxed: it is rare, and would make every connection as large as a conversation.
+                            RequestKind::Events => {
+                                Box::pin(events::stream(worker, admitted.view, &writer)).await?;
+                            }
+                            RequestKind::Message => events::post(worker, &head, body, &writer).await?,
+                            _ => proxy::handle(worker, admitted, &head, body, &writer).await?,
+                        }
                         break end;
                     }
                     (Err(refusal), Some(end)) => {

@@ -15,7 +15,7 @@ use crate::catalog::{Topology, View, plan};
 use crate::clock::Clock;
 use crate::downstream;
 use crate::limits;
-use crate::proxy::{Counts, Drain, Gate, Sessions, Settings, Shared, Site, Worker};
+use crate::proxy::{Counts, Drain, Gate, Mailboxes, Sessions, Settings, Shared, Site, Worker};
 use crate::references::References;
 use crate::upstream::{self, Transport};
 
@@ -79,7 +79,8 @@ impl Crew {
             None => std::env::current_exe().map_err(StartError::Worker)?,
         };
         let backends = spec.backends.iter().map(|backend| Settings::new(backend, &overlay)).collect();
-        let shared = Arc::new(Shared { gate: Gate::new(spec, site), sessions: Sessions::default(), backends });
+        let (sessions, mailboxes) = (Sessions::default(), Mailboxes::default());
+        let shared = Arc::new(Shared { gate: Gate::new(spec, site), sessions, mailboxes, backends });
         let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends));
         let (all_drained, working) = watch::channel(());
         Ok(Self { workers, shared, upstream, draining, working, all_drained: Arc::new(all_drained) })

@@ -45,6 +45,8 @@ pub(crate) enum Method {
     Post,
     /// GET
     Get,
+    /// HEAD
+    Head,
     /// DELETE
     Delete,
     /// OPTIONS
@@ -358,6 +360,7 @@ fn method(name: &str) -> Method {
     match name {
         "POST" => Method::Post,
         "GET" => Method::Get,
+        "HEAD" => Method::Head,
         "DELETE" => Method::Delete,
         "OPTIONS" => Method::Options,
         _ => Method::Other,

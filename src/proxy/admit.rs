@@ -9,8 +9,19 @@ use crate::http1::{Field, Method, RequestHead};
 #[derive(Debug)]
 pub(crate) struct Gate {
     site: Site,
-    /// Every path there is, and what is seen there; that of the whole catalog first.
-    paths: Vec<(String, &'static View)>,
+    /// Every path there is, what is seen there, and what is served; that of the whole catalog first.
+    paths: Vec<(String, &'static View, Place)>,
+}
+
+/// What a path serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Streamable HTTP.
+    Streamable,
+    /// The streams of HTTP+SSE.
+    Events,
+    /// What clients say to such streams.
+    Messages,
 }
 
 /// A request that may go on.
@@ -34,12 +45,26 @@ pub(crate) enum RequestKind {
     Get,
     /// DELETE of a session.
     Delete,
+    /// GET of a stream of HTTP+SSE, which is a conversation of its own.
+    Events,
+    /// POST of a message to such a stream; the stream knows what its client sees.
+    Message,
 }
+
+/// Where streams of HTTP+SSE begin; below it those of the views.
+const EVENTS_PATH: &str = "/sse";
+/// Where messages to such streams are posted.
+pub(crate) const MESSAGES_PATH: &str = "/messages";
 
 impl Gate {
     pub(crate) fn new(spec: &'static Spec, site: Site) -> Self {
-        let views = spec.views.iter().map(|view| (spec.listen.view_path(&view.patterns.name), view));
-        let paths = [(spec.listen.path.to_string(), &spec.whole)].into_iter().chain(views).collect();
+        let name = |view: &'static View| &view.patterns.name;
+        let views = spec.views.iter().map(|view| (spec.listen.view_path(name(view)), view, Place::Streamable));
+        let streams = spec.views.iter().map(|view| (format!("{EVENTS_PATH}/{}", name(view)), view, Place::Events));
+        // What the topology names comes first: it may be one of the others.
+        let paths = [(spec.listen.path.to_string(), &spec.whole, Place::Streamable)].into_iter().chain(views);
+        let paths = paths.chain([(EVENTS_PATH.to_owned(), &spec.whole, Place::Events)]).chain(streams);
+        let paths = paths.chain([(MESSAGES_PATH.to_owned(), &spec.whole, Place::Messages)]).collect();
         Self { site, paths }
     }
 
@@ -47,20 +72,27 @@ impl Gate {
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
         self.site.check(head.host, head.origin, head.fetch_site)?;
         let path = head.target.split('?').next().unwrap_or_default();
-        let Some(&(_, view)) = self.paths.iter().find(|(known, _)| known == path) else {
+        let Some(&(_, view, place)) = self.paths.iter().find(|(known, ..)| known == path) else {
             return Err(Refusal::NotFound);
         };
-        match head.method {
-            Method::Post => {}
-            Method::Get => return Ok(Admitted { view, kind: RequestKind::Get }),
-            Method::Delete => return Ok(Admitted { view, kind: RequestKind::Delete }),
-            Method::Options | Method::Other => return Err(Refusal::MethodNotAllowed("POST, GET, DELETE")),
+        match (place, head.method) {
+            (Place::Streamable | Place::Messages, Method::Post) => {}
+            (Place::Streamable, Method::Get) => return Ok(Admitted { view, kind: RequestKind::Get }),
+            (Place::Streamable, Method::Delete) => return Ok(Admitted { view, kind: RequestKind::Delete }),
+            (Place::Events, Method::Get) => return Ok(Admitted { view, kind: RequestKind::Events }),
+            (Place::Streamable, _) => return Err(Refusal::MethodNotAllowed("POST, GET, DELETE")),
+            (Place::Events, _) => return Err(Refusal::MethodNotAllowed("GET")),
+            (Place::Messages, _) => return Err(Refusal::MethodNotAllowed("POST")),
         }
         if head.upgrade {
             return Err(Refusal::Upgrade);
         }
         if !is_json(head.content_type) || head.content_encoding.count > 0 {
             return Err(Refusal::UnsupportedMediaType);
+        }
+        // Its answer comes on the stream, whatever the client reads besides.
+        if place == Place::Messages {
+            return Ok(Admitted { view, kind: RequestKind::Message });
         }
         if !accepts(&head.accept, b"application/json") {
             return Err(Refusal::NotAcceptable);
@@ -102,7 +134,13 @@ mod tests {
     static CODING: View = View::bare("coding", 2);
 
     fn admitted(lines: &str) -> Result<Admitted, u16> {
-        let paths = vec![("/mcp".to_owned(), &WHOLE), ("/mcp/coding".to_owned(), &CODING)];
+        let paths = vec![
+            ("/mcp".to_owned(), &WHOLE, Place::Streamable),
+            ("/mcp/coding".to_owned(), &CODING, Place::Streamable),
+            (EVENTS_PATH.to_owned(), &WHOLE, Place::Events),
+            ("/sse/coding".to_owned(), &CODING, Place::Events),
+            (MESSAGES_PATH.to_owned(), &WHOLE, Place::Messages),
+        ];
         let site = Site::new(vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
         let gate = Gate { site, paths };
         let head = format!("{lines}\r\n\r\n");
@@ -128,6 +166,11 @@ mod tests {
             ("/mcp/%63oding", Err(404)),
             ("/mcp/", Err(404)),
             ("/coding", Err(404)),
+            ("/sse", Ok("")),
+            ("/sse/coding", Ok("coding")),
+            ("/sse/other", Err(404)),
+            ("/sse/", Err(404)),
+            ("/messages/coding", Err(404)),
         ] {
             let found = admitted(&format!("GET {target} HTTP/1.1\r\nHost: localhost"));
             assert_eq!(found.map(|admitted| &*admitted.view.patterns.name), expected, "{target}");
@@ -187,6 +230,19 @@ mod tests {
             ),
             ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Get)),
             ("DELETE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Delete)),
+            ("GET /sse HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Events)),
+            ("GET /sse HTTP/1.1\r\nHost: evil.example".to_owned(), Err(403)),
+            ("GET /sse HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example".to_owned(), Err(403)),
+            (format!("POST /sse HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(405)),
+            ("HEAD /sse HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
+            ("DELETE /sse HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
+            ("GET /messages HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
+            (
+                "POST /messages?sessionId=1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json".to_owned(),
+                Ok(RequestKind::Message),
+            ),
+            ("POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain".to_owned(), Err(415)),
+            (format!("POST /messages HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n{json}"), Err(403)),
         ] {
             assert_eq!(admit(&lines), expected, "{lines}");
         }

@@ -61,10 +61,14 @@ pub(crate) enum Refusal<'a> {
     NotInitialized,
     /// The session is unknown or over.
     SessionUnknown,
+    /// The stream that a message was posted to is not there.
+    StreamUnknown,
     /// `MCP-Protocol-Version` of a legacy session is not one the gateway speaks.
     SessionVersion,
     /// The connection has as many calls in flight as it may.
     TooManyCalls,
+    /// There is no room for it now: why.
+    Busy(&'static str),
     /// The backend did not answer.
     Upstream(&'a str, &'a upstream::Error),
     /// The gateway itself is at fault.
@@ -118,9 +122,11 @@ impl Refusal<'_> {
             | Self::UnsupportedMediaType
             | Self::Upgrade
             | Self::PayloadTooLarge => self.http(),
-            Self::SessionRequired | Self::NotInitialized | Self::SessionUnknown | Self::SessionVersion => {
-                self.session()
-            }
+            Self::SessionRequired
+            | Self::NotInitialized
+            | Self::SessionUnknown
+            | Self::StreamUnknown
+            | Self::SessionVersion => self.session(),
             _ => self.message(era),
         }
     }
@@ -178,6 +184,7 @@ impl Refusal<'_> {
         match self {
             Self::SessionRequired => verdict(400, "session required: send `initialize` first, then `Mcp-Session-Id`"),
             Self::NotInitialized => verdict(400, "no session on this connection: send `initialize` first"),
+            Self::StreamUnknown => verdict(404, "stream is unknown or over: open another one"),
             Self::SessionUnknown => verdict(404, "session is unknown or over: send `initialize` again"),
             _ => verdict(400, "`MCP-Protocol-Version` is not a version of this session's era"),
         }
@@ -228,6 +235,13 @@ impl Refusal<'_> {
                     Verdict::new(status(503), INTERNAL_ERROR, upstream::Kind::Overloaded.as_str(), message);
                 verdict.data["sent"] = json!(false);
                 verdict.data["retryable"] = json!(true);
+                verdict
+            }
+            Self::Busy(why) => {
+                let mut verdict = Verdict::new(503, INTERNAL_ERROR, upstream::Kind::Overloaded.as_str(), *why);
+                verdict.data["sent"] = json!(false);
+                verdict.data["retryable"] = json!(true);
+                verdict.fields = Cow::Borrowed("retry-after: 1\r\n");
                 verdict
             }
             _ => {

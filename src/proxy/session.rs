@@ -69,12 +69,7 @@ impl Default for Sessions {
 impl Sessions {
     /// Begins one. At the bound, the one idle longest ends.
     pub(crate) fn begin(&self, view: &View, revision: Revision) -> std::io::Result<SessionId> {
-        let mut bits = [0; 16];
-        rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())?;
-        let mut id = [0; 32];
-        for (pair, byte) in id.chunks_exact_mut(2).zip(bits) {
-            pair.copy_from_slice(&[hex(byte >> 4), hex(byte & 0xf)]);
-        }
+        let id = random_id()?;
         let sessions = self.by_id.pin();
         if sessions.len() >= limits::SESSIONS_MAX {
             self.make_room();
@@ -162,6 +157,17 @@ impl Session {
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.over.subscribe()
     }
+}
+
+/// An id that nobody guesses.
+pub(super) fn random_id() -> std::io::Result<SessionId> {
+    let mut bits = [0; 16];
+    rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())?;
+    let mut id = [0; 32];
+    for (pair, byte) in id.chunks_exact_mut(2).zip(bits) {
+        pair.copy_from_slice(&[hex(byte >> 4), hex(byte & 0xf)]);
+    }
+    Ok(id)
 }
 
 fn hex(digit: u8) -> u8 {

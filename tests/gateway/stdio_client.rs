@@ -59,20 +59,20 @@ impl Gateway {
     }
 }
 
-fn request(id: &str, method: &str, params: &str) -> String {
+pub(crate) fn request(id: &str, method: &str, params: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
 }
 
-fn initialize(version: &str) -> String {
+pub(crate) fn initialize(version: &str) -> String {
     let client = r#""capabilities":{},"clientInfo":{"name":"test","version":"1"}"#;
     request("0", "initialize", &format!(r#"{{"protocolVersion":"{version}",{client}}}"#))
 }
 
-fn call(id: &str, tool: &str, arguments: &str) -> String {
+pub(crate) fn call(id: &str, tool: &str, arguments: &str) -> String {
     request(id, "tools/call", &format!(r#"{{"name":"{tool}","arguments":{arguments},"_meta":{{{META}}}}}"#))
 }
 
-fn text(answer: &Value) -> &str {
+pub(crate) fn text(answer: &Value) -> &str {
     answer["result"]["content"][0]["text"].as_str().unwrap_or("no text")
 }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use super::Peer;
+use crate::http1::{Method, RequestHead};
 use crate::limits;
 use crate::mcp::sse;
 use crate::proxy::{Answer, Downstream, Left};
@@ -31,6 +32,8 @@ pub(super) struct Writer<'p, 'a> {
     peer: &'p Peer<'a>,
     keep_alive: Cell<bool>,
     http10: bool,
+    /// HEAD: whatever is answered has no body.
+    head_only: bool,
     begun: Cell<Begun>,
     /// A write is under way: what would interrupt it has to wait.
     busy: Cell<bool>,
@@ -43,6 +46,7 @@ impl<'p, 'a> Writer<'p, 'a> {
             peer,
             keep_alive: Cell::new(true),
             http10: false,
+            head_only: false,
             begun: Cell::new(Begun::Nothing),
             busy: Cell::new(false),
             went_on: false,
@@ -50,9 +54,10 @@ impl<'p, 'a> Writer<'p, 'a> {
     }
 
     /// Takes over what the request says of its connection.
-    pub(super) fn adopt(&mut self, keep_alive: bool, http10: bool) {
-        self.keep_alive.set(keep_alive);
-        self.http10 = http10;
+    pub(super) fn adopt(&mut self, head: &RequestHead<'_>, draining: bool) {
+        self.keep_alive.set(head.keep_alive && !draining);
+        self.http10 = head.http10;
+        self.head_only = head.method == Method::Head;
     }
 
     /// The connection is closed after the answer.
@@ -138,8 +143,8 @@ impl<'p, 'a> Writer<'p, 'a> {
         }
     }
 
-    /// Writes one piece of the stream.
-    async fn chunk(&self, part: &[u8]) -> Result<(), Gone> {
+    /// Writes one piece of the stream, which begins with the first.
+    pub(super) async fn chunk(&self, part: &[u8]) -> Result<(), Gone> {
         let head = self.stream_head();
         if self.http10 {
             return self.write(&mut [IoSlice::new(head), IoSlice::new(part)]).await;
@@ -169,6 +174,9 @@ impl Downstream for Writer<'_, '_> {
             answer.fields,
             self.connection_field(),
         );
+        if self.head_only {
+            return self.write(&mut [IoSlice::new(&out)]).await;
+        }
         if length <= COPIED_BYTES_MAX {
             answer.body.iter().for_each(|slice| out.extend_from_slice(slice));
             return self.write(&mut [IoSlice::new(&out)]).await;
@@ -247,6 +255,7 @@ fn reason(status: u16) -> &'static str {
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
+        503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "",
     }

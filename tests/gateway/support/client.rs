@@ -39,6 +39,8 @@ pub(crate) struct Answer {
 pub(crate) enum Event {
     Comment(String),
     Message(String),
+    /// `endpoint` of HTTP+SSE.
+    Endpoint(String),
 }
 
 /// A request before it is bytes.
@@ -156,6 +158,9 @@ impl Client {
         {
             return Some(Event::Comment(comment.trim().to_owned()));
         }
+        if let ["event: endpoint", data] = lines[..] {
+            return Some(Event::Endpoint(data.strip_prefix("data: ").expect("it has data").to_owned()));
+        }
         let data = lines.iter().filter_map(|line| line.strip_prefix("data: "));
         let unexpected = lines.iter().find(|line| !line.starts_with("data: ") && **line != "event: message");
         assert_eq!(unexpected, None, "{block:?}");
@@ -166,7 +171,7 @@ impl Client {
     pub(crate) async fn message(&mut self) -> Option<Value> {
         loop {
             match self.event().await? {
-                Event::Comment(_) => {}
+                Event::Comment(_) | Event::Endpoint(_) => {}
                 Event::Message(data) => return Some(serde_json::from_str(&data).expect("messages are JSON")),
             }
         }
@@ -249,7 +254,7 @@ impl Request {
         let request = Self::bare("POST /mcp HTTP/1.1")
             .field("Content-Type", "application/json")
             .field("Accept", "application/json, text/event-stream");
-        Self { body: body.into(), ..request }
+        request.with_body(body)
     }
 
     /// A modern request of `method` whose body is given.
@@ -300,6 +305,11 @@ impl Request {
     pub(crate) fn line(mut self, line: &str) -> Self {
         line.clone_into(&mut self.line);
         self
+    }
+
+    /// Gives it this body.
+    pub(crate) fn with_body(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..self }
     }
 
     /// Replaces text of the body.

@@ -1,6 +1,10 @@
-"""The Python SDK 1, which knows the legacy era only, as a client of the server at URL. Usage: python_sdk_1.py URL"""
+"""The Python SDK 1, which knows the legacy era only, as a client of the server at URL, over Streamable HTTP or, where `sse`
+says so, over HTTP+SSE. Usage: python_sdk_1.py URL [sse]"""
+
+from contextlib import asynccontextmanager
 
 from mcp import ClientSession, McpError
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamablehttp_client
 from pydantic import AnyUrl
 
@@ -30,11 +34,23 @@ class Calls:
         return self._session.get_prompt(name, arguments)
 
 
-async def run(url: str) -> bool:
-    checks = Checks("python-1", McpError)
+@asynccontextmanager
+async def streams(url: str, sse: bool):
+    """The two directions, and whether the server named a session: a stream of HTTP+SSE is one."""
+    if sse:
+        async with sse_client(url) as (read, write):
+            yield read, write, lambda: True
+    else:
+        async with streamablehttp_client(url) as (read, write, session_id):
+            yield read, write, session_id
+
+
+async def run(url: str, kind: str = "") -> bool:
+    sse = kind == "sse"
+    checks = Checks("python-1-sse" if sse else "python-1", McpError)
 
     async def session():
-        async with streamablehttp_client(url) as (read, write, session_id):
+        async with streams(url, sse) as (read, write, session_id):
             async with ClientSession(read, write) as session:
                 version = (await session.initialize()).protocolVersion
                 expect(version == "2025-11-25", f"negotiated {version}")

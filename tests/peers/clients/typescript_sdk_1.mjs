@@ -1,20 +1,27 @@
-// The TypeScript SDK 1, which knows the legacy era only, as a client of the server at URL. Usage: typescript_sdk_1.mjs URL
+// The TypeScript SDK 1, which knows the legacy era only, as a client of the server at URL, over Streamable HTTP or, where
+// `sse` says so, over HTTP+SSE. Usage: typescript_sdk_1.mjs URL [sse]
 
 import { Checks, expect, require } from './checks.mjs';
 
 const { Client } = require('@modelcontextprotocol/sdk/client/index.js');
+const { SSEClientTransport } = require('@modelcontextprotocol/sdk/client/sse.js');
 const { StreamableHTTPClientTransport } = require('@modelcontextprotocol/sdk/client/streamableHttp.js');
 
-const checks = new Checks('typescript-1');
+const [url, kind] = process.argv.slice(2);
+const sse = kind === 'sse';
+const checks = new Checks(sse ? 'typescript-1-sse' : 'typescript-1');
 await checks.check('connects, runs, leaves', async () => {
   const client = new Client({ name: 'peer', version: '1.0.0' });
-  const transport = new StreamableHTTPClientTransport(new URL(process.argv[2]));
+  const Transport = sse ? SSEClientTransport : StreamableHTTPClientTransport;
+  const transport = new Transport(new URL(url));
   await client.connect(transport);
-  expect(transport.sessionId, 'the server named no session');
-  expect(transport.protocolVersion === '2025-11-25', `negotiated ${transport.protocolVersion}`);
+  if (!sse) {
+    expect(transport.sessionId, 'the server named no session');
+    expect(transport.protocolVersion === '2025-11-25', `negotiated ${transport.protocolVersion}`);
+  }
   await client.ping();
   await checks.all(client);
-  await transport.terminateSession();
+  if (!sse) await transport.terminateSession();
   await client.close();
   return transport.protocolVersion;
 });
