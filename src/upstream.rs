@@ -10,7 +10,15 @@ mod children;
 mod context;
 mod error;
 mod greeting;
+#[cfg(any(feature = "transport-http", feature = "transport-sse"))]
+mod http;
+#[cfg(feature = "transport-sse")]
+pub mod legacy_sse;
+#[cfg(any(feature = "transport-stdio", feature = "transport-sse"))]
+mod multiplex;
 mod outbound;
+#[cfg(any(feature = "transport-stdio", feature = "transport-sse"))]
+mod status;
 #[cfg(feature = "transport-stdio")]
 pub mod stdio;
 #[cfg(feature = "transport-http")]

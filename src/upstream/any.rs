@@ -11,4 +11,7 @@ pub enum Any {
     /// Streamable HTTP.
     #[cfg(feature = "transport-http")]
     StreamableHttp(super::streamable_http::StreamableHttp),
+    /// HTTP+SSE.
+    #[cfg(feature = "transport-sse")]
+    LegacySse(super::legacy_sse::LegacySse),
 }

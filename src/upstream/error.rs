@@ -99,6 +99,12 @@ impl Error {
         Self::new(Kind::Protocol, true, detail)
     }
 
+    /// An error of a greeting, as it concerns the call that waited for it.
+    pub(super) fn before_the_call(self) -> Self {
+        let kind = if self.kind == Kind::OutcomeUnknown { Kind::Unavailable } else { self.kind };
+        Self { kind, sent: false, ..self }
+    }
+
     /// Nobody is left to answer.
     #[must_use]
     pub fn client_gone() -> Self {

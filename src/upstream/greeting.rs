@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::{Error, Message, Relay};
 use crate::catalog::{Era, Revision};
 use crate::mcp::envelope::{Outgoing, Shape};
 
@@ -26,6 +27,21 @@ pub(super) enum Verdict {
     Incompatible(String),
     /// It does not know the method: greet it with `initialize`.
     Legacy,
+}
+
+/// Takes the answer to a greeting.
+#[derive(Debug, Default)]
+pub(super) struct Collected(pub(super) Option<(Vec<u8>, Outgoing)>);
+
+impl Relay for Collected {
+    async fn notification(&mut self, _message: Message<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
+        self.0 = Some((message.source.to_vec(), *message.head));
+        Ok(())
+    }
 }
 
 /// The members of `params._meta` that every modern request carries.
@@ -97,6 +113,11 @@ pub(super) fn initialized(source: &[u8], head: &Outgoing) -> Result<Greeting, St
         }
         _ => Err(format!("`initialize` was answered with version `{}`", initialized.protocol_version)),
     }
+}
+
+/// `notifications/cancelled` for a call of the gateway.
+pub(super) fn cancelled(id: u64) -> String {
+    format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#)
 }
 
 /// The answer to a request that a backend makes of its client. The gateway declared no capabilities, so only `ping` has

@@ -6,24 +6,21 @@
 mod framer;
 mod hub;
 
-use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
-use std::future::poll_fn;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 #[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
 use std::sync::Mutex;
-use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::children::Recipe;
+use super::multiplex::{Calls, Inbound, Waiting};
 use super::outbound::{Ids, Scratch};
-use super::{Call, Context, Error, Greeting, Kind, Message, OpenError, Relay, Transport, plan};
-use crate::catalog::Era;
+use super::status::Status;
+use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
 use crate::limits;
-use crate::mcp::envelope::Outgoing;
 use hub::{Hub, ToHub};
 
 /// The link of one worker to one child.
@@ -34,19 +31,6 @@ pub struct Stdio {
     status: watch::Receiver<Status>,
     ids: Ids,
     calls: Rc<Calls>,
-}
-
-/// What is known of the child.
-#[derive(Clone, Debug)]
-enum Status {
-    /// It is being started and greeted.
-    Starting,
-    /// It takes calls. The generation counts its starts.
-    Ready { generation: u64, greeting: Arc<Greeting> },
-    /// It ended or never came up; it will be started again.
-    Down(Arc<str>),
-    /// The gateway stops.
-    Closed,
 }
 
 /// The doors of the hubs of one gateway, by backend.
@@ -70,35 +54,13 @@ struct Door {
 /// The hub's end of its channels, until its worker takes it.
 type HubEnd = (mpsc::Receiver<ToHub>, watch::Sender<Status>);
 
-/// The calls of one worker that wait for the child, by minted id.
-#[derive(Debug, Default)]
-struct Calls(RefCell<HashMap<u64, Rc<Waiting>>>);
-
-/// One call: what came for it, and who waits.
-#[derive(Debug, Default)]
-struct Waiting {
-    generation: u64,
-    queue: RefCell<VecDeque<Inbound>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-/// What a hub has for the workers.
-#[expect(clippy::large_enum_variant, reason = "nearly all are messages: boxing them would cost each an allocation")]
-#[derive(Clone, Debug)]
-enum Inbound {
-    /// A message of the child, scanned.
-    Message(Bytes, Outgoing),
-    /// The call will get no answer.
-    Failed(Kind, Arc<str>),
-}
-
 /// A delivery to one worker.
 #[derive(Debug)]
 enum Delivery {
     /// For the calls with these ids.
     To(Vec<(u64, Inbound)>),
     /// The child of this generation is gone: every call it had is lost.
-    Lost(u64, Kind, Arc<str>),
+    Lost(u64, Error),
 }
 
 /// A call that is given up on the way out, whatever way that is.
@@ -106,7 +68,6 @@ struct InFlight<'a> {
     link: &'a Stdio,
     id: u64,
     waiting: Rc<Waiting>,
-    answered: bool,
 }
 
 // === impl Hubs ===
@@ -163,7 +124,7 @@ impl Transport for Stdio {
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
-        let (generation, greeting) = self.ready().await?;
+        let (generation, greeting) = Status::ready(&self.status).await?;
         let era = greeting.era;
         let id = self.ids.mint();
         let mut scratch = Scratch::default();
@@ -177,18 +138,18 @@ impl Transport for Stdio {
         }
         line.push(b'\n');
 
-        let mut in_flight = InFlight::new(self, id, generation);
+        let in_flight = InFlight { link: self, id, waiting: self.calls.begin(id, generation) };
         let call_line = ToHub::Call { id, generation, line: Bytes::from(line) };
         self.hub.try_send(call_line).map_err(|full| match full {
             mpsc::error::TrySendError::Full(_) => Error::new(Kind::Overloaded, false, "its queue is full"),
             mpsc::error::TrySendError::Closed(_) => Error::unavailable("the gateway stops"),
         })?;
         call.sent.set(true);
-        in_flight.relay_all(era, relay).await
+        in_flight.waiting.relay(era, relay).await
     }
 
     async fn greet(&self) -> Result<Greeting, Error> {
-        Ok(Greeting::clone(&*self.ready().await?.1))
+        Ok(Greeting::clone(&*Status::ready(&self.status).await?.1))
     }
 
     async fn close(&self) {
@@ -198,68 +159,12 @@ impl Transport for Stdio {
     }
 }
 
-// === impl Stdio ===
-
-impl Stdio {
-    /// Waits while the child is being started; fails at once while it is down.
-    async fn ready(&self) -> Result<(u64, Arc<Greeting>), Error> {
-        let look = |status: &Status| match status {
-            Status::Ready { generation, greeting } => Some(Ok((*generation, Arc::clone(greeting)))),
-            Status::Down(why) => Some(Err(Error::unavailable(&**why))),
-            Status::Closed => Some(Err(Error::unavailable("the gateway stops"))),
-            Status::Starting => None,
-        };
-        if let Some(known) = look(&self.status.borrow()) {
-            return known;
-        }
-        let mut status = self.status.clone();
-        let settled = status.wait_for(|status| !matches!(status, Status::Starting)).await;
-        settled.ok().and_then(|status| look(&status)).unwrap_or_else(|| Err(Error::unavailable("the gateway stops")))
-    }
-}
-
 // === impl InFlight ===
-
-impl<'a> InFlight<'a> {
-    fn new(link: &'a Stdio, id: u64, generation: u64) -> Self {
-        let waiting = Rc::new(Waiting { generation, ..Waiting::default() });
-        link.calls.0.borrow_mut().insert(id, Rc::clone(&waiting));
-        Self { link, id, waiting, answered: false }
-    }
-
-    async fn relay_all<R: Relay>(&mut self, era: Era, relay: &mut R) -> Result<(), Error> {
-        loop {
-            let next = poll_fn(|cx| match self.waiting.queue.borrow_mut().pop_front() {
-                Some(inbound) => Poll::Ready(inbound),
-                None => {
-                    self.waiting.waker.replace(Some(cx.waker().clone()));
-                    Poll::Pending
-                }
-            });
-            match next.await {
-                Inbound::Failed(kind, detail) => {
-                    self.answered = true;
-                    let sent = !matches!(kind, Kind::Unavailable | Kind::Overloaded);
-                    return Err(Error::new(kind, sent, &*detail));
-                }
-                Inbound::Message(source, head) => {
-                    let message = Message { source: &source, head: &head, era };
-                    if head.method.is_some() {
-                        relay.notification(message).await?;
-                    } else {
-                        self.answered = true;
-                        return relay.answer(message).await;
-                    }
-                }
-            }
-        }
-    }
-}
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.link.calls.0.borrow_mut().remove(&self.id);
-        if !self.answered {
+        self.link.calls.end(self.id);
+        if !self.waiting.is_settled() {
             // A full queue loses the cancellation, never the call's end: a late answer finds nobody and is dropped.
             drop(self.link.hub.try_send(ToHub::Cancel { id: self.id }));
         }
@@ -270,32 +175,8 @@ impl Drop for InFlight<'_> {
 async fn deliver(calls: Rc<Calls>, mut deliveries: mpsc::Receiver<Delivery>) {
     while let Some(delivery) = deliveries.recv().await {
         match delivery {
-            Delivery::To(batch) => {
-                for (id, inbound) in batch {
-                    if let Some(waiting) = calls.0.borrow().get(&id) {
-                        waiting.push(inbound);
-                    }
-                }
-            }
-            Delivery::Lost(generation, kind, detail) => {
-                for waiting in calls.0.borrow().values().filter(|waiting| waiting.generation == generation) {
-                    waiting.push(Inbound::Failed(kind, Arc::clone(&detail)));
-                }
-            }
-        }
-    }
-}
-
-impl Waiting {
-    fn push(&self, inbound: Inbound) {
-        let mut queue = self.queue.borrow_mut();
-        let notification = matches!(&inbound, Inbound::Message(_, head) if head.method.is_some());
-        if notification && queue.len() >= limits::CALL_MESSAGES_MAX {
-            return;
-        }
-        queue.push_back(inbound);
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
+            Delivery::To(batch) => batch.into_iter().for_each(|(id, inbound)| calls.push(id, inbound)),
+            Delivery::Lost(generation, error) => calls.lose(generation, &error),
         }
     }
 }

@@ -2,26 +2,20 @@
 //!
 //! Every worker keeps its own connections and, with a legacy backend, its own session.
 
-mod connection;
-mod endpoint;
 mod greet;
-mod pool;
 mod receive;
 
-use std::cell::{Cell, RefCell};
-use std::io::Write as _;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use tokio::sync::watch;
 
+use super::http::{self, Client, Place};
 use super::outbound::{Ids, Scratch};
-use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
+use super::{Call, Context, Error, Greeting, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::header;
-use connection::{Connection, ReadError};
-use endpoint::Endpoint;
-use pool::Pool;
 
 /// A request buffer that grew past this is given back.
 const REQUEST_KEPT_BYTES: usize = 64 << 10;
@@ -34,14 +28,13 @@ pub struct StreamableHttp(Rc<Link>);
 #[derive(Debug)]
 struct Link {
     backend: String,
-    endpoint: Endpoint,
+    client: Client,
     assumed_era: Option<Era>,
     pinned_era: Option<Era>,
     peer: RefCell<Option<Rc<Peer>>>,
     /// The outcome of the greeting that is under way.
     greeting: RefCell<Option<watch::Receiver<Option<Greeted>>>>,
     ids: Ids,
-    pool: Rc<Pool>,
     /// One request's bytes; taken while it is written.
     buffer: RefCell<Vec<u8>>,
 }
@@ -83,15 +76,15 @@ impl Transport for StreamableHttp {
         let plan::Transport::StreamableHttp(http) = &backend.transport else {
             return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
         };
+        let (url, ca, connect_timeout_ms) = (&http.url, http.ca.as_ref(), http.connect_timeout_ms);
         Ok(Self(Rc::new(Link {
             backend: backend.name.to_string(),
-            endpoint: Endpoint::open(context, backend, http)?,
+            client: Client::open(context, backend, &Place { url, ca, connect_timeout_ms })?,
             assumed_era: backend.era.or(backend.locked_era),
             pinned_era: backend.era,
             peer: RefCell::new(None),
             greeting: RefCell::default(),
             ids: Ids::new(context.worker, context.workers),
-            pool: Pool::new(context.clock.clone()),
             buffer: RefCell::default(),
         })))
     }
@@ -141,14 +134,15 @@ impl Link {
         let Some(session_id) = &peer.session_id else { return };
         let mut request = Vec::new();
         request.extend_from_slice(
-            format!("DELETE {} HTTP/1.1\r\nhost: {}\r\n", self.endpoint.path, self.endpoint.authority).as_bytes(),
+            format!("DELETE {} HTTP/1.1\r\nhost: {}\r\n", self.client.endpoint.path, self.client.endpoint.authority)
+                .as_bytes(),
         );
         request.extend_from_slice(
             format!("mcp-session-id: {session_id}\r\nmcp-protocol-version: {}\r\n\r\n", peer.greeting.revision)
                 .as_bytes(),
         );
         let ended = async {
-            let mut connection = self.connection(true).await?;
+            let mut connection = self.client.connection(true).await?;
             connection.write(&request).await.map_err(|(_, error)| Error::lost(true, error.to_string()))?;
             connection.response().await.map_err(|error| Error::lost(true, error.to_string()))
         };
@@ -187,52 +181,13 @@ impl Link {
                 push_field(&mut request, name.as_bytes(), value);
             }
         }
-        let _infallible = write!(request, "content-length: {}\r\n\r\n", splice.len());
+        http::end_head(&mut request, splice.len());
         splice.write(&mut request);
 
-        let sent = self.send(&request, &call.sent).await;
+        let sent = self.client.send(&request, &call.sent).await;
         request.shrink_to(REQUEST_KEPT_BYTES);
         self.buffer.replace(request);
         self.receive(sent?, Some(id), era, session_may_be_over, Some(peer), relay).await
-    }
-
-    /// Writes a request. A pooled connection that took nothing of it proves that nothing was sent: then a new one is used.
-    async fn send(&self, request: &[u8], sent: &Cell<bool>) -> Result<Connection, Error> {
-        for fresh in [false, true] {
-            let mut connection = self.connection(fresh).await?;
-            // Until the write says otherwise: a future dropped inside it must not claim that nothing left.
-            sent.set(true);
-            match connection.write(request).await {
-                Ok(()) => return Ok(connection),
-                Err((0, error)) => {
-                    sent.set(false);
-                    if fresh {
-                        return Err(Error::unavailable(format!("write to {}: {error}", self.endpoint.authority)));
-                    }
-                }
-                Err((_, error)) => {
-                    return Err(Error::lost(true, format!("write to {}: {error}", self.endpoint.authority)));
-                }
-            }
-        }
-        Err(Error::unavailable("no connection took the request"))
-    }
-
-    async fn connection(&self, fresh: bool) -> Result<Connection, Error> {
-        let pooled = if fresh { None } else { self.pool.take() };
-        match pooled {
-            Some(connection) => Ok(connection),
-            None => self.endpoint.connect().await,
-        }
-    }
-
-    fn read_error(&self, error: ReadError) -> Error {
-        let detail = format!("{}: {error}", self.endpoint.authority);
-        match error {
-            ReadError::Ended | ReadError::Io(_) => Error::lost(true, detail),
-            ReadError::TooLarge => Error::new(Kind::ResponseTooLarge, true, detail),
-            _ => Error::protocol(detail),
-        }
     }
 
     fn unanswered(&self, posted: &Posted) -> Error {

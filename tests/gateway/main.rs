@@ -15,6 +15,7 @@ mod fallback;
 mod http;
 mod jsonrpc;
 mod legacy;
+mod legacy_sse;
 mod legacy_sse_client;
 mod lists;
 mod modern;

@@ -146,7 +146,7 @@ record! {
 record! {
     /// One MCP server.
     struct Backend: "a backend" where TransportSettings::snippets {
-        /// How to reach it: `stdio` or `streamable_http`.
+        /// How to reach it: `stdio`, `streamable_http` or `legacy_sse`.
         transport: TransportSettings,
         /// Where it is, for transports that connect.
         endpoints: Vec<Endpoint> = Vec::new(),

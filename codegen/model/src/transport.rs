@@ -2,6 +2,8 @@
 //!
 //! Each has a file of its own; this one registers them. `codegen/README.md` says what else a new one needs.
 
+mod legacy_sse;
+mod reach;
 mod recorded;
 mod stdio;
 mod streamable_http;
@@ -15,6 +17,7 @@ use crate::plan::Reference;
 use crate::topology::Backend;
 use crate::yaml::{Node, Step};
 
+pub use legacy_sse::{LegacySse, LegacySseSettings};
 pub(crate) use recorded::{Difference, Recorded};
 pub use stdio::{Program, Stdio, StdioSettings, Variable};
 pub use streamable_http::{StreamableHttp, StreamableHttpSettings};
@@ -171,6 +174,8 @@ transports! {
     Stdio(StdioSettings): "stdio", "transport-stdio";
     /// A server reached by Streamable HTTP.
     StreamableHttp(StreamableHttpSettings): "streamable_http", "transport-http";
+    /// A server reached by HTTP+SSE, the transport of MCP 2024-11-05.
+    LegacySse(LegacySseSettings): "legacy_sse", "transport-sse";
 }
 
 fn kind(link: &str) -> &'static Kind {

@@ -3,14 +3,15 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::limits;
-use crate::mcp::envelope::{self, Id, Outgoing};
+use crate::mcp::envelope::Outgoing;
 use crate::mcp::lines::{Lines, TooLong};
+use crate::upstream::multiplex::{Strays, TooMany};
 
 /// Collects what was read and yields messages.
 #[derive(Debug)]
 pub(super) struct Framer {
     lines: Lines,
-    banners: u32,
+    strays: Strays,
 }
 
 /// The child does not speak the protocol.
@@ -18,13 +19,13 @@ pub(super) struct Framer {
 pub(super) enum FramingError {
     #[error("it wrote a line of more than {} bytes", limits::LINE_BYTES_MAX)]
     LineTooLong,
-    #[error("it wrote more than {} lines that are no JSON-RPC messages", limits::BANNER_LINES_MAX)]
-    Banners,
+    #[error(transparent)]
+    Banners(#[from] TooMany),
 }
 
 impl Default for Framer {
     fn default() -> Self {
-        Self { lines: Lines::new(limits::LINE_BYTES_MAX), banners: 0 }
+        Self { lines: Lines::new(limits::LINE_BYTES_MAX), strays: Strays::default() }
     }
 }
 
@@ -38,19 +39,8 @@ impl Framer {
     pub(super) fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, FramingError> {
         loop {
             let Some(line) = self.lines.next().map_err(|TooLong| FramingError::LineTooLong)? else { return Ok(None) };
-            match envelope::outgoing(&line) {
-                Ok(head) => return Ok(Some((line, head))),
-                Err(error) => {
-                    self.banners += 1;
-                    if self.banners > limits::BANNER_LINES_MAX {
-                        return Err(FramingError::Banners);
-                    }
-                    let text = crate::telemetry::one_line(&line);
-                    tracing::warn!(backend, at = error.at, line = text, "a line of stdout is no JSON-RPC message");
-                    if error.id != Id::Absent {
-                        return Ok(Some((line, Outgoing { id: error.id, ..Outgoing::default() })));
-                    }
-                }
+            if let Some(head) = self.strays.scan(backend, &line)? {
+                return Ok(Some((line, head)));
             }
         }
     }
@@ -92,6 +82,6 @@ mod tests {
     fn endless_banners_are_refused() {
         let mut framer = Framer::default();
         framer.buffer().extend_from_slice("banner\n".repeat(limits::BANNER_LINES_MAX as usize + 1).as_bytes());
-        assert_eq!(framer.next("test").err(), Some(FramingError::Banners));
+        assert_eq!(framer.next("test").err(), Some(FramingError::Banners(TooMany)));
     }
 }

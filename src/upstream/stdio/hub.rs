@@ -2,7 +2,6 @@
 
 mod child;
 
-use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,22 +9,21 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::{Delivery, Inbound, Status};
+use super::Delivery;
 use crate::catalog::Era;
 use crate::limits;
-use crate::mcp::envelope::{Id, Outgoing, Shape};
-use crate::mcp::json::{Kind as JsonKind, Value};
+use crate::mcp::envelope::{Outgoing, Shape};
 use crate::upstream::children::Recipe;
+use crate::upstream::multiplex::{Asked, Inbound};
 use crate::upstream::outbound::{Ids, id_span};
-use crate::upstream::{Kind, greeting, plan};
+use crate::upstream::status::{Backoff, Status};
+use crate::upstream::{Error, Kind, greeting, plan};
 use child::{Event, Running, StartError};
 
 /// Lines waiting for the child to read: above it no further calls are taken off the queue.
 const PENDING_BYTES_MAX: usize = 1 << 20;
 /// Calls taken off the queue at once.
 const BATCH: usize = 64;
-/// A child that served this long is started again without delay.
-const SETTLED: Duration = Duration::from_secs(10);
 
 /// What workers ask of a hub.
 #[derive(Debug)]
@@ -52,9 +50,7 @@ pub(super) struct Hub {
     generation: u64,
     inboxes: Vec<Option<mpsc::Sender<Delivery>>>,
     outbox: Vec<Vec<(u64, Inbound)>>,
-    in_flight: HashSet<u64>,
-    /// A call was given up that this child may still be busy with: what it logs may belong to that one.
-    abandoned: bool,
+    asked: Asked,
 }
 
 /// Notices a child that has stopped reading: a call that cannot be written would only ever time out, and so would the
@@ -94,35 +90,34 @@ impl Hub {
             generation: 0,
             inboxes: Vec::new(),
             outbox: Vec::new(),
-            in_flight: HashSet::new(),
-            abandoned: false,
+            asked: Asked::default(),
         }
     }
 
     /// Keeps a child running until the gateway stops.
     pub(super) async fn run(mut self) {
-        let mut delay = Duration::ZERO;
+        let mut backoff = Backoff::default();
         loop {
             self.generation += 1;
             self.status.send_replace(Status::Starting);
-            let (why, settled) = match self.start().await {
+            let (why, served) = match self.start().await {
                 Ok(running) => {
                     let ready = Instant::now();
                     match self.serve(running).await {
                         End::Closed => break,
                         End::Lost(kind, detail) => {
                             self.lose(kind, &detail).await;
-                            (detail, ready.elapsed() >= SETTLED)
+                            (detail, ready.elapsed())
                         }
                     }
                 }
                 Err(StartError::Closed) => break,
-                Err(StartError::Failed(detail)) => (detail, false),
+                Err(StartError::Failed(detail)) => (detail, Duration::ZERO),
             };
             tracing::warn!(backend = self.backend, why, "child is gone");
-            delay = if settled { Duration::ZERO } else { next_delay(delay) };
+            let delay = backoff.after(served);
             if !delay.is_zero() {
-                self.status.send_replace(Status::Down(Arc::from(why)));
+                self.status.send_replace(Status::Down(Error::unavailable(why)));
                 if self.rest(delay).await.is_none() {
                     break;
                 }
@@ -227,18 +222,17 @@ impl Hub {
                 ToHub::Call { id, generation, .. } if generation != self.generation => {
                     refuse(&self.inboxes, id, Kind::Unavailable, "the child was started anew").await;
                 }
-                ToHub::Call { id, .. } if self.in_flight.len() >= limits::BACKEND_CALLS_MAX => {
+                ToHub::Call { id, .. } if self.asked.len() >= limits::BACKEND_CALLS_MAX => {
                     refuse(&self.inboxes, id, Kind::Overloaded, "it has as many calls in flight as it may").await;
                 }
                 ToHub::Call { id, line, .. } => {
-                    self.in_flight.insert(id);
+                    self.asked.insert(id);
                     running.push(&line);
                 }
                 ToHub::Cancel { id } => {
-                    if self.in_flight.remove(&id) {
-                        self.abandoned = true;
-                        let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#;
-                        running.push(format!("{cancelled}{id}}}}}\n").as_bytes());
+                    if self.asked.abandon(id) {
+                        running.push(greeting::cancelled(id).as_bytes());
+                        running.push(b"\n");
                     }
                 }
             }
@@ -264,59 +258,30 @@ impl Hub {
     }
 
     fn sort(&mut self, line: Bytes, head: &Outgoing, running: &mut Running) {
-        let id = match (head.shape, head.id) {
-            (Shape::Response | Shape::Invalid, Id::Number(span)) => {
-                decimal(span.of(&line)).filter(|id| self.in_flight.remove(id))
+        if head.shape == Shape::Request {
+            // A child that asks and does not read what it is answered is not answered any more.
+            if let Some(span) = id_span(head.id).filter(|_| running.pending() < PENDING_BYTES_MAX) {
+                let mut reply = greeting::reply(&line, head, span.of(&line));
+                reply.push('\n');
+                running.push(reply.as_bytes());
             }
-            (Shape::Notification, _) => self.call_of(&line, head),
-            (Shape::Request, _) => {
-                // A child that asks and does not read what it is answered is not answered any more.
-                if let Some(span) = id_span(head.id).filter(|_| running.pending() < PENDING_BYTES_MAX) {
-                    let mut reply = greeting::reply(&line, head, span.of(&line));
-                    reply.push('\n');
-                    running.push(reply.as_bytes());
-                }
-                return;
-            }
-            _ => None,
-        };
+            return;
+        }
+        let id = self.asked.owner(&line, head);
         let worker = id.and_then(|id| Some((id, Ids::worker(id, self.outbox.len())?)));
         match worker.and_then(|(id, worker)| Some((id, self.outbox.get_mut(worker)?))) {
-            // Its answer, but none that can be relayed: no better one will come.
-            Some((id, messages)) if head.shape == Shape::Invalid || !head.version_ok => {
-                messages.push((id, Inbound::Failed(Kind::Protocol, Arc::from("its answer is no JSON-RPC message"))));
-            }
-            Some((id, messages)) => messages.push((id, Inbound::Message(line, *head))),
+            Some((id, messages)) => messages.push((id, Inbound::new(line, head))),
             None => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
-        }
-    }
-
-    /// The call a notification belongs to: by its progress token, which is the call's minted id; a log message belongs
-    /// to a call only if there is just one, and none before it that the child may not have let go of.
-    fn call_of(&self, line: &[u8], head: &Outgoing) -> Option<u64> {
-        match head.progress_token {
-            Some(Value { kind: JsonKind::Number, span, .. }) => {
-                decimal(span.of(line)).filter(|id| self.in_flight.contains(id))
-            }
-            Some(_) => None,
-            None if !self.abandoned
-                && self.in_flight.len() == 1
-                && head.method.is_some_and(|method| method.is(line, "notifications/message")) =>
-            {
-                self.in_flight.iter().next().copied()
-            }
-            None => None,
         }
     }
 
     /// Tells every worker that the calls of this child are lost.
     async fn lose(&mut self, kind: Kind, detail: &str) {
-        self.in_flight.clear();
-        self.abandoned = false;
+        self.asked.clear();
         let kind = if kind == Kind::Protocol { kind } else { Kind::OutcomeUnknown };
-        let detail: Arc<str> = Arc::from(detail);
+        let error = Error::new(kind, true, detail);
         for inbox in self.inboxes.iter().flatten() {
-            drop(inbox.send(Delivery::Lost(self.generation, kind, Arc::clone(&detail))).await);
+            drop(inbox.send(Delivery::Lost(self.generation, error.clone())).await);
         }
     }
 }
@@ -362,15 +327,6 @@ fn attach(
 async fn refuse(inboxes: &[Option<mpsc::Sender<Delivery>>], id: u64, kind: Kind, why: &str) {
     let inbox = Ids::worker(id, inboxes.len()).and_then(|worker| inboxes.get(worker)?.as_ref());
     if let Some(inbox) = inbox {
-        drop(inbox.send(Delivery::To(vec![(id, Inbound::Failed(kind, Arc::from(why)))])).await);
+        drop(inbox.send(Delivery::To(vec![(id, Inbound::Failed(Error::new(kind, false, why)))])).await);
     }
-}
-
-fn decimal(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-fn next_delay(delay: Duration) -> Duration {
-    let (first, longest) = limits::RESPAWN_BACKOFF;
-    (delay * 4).clamp(first, longest)
 }

@@ -1,21 +1,16 @@
 //! The first words with an HTTP backend, and what is kept of them.
 
 use std::cell::Cell;
-use std::io::Write as _;
 use std::rc::Rc;
 
 use tokio::sync::watch;
 
-use super::endpoint::Endpoint;
 use super::{Greeted, Link, Peer, Posted};
 use crate::catalog::{Era, Revision};
 use crate::limits;
-use crate::mcp::envelope::Outgoing;
-use crate::upstream::{Error, Greeting, Kind, Message, Relay, greeting};
-
-/// Takes the answer of a greeting.
-#[derive(Debug, Default)]
-pub(super) struct Collected(Option<(Vec<u8>, Outgoing)>);
+use crate::upstream::greeting::Collected;
+use crate::upstream::http::{self, Client};
+use crate::upstream::{Error, Greeting, Kind, Relay, greeting};
 
 impl Link {
     /// The backend as it was greeted; greets it first where that has not happened. Whoever asks meanwhile waits for the
@@ -33,7 +28,7 @@ impl Link {
         let (sender, outcome) = watch::channel(None);
         let link = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            let greeted = link.introduce().await.map(Rc::new).map_err(nothing_sent);
+            let greeted = link.introduce().await.map(Rc::new).map_err(Error::before_the_call);
             if let Ok(peer) = &greeted {
                 tracing::info!(backend = link.backend, revision = %peer.greeting.revision, "backend greeted");
                 link.peer.replace(Some(Rc::clone(peer)));
@@ -89,7 +84,7 @@ impl Link {
 
     async fn discover(&self) -> Result<greeting::Verdict, Error> {
         let id = self.ids.mint();
-        let head = head_of(&self.endpoint, Revision::MODERN, None);
+        let head = head_of(&self.client, Revision::MODERN, None);
         let mut collected = Collected::default();
         let fields = b"mcp-method: server/discover\r\n";
         let posted =
@@ -106,7 +101,7 @@ impl Link {
         let mut collected = Collected::default();
         let posted = self
             .post(
-                &[request_line(&self.endpoint).as_bytes(), b"\r\n"],
+                &[self.client.post_line(&self.client.endpoint.path).as_bytes(), b"\r\n"],
                 greeting::initialize(id).as_bytes(),
                 Era::Legacy,
                 id,
@@ -139,7 +134,7 @@ impl Link {
     }
 
     fn peer_of(&self, greeting: Greeting, session_id: Option<String>) -> Peer {
-        let head = head_of(&self.endpoint, greeting.revision, session_id.as_deref());
+        let head = head_of(&self.client, greeting.revision, session_id.as_deref());
         Peer { greeting, session_id, head }
     }
 
@@ -165,41 +160,15 @@ impl Link {
         relay: &mut R,
     ) -> Result<Posted, Error> {
         let mut request = head.to_vec();
-        let _infallible = write!(request, "content-length: {}\r\n\r\n", body.len());
+        http::end_head(&mut request, body.len());
         request.extend_from_slice(body);
-        let connection = self.send(&request, sent).await?;
+        let connection = self.client.send(&request, sent).await?;
         self.receive(connection, id, era, false, None, relay).await
     }
 }
 
-impl Relay for Collected {
-    async fn notification(&mut self, _message: Message<'_>) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
-        self.0 = Some((message.source.to_vec(), *message.head));
-        Ok(())
-    }
-}
-
-/// An error of a greeting, as it concerns the call that waited for it.
-fn nothing_sent(error: Error) -> Error {
-    let kind = if error.kind == Kind::OutcomeUnknown { Kind::Unavailable } else { error.kind };
-    Error { kind, sent: false, ..error }
-}
-
-fn request_line(endpoint: &Endpoint) -> String {
-    format!(
-        "POST {} HTTP/1.1\r\nhost: {}\r\nuser-agent: only1mcp/{}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream",
-        endpoint.path,
-        endpoint.authority,
-        env!("CARGO_PKG_VERSION"),
-    )
-}
-
-fn head_of(endpoint: &Endpoint, revision: Revision, session_id: Option<&str>) -> Vec<u8> {
-    let mut head = format!("{}\r\n", request_line(endpoint));
+fn head_of(client: &Client, revision: Revision, session_id: Option<&str>) -> Vec<u8> {
+    let mut head = format!("{}\r\n", client.post_line(&client.endpoint.path));
     // The field exists since 2025-06-18; older servers may refuse a version they do not know.
     if revision >= Revision::V2025_06_18 {
         head.push_str(&format!("mcp-protocol-version: {revision}\r\n"));

@@ -3,14 +3,14 @@
 use std::cell::Cell;
 use std::io::Write as _;
 
-use super::connection::{Connection, Media, Response};
-use super::greet::Collected;
 use super::{Link, Peer, Posted};
 use crate::catalog::Era;
 use crate::http1::Framing;
 use crate::limits;
 use crate::mcp::envelope::{self, Id, Outgoing, Shape};
 use crate::mcp::{parts, sse};
+use crate::upstream::greeting::Collected;
+use crate::upstream::http::connection::{Connection, Media, Response};
 use crate::upstream::outbound::id_span;
 use crate::upstream::{Error, Kind, Message, Relay, greeting};
 
@@ -30,7 +30,7 @@ impl Link {
         peer: Option<&Peer>,
         relay: &mut R,
     ) -> Result<Posted, Error> {
-        let response = connection.response().await.map_err(|error| self.read_error(error))?;
+        let response = connection.response().await.map_err(|error| self.client.read_error(error))?;
         let posted = match (response.status, response.media, id) {
             (404, _, Some(_)) if session_may_be_over => Posted::NotFound,
             (401 | 403, ..) => {
@@ -51,13 +51,13 @@ impl Link {
                 }
             }
             (200..=299, _, None) => {
-                connection.whole_body(response.framing).await.map_err(|error| self.read_error(error))?;
+                connection.whole_body(response.framing).await.map_err(|error| self.client.read_error(error))?;
                 Posted::Accepted
             }
             (404, ..) => Posted::NotFound,
             (status, ..) => Posted::Refused(status),
         };
-        self.pool.give_back(connection);
+        self.client.give_back(connection);
         Ok(posted)
     }
 
@@ -78,7 +78,7 @@ impl Link {
         {
             return Ok(true);
         }
-        let source = connection.whole_body(response.framing).await.map_err(|error| self.read_error(error))?;
+        let source = connection.whole_body(response.framing).await.map_err(|error| self.client.read_error(error))?;
         let head = match envelope::outgoing(source) {
             Ok(head) => head,
             Err(_) if response.status != 200 => return Ok(false),
@@ -109,7 +109,7 @@ impl Link {
         era: Era,
         relay: &mut R,
     ) -> Result<bool, Error> {
-        let first = connection.first_part().await.map_err(|error| self.read_error(error))?;
+        let first = connection.first_part().await.map_err(|error| self.client.read_error(error))?;
         // Asked again: a stream towards the client may have begun while the first part was waited for.
         if !relay.takes_parts(era) {
             return Ok(false);
@@ -128,7 +128,7 @@ impl Link {
         let mut follow = parts::Follow::default();
         let mut after = Vec::new();
         loop {
-            let part = connection.take_part(&mut left).await.map_err(|error| self.read_error(error))?;
+            let part = connection.take_part(&mut left).await.map_err(|error| self.client.read_error(error))?;
             match follow.take(part).map_err(|error| Error::protocol(error.to_string()))? {
                 None if left == 0 => return Err(Error::protocol("its answer ends inside its result")),
                 None => relay.part(part).await?,
@@ -140,7 +140,9 @@ impl Link {
             }
         }
         while left > 0 && after.len() <= parts::AROUND_BYTES_MAX {
-            after.extend_from_slice(connection.take_part(&mut left).await.map_err(|error| self.read_error(error))?);
+            after.extend_from_slice(
+                connection.take_part(&mut left).await.map_err(|error| self.client.read_error(error))?,
+            );
         }
         let whole = parts::around(&before, &after).ok().filter(|_| left == 0);
         let whole = whole.filter(|whole| whole.shape == Shape::Response && whole.version_ok);
@@ -163,7 +165,7 @@ impl Link {
         relay: &mut R,
     ) -> Result<(), Error> {
         let mut decoder = sse::Decoder::new(limits::EVENT_BYTES_MAX);
-        while let Some(mut part) = connection.next_part().await.map_err(|error| self.read_error(error))? {
+        while let Some(mut part) = connection.next_part().await.map_err(|error| self.client.read_error(error))? {
             while !part.is_empty() {
                 let (taken, event) = decoder
                     .decode(part)

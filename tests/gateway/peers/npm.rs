@@ -34,7 +34,7 @@ const CALLS: [(&str, &str); 4] = [
 fn fetched() -> bool {
     let packages = Npm::SPEC.backends.iter().map(|backend| match &backend.transport {
         plan::Transport::Stdio(stdio) => &*stdio.args[1],
-        plan::Transport::StreamableHttp(_) => unreachable!("every server of this topology is a child"),
+        _ => unreachable!("every server of this topology is a child"),
     });
     #[expect(clippy::needless_collect, reason = "all begin before the first is waited for")]
     let fetching: Vec<_> = packages

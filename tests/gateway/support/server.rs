@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 
 /// A request as the gateway made it.
@@ -19,6 +19,8 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) struct Request {
     /// POST, DELETE, …
     pub(crate) method: String,
+    /// Path and query.
+    pub(crate) target: String,
     /// The head's fields, names in lower case.
     pub(crate) fields: Vec<(String, String)>,
     /// The message; null if there is none.
@@ -36,6 +38,8 @@ pub(crate) enum Step {
     Drip(Vec<u8>, Duration),
     /// Lets time pass.
     Pause(Duration),
+    /// Does whatever comes in there, until nobody can say more.
+    Follow(Arc<Mutex<mpsc::Receiver<Step>>>),
     /// Closes its own direction and reads on.
     HalfClose,
     /// Closes the connection.
@@ -134,22 +138,42 @@ async fn serve(
     while let Some(request) = request(&mut stream, &mut read).await? {
         for step in script(&request) {
             match step {
-                Step::Write(bytes) => stream.write_all(&bytes).await?,
-                Step::Drip(bytes, pause) => {
-                    for byte in bytes {
-                        stream.write_all(&[byte]).await?;
-                        stream.flush().await?;
-                        tokio::time::sleep(pause).await;
+                Step::Follow(steps) => {
+                    while let Some(step) = steps.lock().await.recv().await {
+                        if !perform(&mut stream, step).await? {
+                            return Ok(());
+                        }
                     }
                 }
-                Step::Pause(time) => tokio::time::sleep(time).await,
-                Step::HalfClose => stream.shutdown().await?,
-                Step::Close => return Ok(()),
+                step => {
+                    if !perform(&mut stream, step).await? {
+                        return Ok(());
+                    }
+                }
             }
-            stream.flush().await?;
         }
     }
     Ok(())
+}
+
+/// Does one thing; `false` once the connection is to be closed.
+async fn perform(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), step: Step) -> io::Result<bool> {
+    match step {
+        Step::Write(bytes) => stream.write_all(&bytes).await?,
+        Step::Drip(bytes, pause) => {
+            for byte in bytes {
+                stream.write_all(&[byte]).await?;
+                stream.flush().await?;
+                tokio::time::sleep(pause).await;
+            }
+        }
+        Step::Pause(time) => tokio::time::sleep(time).await,
+        Step::HalfClose => stream.shutdown().await?,
+        Step::Follow(_) => unreachable!("what is followed does not follow"),
+        Step::Close => return Ok(false),
+    }
+    stream.flush().await?;
+    Ok(true)
 }
 
 /// The next request; `None` at the end of the connection.
@@ -170,7 +194,8 @@ fn parse(read: &[u8]) -> Option<(Request, usize)> {
     let head_length = read.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&read[..head_length]).expect("a head in ASCII");
     let mut lines = head.lines();
-    let method = lines.next()?.split(' ').next()?.to_owned();
+    let mut line = lines.next()?.split(' ').map(ToOwned::to_owned);
+    let (method, target) = (line.next()?, line.next()?);
     let field = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
     let fields: Vec<_> = lines.filter_map(field).collect();
     let length = fields.iter().find(|(name, _)| name == "content-length");
@@ -178,7 +203,7 @@ fn parse(read: &[u8]) -> Option<(Request, usize)> {
     let body = read.get(head_length..head_length + length)?;
     let text = String::from_utf8(body.to_vec()).expect("a message in UTF-8");
     let body = serde_json::from_str(&text).unwrap_or_default();
-    Some((Request { method, fields, body, text }, head_length + length))
+    Some((Request { method, target, fields, body, text }, head_length + length))
 }
 
 // === impl Request ===

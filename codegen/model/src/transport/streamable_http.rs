@@ -1,17 +1,13 @@
 //! `streamable_http`: a server reached by HTTP.
 
+use super::reach::{self, Authorities, CONNECT_TIMEOUT, Reach};
 use super::{Planned, Recorded, Settings};
-use crate::address::{is_https, leads_to};
 use crate::check::Check;
 use crate::constant::constant;
 use crate::decode::record;
-use crate::diagnostic::{Code, Problems};
-use crate::features::TLS;
 use crate::plan::Reference;
-use crate::rule::{Rule, Within, text_schema};
-use crate::topology::{Backend, Millis, TIMEOUT};
-use crate::url;
-use crate::yaml::{Node, Step, steps};
+use crate::topology::{Backend, Millis};
+use crate::yaml::Step;
 
 record! {
     /// A server reached by Streamable HTTP.
@@ -20,25 +16,6 @@ record! {
         ca: Option<Reference> where Authorities = None,
         /// How long a connection has to come up, TLS included; `5s` without it.
         connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
-    }
-}
-
-const CONNECT_TIMEOUT: Within<Millis> = Within { noun: "connect timeout", ..TIMEOUT };
-
-/// The rule for what names authorities.
-struct Authorities;
-
-impl Rule<Reference> for Authorities {
-    fn check(&self, value: &Reference, node: &Node, problems: &mut Problems) {
-        if matches!(value, Reference::Literal(_) | Reference::Env(_)) {
-            problems
-                .error(Code::InvalidValue, node.place, "authorities are read from a file")
-                .label("write `file:PATH`");
-        }
-    }
-
-    fn schema(&self, _of_type: String) -> String {
-        text_schema(r"^file:[\s\S]", "authorities are read from a file: write `file:PATH`")
     }
 }
 
@@ -63,41 +40,37 @@ impl Settings for StreamableHttpSettings {
         r#"{"transport":{"streamable_http":"^{}"},"endpoints":[{"url":"${2:http://127.0.0.1:9000/mcp}"}]}"#;
 
     fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
-        check.one_endpoint(name, backend);
-        check.gateway_itself(name, backend);
-        check.tls(name, backend, self);
-        check.connect_timeout(name, backend, self);
+        self.reach().check(name, backend, check);
     }
 
     fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
-        self.ca.iter().map(|ca| (steps!["ca"].to_vec(), ca)).collect()
+        self.reach().references()
     }
 
     fn needs(&self, backend: &Backend) -> Vec<&'static str> {
-        if reached_by_https(backend) || self.ca.is_some() { vec![TLS] } else { Vec::new() }
+        self.reach().needs(backend)
     }
 
     fn planned(&self, backend: &Backend) -> StreamableHttp {
         StreamableHttp {
-            // Without an endpoint the topology is refused.
-            url: backend.endpoints.first().map_or(Reference::Literal("".into()), |endpoint| endpoint.url.clone()),
+            url: Reach::url(backend),
             ca: self.ca.clone(),
             connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
         }
     }
 }
 
-fn reached_by_https(backend: &Backend) -> bool {
-    matches!(&backend.endpoints[..], [endpoint, ..]
-        if matches!(&endpoint.url, Reference::Literal(url) if is_https(url)))
+impl StreamableHttpSettings {
+    fn reach(&self) -> Reach<'_> {
+        Reach { key: "streamable_http", ca: self.ca.as_ref(), connect_timeout: self.connect_timeout }
+    }
 }
 
 // === impl StreamableHttp ===
 
 impl Planned for StreamableHttp {
     fn recorded(&self) -> Vec<(&'static str, Recorded)> {
-        let ca = self.ca.as_ref().map(|ca| ("ca", Recorded::reference(ca)));
-        [("url", Recorded::reference(&self.url))].into_iter().chain(ca).collect()
+        reach::recorded(&self.url, self.ca.as_ref())
     }
 
     fn place(&self) -> String {
@@ -105,86 +78,10 @@ impl Planned for StreamableHttp {
     }
 
     fn references(&self) -> Vec<(String, &Reference)> {
-        let ca = self.ca.as_ref().map(|ca| ("authorities".to_owned(), ca));
-        [("url".to_owned(), &self.url)].into_iter().chain(ca).collect()
+        reach::planned_references(&self.url, self.ca.as_ref())
     }
 
     fn connect_timeout_ms(&self) -> Option<u64> {
         self.connect_timeout_ms
-    }
-}
-
-// === impl Check ===
-
-impl Check<'_> {
-    fn one_endpoint(&mut self, name: &str, backend: &Backend) {
-        match &backend.endpoints[..] {
-            [_] => {}
-            // Endpoints that could not be read are a problem of their own.
-            [] if !self.is_sound(steps!["backends", name, "endpoints"]) => {}
-            endpoints => {
-                let place = self.document.key(steps!["backends", name, "endpoints"]);
-                let message = format!("backend `{name}` has {} endpoints where one belongs", endpoints.len());
-                self.problems.error(Code::Endpoints, place, message).help("write `endpoints: [{ url: \"http://…\" }]`");
-            }
-        }
-    }
-
-    /// Whether a call would come back to the gateway.
-    fn gateway_itself(&mut self, name: &str, backend: &Backend) {
-        let mcp = steps!["listen", "mcp", "address"];
-        let Reference::Literal(listener) = &self.topology.listen.mcp.address else { return };
-        for (index, endpoint) in backend.endpoints.iter().enumerate() {
-            let Reference::Literal(url) = &endpoint.url else { continue };
-            let Ok(parts) = url::parse(url) else { continue };
-            if !leads_to(&format!("{}:{}", parts.host, parts.port), listener) || !self.is_sound(mcp) {
-                continue;
-            }
-            let place = self.document.value(steps!["backends", name, "endpoints", index, "url"]);
-            let stated = self.document.has(mcp).then(|| self.document.value(mcp));
-            let problem =
-                self.problems.error(Code::GatewayItself, place, format!("backend `{name}` is this gateway itself"));
-            problem.label("calls would come back").help("write the URL of the server behind it, or listen elsewhere");
-            match stated {
-                Some(stated) => problem.also(stated, "the gateway listens here"),
-                None => problem.note(format!("the gateway listens on `{listener}` where no other address is written")),
-            };
-        }
-    }
-
-    /// Whether a connection may take as long as it says: the timeout of a call ends it as well.
-    fn connect_timeout(&mut self, name: &str, backend: &Backend, http: &StreamableHttpSettings) {
-        let timeout = backend.timeout.unwrap_or(self.topology.defaults.timeout);
-        // What is out of range has been reported.
-        let longer = |connect: &Millis| *connect > timeout && CONNECT_TIMEOUT.range.contains(connect);
-        let Some(connect) = http.connect_timeout.filter(longer) else { return };
-        let place = self.document.value(steps!["backends", name, "transport", "streamable_http", "connect_timeout"]);
-        let message = format!("connect timeout `{connect}` of backend `{name}` is longer than a call may take");
-        let (own, defaults) = (steps!["backends", name, "timeout"], steps!["defaults", "timeout"]);
-        let stated: &[_] = if self.document.has(own) { own } else { defaults };
-        if !self.is_sound(stated) {
-            return;
-        }
-        let stated = self.document.has(stated).then(|| self.document.value(stated));
-        let problem = self.problems.error(Code::ConnectTimeout, place, message);
-        problem.help(format!("write at most `{timeout}`, or give the backend a longer `timeout`"));
-        match stated {
-            Some(place) => problem.also(place, "every call ends here"),
-            None => problem.note(format!("calls may take `{timeout}` unless `timeout` says otherwise")),
-        };
-    }
-
-    fn tls(&mut self, name: &str, backend: &Backend, http: &StreamableHttpSettings) {
-        if self.features.has(TLS) || !http.needs(backend).contains(&TLS) {
-            return;
-        }
-        let place = if reached_by_https(backend) {
-            self.document.value(steps!["backends", name, "endpoints", 0, "url"])
-        } else {
-            self.document.key(steps!["backends", name, "transport", "streamable_http", "ca"])
-        };
-        self.problems
-            .error(Code::TlsOff, place, format!("backend `{name}` needs TLS, which is not part of this build"))
-            .help(self.features.remedy(self.topology));
     }
 }

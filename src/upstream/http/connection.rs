@@ -28,7 +28,7 @@ const KEPT_BYTES: usize = 2 * PART_BYTES;
 
 /// The socket, plain or inside TLS.
 #[derive(Debug)]
-pub(super) enum Io {
+pub(in crate::upstream) enum Io {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
@@ -36,7 +36,7 @@ pub(super) enum Io {
 
 /// A connection and what was read from it.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::upstream) struct Connection {
     io: Io,
     /// Bytes read; those before `start` are used up.
     buffer: Vec<u8>,
@@ -46,21 +46,21 @@ pub(super) struct Connection {
     body: Vec<u8>,
     keep_alive: bool,
     /// When it became idle, on the worker's clock.
-    pub(super) idle_since_ms: u64,
+    pub(in crate::upstream) idle_since_ms: u64,
 }
 
 /// What the response head says, without the borrow.
 #[derive(Debug)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) media: Media,
-    pub(super) framing: Framing,
-    pub(super) session_id: Option<String>,
+pub(in crate::upstream) struct Response {
+    pub(in crate::upstream) status: u16,
+    pub(in crate::upstream) media: Media,
+    pub(in crate::upstream) framing: Framing,
+    pub(in crate::upstream) session_id: Option<String>,
 }
 
 /// The media types an MCP server answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Media {
+pub(in crate::upstream) enum Media {
     Json,
     EventStream,
     Other,
@@ -68,7 +68,7 @@ pub(super) enum Media {
 
 /// Why a response could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub(in crate::upstream) enum ReadError {
     #[error("the connection ended")]
     Ended,
     #[error(transparent)]
@@ -90,7 +90,7 @@ pub(super) enum ReadError {
 // === impl Connection ===
 
 impl Connection {
-    pub(super) fn new(io: Io) -> Self {
+    pub(in crate::upstream) fn new(io: Io) -> Self {
         Self {
             io,
             buffer: Vec::new(),
@@ -104,14 +104,14 @@ impl Connection {
 
     /// Whether an idle connection still stands: nothing may have arrived on it, least of all its end. The runtime knows
     /// that from its last poll, without asking the kernel.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    pub(in crate::upstream) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut cx = Context::from_waker(Waker::noop());
         Pin::new(&mut self.io).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
     /// Writes a whole request. The error says how many bytes had been taken: none proves that nothing was sent.
-    pub(super) async fn write(&mut self, request: &[u8]) -> Result<(), (usize, io::Error)> {
+    pub(in crate::upstream) async fn write(&mut self, request: &[u8]) -> Result<(), (usize, io::Error)> {
         let mut written = 0;
         while written < request.len() {
             match self.io.write(&request[written..]).await {
@@ -124,7 +124,7 @@ impl Connection {
     }
 
     /// Reads the head of the response.
-    pub(super) async fn response(&mut self) -> Result<Response, ReadError> {
+    pub(in crate::upstream) async fn response(&mut self) -> Result<Response, ReadError> {
         let mut interim = 0;
         loop {
             match ResponseHead::parse(&self.buffer[self.start..])? {
@@ -158,7 +158,7 @@ impl Connection {
     }
 
     /// Reads the whole body.
-    pub(super) async fn whole_body(&mut self, framing: Framing) -> Result<&[u8], ReadError> {
+    pub(in crate::upstream) async fn whole_body(&mut self, framing: Framing) -> Result<&[u8], ReadError> {
         if let Framing::Length(length) = framing {
             let length = usize::try_from(length).ok().filter(|length| *length <= limits::ANSWER_BYTES_MAX);
             let length = length.ok_or(ReadError::TooLarge)?;
@@ -180,7 +180,7 @@ impl Connection {
     }
 
     /// Buffers the first bytes of a body of known length: as many as fit one read.
-    pub(super) async fn first_part(&mut self) -> Result<&[u8], ReadError> {
+    pub(in crate::upstream) async fn first_part(&mut self) -> Result<&[u8], ReadError> {
         self.buffer.reserve(PART_BYTES);
         while self.buffer.len() - self.start < FIRST_PART_BYTES {
             self.fill().await?;
@@ -190,7 +190,7 @@ impl Connection {
 
     /// Takes what is buffered of a body of known length of which `left` bytes are still to come, reading first where
     /// nothing is.
-    pub(super) async fn take_part(&mut self, left: &mut u64) -> Result<&[u8], ReadError> {
+    pub(in crate::upstream) async fn take_part(&mut self, left: &mut u64) -> Result<&[u8], ReadError> {
         if self.start == self.buffer.len() {
             self.fill().await?;
         }
@@ -200,24 +200,24 @@ impl Connection {
     }
 
     /// Takes up to so many buffered bytes.
-    pub(super) fn take(&mut self, count: usize) -> std::ops::Range<usize> {
+    pub(in crate::upstream) fn take(&mut self, count: usize) -> std::ops::Range<usize> {
         let part = self.start..self.buffer.len().min(self.start.saturating_add(count));
         self.start = part.end;
         part
     }
 
     /// The body was taken to its end.
-    pub(super) fn finish_parts(&mut self) {
+    pub(in crate::upstream) fn finish_parts(&mut self) {
         self.decoder = BodyDecoder::new(Framing::None);
     }
 
     /// Bytes that [`Connection::take`] took.
-    pub(super) fn taken(&self, part: std::ops::Range<usize>) -> &[u8] {
+    pub(in crate::upstream) fn taken(&self, part: std::ops::Range<usize>) -> &[u8] {
         &self.buffer[part]
     }
 
     /// The next bytes of the body as they come; `None` at its end.
-    pub(super) async fn next_part(&mut self) -> Result<Option<&[u8]>, ReadError> {
+    pub(in crate::upstream) async fn next_part(&mut self) -> Result<Option<&[u8]>, ReadError> {
         self.body.clear();
         while self.body.is_empty() {
             if !self.decode_more().await? {
@@ -260,7 +260,7 @@ impl Connection {
     }
 
     /// Whether nothing of the response is left to come, or nothing would be gained by reading it.
-    pub(super) fn is_finished(&mut self) -> bool {
+    pub(in crate::upstream) fn is_finished(&mut self) -> bool {
         if !self.decoder.is_done() {
             self.body.clear();
             match self.decoder.decode(&self.buffer[self.start..], &mut self.body) {
@@ -272,7 +272,7 @@ impl Connection {
     }
 
     /// Reads what is left of the response; `false` when it cannot be read, or more comes than an end.
-    pub(super) async fn finish(&mut self) -> bool {
+    pub(in crate::upstream) async fn finish(&mut self) -> bool {
         self.body.clear();
         while self.body.len() <= TRAILING_BYTES_MAX {
             match self.decode_more().await {
@@ -285,7 +285,7 @@ impl Connection {
     }
 
     /// The connection as one that waits for its next request, if it can serve one.
-    pub(super) fn into_idle(mut self, now_ms: u64) -> Option<Self> {
+    pub(in crate::upstream) fn into_idle(mut self, now_ms: u64) -> Option<Self> {
         if !self.keep_alive || !self.decoder.is_done() || self.start != self.buffer.len() {
             return None;
         }

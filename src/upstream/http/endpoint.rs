@@ -10,26 +10,35 @@ use crate::upstream::{Context, Error, OpenError, plan};
 
 /// The place of one HTTP backend.
 #[derive(Debug)]
-pub(super) struct Endpoint {
+pub(in crate::upstream) struct Endpoint {
     /// `host` or `host:port`, as `Host` has it.
-    pub(super) authority: String,
+    pub(in crate::upstream) authority: String,
     /// Path and query.
-    pub(super) path: String,
+    pub(in crate::upstream) path: String,
     host: String,
     port: u16,
     /// How long a connection has to come up.
     connect_timeout: Duration,
     #[cfg(feature = "tls")]
-    tls: Option<super::super::tls::Trust>,
+    tls: Option<crate::upstream::tls::Trust>,
+}
+
+/// What the topology says of it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::upstream) struct Place<'a> {
+    pub(in crate::upstream) url: &'a plan::Reference,
+    /// A PEM file of authorities to trust beside those of the system.
+    pub(in crate::upstream) ca: Option<&'a plan::Reference>,
+    pub(in crate::upstream) connect_timeout_ms: Option<u64>,
 }
 
 impl Endpoint {
-    pub(super) fn open(
+    pub(in crate::upstream) fn open(
         context: &Context,
         backend: &plan::Backend,
-        http: &plan::StreamableHttp,
+        place: &Place<'_>,
     ) -> Result<Self, OpenError> {
-        let url = context.shared.resolve(backend, &http.url)?;
+        let url = context.shared.resolve(backend, place.url)?;
         let invalid = |detail: String| OpenError::Invalid { backend: backend.name.to_string(), detail };
         let parts = only1mcp_model::url::parse(&url)
             .map_err(|problem| invalid(format!("`{url}` is not a URL of an MCP server: {problem}")))?;
@@ -39,8 +48,8 @@ impl Endpoint {
         }
         #[cfg(feature = "tls")]
         let tls = if parts.tls {
-            let ca = http.ca.as_ref().map(|ca| context.shared.resolve(backend, ca)).transpose()?;
-            Some(super::super::tls::Trust::new(parts.host, ca.as_deref()).map_err(invalid)?)
+            let ca = place.ca.map(|ca| context.shared.resolve(backend, ca)).transpose()?;
+            Some(crate::upstream::tls::Trust::new(parts.host, ca.as_deref()).map_err(invalid)?)
         } else {
             None
         };
@@ -49,14 +58,14 @@ impl Endpoint {
             path: parts.path.to_owned(),
             host: parts.host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: parts.port,
-            connect_timeout: http.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis),
+            connect_timeout: place.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis),
             #[cfg(feature = "tls")]
             tls,
         })
     }
 
     /// A new connection. Nothing of a call has been sent when this fails.
-    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+    pub(in crate::upstream) async fn connect(&self) -> Result<Connection, Error> {
         let connect = async {
             let tcp = TcpStream::connect((self.host.as_str(), self.port))
                 .await

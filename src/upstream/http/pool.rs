@@ -14,19 +14,19 @@ const TRAILING: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(in crate::upstream) struct Pool {
     clock: Clock,
     /// In the order in which they became idle.
     idle: RefCell<VecDeque<Connection>>,
 }
 
 impl Pool {
-    pub(super) fn new(clock: Clock) -> Rc<Self> {
+    pub(in crate::upstream) fn new(clock: Clock) -> Rc<Self> {
         Rc::new(Self { clock, idle: RefCell::default() })
     }
 
     /// A connection that still stands.
-    pub(super) fn take(&self) -> Option<Connection> {
+    pub(in crate::upstream) fn take(&self) -> Option<Connection> {
         loop {
             let mut connection = self.idle.borrow_mut().pop_back()?;
             if !self.is_stale(&connection) && connection.is_quiet() {
@@ -37,7 +37,7 @@ impl Pool {
 
     /// Keeps a connection for the next request, if it can serve one. Servers often end a stream in a write of its own
     /// behind the answer: that is waited for aside, so that it costs neither this call nor the next one a connection.
-    pub(super) fn give_back(self: &Rc<Self>, mut connection: Connection) {
+    pub(in crate::upstream) fn give_back(self: &Rc<Self>, mut connection: Connection) {
         if connection.is_finished() {
             return self.keep(connection);
         }

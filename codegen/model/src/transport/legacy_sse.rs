@@ -1,0 +1,103 @@
+//! `legacy_sse`: a server reached by HTTP+SSE, the transport of MCP 2024-11-05.
+
+use super::reach::{self, Authorities, CONNECT_TIMEOUT, Reach};
+use super::{Planned, Recorded, Settings};
+use crate::check::Check;
+use crate::constant::constant;
+use crate::decode::record;
+use crate::diagnostic::Code;
+use crate::plan::Reference;
+use crate::revision::Era;
+use crate::topology::{Backend, EraChoice, Millis};
+use crate::yaml::{Step, steps};
+
+record! {
+    /// A server reached by HTTP+SSE.
+    default struct LegacySseSettings: "a legacy_sse transport" {
+        /// `file:PATH` of authorities to trust beside those of the system, in PEM.
+        ca: Option<Reference> where Authorities = None,
+        /// How long a connection has to come up, TLS included; `5s` without it.
+        connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
+    }
+}
+
+constant! {
+    /// A server reached by HTTP+SSE.
+    pub struct LegacySse {
+        /// `http://` or `https://` URL of its stream, or `env:NAME`.
+        pub url: Reference,
+        /// A PEM file of authorities to trust beside those of the system.
+        pub ca: Option<Reference>,
+        /// How long a connection has to come up in milliseconds, where the topology says it.
+        pub connect_timeout_ms: Option<u64>,
+    }
+}
+
+// === impl LegacySseSettings ===
+
+impl Settings for LegacySseSettings {
+    type Planned = LegacySse;
+    const EXAMPLE: &'static str = "legacy_sse: {}";
+    const SNIPPET: &'static str =
+        r#"{"transport":{"legacy_sse":"^{}"},"endpoints":[{"url":"${2:http://127.0.0.1:9000/sse}"}]}"#;
+
+    fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
+        self.reach().check(name, backend, check);
+        check.no_modern_era(name, backend);
+    }
+
+    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
+        self.reach().references()
+    }
+
+    fn needs(&self, backend: &Backend) -> Vec<&'static str> {
+        self.reach().needs(backend)
+    }
+
+    fn planned(&self, backend: &Backend) -> LegacySse {
+        LegacySse {
+            url: Reach::url(backend),
+            ca: self.ca.clone(),
+            connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
+        }
+    }
+}
+
+impl LegacySseSettings {
+    fn reach(&self) -> Reach<'_> {
+        Reach { key: "legacy_sse", ca: self.ca.as_ref(), connect_timeout: self.connect_timeout }
+    }
+}
+
+// === impl LegacySse ===
+
+impl Planned for LegacySse {
+    fn recorded(&self) -> Vec<(&'static str, Recorded)> {
+        reach::recorded(&self.url, self.ca.as_ref())
+    }
+
+    fn place(&self) -> String {
+        format!("sse    {}", self.url)
+    }
+
+    fn references(&self) -> Vec<(String, &Reference)> {
+        reach::planned_references(&self.url, self.ca.as_ref())
+    }
+
+    fn connect_timeout_ms(&self) -> Option<u64> {
+        self.connect_timeout_ms
+    }
+}
+
+// === impl Check ===
+
+impl Check<'_> {
+    /// The modern era has no such transport.
+    fn no_modern_era(&mut self, name: &str, backend: &Backend) {
+        if backend.era == EraChoice::Pinned(Era::Modern) {
+            let message = format!("backend `{name}` is pinned to the modern era, which has no HTTP+SSE");
+            let help = "write `era: legacy`, or reach it by `streamable_http`";
+            self.invalid(Code::InvalidValue, steps!["backends", name, "era"], message, help);
+        }
+    }
+}

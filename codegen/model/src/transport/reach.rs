@@ -1,0 +1,159 @@
+//! What transports have in common whose servers are reached by a URL: one endpoint, authorities, the time to connect.
+
+use super::Recorded;
+use crate::address::{is_https, leads_to};
+use crate::check::Check;
+use crate::diagnostic::{Code, Problems};
+use crate::features::TLS;
+use crate::plan::Reference;
+use crate::rule::{Rule, Within, text_schema};
+use crate::topology::{Backend, Millis, TIMEOUT};
+use crate::url;
+use crate::yaml::{Node, Step, steps};
+
+pub(super) const CONNECT_TIMEOUT: Within<Millis> = Within { noun: "connect timeout", ..TIMEOUT };
+
+/// The rule for what names authorities.
+pub(super) struct Authorities;
+
+/// What the settings of such a transport say.
+#[derive(Clone, Copy)]
+pub(super) struct Reach<'a> {
+    /// The key of the transport.
+    pub(super) key: &'static str,
+    pub(super) ca: Option<&'a Reference>,
+    pub(super) connect_timeout: Option<Millis>,
+}
+
+impl Rule<Reference> for Authorities {
+    fn check(&self, value: &Reference, node: &Node, problems: &mut Problems) {
+        if matches!(value, Reference::Literal(_) | Reference::Env(_)) {
+            problems
+                .error(Code::InvalidValue, node.place, "authorities are read from a file")
+                .label("write `file:PATH`");
+        }
+    }
+
+    fn schema(&self, _of_type: String) -> String {
+        text_schema(r"^file:[\s\S]", "authorities are read from a file: write `file:PATH`")
+    }
+}
+
+// === impl Reach ===
+
+impl<'a> Reach<'a> {
+    /// Every check of a backend that is reached so.
+    pub(super) fn check(self, name: &str, backend: &Backend, check: &mut Check<'_>) {
+        check.one_endpoint(name, backend);
+        check.gateway_itself(name, backend);
+        check.tls(name, backend, self);
+        check.connect_timeout(name, backend, self);
+    }
+
+    /// The cargo features it needs.
+    pub(super) fn needs(self, backend: &Backend) -> Vec<&'static str> {
+        if reached_by_https(backend) || self.ca.is_some() { vec![TLS] } else { Vec::new() }
+    }
+
+    /// The values that may be left to the process.
+    pub(super) fn references(self) -> Vec<(Vec<Step<'a>>, &'a Reference)> {
+        self.ca.iter().map(|ca| (steps!["ca"].to_vec(), *ca)).collect()
+    }
+
+    /// The URL of a backend. Without an endpoint the topology is refused.
+    pub(super) fn url(backend: &Backend) -> Reference {
+        backend.endpoints.first().map_or(Reference::Literal("".into()), |endpoint| endpoint.url.clone())
+    }
+}
+
+/// What decides which server is reached.
+pub(super) fn recorded(url: &Reference, ca: Option<&Reference>) -> Vec<(&'static str, Recorded)> {
+    let ca = ca.map(|ca| ("ca", Recorded::reference(ca)));
+    [("url", Recorded::reference(url))].into_iter().chain(ca).collect()
+}
+
+/// What may be left to the process that starts.
+pub(super) fn planned_references<'a>(url: &'a Reference, ca: Option<&'a Reference>) -> Vec<(String, &'a Reference)> {
+    let ca = ca.map(|ca| ("authorities".to_owned(), ca));
+    [("url".to_owned(), url)].into_iter().chain(ca).collect()
+}
+
+fn reached_by_https(backend: &Backend) -> bool {
+    matches!(&backend.endpoints[..], [endpoint, ..]
+        if matches!(&endpoint.url, Reference::Literal(url) if is_https(url)))
+}
+
+// === impl Check ===
+
+impl Check<'_> {
+    fn one_endpoint(&mut self, name: &str, backend: &Backend) {
+        match &backend.endpoints[..] {
+            [_] => {}
+            // Endpoints that could not be read are a problem of their own.
+            [] if !self.is_sound(steps!["backends", name, "endpoints"]) => {}
+            endpoints => {
+                let place = self.document.key(steps!["backends", name, "endpoints"]);
+                let message = format!("backend `{name}` has {} endpoints where one belongs", endpoints.len());
+                self.problems.error(Code::Endpoints, place, message).help("write `endpoints: [{ url: \"http://…\" }]`");
+            }
+        }
+    }
+
+    /// Whether a call would come back to the gateway.
+    fn gateway_itself(&mut self, name: &str, backend: &Backend) {
+        let mcp = steps!["listen", "mcp", "address"];
+        let Reference::Literal(listener) = &self.topology.listen.mcp.address else { return };
+        for (index, endpoint) in backend.endpoints.iter().enumerate() {
+            let Reference::Literal(url) = &endpoint.url else { continue };
+            let Ok(parts) = url::parse(url) else { continue };
+            if !leads_to(&format!("{}:{}", parts.host, parts.port), listener) || !self.is_sound(mcp) {
+                continue;
+            }
+            let place = self.document.value(steps!["backends", name, "endpoints", index, "url"]);
+            let stated = self.document.has(mcp).then(|| self.document.value(mcp));
+            let problem =
+                self.problems.error(Code::GatewayItself, place, format!("backend `{name}` is this gateway itself"));
+            problem.label("calls would come back").help("write the URL of the server behind it, or listen elsewhere");
+            match stated {
+                Some(stated) => problem.also(stated, "the gateway listens here"),
+                None => problem.note(format!("the gateway listens on `{listener}` where no other address is written")),
+            };
+        }
+    }
+
+    /// Whether a connection may take as long as it says: the timeout of a call ends it as well.
+    fn connect_timeout(&mut self, name: &str, backend: &Backend, reach: Reach<'_>) {
+        let timeout = backend.timeout.unwrap_or(self.topology.defaults.timeout);
+        // What is out of range has been reported.
+        let longer = |connect: &Millis| *connect > timeout && CONNECT_TIMEOUT.range.contains(connect);
+        let Some(connect) = reach.connect_timeout.filter(longer) else { return };
+        let place = self.document.value(steps!["backends", name, "transport", reach.key, "connect_timeout"]);
+        let message = format!("connect timeout `{connect}` of backend `{name}` is longer than a call may take");
+        let (own, defaults) = (steps!["backends", name, "timeout"], steps!["defaults", "timeout"]);
+        let stated: &[_] = if self.document.has(own) { own } else { defaults };
+        if !self.is_sound(stated) {
+            return;
+        }
+        let stated = self.document.has(stated).then(|| self.document.value(stated));
+        let problem = self.problems.error(Code::ConnectTimeout, place, message);
+        problem.help(format!("write at most `{timeout}`, or give the backend a longer `timeout`"));
+        match stated {
+            Some(place) => problem.also(place, "every call ends here"),
+            None => problem.note(format!("calls may take `{timeout}` unless `timeout` says otherwise")),
+        };
+    }
+
+    fn tls(&mut self, name: &str, backend: &Backend, reach: Reach<'_>) {
+        if self.features.has(TLS) || !reach.needs(backend).contains(&TLS) {
+            return;
+        }
+        let place = if reached_by_https(backend) {
+            self.document.value(steps!["backends", name, "endpoints", 0, "url"])
+        } else {
+            self.document.key(steps!["backends", name, "transport", reach.key, "ca"])
+        };
+        self.problems
+            .error(Code::TlsOff, place, format!("backend `{name}` needs TLS, which is not part of this build"))
+            .help(self.features.remedy(self.topology));
+    }
+}

@@ -1,0 +1,91 @@
+//! HTTP/1.1 towards backends: where one is, connections to it and those that idle. What is said over them is not here.
+
+pub(super) mod connection;
+mod endpoint;
+mod pool;
+
+use std::cell::Cell;
+use std::io::Write as _;
+use std::rc::Rc;
+
+use super::{Context, Error, Kind, OpenError, plan};
+use connection::{Connection, ReadError};
+pub(super) use endpoint::{Endpoint, Place};
+use pool::Pool;
+
+/// One backend as a worker reaches it.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) endpoint: Endpoint,
+    pool: Rc<Pool>,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Connects nothing yet.
+    pub(super) fn open(context: &Context, backend: &plan::Backend, place: &Place<'_>) -> Result<Self, OpenError> {
+        let endpoint = Endpoint::open(context, backend, place)?;
+        Ok(Self { endpoint, pool: Pool::new(context.clock.clone()) })
+    }
+
+    /// Writes a request. A pooled connection that took nothing of it proves that nothing was sent: then a new one is used.
+    pub(super) async fn send(&self, request: &[u8], sent: &Cell<bool>) -> Result<Connection, Error> {
+        for fresh in [false, true] {
+            let mut connection = self.connection(fresh).await?;
+            // Until the write says otherwise: a future dropped inside it must not claim that nothing left.
+            sent.set(true);
+            match connection.write(request).await {
+                Ok(()) => return Ok(connection),
+                Err((0, error)) => {
+                    sent.set(false);
+                    if fresh {
+                        return Err(Error::unavailable(format!("write to {}: {error}", self.endpoint.authority)));
+                    }
+                }
+                Err((_, error)) => {
+                    return Err(Error::lost(true, format!("write to {}: {error}", self.endpoint.authority)));
+                }
+            }
+        }
+        Err(Error::unavailable("no connection took the request"))
+    }
+
+    /// A connection that idles, or a new one.
+    pub(super) async fn connection(&self, fresh: bool) -> Result<Connection, Error> {
+        let pooled = if fresh { None } else { self.pool.take() };
+        match pooled {
+            Some(connection) => Ok(connection),
+            None => self.endpoint.connect().await,
+        }
+    }
+
+    /// Keeps a connection for the next request, if it can serve one.
+    pub(super) fn give_back(&self, connection: Connection) {
+        self.pool.give_back(connection);
+    }
+
+    /// What it means that a response could not be read.
+    pub(super) fn read_error(&self, error: ReadError) -> Error {
+        let detail = format!("{}: {error}", self.endpoint.authority);
+        match error {
+            ReadError::Ended | ReadError::Io(_) => Error::lost(true, detail),
+            ReadError::TooLarge => Error::new(Kind::ResponseTooLarge, true, detail),
+            _ => Error::protocol(detail),
+        }
+    }
+
+    /// The beginning of every POST to this path, without the end of its last line.
+    pub(super) fn post_line(&self, path: &str) -> String {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: only1mcp/{}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream",
+            self.endpoint.authority,
+            env!("CARGO_PKG_VERSION"),
+        )
+    }
+}
+
+/// Appends the end of a head whose body has this length.
+pub(super) fn end_head(request: &mut Vec<u8>, length: usize) {
+    let _infallible = write!(request, "content-length: {length}\r\n\r\n");
+}

@@ -1,0 +1,224 @@
+//! HTTP+SSE towards a backend (MCP 2024-11-05): one stream a worker on which everything comes, and a POST for everything
+//! that is said. Answers are matched by minted id; who opens the stream, and opens it again, is in `stream`.
+
+mod reference;
+mod stream;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::http::connection::Connection;
+use super::http::{self, Client, Place};
+use super::multiplex::{Asked, Calls, Inbound, Waiting};
+use super::outbound::{Ids, Scratch};
+use super::status::Status;
+use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
+use crate::catalog::Era;
+use crate::limits;
+use stream::Errand;
+
+/// The link of one worker to one backend.
+#[derive(Debug)]
+pub struct LegacySse(Rc<Link>);
+
+/// Shared with the task that keeps the stream.
+#[derive(Debug)]
+struct Link {
+    backend: String,
+    /// The URL of the stream.
+    url: String,
+    client: Client,
+    ids: Ids,
+    calls: Calls,
+    asked: RefCell<Asked>,
+    status: watch::Sender<Status>,
+    /// Where the stream's server wants messages: request line and fields, but for the length.
+    post_head: RefCell<Rc<[u8]>>,
+    errands: mpsc::Sender<Errand>,
+    /// The other end, until the stream is first needed.
+    idle: RefCell<Option<mpsc::Receiver<Errand>>>,
+    /// A call was refused for want of a stream.
+    wanted: Notify,
+    /// The server knows the stream of this generation no more.
+    over: Cell<u64>,
+    is_over: Notify,
+    closing: Notify,
+}
+
+/// A call that is given up on the way out, whatever way that is.
+struct InFlight<'a> {
+    link: &'a Link,
+    id: u64,
+    generation: u64,
+    waiting: Rc<Waiting>,
+    /// All of it was written.
+    written: bool,
+}
+
+// === impl Transport ===
+
+impl Transport for LegacySse {
+    fn carries(transport: &plan::Transport) -> bool {
+        matches!(transport, plan::Transport::LegacySse(_))
+    }
+
+    fn open(context: &Context, backend: &plan::Backend) -> Result<Self, OpenError> {
+        let plan::Transport::LegacySse(sse) = &backend.transport else {
+            return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
+        };
+        let (url, ca, connect_timeout_ms) = (&sse.url, sse.ca.as_ref(), sse.connect_timeout_ms);
+        let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
+        Ok(Self(Rc::new(Link {
+            backend: backend.name.to_string(),
+            url: context.shared.resolve(backend, url)?,
+            client: Client::open(context, backend, &Place { url, ca, connect_timeout_ms })?,
+            ids: Ids::new(context.worker, context.workers),
+            calls: Calls::default(),
+            asked: RefCell::default(),
+            status: watch::Sender::new(Status::Starting),
+            post_head: RefCell::new(Rc::from([])),
+            errands,
+            idle: RefCell::new(Some(idle)),
+            wanted: Notify::new(),
+            over: Cell::new(0),
+            is_over: Notify::new(),
+            closing: Notify::new(),
+        })))
+    }
+
+    async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
+        let (generation, _greeting) = self.0.ready().await?;
+        if self.0.asked.borrow().len() >= limits::BACKEND_CALLS_MAX {
+            return Err(Error::new(Kind::Overloaded, false, "it has as many calls in flight as it may"));
+        }
+        let id = self.0.ids.mint();
+        let mut scratch = Scratch::default();
+        scratch.prepare(call, Era::Legacy, id);
+        let splice = scratch.splice(call, Era::Legacy);
+        let mut request = self.0.post_head.borrow().to_vec();
+        http::end_head(&mut request, splice.len());
+        splice.write(&mut request);
+        Link::carry(&self.0, id, generation, &request, &call.sent, relay).await
+    }
+
+    async fn greet(&self) -> Result<Greeting, Error> {
+        Ok(Greeting::clone(&*self.0.ready().await?.1))
+    }
+
+    async fn close(&self) {
+        if self.0.idle.borrow_mut().take().is_some() {
+            self.0.status.send_replace(Status::Closed);
+        }
+        self.0.closing.notify_one();
+        // Ending with an error means that the link is gone: the same.
+        drop(self.0.status.subscribe().wait_for(|status| matches!(status, Status::Closed)).await);
+    }
+}
+
+// === impl Link ===
+
+impl Link {
+    /// Waits while the stream comes up, which begins with whoever asks first; fails at once while it is down.
+    async fn ready(self: &Rc<Self>) -> Result<(u64, std::sync::Arc<Greeting>), Error> {
+        if let Some(errands) = self.idle.borrow_mut().take() {
+            tokio::task::spawn_local(Rc::clone(self).run(errands));
+        }
+        if matches!(*self.status.borrow(), Status::Down(_)) {
+            self.wanted.notify_one();
+        }
+        Status::ready(&self.status.subscribe()).await
+    }
+
+    /// Posts a request and relays what comes on the stream for it.
+    async fn carry<R: Relay>(
+        self: &Rc<Self>,
+        id: u64,
+        generation: u64,
+        request: &[u8],
+        sent: &Cell<bool>,
+        relay: &mut R,
+    ) -> Result<(), Error> {
+        let mut in_flight = InFlight::begin(self, id, generation);
+        let waiting = Rc::clone(&in_flight.waiting);
+        let connection = tokio::select! {
+            biased;
+            // Nothing comes for a call that was not made but the end of its stream, after which it is not to be made.
+            outcome = waiting.relay(Era::Legacy, relay) => return outcome.map_err(|error| match error.kind {
+                Kind::ClientGone => error,
+                _ => Error::lost(sent.get(), error.detail),
+            }),
+            connection = self.client.send(request, sent) => connection?,
+        };
+        in_flight.written = true;
+        let link = Rc::clone(self);
+        // Aside: the answer may come before it, and a connection whose response was read serves another request.
+        tokio::task::spawn_local(async move {
+            link.finish(connection, generation, |error| waiting.push(Inbound::Failed(error))).await;
+        });
+        let outcome = in_flight.waiting.relay(Era::Legacy, relay).await;
+        if let Err(error) = &outcome {
+            sent.set(error.sent);
+        }
+        outcome
+    }
+
+    /// Reads the response to a POST to its end; tells why the server did not take the message.
+    async fn finish(&self, mut connection: Connection, generation: u64, refused: impl FnOnce(Error)) {
+        let finished = async move {
+            let response = match connection.response().await {
+                Ok(response) => response,
+                Err(error) => return refused(self.client.read_error(error)),
+            };
+            if let Err(error) = self.judge(response.status, generation) {
+                refused(error);
+            }
+            if connection.whole_body(response.framing).await.is_ok() {
+                self.client.give_back(connection);
+            }
+        };
+        // What the server is slow to accept may still be answered; the call has a deadline of its own.
+        drop(tokio::time::timeout(limits::WRITE_TIMEOUT, finished).await);
+    }
+
+    /// What a status says of the message that was posted.
+    fn judge(&self, status: u16, generation: u64) -> Result<(), Error> {
+        let (kind, sent) = match status {
+            200..=299 => return Ok(()),
+            401 | 403 => (Kind::Auth, false),
+            // It has no such session (any more), or cannot take it now: the call was not dispatched.
+            404 | 503 => (Kind::Unavailable, false),
+            300..=499 => (Kind::Protocol, false),
+            // Whatever stands before the server may have lost track of what the server does.
+            _ => (Kind::Protocol, true),
+        };
+        if status == 404 {
+            self.over.set(generation);
+            self.is_over.notify_one();
+        }
+        Err(Error::new(kind, sent, format!("it answered a message with status {status}")))
+    }
+}
+
+// === impl InFlight ===
+
+impl<'a> InFlight<'a> {
+    fn begin(link: &'a Link, id: u64, generation: u64) -> Self {
+        link.asked.borrow_mut().insert(id);
+        Self { link, id, generation, waiting: link.calls.begin(id, generation), written: false }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.link.calls.end(self.id);
+        if self.waiting.is_settled() || !self.written {
+            // What was refused is not answered either.
+            self.link.asked.borrow_mut().forget(self.id);
+        } else if self.link.asked.borrow_mut().abandon(self.id) {
+            // A full queue loses the cancellation, never the call's end: a late answer finds nobody and is dropped.
+            drop(self.link.errands.try_send(Errand::cancellation(self.id, self.generation)));
+        }
+    }
+}
