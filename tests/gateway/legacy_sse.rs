@@ -145,7 +145,8 @@ async fn a_server_is_greeted_once_and_serves_many_calls_on_one_stream() {
     let address = gateway.address();
     let calls =
         (0..64).map(|own| tokio::spawn(async move { (own, call(address, "odd__echo", &own.to_string()).await) }));
-    for outcome in calls.collect::<Vec<_>>() {
+    let calls: Vec<_> = calls.collect();
+    for outcome in calls {
         let (own, outcome) = outcome.await.expect("it does not panic");
         assert_eq!(outcome, ok(&own.to_string()));
     }
@@ -271,7 +272,8 @@ async fn an_endpoint_of_another_origin_is_refused_and_gets_no_request() {
 
 #[tokio::test]
 async fn a_server_that_cannot_be_greeted_was_sent_nothing() {
-    let scripts: [(fn(&Request) -> Script, _); 6] = [
+    type Greeted = fn(&Request) -> Script;
+    let scripts: [(Greeted, _); 6] = [
         (|_| vec![Step::Close], "upstream_unavailable"),
         (|_| vec![status(401)], "upstream_auth"),
         (|_| vec![status(404)], "upstream_protocol_error"),

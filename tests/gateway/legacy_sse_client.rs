@@ -30,7 +30,8 @@ impl Stream {
         let head = events.head().await;
         let fields = ["content-type", "cache-control", "x-accel-buffering"].map(|name| head.field(name));
         assert_eq!((head.status, fields), (200, [Some("text/event-stream"), Some("no-store"), Some("no")]));
-        let Some(Event::Endpoint(endpoint)) = events.event().await else { panic!("the first event is the endpoint") };
+        let first = events.event().await;
+        let Some(Event::Endpoint(endpoint)) = first else { unreachable!("the first event is the endpoint: {first:?}") };
         let id = endpoint.strip_prefix("/messages?sessionId=").expect("a path of the gateway");
         assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{endpoint}");
         Self { address, events, endpoint }

@@ -7,6 +7,7 @@ mod conformance;
 mod editor;
 mod npm;
 mod python;
+mod sse;
 
 use std::ffi::OsStr;
 use std::io::Write as _;

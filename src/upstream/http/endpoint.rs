@@ -28,6 +28,7 @@ pub(in crate::upstream) struct Endpoint {
 pub(in crate::upstream) struct Place<'a> {
     pub(in crate::upstream) url: &'a plan::Reference,
     /// A PEM file of authorities to trust beside those of the system.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "TLS alone asks for it"))]
     pub(in crate::upstream) ca: Option<&'a plan::Reference>,
     pub(in crate::upstream) connect_timeout_ms: Option<u64>,
 }

@@ -1,0 +1,100 @@
+//! Published servers over HTTP+SSE: the reference server on the TypeScript SDK, and one on the Python SDK.
+
+use std::net::TcpListener;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use only1mcp::Gateway;
+use tokio::net::TcpStream;
+
+use super::{Peer, command, peers};
+use crate::support::client::{Client, Event, META, Request, within};
+use crate::support::scripted::{Outcome, call_with};
+
+only1mcp::topology!(SsePeers = "tests/gateway/topologies/sse_peers.yaml");
+
+/// How often a server that starts is asked whether it listens.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A server; ended when it is dropped.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Starts a program that listens on the port in its environment and its last argument.
+    async fn start(program: std::path::PathBuf, arguments: &[&str]) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a free port").port();
+        let mut command = command(program);
+        command.args(arguments).arg(port.to_string()).env("PORT", port.to_string());
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let server = Self { process, port };
+        // A runtime on a machine that does much else takes its time.
+        let listens = async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), listens).await.expect("it listens");
+        server
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/sse", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+}
+
+#[tokio::test]
+async fn published_servers_over_sse_serve_clients_of_both_eras() {
+    let Some(peers) = peers() else { return };
+    let everything = peers.join("node/node_modules/@modelcontextprotocol/server-everything/dist/index.js");
+    let everything = [everything.to_str().expect("UTF-8"), "sse"];
+    let everything = Server::start(peers.join("node/bin/node"), &everything).await;
+    let script = "tests/peers/servers/python_sdk_1_sse.py";
+    let python = Server::start(peers.join("python-legacy/bin/python"), &[script]).await;
+    let builder = Gateway::<SsePeers>::builder().workers(2);
+    let builder = builder.reference("EVERYTHING_URL", everything.url()).reference("PYTHON_URL", python.url());
+    let gateway = builder.start().expect("the gateway starts");
+    for mut peer in Peer::of_both_eras(&gateway).await {
+        assert_eq!(peer.call("everything__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
+        assert!(peer.call("everything__get-sum", r#"{"a":2,"b":40}"#).await.contains("42"));
+        let name = "everything__args-prompt";
+        let params = format!(r#""name":"{name}","arguments":{{"city":"Lyon"}}"#);
+        let prompt = peer.result("prompts/get", Some(name), &params).await;
+        let text = prompt["messages"][0]["content"]["text"].as_str();
+        assert!(text.is_some_and(|text| text.contains("Lyon")), "{prompt}");
+        assert_eq!(peer.call("python__add", r#"{"a":2,"b":40}"#).await, "42");
+    }
+
+    let counted =
+        Request::call("python__count", r#"{"steps":3}"#).edit(META, &format!(r#"{META},"progressToken":"t""#));
+    let mut client = Client::connect(gateway.address()).await;
+    client.write(&counted.bytes()).await;
+    assert_eq!(client.head().await.field("content-type"), Some("text/event-stream"));
+    for step in 1..=3 {
+        let progress = client.message().await.expect("progress");
+        assert_eq!(progress["params"]["progress"].as_f64(), Some(f64::from(step)), "{progress}");
+    }
+    assert_eq!(client.message().await.expect("an answer")["result"]["content"][0]["text"], "counted to 3");
+    assert_eq!(client.event().await, None::<Event>);
+
+    let address = gateway.address();
+    let calls = (0..32).map(|n| {
+        tokio::spawn(async move { call_with(address, "python__add", &serde_json::json!({ "a": n, "b": 1000 })).await })
+    });
+    for (n, outcome) in calls.collect::<Vec<_>>().into_iter().enumerate() {
+        let outcome = within("an answer", outcome).await.expect("it does not panic");
+        assert_eq!(outcome, Outcome::Text((n + 1000).to_string()));
+    }
+}
