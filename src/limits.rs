@@ -20,15 +20,16 @@ pub const URI_BYTES_MAX: usize = 8 << 10;
 pub const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// One line of a stdio backend: above it the child is ended.
 pub const LINE_BYTES_MAX: usize = 16 << 20;
-/// One event of a backend's stream: above it `upstream_response_too_large`.
+/// One event of a backend's stream: above it `upstream_response_too_large`; a stream that many calls share ends with it.
 pub const EVENT_BYTES_MAX: usize = 4 << 20;
-/// Lines of a child that are not JSON before it is ended.
+/// Lines of a child, or events of a shared stream, that are not JSON before it is ended.
 pub const BANNER_LINES_MAX: u32 = 100;
 /// Messages a call may have waiting for its client: above it notifications are dropped; the answer never is.
 pub const CALL_MESSAGES_MAX: usize = 64;
-/// Calls waiting for a stdio backend to take them: above it `overloaded`.
+/// Calls waiting for a stdio backend to take them: above it `overloaded`. Cancellations and replies that wait to be posted to
+/// a backend over HTTP+SSE: above it they are dropped.
 pub const BACKEND_QUEUE_MAX: usize = 1024;
-/// Calls in flight on one stdio backend.
+/// Calls in flight on one child, or on one stream that many calls share: above it `overloaded`.
 pub const BACKEND_CALLS_MAX: usize = 4096;
 /// Idle upstream connections kept per worker and endpoint.
 pub const IDLE_CONNECTIONS_MAX: usize = 256;
@@ -76,7 +77,7 @@ pub const CALL_MAX: Duration = Duration::from_secs(600);
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a child has to come up: a first `npx` or `uvx` downloads and installs.
 pub const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// Delay before a child that ended is started again: grows fourfold from the first to the second, which makes six starts
+/// Delay before a child that ended is started, or a shared stream opened, again: grows fourfold from the first to the second, which makes six starts
 /// in the first minute at most.
 pub const RESPAWN_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 /// How long a child has after its stdin closed, and again after SIGTERM.

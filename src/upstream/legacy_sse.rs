@@ -194,7 +194,7 @@ impl Link {
             _ => (Kind::Protocol, true),
         };
         if status == 404 {
-            self.over.set(generation);
+            self.over.set(self.over.get().max(generation));
             self.is_over.notify_one();
         }
         Err(Error::new(kind, sent, format!("it answered a message with status {status}")))
