@@ -3,3 +3,5 @@
 mod conversation;
 pub(crate) mod http;
 pub(crate) mod stdio;
+#[cfg(feature = "websocket")]
+mod websocket;

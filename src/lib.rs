@@ -8,12 +8,13 @@
 //! # Layers
 //!
 //! Lower layers never name higher ones: `limits, clock, references, telemetry, http1, mcp` and the crate
-//! `only1mcp-model` → [`catalog`] → [`upstream`] → `proxy` → `downstream` → `control` → [`Gateway`] → [`cli`]. One name
-//! goes upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of the topology. The
-//! crate `only1mcp-emit` is named by the commands about topologies alone.
+//! `only1mcp-model` → [`catalog`], `websocket` → [`upstream`] → `proxy` → `downstream` → `control` → [`Gateway`] →
+//! [`cli`]. One name goes upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of
+//! the topology. The crate `only1mcp-emit` is named by the commands about topologies alone.
 //!
 //! * `mcp`: the protocol's vocabulary without input or output: one scan of a message, splices, events.
 //! * `http1`: HTTP/1.1 without input or output, strict where general servers are lenient.
+//! * `websocket`: one message a text frame, over any connection.
 //! * [`catalog`]: the compiled tables and the types around them.
 //! * [`upstream`]: links to backends; the one place a transport is chosen, at build time.
 //! * `proxy`: one request of a client from its head to its answer.
@@ -41,7 +42,7 @@
 
 // A build without some transport is not fenced item by item; one with all of them shows what nothing uses.
 #![cfg_attr(
-    not(all(feature = "transport-stdio", feature = "transport-http")),
+    not(all(feature = "transport-stdio", feature = "transport-http", feature = "websocket")),
     expect(dead_code, reason = "only a transport that is not part of this build uses it")
 )]
 
@@ -67,6 +68,8 @@ mod proxy;
 mod references;
 mod telemetry;
 pub mod upstream;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use gateway::{Builder, Gateway, Running, StartError};
 pub use only1mcp_macros::{Dispatch, topology};

@@ -53,6 +53,8 @@ pub const EVENT_STREAMS_MAX: usize = 10_000;
 pub const POSTED_MESSAGES_MAX: usize = 256;
 /// The same in bytes.
 pub const POSTED_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
+/// Pings of the other side of a WebSocket within [`KEEP_ALIVE`]: above it the connection is closed.
+pub const PINGS_MAX: u32 = 100;
 /// Legacy sessions held: above it the one idle longest goes.
 pub const SESSIONS_MAX: usize = 10_000;
 /// A legacy session without requests or streams is forgotten after this.
@@ -69,7 +71,7 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(20);
 /// A connection to a backend has this long to come up, unless its topology says otherwise.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A quiet stream carries a comment this often.
+/// A quiet stream carries a comment, and a WebSocket a ping, this often; one whose other side is silent for two is let go.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// No call lives longer, whatever progress it reports.
 pub const CALL_MAX: Duration = Duration::from_secs(600);

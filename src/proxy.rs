@@ -214,6 +214,9 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
     let accepts_stream = match kind {
         RequestKind::Get => return legacy::stream(worker, view, head, downstream).await,
         RequestKind::Delete => return legacy::end(worker, view, head, downstream).await,
+        // Only a connection as a whole becomes one: who can hand it over has done so before.
+        #[cfg(feature = "websocket")]
+        RequestKind::WebSocket => return respond::refuse(downstream, &Refusal::Upgrade, Era::Modern, None).await,
         RequestKind::Post { accepts_stream } => accepts_stream,
         // The transport serves them: they belong to a connection that carries messages.
         RequestKind::Events | RequestKind::Message => {

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 const LAYERS: [&[&str]; 9] = [
     &["limits"],
     &["clock", "references", "telemetry", "http1", "mcp", "demo"],
-    &["catalog"],
+    &["catalog", "websocket"],
     &["upstream"],
     &["proxy"],
     &["downstream"],

@@ -16,13 +16,18 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
-use crate::catalog::{Era, Topology};
+use crate::catalog::{Era, Topology, View};
 use crate::clock::Deadline;
 use crate::http1::{BodyDecoder, Framing, Parsed, RequestHead};
 use crate::limits;
 use crate::proxy::{self, Downstream as _, Refusal, RequestKind, Worker};
+#[cfg(feature = "websocket")]
+use crate::proxy::Admitted;
 use crate::upstream::Gone;
 use writer::Writer;
+
+#[cfg(feature = "websocket")]
+use super::websocket;
 
 const READ_BYTES: usize = 16 << 10;
 /// What a client may send ahead while its request is being answered.
@@ -55,10 +60,13 @@ struct Peer<'a> {
 }
 
 /// A connection may serve another request, or is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Next {
     Request,
     Close,
+    /// It goes on as a WebSocket of this view.
+    #[cfg(feature = "websocket")]
+    WebSocket(&'static View),
 }
 
 /// Serves one connection until it ends.
@@ -67,6 +75,18 @@ pub(crate) async fn serve<T: Topology>(worker: Rc<Worker<T>>, mut stream: TcpStr
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let switched = requests(&worker, &mut stream).await;
+    #[cfg(feature = "websocket")]
+    if let Some((view, ahead)) = switched {
+        Box::pin(websocket::serve(worker, view, stream, ahead)).await;
+    }
+    #[cfg(not(feature = "websocket"))]
+    debug_assert!(switched.is_none(), "nothing asks for another protocol");
+}
+
+/// Serves requests until there are no more. Where the connection goes on as a WebSocket: what is seen there, and what
+/// came of it already.
+async fn requests<T: Topology>(worker: &Worker<T>, stream: &mut TcpStream) -> Option<(&'static View, Vec<u8>)> {
     let (reading, writing) = (worker.clock.deadline(), worker.clock.deadline());
     let (read_half, write_half) = stream.split();
     let read_half = RefCell::new(read_half);
@@ -74,15 +94,18 @@ pub(crate) async fn serve<T: Topology>(worker: Rc<Worker<T>>, mut stream: TcpStr
     let mut reader = Reader { half: &read_half, deadline: &reading, buffer: Vec::new(), began: false };
     loop {
         reader.began = false;
-        let next = request(&worker, &mut reader, &peer).await;
+        let next = request(worker, &mut reader, &peer).await;
         reader.buffer.append(&mut peer.ahead.borrow_mut());
         match next {
             Ok(Next::Request) => {}
             Ok(Next::Close) => break,
-            Err(Gone) => return,
+            #[cfg(feature = "websocket")]
+            Ok(Next::WebSocket(view)) => return Some((view, reader.buffer)),
+            Err(Gone) => return None,
         }
     }
     linger(&mut reader, &write_half).await;
+    None
 }
 
 /// Serves one request.
@@ -99,6 +122,12 @@ async fn request<T: Topology>(worker: &Rc<Worker<T>>, reader: &mut Reader<'_>, p
                 writer.adopt(&head, worker.drain.has_begun());
                 let end = chunked_end.or_else(|| end_of_body(head.framing, start, reader.buffer.len()));
                 match (worker.admit(&head), end) {
+                    #[cfg(feature = "websocket")]
+                    (Ok(Admitted { view, kind: RequestKind::WebSocket }), Some(end)) => {
+                        writer.switch(&websocket::greeting(&head)).await?;
+                        reader.buffer.drain(..end);
+                        return Ok(Next::WebSocket(view));
+                    }
                     (Ok(admitted), Some(end)) => {
                         let body = if chunked_end.is_some() { &chunked[..] } else { &reader.buffer[start..end] };
                         match admitted.kind {

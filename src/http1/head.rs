@@ -5,6 +5,8 @@ use crate::limits;
 
 /// Lines of `Accept` that are read.
 const ACCEPT_LINES: usize = 4;
+/// Lines of `Sec-WebSocket-Protocol` that are read.
+const PROTOCOL_LINES: usize = 4;
 
 /// What parsing a buffer gave.
 #[derive(Debug)]
@@ -81,6 +83,8 @@ pub(crate) struct RequestHead<'a> {
     pub expects_continue: bool,
     /// `Upgrade` names a protocol other than h2c.
     pub upgrade: bool,
+    /// What it says of a WebSocket that is to begin.
+    pub websocket: WebSocketFields<'a>,
     /// `Host`
     pub host: Field<'a>,
     /// `Origin`
@@ -103,6 +107,19 @@ pub(crate) struct RequestHead<'a> {
     pub session_id: Field<'a>,
     /// `Mcp-Param-*`, as name and value.
     pub mcp_params: Vec<(&'a str, &'a [u8])>,
+}
+
+/// The fields of a request that is to become a WebSocket (RFC 6455, section 4.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WebSocketFields<'a> {
+    /// `Upgrade` names `websocket`, and `Connection` names `Upgrade`.
+    pub upgrade: bool,
+    /// `Sec-WebSocket-Key`
+    pub key: Field<'a>,
+    /// `Sec-WebSocket-Version`
+    pub version: Field<'a>,
+    /// `Sec-WebSocket-Protocol`, its first lines: they are one list.
+    pub protocols: [&'a [u8]; PROTOCOL_LINES],
 }
 
 /// The head of a response, borrowed from the buffer it was read into.
@@ -129,6 +146,7 @@ struct Connection<'a> {
     transfer_encoding: Field<'a>,
     close: bool,
     keep_alive: bool,
+    upgrade: bool,
 }
 
 // === impl Field ===
@@ -179,6 +197,7 @@ impl<'a> RequestHead<'a> {
             framing: Framing::None,
             expects_continue: false,
             upgrade: false,
+            websocket: WebSocketFields::default(),
             host: Field::default(),
             origin: Field::default(),
             fetch_site: Field::default(),
@@ -221,6 +240,7 @@ impl<'a> RequestHead<'a> {
             }
             7 if name.eq_ignore_ascii_case("upgrade") => {
                 self.upgrade |= !value.eq_ignore_ascii_case(b"h2c");
+                self.websocket.upgrade |= list(value).any(|name| name.eq_ignore_ascii_case(b"websocket"));
                 return Ok(());
             }
             8 if name.eq_ignore_ascii_case("mcp-name") => &mut self.mcp_name,
@@ -229,7 +249,15 @@ impl<'a> RequestHead<'a> {
             14 if name.eq_ignore_ascii_case("mcp-session-id") => &mut self.session_id,
             14 if name.eq_ignore_ascii_case("sec-fetch-site") => &mut self.fetch_site,
             16 if name.eq_ignore_ascii_case("content-encoding") => &mut self.content_encoding,
+            17 if name.eq_ignore_ascii_case("sec-websocket-key") => &mut self.websocket.key,
             20 if name.eq_ignore_ascii_case("mcp-protocol-version") => &mut self.protocol_version,
+            21 if name.eq_ignore_ascii_case("sec-websocket-version") => &mut self.websocket.version,
+            22 if name.eq_ignore_ascii_case("sec-websocket-protocol") => {
+                if let Some(line) = self.websocket.protocols.iter_mut().find(|line| line.is_empty()) {
+                    *line = value;
+                }
+                return Ok(());
+            }
             10.. if name.as_bytes()[..10].eq_ignore_ascii_case(b"mcp-param-") => {
                 self.mcp_params.push((name, value.trim_ascii()));
                 return Ok(());
@@ -255,6 +283,7 @@ impl<'a> RequestHead<'a> {
         }
         self.framing = connection.framing()?.unwrap_or(Framing::None);
         self.keep_alive = (!self.http10 || connection.keep_alive) && !connection.close;
+        self.websocket.upgrade &= connection.upgrade && !self.http10;
         Ok(())
     }
 }
@@ -318,9 +347,10 @@ impl<'a> Connection<'a> {
             14 if name.eq_ignore_ascii_case("content-length") => self.content_length.add(value),
             17 if name.eq_ignore_ascii_case("transfer-encoding") => self.transfer_encoding.add(value),
             10 if name.eq_ignore_ascii_case("connection") => {
-                for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                for option in list(value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
                 }
             }
             _ => return false,
@@ -354,6 +384,11 @@ impl<'a> Connection<'a> {
             (_, _) => Err(HeadError::Malformed("`Content-Length` beside `Transfer-Encoding`")),
         }
     }
+}
+
+/// The members of a list in one line.
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 fn method(name: &str) -> Method {

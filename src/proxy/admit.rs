@@ -22,6 +22,9 @@ enum Place {
     Events,
     /// What clients say to such streams.
     Messages,
+    /// WebSockets.
+    #[cfg(feature = "websocket")]
+    WebSockets,
 }
 
 /// A request that may go on.
@@ -49,12 +52,18 @@ pub(crate) enum RequestKind {
     Events,
     /// POST of a message to such a stream; the stream knows what its client sees.
     Message,
+    /// The beginning of a WebSocket.
+    #[cfg(feature = "websocket")]
+    WebSocket,
 }
 
 /// Where streams of HTTP+SSE begin; below it those of the views.
 const EVENTS_PATH: &str = "/sse";
 /// Where messages to such streams are posted.
 pub(crate) const MESSAGES_PATH: &str = "/messages";
+/// Where WebSockets begin; below it those of the views.
+#[cfg(feature = "websocket")]
+const WEBSOCKET_PATH: &str = "/ws";
 
 impl Gate {
     pub(crate) fn new(spec: &'static Spec, site: Site) -> Self {
@@ -64,8 +73,10 @@ impl Gate {
         // What the topology names comes first: it may be one of the others.
         let paths = [(spec.listen.path.to_string(), &spec.whole, Place::Streamable)].into_iter().chain(views);
         let paths = paths.chain([(EVENTS_PATH.to_owned(), &spec.whole, Place::Events)]).chain(streams);
-        let paths = paths.chain([(MESSAGES_PATH.to_owned(), &spec.whole, Place::Messages)]).collect();
-        Self { site, paths }
+        let paths = paths.chain([(MESSAGES_PATH.to_owned(), &spec.whole, Place::Messages)]);
+        #[cfg(feature = "websocket")]
+        let paths = paths.chain(websockets(spec));
+        Self { site, paths: paths.collect() }
     }
 
     /// Checks a head, in the order of MCP 2026-07-28, streamable HTTP, server validation.
@@ -76,6 +87,10 @@ impl Gate {
             return Err(Refusal::NotFound);
         };
         match (place, head.method) {
+            #[cfg(feature = "websocket")]
+            (Place::WebSockets, _) => {
+                return begins_websocket(head).map(|()| Admitted { view, kind: RequestKind::WebSocket });
+            }
             (Place::Streamable | Place::Messages, Method::Post) => {}
             (Place::Streamable, Method::Get) => return Ok(Admitted { view, kind: RequestKind::Get }),
             (Place::Streamable, Method::Delete) => return Ok(Admitted { view, kind: RequestKind::Delete }),
@@ -100,6 +115,41 @@ impl Gate {
         let accepts_stream = accepts(&head.accept, b"text/event-stream");
         Ok(Admitted { view, kind: RequestKind::Post { accepts_stream } })
     }
+}
+
+/// `/ws`, and `/ws/VIEW` for every view.
+#[cfg(feature = "websocket")]
+fn websockets(spec: &'static Spec) -> impl Iterator<Item = (String, &'static View, Place)> {
+    let path = |view: &View| format!("{WEBSOCKET_PATH}/{}", view.patterns.name);
+    let views = spec.views.iter().map(move |view| (path(view), view, Place::WebSockets));
+    [(WEBSOCKET_PATH.to_owned(), &spec.whole, Place::WebSockets)].into_iter().chain(views)
+}
+
+/// RFC 6455, section 4.2.1. Who offers subprotocols has to offer that of MCP.
+#[cfg(feature = "websocket")]
+fn begins_websocket(head: &RequestHead<'_>) -> Result<(), Refusal<'static>> {
+    use crate::http1::Framing;
+    use crate::http1::head::list;
+    use crate::websocket;
+
+    let asked = &head.websocket;
+    let mut offered = asked.protocols.iter().flat_map(|line| list(line)).filter(|name| !name.is_empty()).peekable();
+    if head.method != Method::Get {
+        return Err(Refusal::MethodNotAllowed("GET"));
+    }
+    if !asked.upgrade || asked.version.once() != Some(websocket::VERSION.as_bytes()) {
+        return Err(Refusal::UpgradeRequired);
+    }
+    if !asked.key.once().is_some_and(websocket::is_key) {
+        return Err(Refusal::WebSocket("`Sec-WebSocket-Key` must be 16 bytes in base64"));
+    }
+    if head.framing != Framing::None {
+        return Err(Refusal::WebSocket("a request that begins a WebSocket has no body"));
+    }
+    if offered.peek().is_some() && !offered.any(|name| name == websocket::SUBPROTOCOL.as_bytes()) {
+        return Err(Refusal::WebSocket("`Sec-WebSocket-Protocol` must offer `mcp`"));
+    }
+    Ok(())
 }
 
 fn is_json(content_type: Field<'_>) -> bool {
@@ -140,6 +190,10 @@ mod tests {
             (EVENTS_PATH.to_owned(), &WHOLE, Place::Events),
             ("/sse/coding".to_owned(), &CODING, Place::Events),
             (MESSAGES_PATH.to_owned(), &WHOLE, Place::Messages),
+            #[cfg(feature = "websocket")]
+            (WEBSOCKET_PATH.to_owned(), &WHOLE, Place::WebSockets),
+            #[cfg(feature = "websocket")]
+            ("/ws/coding".to_owned(), &CODING, Place::WebSockets),
         ];
         let site = Site::new(vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
         let gate = Gate { site, paths };
@@ -246,5 +300,52 @@ mod tests {
         ] {
             assert_eq!(admit(&lines), expected, "{lines}");
         }
+    }
+
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn a_websocket_begins_as_its_rfc_has_it_and_from_no_foreign_page() {
+        let whole = |target: &str| {
+            format!(
+                "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
+            )
+        };
+        let ws = whole("/ws");
+        for (lines, expected) in [
+            (ws.clone(), Ok("")),
+            (whole("/ws/coding"), Ok("coding")),
+            (whole("/ws/other"), Err(404)),
+            (whole("/ws/"), Err(404)),
+            (ws.replace("websocket", "WebSocket").replace("Upgrade\r\nSec", "upgrade\r\nSec"), Ok("")),
+            (format!("{ws}\r\nSec-WebSocket-Protocol: mcp"), Ok("")),
+            (format!("{ws}\r\nSec-WebSocket-Protocol: other, mcp"), Ok("")),
+            (format!("{ws}\r\nSec-WebSocket-Protocol: other\r\nSec-WebSocket-Protocol: mcp"), Ok("")),
+            (format!("{ws}\r\nSec-WebSocket-Protocol: other"), Err(400)),
+            (format!("{ws}\r\nSec-WebSocket-Protocol: MCP"), Err(400)),
+            (format!("{ws}\r\nOrigin: http://localhost:3000"), Ok("")),
+            (format!("{ws}\r\nOrigin: https://app.example"), Ok("")),
+            (format!("{ws}\r\nOrigin: https://evil.example"), Err(403)),
+            (format!("{ws}\r\nOrigin: null"), Err(403)),
+            (format!("{ws}\r\nSec-Fetch-Site: cross-site"), Err(403)),
+            (ws.replace("localhost", "evil.example"), Err(403)),
+            (ws.replace("Version: 13", "Version: 12"), Err(426)),
+            (ws.replace("Sec-WebSocket-Version: 13", "X: y"), Err(426)),
+            (ws.replace("Upgrade: websocket", "Upgrade: h2c"), Err(426)),
+            (ws.replace("keep-alive, Upgrade", "keep-alive"), Err(426)),
+            (ws.replace("HTTP/1.1", "HTTP/1.0"), Err(426)),
+            (ws.replace("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="), Err(400)),
+            (ws.replace("Sec-WebSocket-Key", "X"), Err(400)),
+            (format!("{ws}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), Err(400)),
+            (format!("{ws}\r\nContent-Length: 1"), Err(400)),
+            (ws.replace("GET", "POST"), Err(405)),
+            ("GET /ws HTTP/1.1\r\nHost: localhost".to_owned(), Err(426)),
+        ] {
+            let found = admitted(&lines);
+            let kinds = found.map(|admitted| (admitted.kind, &*admitted.view.patterns.name));
+            assert_eq!(kinds, expected.map(|view| (RequestKind::WebSocket, view)), "{lines}");
+        }
+        // Elsewhere nothing becomes one.
+        assert_eq!(admit(&whole("/mcp")), Ok(RequestKind::Get));
     }
 }

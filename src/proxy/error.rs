@@ -39,6 +39,10 @@ pub(crate) enum Refusal<'a> {
     UnsupportedMediaType,
     /// `Upgrade` on a path that has none.
     Upgrade,
+    /// A path of WebSockets, and a request that begins none.
+    UpgradeRequired,
+    /// A request that begins a WebSocket, but not as it has to.
+    WebSocket(&'static str),
     /// The body is over its limit.
     PayloadTooLarge,
     /// The body is no message.
@@ -121,6 +125,8 @@ impl Refusal<'_> {
             | Self::NotAcceptable
             | Self::UnsupportedMediaType
             | Self::Upgrade
+            | Self::UpgradeRequired
+            | Self::WebSocket(_)
             | Self::PayloadTooLarge => self.http(),
             Self::SessionRequired
             | Self::NotInitialized
@@ -168,6 +174,12 @@ impl Refusal<'_> {
                 verdict(415, "invalid_request", "body must be `application/json` in UTF-8 without content coding")
             }
             Self::Upgrade => verdict(400, "invalid_request", "upgrade is not offered here").closing(),
+            Self::UpgradeRequired => {
+                let mut verdict = verdict(426, "invalid_request", "this is the path of WebSockets, version 13");
+                verdict.fields = "upgrade: websocket\r\nsec-websocket-version: 13\r\n".into();
+                verdict.closing()
+            }
+            Self::WebSocket(message) => verdict(400, "invalid_request", message).closing(),
             _ => Verdict::new(
                 413,
                 INVALID_REQUEST,

@@ -29,3 +29,4 @@ mod streams;
 mod tls;
 mod topologies;
 mod views;
+mod websocket;

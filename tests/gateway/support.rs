@@ -9,3 +9,4 @@ pub(crate) mod recorder;
 pub(crate) mod rows;
 pub(crate) mod scripted;
 pub(crate) mod server;
+pub(crate) mod socket;

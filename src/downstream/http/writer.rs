@@ -78,6 +78,13 @@ impl<'p, 'a> Writer<'p, 'a> {
         self.write(&mut [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")]).await
     }
 
+    /// `101 Switching Protocols`: the connection goes on as something else. `fields` each have their line end.
+    #[cfg(feature = "websocket")]
+    pub(super) async fn switch(&self, fields: &str) -> Result<(), Gone> {
+        let head = format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n");
+        self.write(&mut [IoSlice::new(head.as_bytes())]).await
+    }
+
     fn connection_field(&self) -> &'static str {
         match (self.keep_alive.get(), self.http10) {
             (false, _) => "connection: close\r\n",
@@ -252,6 +259,7 @@ fn reason(status: u16) -> &'static str {
         414 => "URI Too Long",
         415 => "Unsupported Media Type",
         417 => "Expectation Failed",
+        426 => "Upgrade Required",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
