@@ -42,7 +42,13 @@
 
 // A build without some transport is not fenced item by item; one with all of them shows what nothing uses.
 #![cfg_attr(
-    not(all(feature = "transport-stdio", feature = "transport-http", feature = "websocket")),
+    not(all(
+        feature = "transport-stdio",
+        feature = "transport-http",
+        feature = "transport-sse",
+        feature = "transport-ws",
+        feature = "websocket"
+    )),
     expect(dead_code, reason = "only a transport that is not part of this build uses it")
 )]
 
@@ -68,7 +74,7 @@ mod proxy;
 mod references;
 mod telemetry;
 pub mod upstream;
-#[cfg(feature = "websocket")]
+#[cfg(any(feature = "transport-ws", feature = "websocket"))]
 mod websocket;
 
 pub use gateway::{Builder, Gateway, Running, StartError};

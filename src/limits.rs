@@ -77,11 +77,14 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub const CALL_MAX: Duration = Duration::from_secs(600);
 /// How long a backend has to say which era it speaks, before it is greeted in the other one.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a child has to come up: a first `npx` or `uvx` downloads and installs.
+/// How long a child, or what is behind a WebSocket, has to come up: a first `npx` or `uvx` downloads and installs.
 pub const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Delay before a child that ended is started, or a shared stream opened, again: grows fourfold from the first to the second, which makes six starts
 /// in the first minute at most.
 pub const RESPAWN_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+/// Delay before a WebSocket that ended is made again: grows fourfold from the first to the second. A server that is back
+/// is to be found soon, and an attempt costs it little.
+pub const RECONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long a child has after its stdin closed, and again after SIGTERM.
 pub const CHILD_GRACE: Duration = Duration::from_secs(2);
 /// How long calls in flight have when the gateway stops.

@@ -6,18 +6,22 @@
 //! **Invariant:** a call is written to a backend at most once, unless it is proven that nothing of it was sent.
 
 pub mod any;
+#[cfg(any(feature = "transport-stdio", feature = "transport-ws"))]
+mod channel;
 mod children;
 mod context;
+#[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
+mod endpoint;
 mod error;
 mod greeting;
 #[cfg(any(feature = "transport-http", feature = "transport-sse"))]
 mod http;
 #[cfg(feature = "transport-sse")]
 pub mod legacy_sse;
-#[cfg(any(feature = "transport-stdio", feature = "transport-sse"))]
+#[cfg(any(feature = "transport-stdio", feature = "transport-sse", feature = "transport-ws"))]
 mod multiplex;
 mod outbound;
-#[cfg(any(feature = "transport-stdio", feature = "transport-sse"))]
+#[cfg(any(feature = "transport-stdio", feature = "transport-sse", feature = "transport-ws"))]
 mod status;
 #[cfg(feature = "transport-stdio")]
 pub mod stdio;
@@ -25,6 +29,8 @@ pub mod stdio;
 pub mod streamable_http;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "transport-ws")]
+pub mod websocket;
 
 use std::cell::Cell;
 

@@ -20,9 +20,9 @@ use crate::catalog::{Era, Topology, View};
 use crate::clock::Deadline;
 use crate::http1::{BodyDecoder, Framing, Parsed, RequestHead};
 use crate::limits;
-use crate::proxy::{self, Downstream as _, Refusal, RequestKind, Worker};
 #[cfg(feature = "websocket")]
 use crate::proxy::Admitted;
+use crate::proxy::{self, Downstream as _, Refusal, RequestKind, Worker};
 use crate::upstream::Gone;
 use writer::Writer;
 
@@ -86,7 +86,7 @@ pub(crate) async fn serve<T: Topology>(worker: Rc<Worker<T>>, mut stream: TcpStr
 
 /// Serves requests until there are no more. Where the connection goes on as a WebSocket: what is seen there, and what
 /// came of it already.
-async fn requests<T: Topology>(worker: &Worker<T>, stream: &mut TcpStream) -> Option<(&'static View, Vec<u8>)> {
+async fn requests<T: Topology>(worker: &Rc<Worker<T>>, stream: &mut TcpStream) -> Option<(&'static View, Vec<u8>)> {
     let (reading, writing) = (worker.clock.deadline(), worker.clock.deadline());
     let (read_half, write_half) = stream.split();
     let read_half = RefCell::new(read_half);

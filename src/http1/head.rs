@@ -137,6 +137,21 @@ pub(crate) struct ResponseHead<'a> {
     pub content_encoding: Field<'a>,
     /// `Mcp-Session-Id`
     pub session_id: Field<'a>,
+    /// What it says of a WebSocket that begins.
+    pub websocket: WebSocketAnswer<'a>,
+}
+
+/// The fields of a response with which a connection becomes a WebSocket (RFC 6455, section 4.2.2).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WebSocketAnswer<'a> {
+    /// `Upgrade` names `websocket`, and `Connection` names `Upgrade`.
+    pub upgrade: bool,
+    /// `Sec-WebSocket-Accept`
+    pub accept: Field<'a>,
+    /// `Sec-WebSocket-Protocol`
+    pub protocol: Field<'a>,
+    /// `Sec-WebSocket-Extensions`
+    pub extensions: Field<'a>,
 }
 
 /// Fields that frame a message or manage its connection, of either direction.
@@ -314,6 +329,7 @@ impl<'a> ResponseHead<'a> {
             content_type: Field::default(),
             content_encoding: Field::default(),
             session_id: Field::default(),
+            websocket: WebSocketAnswer::default(),
         };
         let mut connection = Connection::default();
         for field in response.headers.iter() {
@@ -324,11 +340,19 @@ impl<'a> ResponseHead<'a> {
                 12 if field.name.eq_ignore_ascii_case("content-type") => &mut head.content_type,
                 14 if field.name.eq_ignore_ascii_case("mcp-session-id") => &mut head.session_id,
                 16 if field.name.eq_ignore_ascii_case("content-encoding") => &mut head.content_encoding,
+                7 if field.name.eq_ignore_ascii_case("upgrade") => {
+                    head.websocket.upgrade |= field.value.eq_ignore_ascii_case(b"websocket");
+                    continue;
+                }
+                20 if field.name.eq_ignore_ascii_case("sec-websocket-accept") => &mut head.websocket.accept,
+                22 if field.name.eq_ignore_ascii_case("sec-websocket-protocol") => &mut head.websocket.protocol,
+                24 if field.name.eq_ignore_ascii_case("sec-websocket-extensions") => &mut head.websocket.extensions,
                 _ => continue,
             };
             slot.add(field.value);
         }
         let framing = connection.framing()?;
+        head.websocket.upgrade &= connection.upgrade;
         head.keep_alive = (!http10 || connection.keep_alive) && !connection.close && framing.is_some();
         head.framing = match status {
             100..=199 | 204 | 304 => Framing::None,

@@ -14,4 +14,7 @@ pub enum Any {
     /// HTTP+SSE.
     #[cfg(feature = "transport-sse")]
     LegacySse(super::legacy_sse::LegacySse),
+    /// WebSocket.
+    #[cfg(feature = "transport-ws")]
+    WebSocket(super::websocket::WebSocket),
 }

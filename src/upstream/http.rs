@@ -1,16 +1,15 @@
-//! HTTP/1.1 towards backends: where one is, connections to it and those that idle. What is said over them is not here.
+//! HTTP/1.1 towards backends: connections to one and those that idle. What is said over them is not here.
 
 pub(super) mod connection;
-mod endpoint;
 mod pool;
 
 use std::cell::Cell;
 use std::io::Write as _;
 use std::rc::Rc;
 
+use super::endpoint::{Endpoint, Place};
 use super::{Context, Error, Kind, OpenError, plan};
 use connection::{Connection, ReadError};
-pub(super) use endpoint::{Endpoint, Place};
 use pool::Pool;
 
 /// One backend as a worker reaches it.
@@ -56,7 +55,7 @@ impl Client {
         let pooled = if fresh { None } else { self.pool.take() };
         match pooled {
             Some(connection) => Ok(connection),
-            None => self.endpoint.connect().await,
+            None => self.endpoint.connect().await.map(Connection::new),
         }
     }
 

@@ -9,8 +9,9 @@ use std::rc::Rc;
 
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::endpoint::Place;
 use super::http::connection::Connection;
-use super::http::{self, Client, Place};
+use super::http::{self, Client};
 use super::multiplex::{Asked, Calls, Inbound, Waiting};
 use super::outbound::{Ids, Scratch};
 use super::status::Status;
@@ -73,7 +74,7 @@ impl Transport for LegacySse {
         Ok(Self(Rc::new(Link {
             backend: backend.name.to_string(),
             url: context.shared.resolve(backend, url)?,
-            client: Client::open(context, backend, &Place { url, ca, connect_timeout_ms })?,
+            client: Client::open(context, backend, &Place { url, ca, connect_timeout_ms, websocket: false })?,
             ids: Ids::new(context.worker, context.workers),
             calls: Calls::default(),
             asked: RefCell::default(),

@@ -79,10 +79,11 @@ impl Calls {
         }
     }
 
-    /// The connection of this generation is gone: every call it had is lost.
-    pub(super) fn lose(&self, generation: u64, error: &Error) {
-        for waiting in self.0.borrow().values().filter(|waiting| waiting.generation == generation) {
-            waiting.push(Inbound::Failed(error.clone()));
+    /// The connection of this generation is gone: every call it had is lost, each with its error.
+    pub(super) fn lose(&self, generation: u64, error: impl Fn(u64) -> Error) {
+        let calls = self.0.borrow();
+        for (id, waiting) in calls.iter().filter(|(_, waiting)| waiting.generation == generation) {
+            waiting.push(Inbound::Failed(error(*id)));
         }
     }
 }
@@ -176,10 +177,10 @@ impl Asked {
         self.ids.remove(&id);
     }
 
-    /// The connection is a new one.
-    pub(super) fn clear(&mut self) {
-        self.ids.clear();
+    /// The connection is a new one; what the old one was asked and did not answer.
+    pub(super) fn clear(&mut self) -> HashSet<u64> {
         self.abandoned = false;
+        std::mem::take(&mut self.ids)
     }
 
     /// The call that a message belongs to, if it is one of these. An answer settles it.

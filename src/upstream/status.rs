@@ -11,7 +11,7 @@ use crate::limits;
 /// A connection that served this long is tried again without delay.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// Of a child or a stream.
+/// Of a child, a stream or a WebSocket.
 #[derive(Clone, Debug)]
 pub(super) enum Status {
     /// It comes up and is greeted.
@@ -24,9 +24,13 @@ pub(super) enum Status {
     Closed,
 }
 
-/// How long to wait before the next start.
-#[derive(Debug, Default)]
-pub(super) struct Backoff(Duration);
+/// How long to wait before the next start: grows fourfold from the first to the longest.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    delay: Duration,
+    first: Duration,
+    longest: Duration,
+}
 
 // === impl Status ===
 
@@ -54,11 +58,21 @@ impl Status {
 
 // === impl Backoff ===
 
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new(limits::RESPAWN_BACKOFF)
+    }
+}
+
 impl Backoff {
+    /// One that has not begun, from the first delay to the longest.
+    pub(super) fn new((first, longest): (Duration, Duration)) -> Self {
+        Self { delay: Duration::ZERO, first, longest }
+    }
+
     /// The next delay, after a connection that served for this long.
     pub(super) fn after(&mut self, served: Duration) -> Duration {
-        let (first, longest) = limits::RESPAWN_BACKOFF;
-        self.0 = if served >= SETTLED { Duration::ZERO } else { (self.0 * 4).clamp(first, longest) };
-        self.0
+        self.delay = if served >= SETTLED { Duration::ZERO } else { (self.delay * 4).clamp(self.first, self.longest) };
+        self.delay
     }
 }

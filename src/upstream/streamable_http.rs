@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 use tokio::sync::watch;
 
-use super::http::{self, Client, Place};
+use super::endpoint::Place;
+use super::http::{self, Client};
 use super::outbound::{Ids, Scratch};
 use super::{Call, Context, Error, Greeting, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
@@ -79,7 +80,7 @@ impl Transport for StreamableHttp {
         let (url, ca, connect_timeout_ms) = (&http.url, http.ca.as_ref(), http.connect_timeout_ms);
         Ok(Self(Rc::new(Link {
             backend: backend.name.to_string(),
-            client: Client::open(context, backend, &Place { url, ca, connect_timeout_ms })?,
+            client: Client::open(context, backend, &Place { url, ca, connect_timeout_ms, websocket: false })?,
             assumed_era: backend.era.or(backend.locked_era),
             pinned_era: backend.era,
             peer: RefCell::new(None),

@@ -12,6 +12,8 @@ use rustix::process::Signal;
 use crate::support::ledger::{Directory, Ledger};
 use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, eventually, signal, with_servers};
 use crate::support::server::{Request, Script, Server, Step, json_answer, modern, text_body};
+use crate::support::socket_server::{SocketServer, said};
+use crate::websocket;
 
 const CLIENTS: usize = 8;
 /// Calls of each client that reach the backend.
@@ -87,14 +89,44 @@ async fn a_server_that_breaks_off_anywhere_executes_no_call_twice() {
     let ledger = Ledger::at(directory.path("ledger"));
     let start = |address: SocketAddr| {
         let ledger = ledger.clone();
-        Server::start_at(address, None, modern(move |request: &Request| breaking_off(request, &ledger)))
+        let framed = |answer: &str| match json_answer(200, answer) {
+            Step::Write(answer) => answer,
+            _ => Vec::new(),
+        };
+        Server::start_at(address, None, modern(move |request: &Request| breaking_off(request, &ledger, framed)))
     };
     let odd = start(([127, 0, 0, 1], 0).into());
     let good = Server::start(modern(|_| Vec::new()));
     let (gateway, address) = (with_servers(&odd, &good), odd.address());
+    restarted_again_and_again(odd, start, address, gateway.address(), &ledger).await;
+}
+
+#[tokio::test]
+async fn a_websocket_that_breaks_off_anywhere_executes_no_call_twice() {
+    let directory = Directory::new();
+    let ledger = Ledger::at(directory.path("ledger"));
+    let start = |address: SocketAddr| {
+        let ledger = ledger.clone();
+        let calls = move |request: &Request| breaking_off(request, &ledger, |answer| said(0x81, answer.as_bytes()));
+        SocketServer::start_at(address, None, websocket::greeted(calls))
+    };
+    let odd = start(([127, 0, 0, 1], 0).into());
+    let good = SocketServer::start(websocket::greeted(|_| Vec::new()));
+    let (gateway, address) = (websocket::gateway(&odd.url(), &good.url()), odd.address());
+    restarted_again_and_again(odd, start, address, gateway.address(), &ledger).await;
+}
+
+/// Drives calls while their server is dropped and started anew at the same address, and settles them.
+async fn restarted_again_and_again<S>(
+    odd: S,
+    start: impl Fn(SocketAddr) -> S,
+    address: SocketAddr,
+    gateway: SocketAddr,
+    ledger: &Ledger,
+) {
     let over = Arc::new(AtomicBool::new(false));
     let driven = {
-        let (over, gateway) = (Arc::clone(&over), gateway.address());
+        let over = Arc::clone(&over);
         tokio::spawn(async move {
             let outcomes = drive(gateway).await;
             over.store(true, Ordering::Relaxed);
@@ -110,19 +142,19 @@ async fn a_server_that_breaks_off_anywhere_executes_no_call_twice() {
         odd = Some(start(address));
         restarts += 1;
     }
-    settle(&driven.await.expect("the clients"), &ledger);
+    settle(&driven.await.expect("the clients"), ledger);
     assert!(restarts > 5, "{restarts}");
 }
 
 /// Executes a call, or not, and answers it, or not, as its id has it.
-fn breaking_off(request: &Request, ledger: &Ledger) -> Script {
+fn breaking_off(request: &Request, ledger: &Ledger, framed: impl Fn(&str) -> Vec<u8>) -> Script {
     let id = request.argument();
     let turn = id.rsplit('-').next().and_then(|turn| turn.parse::<usize>().ok()).unwrap_or_default();
     if turn % 20 == 7 {
         return vec![Step::Close];
     }
     ledger.note(format_args!("ran {id}"));
-    let Step::Write(answer) = json_answer(200, &text_body(&request.id(), id)) else { return Vec::new() };
+    let answer = framed(&text_body(&request.id(), id));
     match turn % 20 {
         11 => vec![Step::Close],
         13 => vec![Step::Write(answer[..answer.len() / 2].to_vec()), Step::Close],

@@ -30,3 +30,4 @@ mod tls;
 mod topologies;
 mod views;
 mod websocket;
+mod websocket_client;

@@ -8,6 +8,7 @@ mod editor;
 mod npm;
 mod python;
 mod sse;
+mod supergateway;
 
 use std::ffi::OsStr;
 use std::io::Write as _;

@@ -10,3 +10,4 @@ pub(crate) mod rows;
 pub(crate) mod scripted;
 pub(crate) mod server;
 pub(crate) mod socket;
+pub(crate) mod socket_server;

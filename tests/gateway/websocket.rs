@@ -1,261 +1,303 @@
-//! Clients over WebSocket: both eras on one connection, and what frames may do wrong.
+//! A backend over WebSocket: many calls on one connection, what it may do wrong, and what that costs.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use only1mcp::{Gateway, Running};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::support::client::{Client, META, Request, within};
-use crate::support::gateways;
-use crate::support::recorder::Recorder;
-use crate::support::scripted::{WithChildren, assert_serves, eventually};
-use crate::support::socket::{SocketClient, frame};
+use crate::support::client::{Client, META, Request as Asked};
+use crate::support::scripted::{Outcome, assert_serves, call, eventually};
+use crate::support::server::{self, Request, Script, Step, error_body, result_body, text_body};
+use crate::support::socket_server::{SocketServer, said, say};
 
-const TEXT: u8 = 0x81;
-const LENGTH_MAX: usize = only1mcp::limits::BODY_BYTES_MAX;
+only1mcp::topology!(Sockets = "tests/gateway/topologies/websocket.yaml");
 
-fn request(id: &str, method: &str, params: &str) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
+/// A gateway in front of two servers.
+pub(crate) fn gateway(odd: &str, good: &str) -> Running {
+    let builder = Gateway::<Sockets>::builder().workers(2).reference("ODD_URL", odd).reference("GOOD_URL", good);
+    builder.start().expect("the gateway starts")
 }
 
-fn call(id: &str, tool: &str, arguments: &str) -> String {
-    request(id, "tools/call", &format!(r#"{{"name":"{tool}","arguments":{arguments},"_meta":{{{META}}}}}"#))
+/// A modern server whose tools are the misdeeds below.
+fn modern() -> SocketServer {
+    SocketServer::start(greeted(play))
 }
 
-fn text(answer: &Value) -> &str {
-    answer["result"]["content"][0]["text"].as_str().unwrap_or("no text")
+/// A modern server: greets by itself, and leaves its calls to `calls`.
+pub(crate) fn greeted(
+    calls: impl Fn(&Request) -> Script + Send + Sync + 'static,
+) -> impl Fn(&Request) -> Script + Send + Sync + 'static {
+    move |request| match request.rpc() {
+        "server/discover" => {
+            let result = json!({ "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} } });
+            vec![say(&result_body(&request.id(), &result))]
+        }
+        "tools/call" => calls(request),
+        _ => Vec::new(),
+    }
 }
 
-/// A request that begins a WebSocket.
-fn greeting(target: &str) -> Request {
-    Request::bare(&format!("GET {target} HTTP/1.1"))
-        .field("Upgrade", "websocket")
-        .field("Connection", "Upgrade")
-        .field("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
-        .field("Sec-WebSocket-Version", "13")
+/// A legacy server that serves nothing before it is initialized.
+fn legacy() -> SocketServer {
+    SocketServer::start(|request| match request.rpc() {
+        "initialize" => {
+            let result = json!({ "protocolVersion": "2025-06-18", "capabilities": { "tools": {} }, "serverInfo": {} });
+            vec![say(&result_body(&request.id(), &result))]
+        }
+        "tools/call" => play(request),
+        method if method.starts_with("notifications/") => Vec::new(),
+        _ => vec![say(&error_body(&request.id(), -32601))],
+    })
 }
 
-#[tokio::test]
-async fn both_eras_are_spoken_on_one_connection() {
-    let gateway = gateways::demo();
-    let mut client = SocketClient::connect(gateway.address(), "/ws").await;
-    let before = client.ask(request("1", "tools/list", "{}")).await;
-    assert_eq!((&before["id"], &before["error"]["code"]), (&json!(1), &json!(-32600)), "{before}");
-    let discovered = client.ask(request(r#""d""#, "server/discover", &format!(r#"{{"_meta":{{{META}}}}}"#))).await;
-    assert_eq!(discovered["result"]["supportedVersions"], json!(["2026-07-28"]), "{discovered}");
-    let modern = client.ask(call("2", "math__add", r#"{"a":1,"b":2}"#)).await;
-    assert_eq!((text(&modern), &modern["result"]["resultType"]), ("3", &json!("complete")), "{modern}");
-    let own = r#""protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}"#;
-    let greeted = client.ask(request("0", "initialize", &format!("{{{own}}}"))).await;
-    assert_eq!(greeted["result"]["protocolVersion"], "2025-11-25", "{greeted}");
-    client.say(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
-    let legacy = client.ask(request("4", "tools/call", r#"{"name":"math__add","arguments":{"a":2,"b":2}}"#)).await;
-    assert_eq!((text(&legacy), &legacy["result"]["resultType"]), ("4", &Value::Null), "{legacy}");
-    let refused = client.ask("garbage").await;
-    assert_eq!(refused["error"]["code"], -32700, "{refused}");
-    within("room", client.0.send(Message::Close(None))).await.expect("it reads");
-    assert!(matches!(within("its end", client.0.next()).await, Some(Ok(Message::Close(_)))));
-    assert!(within("its end", client.0.next()).await.is_none());
-}
-
-#[tokio::test]
-async fn calls_run_side_by_side_with_their_progress_and_one_is_cancelled() {
-    let gateway = gateways::demo();
-    let mut client = SocketClient::connect(gateway.address(), "/ws").await;
-    let wait = |id: &str, milliseconds: u32| {
-        let params = format!(
-            r#"{{"name":"admin__wait","arguments":{{"milliseconds":{milliseconds},"steps":2}},"_meta":{{{META},"progressToken":{id}}}}}"#
-        );
-        request(id, "tools/call", &params)
+/// Does what the tool is named after.
+fn play(request: &Request) -> Script {
+    let id = request.id();
+    let other = (request.body["id"].as_u64().expect("the gateway mints numbers") + 1_000_000).to_string();
+    let text = |text: &str| say(&text_body(&id, text));
+    let raw = |first: u8, payload: &[u8]| Step::Write(said(first, payload));
+    let answer = text_body(&id, "in parts");
+    let (one, two) = answer.split_at(20);
+    let progress = |token: &str| {
+        let params = format!(r#"{{"progressToken":{token},"progress":1}}"#);
+        say(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}"#))
     };
-    client.say(wait("1", 60_000)).await;
-    for id in 2..50 {
-        client.say(call(&id.to_string(), "admin__echo", &format!(r#"{{"own":{id}}}"#))).await;
-    }
-    for _ in 2..50 {
-        let answer = client.hear().await;
-        assert_eq!(text(&answer), format!(r#"{{"own":{}}}"#, answer["id"]), "{answer}");
-    }
-    client.say(wait(r#""mine""#, 20)).await;
-    let heard = [client.hear().await, client.hear().await, client.hear().await];
-    assert_eq!([&heard[0], &heard[1]].map(|step| &step["params"]["progressToken"]), [&json!("mine"); 2], "{heard:?}");
-    assert_eq!(heard[2]["id"], "mine");
-    let doubled = client.ask(call("1", "admin__echo", "{}")).await;
-    assert_eq!((&doubled["id"], &doubled["error"]["code"]), (&json!(1), &json!(-32600)), "{doubled}");
-    client.say(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#).await;
-    // Nothing is left to wait for, and the id is free again.
-    loop {
-        let answer = client.ask(call("1", "admin__echo", "{}")).await;
-        if answer["error"].is_null() {
-            break assert_eq!(text(&answer), "{}");
+    match request.name() {
+        "echo" => vec![text(request.argument())],
+        "slow" => vec![Step::Pause(Duration::from_millis(200)), text(request.argument())],
+        "progress" => vec![progress(&id), text("done")],
+        "never" => Vec::new(),
+        "wrong_id" => vec![say(&text_body(&other, "another's"))],
+        "text_id" => vec![say(&text_body(&format!("\"{id}\""), "no number"))],
+        "no_message" => vec![say(r#"{"hello":"world"}"#)],
+        "no_json" => vec![say("hello")],
+        "fraction_code" => vec![say(&error_body(&id, 1.5))],
+        "tool_error" => vec![say(&error_body(&id, -32602))],
+        "two_answers" => vec![text("first"), text("second")],
+        "strays" => {
+            vec![say(&text_body(&other, "another's")), progress(&other), progress("\"x\""), text("after strays")]
         }
+        "in_parts" => vec![raw(1, one.as_bytes()), raw(0x89, b"ping"), raw(0x80, two.as_bytes())],
+        "asks" => {
+            let ask = |id: u8, method: &str| say(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"}}"#));
+            vec![ask(1, "ping"), ask(2, "sampling/createMessage"), text("asked")]
+        }
+        "breaks_off" => vec![Step::Close],
+        "breaks_off_within" => vec![Step::Write(said(0x81, answer.as_bytes())[..9].to_vec()), Step::Close],
+        "says_goodbye" => vec![raw(0x88, &[&1011_u16.to_be_bytes()[..], b"no\nmore"].concat())],
+        "binary" => vec![raw(0x82, answer.as_bytes())],
+        "not_utf8" => vec![raw(0x81, b"{\"\xff\":1}")],
+        "masked" => vec![Step::Write(vec![0x81, 0x82, 0, 0, 0, 0, b'{', b'}'])],
+        "gigabyte" => vec![Step::Write([&[0x81, 127][..], &(1_u64 << 30).to_be_bytes()].concat())],
+        "compressed" => vec![raw(0xc1, answer.as_bytes())],
+        "floods_pings" => vec![Step::Write(said(0x89, b"").repeat(only1mcp::limits::PINGS_MAX as usize + 1))],
+        "reads_no_more" => vec![Step::Pause(Duration::from_secs(4)), Step::Close],
+        name => unreachable!("{name}"),
+    }
+}
+
+fn text(text: &str) -> Outcome {
+    Outcome::Text(text.to_owned())
+}
+
+/// Asserts that `odd` comes to an outcome, and that both backends serve afterwards.
+async fn check(address: SocketAddr, tool: &str, expected: &Outcome) {
+    assert_eq!(&call(address, &format!("odd__{tool}"), "x").await, expected, "{tool}");
+    assert_serves(address, "good").await;
+    assert_serves(address, "odd").await;
+}
+
+#[tokio::test]
+async fn an_odd_answer_costs_only_the_call_it_was_for() {
+    let timeout = Outcome::failed("upstream_timeout", true);
+    let protocol = Outcome::failed("upstream_protocol_error", true);
+    for odd in [modern(), legacy()] {
+        let good = modern();
+        let gateway = gateway(&odd.url(), &good.url());
+        for (tool, expected) in [
+            ("never", &timeout),
+            ("wrong_id", &timeout),
+            // Ids are compared with their type.
+            ("text_id", &timeout),
+            ("no_message", &timeout),
+            ("no_json", &timeout),
+            ("fraction_code", &protocol),
+            ("tool_error", &Outcome::Error(-32602)),
+            ("two_answers", &text("first")),
+            ("strays", &text("after strays")),
+            ("in_parts", &text("in parts")),
+            ("asks", &text("asked")),
+        ] {
+            check(gateway.address(), tool, expected).await;
+        }
+        let both = [odd.connections(), good.connections()];
+        assert_eq!(both, [2, 2], "one connection a worker did all of this");
+        assert!(odd.codes().is_empty());
+        drop(gateway);
+        assert_eq!(odd.codes(), [1000, 1000]);
     }
 }
 
 #[tokio::test]
-async fn a_view_has_a_path_of_its_own() {
-    let upstream = Recorder::start();
-    let gateway = gateways::views(&upstream);
-    let list = request("2", "tools/list", &format!(r#"{{"_meta":{{{META}}}}}"#));
-    for path in ["", "/tables"] {
-        let mut client = SocketClient::connect(gateway.address(), &format!("/ws{path}")).await;
-        let answer = client.ask(&*list).await;
-        let request = Request::modern("tools/list", None, "").line(&format!("POST /mcp{path} HTTP/1.1"));
-        let over_http = Client::ask(gateway.address(), &request).await.json();
-        assert_eq!(answer["result"], over_http["result"], "{path}");
-    }
-    for path in ["/ws/absent", "/ws/"] {
-        assert_eq!(Client::ask(gateway.address(), &greeting(path)).await.status, 404, "{path}");
-    }
-}
-
-#[tokio::test]
-async fn a_greeting_is_answered_as_the_rfc_has_it_or_refused_before_anything_switches() {
-    let gateway = gateways::demo();
-    let mut client = Client::connect(gateway.address()).await;
-    client.write(&greeting("/ws").bytes()).await;
-    let answer = client.head().await;
-    let accept = answer.field("sec-websocket-accept");
-    assert_eq!((answer.status, accept), (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")), "{answer:?}");
-    assert_eq!((answer.field("upgrade"), answer.field("connection")), (Some("websocket"), Some("upgrade")));
-    assert_eq!((answer.field("sec-websocket-protocol"), answer.field("content-length")), (None, None));
-    // The first frame may come with the request.
-    let request = greeting("/ws")
-        .field("Sec-WebSocket-Protocol", "other, mcp")
-        .field("Sec-WebSocket-Extensions", "permessage-deflate");
-    let ping = r#"{"jsonrpc":"2.0","id":7,"method":"server/discover"}"#;
-    let mut stream = TcpStream::connect(gateway.address()).await.expect("the gateway listens");
-    let ahead = [request.bytes(), frame(TEXT, ping.as_bytes())].concat();
-    within("room", stream.write_all(&ahead)).await.expect("it reads");
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(within("a head", stream.read_u8()).await.expect("it answers"));
-    }
-    let head = String::from_utf8(head).expect("a head in ASCII");
-    assert!(head.contains("\r\nsec-websocket-protocol: mcp\r\n") && !head.contains("extensions"), "{head}");
-    let mut offering = SocketClient(WebSocketStream::from_raw_socket(stream, Role::Client, None).await);
-    assert_eq!(offering.hear().await["id"], 7);
-    for (request, status) in [
-        (greeting("/ws").field("Origin", "https://evil.example"), 403),
-        (greeting("/ws").field("Sec-Fetch-Site", "cross-site"), 403),
-        (greeting("/ws").with("Host", "evil.example"), 403),
-        (greeting("/ws").with("Sec-WebSocket-Version", "12"), 426),
-        (greeting("/ws").without("Upgrade"), 426),
-        (greeting("/ws").with("Sec-WebSocket-Key", "short"), 400),
-        (greeting("/ws").field("Sec-WebSocket-Protocol", "other"), 400),
-        (greeting("/ws").line("POST /ws HTTP/1.1"), 405),
+async fn a_backend_that_breaks_off_or_breaks_the_rules_loses_its_calls_and_is_reached_again() {
+    let lost = Outcome::failed("outcome_unknown", true);
+    let protocol = Outcome::failed("upstream_protocol_error", true);
+    for (tool, expected, code) in [
+        ("breaks_off", &lost, None),
+        ("breaks_off_within", &lost, None),
+        // It gets its own code back.
+        ("says_goodbye", &lost, Some(1011)),
+        ("binary", &protocol, Some(1003)),
+        ("not_utf8", &protocol, Some(1007)),
+        ("gigabyte", &protocol, Some(1009)),
+        ("masked", &protocol, Some(1002)),
+        ("compressed", &protocol, Some(1002)),
+        ("floods_pings", &protocol, Some(1008)),
     ] {
-        let answer = Client::ask(gateway.address(), &request).await;
-        assert_eq!(answer.status, status, "{}", answer.text());
-        if status == 426 {
-            let fields = ["upgrade", "sec-websocket-version"].map(|name| answer.field(name));
-            assert_eq!(fields, [Some("websocket"), Some("13")]);
+        let (odd, good) = (modern(), modern());
+        let gateway = gateway(&odd.url(), &good.url());
+        assert_serves(gateway.address(), "odd").await;
+        check(gateway.address(), tool, expected).await;
+        eventually("a new connection", || odd.connections() == 3).await;
+        if let Some(code) = code {
+            eventually("its goodbye", || odd.codes() == [code]).await;
         }
+        assert_eq!(good.connections(), 2, "{tool}");
     }
 }
 
 #[tokio::test]
-async fn a_frame_that_breaks_the_rules_closes_its_connection_with_the_code_for_it_and_no_other() {
-    let gateway = gateways::demo();
-    let mut other = SocketClient::connect(gateway.address(), "/ws").await;
-    let discover = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#;
-    let half = vec![b' '; LENGTH_MAX / 2 + 1];
-    let head_of = |length: usize| frame(TEXT, &vec![b' '; length])[..14].to_vec();
-    for (what, bytes, code) in [
-        ("binary", frame(0x82, discover.as_bytes()), 1003),
-        ("not UTF-8", frame(TEXT, b"{\"id\":\"\xff\"}"), 1007),
-        ("not UTF-8, in the second fragment", [frame(1, b"{\"id\":\"\xc3"), frame(0x80, b"\"}")].concat(), 1007),
-        ("too long", head_of(LENGTH_MAX + 1), 1009),
-        ("a terabyte", [&[TEXT, 0xff][..], &(1_u64 << 40).to_be_bytes(), &[0; 4]].concat(), 1009),
-        ("too long, in fragments", [frame(1, &half), frame(0x80, &half)].concat(), 1009),
-        ("unmasked", [&[TEXT, 2][..], b"{}"].concat(), 1002),
-        ("compressed", frame(TEXT | 0x40, discover.as_bytes()), 1002),
-        ("an unknown kind", frame(0x83, b""), 1002),
-        ("a fragmented ping", frame(0x09, b""), 1002),
-        ("a long ping", frame(0x89, &[0; 126]), 1002),
-        ("the rest of nothing", frame(0x80, b"{}"), 1002),
-        ("a message within another", [frame(1, b"{"), frame(TEXT, b"{}")].concat(), 1002),
-        ("a flood of pings", frame(0x89, b"x").repeat(only1mcp::limits::PINGS_MAX as usize + 1), 1008),
+async fn a_call_is_told_to_have_been_sent_only_if_it_was() {
+    let (odd, good) = (modern(), modern());
+    let gateway = gateway(&odd.url(), &good.url());
+    assert_serves(gateway.address(), "good").await;
+    let mut calls = tokio::task::JoinSet::new();
+    let (address, long) = (gateway.address(), "x".repeat(1 << 20));
+    calls.spawn(async move { call(address, "good__reads_no_more", "x").await });
+    eventually("the call at the server", || good.heard("tools/call").len() > 1).await;
+    // More than all buffers on the way hold, on each of two connections.
+    for _ in 0..24 {
+        let long = long.clone();
+        calls.spawn(async move { call(address, "good__echo", &long).await });
+    }
+    let (mut unknown, mut unsent, mut answered) = (0, 0, 0);
+    while let Some(outcome) = calls.join_next().await {
+        match outcome.expect("a call") {
+            Outcome::Failed(kind, true) if kind == "outcome_unknown" => unknown += 1,
+            Outcome::Failed(kind, false) if kind == "upstream_unavailable" || kind == "overloaded" => unsent += 1,
+            // On the other connection.
+            Outcome::Text(_) => answered += 1,
+            other => unreachable!("{other:?}"),
+        }
+    }
+    assert!(unknown > 0 && unsent > 0, "{unknown} unknown, {unsent} unsent, {answered} answered");
+    assert_serves(gateway.address(), "good").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_is_no_websocket_is_unavailable_and_one_that_comes_up_is_found() {
+    let good = modern();
+    let unavailable = Outcome::failed("upstream_unavailable", false);
+    let upgrade = "upgrade: websocket\r\nconnection: Upgrade\r\n";
+    for (status, fields) in [
+        (404, String::new()),
+        (200, String::new()),
+        (101, String::new()),
+        (101, format!("{upgrade}sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")),
     ] {
-        let mut client = SocketClient::connect(gateway.address(), "/ws").await;
-        client.write(&bytes).await;
-        assert_eq!(client.code().await, code, "{what}");
-        assert_eq!(text(&other.ask(call("1", "admin__echo", "{}")).await), "{}", "{what}");
+        let fields = format!("{fields}content-length: 0\r\n");
+        let odd = server::Server::start(move |_| vec![server::head(status, &fields)]);
+        let url = odd.url().replace("http://", "ws://");
+        let gateway = gateway(&url, &good.url());
+        assert_eq!(call(gateway.address(), "odd__echo", "x").await, unavailable, "{status}");
+        assert_serves(gateway.address(), "good").await;
+    }
+    let odd = modern();
+    let (address, url) = (odd.address(), odd.url());
+    drop(odd);
+    let gateway = gateway(&url, &good.url());
+    assert_eq!(call(gateway.address(), "odd__echo", "x").await, unavailable);
+    let _odd = SocketServer::start_at(address, None, greeted(play));
+    assert_serves(gateway.address(), "odd").await;
+}
+
+#[tokio::test]
+async fn each_era_is_spoken_to_in_its_own_words() {
+    let (odd, good) = (legacy(), modern());
+    let gateway = gateway(&odd.url(), &good.url());
+    assert_serves(gateway.address(), "odd").await;
+    assert_serves(gateway.address(), "good").await;
+    let counts = |server: &SocketServer| {
+        ["server/discover", "initialize", "notifications/initialized"].map(|method| server.heard(method).len())
+    };
+    eventually("both workers", || (counts(&odd), counts(&good)) == ([2, 2, 2], [2, 0, 0])).await;
+    let meta = |server: &SocketServer| server.heard("tools/call")[0]["params"]["_meta"].clone();
+    assert_eq!(meta(&odd)["io.modelcontextprotocol/protocolVersion"], Value::Null);
+    assert_eq!(meta(&good)["io.modelcontextprotocol/protocolVersion"], "2026-07-28");
+}
+
+#[tokio::test]
+async fn a_call_that_was_given_up_is_cancelled_at_the_backend_and_requests_of_it_are_answered() {
+    let (odd, good) = (modern(), modern());
+    let gateway = gateway(&odd.url(), &good.url());
+    assert_serves(gateway.address(), "odd").await;
+    assert_eq!(call(gateway.address(), "odd__never", "x").await, Outcome::failed("upstream_timeout", true));
+    eventually("a cancellation", || !odd.heard("notifications/cancelled").is_empty()).await;
+    let calls = odd.heard("tools/call");
+    let never = calls.iter().find(|call| call["params"]["name"] == "never").expect("the call");
+    assert_eq!(odd.heard("notifications/cancelled")[0]["params"]["requestId"], never["id"]);
+    assert_eq!(call(gateway.address(), "odd__asks", "x").await, text("asked"));
+    let answer = |id: u8| odd.answers().into_iter().find(|answer| answer["id"] == id);
+    eventually("both answers", || answer(1).is_some() && answer(2).is_some()).await;
+    assert_eq!(answer(1).expect("ping")["result"], json!({}));
+    assert_eq!(answer(2).expect("an answer")["error"]["code"], -32601);
+}
+
+#[tokio::test]
+async fn progress_reaches_the_call_it_belongs_to() {
+    let (odd, good) = (modern(), modern());
+    let gateway = gateway(&odd.url(), &good.url());
+    assert_serves(gateway.address(), "odd").await;
+    let mut clients = tokio::task::JoinSet::new();
+    for token in 0..16 {
+        let address = gateway.address();
+        clients.spawn(async move {
+            let request =
+                Asked::call("odd__progress", "{}").edit(META, &format!(r#"{META},"progressToken":"own {token}""#));
+            let mut client = Client::connect(address).await;
+            client.write(&request.bytes()).await;
+            assert_eq!(client.head().await.status, 200);
+            let progress = client.message().await.expect("progress");
+            assert_eq!(progress["params"]["progressToken"], format!("own {token}"));
+            assert_eq!(client.message().await.expect("the answer")["result"]["content"][0]["text"], "done");
+        });
+    }
+    while let Some(client) = clients.join_next().await {
+        client.expect("every call got its own progress");
     }
 }
 
 #[tokio::test]
-async fn a_message_may_come_in_fragments_with_pings_between_them() {
-    let gateway = gateways::demo();
-    let mut client = SocketClient::connect(gateway.address(), "/ws").await;
-    let long = "ü".repeat(100 << 10);
-    let message = call("1", "admin__echo", &json!({ "text": long }).to_string());
-    let mut first = 1;
-    for part in message.as_bytes().chunks(4001) {
-        client.write(&[frame(first, part), frame(0x89, b"")].concat()).await;
-        first = 0;
-        assert!(matches!(within("a pong", client.0.next()).await, Some(Ok(Message::Pong(_)))));
+async fn calls_share_a_connection_and_never_get_each_others_answers() {
+    let (odd, good) = (modern(), modern());
+    let gateway = gateway(&odd.url(), &good.url());
+    assert_serves(gateway.address(), "good").await;
+    let began = Instant::now();
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..64 {
+        let address = gateway.address();
+        clients.spawn(async move {
+            for turn in 0..10 {
+                let own = format!("{client}-{turn}");
+                assert_eq!(call(address, "good__slow", &own).await, text(&own));
+            }
+        });
     }
-    client.write(&frame(0x80, b"")).await;
-    assert_eq!(text(&client.hear().await), json!({ "text": long }).to_string());
-}
-
-#[tokio::test]
-async fn a_client_that_closes_takes_its_calls_with_it() {
-    let rig = WithChildren::start("plain");
-    assert_serves(rig.address(), "odd").await;
-    let mut client = SocketClient::connect(rig.address(), "/ws").await;
-    client.say(call("1", "odd__never", "{}")).await;
-    let read = |what: &str| rig.ledger.after("read").iter().any(|line| line.contains(what));
-    eventually("the call at the child", || read("never")).await;
-    let began = std::time::Instant::now();
-    drop(client);
-    eventually("its cancellation", || read("notifications/cancelled")).await;
-    // Its own deadline would have ended it too.
-    assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_read_is_not_read_from_and_loses_nothing() {
-    let gateway = gateways::large();
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(16 << 10).expect("a socket");
-    let stream: TcpStream = socket.connect(gateway.address()).await.expect("the gateway listens");
-    let mut client = SocketClient::begin(stream, gateway.address(), "/ws").await;
-    // The answers are long, so that few of them are on their way, and so are the requests.
-    let params = format!(r#"{{"padding":"{}","_meta":{{{META}}}}}"#, "x".repeat(64 << 10));
-    let mut sent = 0;
-    loop {
-        let message = Message::text(request(&sent.to_string(), "tools/list", &params));
-        match tokio::time::timeout(Duration::from_secs(3), client.0.send(message)).await {
-            Ok(said) => said.expect("the gateway stands"),
-            Err(_elapsed) => break,
-        }
-        sent += 1;
-        assert!(sent < 5000, "nothing holds it up");
+    while let Some(client) = clients.join_next().await {
+        client.expect("every call got its own answer");
     }
-    // The one that was held up is written as well, once there is room.
-    for id in 0..=sent {
-        let answer = client.hear_text().await;
-        assert!(answer.starts_with(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result""#)), "{}", &answer[..80]);
-    }
-}
-
-#[tokio::test]
-async fn a_call_in_flight_is_answered_when_the_gateway_stops_and_then_it_says_goodbye() {
-    let gateway = gateways::demo();
-    let mut client = SocketClient::connect(gateway.address(), "/ws").await;
-    client.say(call("2", "admin__wait", r#"{"milliseconds":500}"#)).await;
-    let refused = client.ask(call("2", "admin__echo", "{}")).await;
-    assert_eq!(refused["error"]["code"], -32600, "the call is in flight: {refused}");
-    let stopped = tokio::task::spawn_blocking(move || gateway.stop());
-    assert_eq!(text(&client.hear().await), "waited 500 ms");
-    assert_eq!(client.code().await, 1001);
-    drop(client);
-    within("its end", stopped).await.expect("it stops");
+    // One after the other they would take more than two minutes.
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert_eq!(good.connections(), 2);
 }

@@ -9,8 +9,10 @@ use crate::secret::suspect_url;
 use crate::topology::VARIABLE;
 use crate::yaml::Node;
 
-/// What the URL of a server begins with.
-const SCHEMES: [&str; 2] = ["http://", "https://"];
+/// What the URL of a server begins with: of HTTP, of WebSocket.
+const SCHEMES: [&str; 4] = ["http://", "https://", "ws://", "wss://"];
+/// What an origin begins with.
+const ORIGIN_SCHEMES: [&str; 2] = ["http://", "https://"];
 /// The longest host name there is.
 const HOST_BYTES_MAX: usize = 253;
 
@@ -32,8 +34,7 @@ impl Rule<Reference> for EndpointUrl {
 
     fn schema(&self, _of_type: String) -> String {
         let expression = format!("^(env:{}$|{})", VARIABLE.expression(), SCHEMES.join("|"));
-        let [first, second] = SCHEMES;
-        text_schema(&expression, &format!("url begins with neither `{first}` nor `{second}`, and is no `env:NAME`"))
+        text_schema(&expression, "url begins with no scheme of HTTP or WebSocket, and is no `env:NAME`")
     }
 }
 
@@ -48,7 +49,8 @@ fn literal_secret(url: &str, node: &Node, problems: &mut Problems) {
 
 /// Whether a text is the URL of an MCP endpoint.
 pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
-    let rest = without_scheme(url)?;
+    let rest = SCHEMES.into_iter().find_map(|scheme| url.strip_prefix(scheme));
+    let rest = rest.ok_or("it begins with none of `http://`, `https://`, `ws://` and `wss://`")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if path.contains('#') {
         return Err("a fragment is never sent");
@@ -64,7 +66,8 @@ pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
 
 /// Whether a text is what a browser sends as `Origin`: scheme, host and perhaps a port.
 pub(crate) fn check_origin(origin: &str) -> Result<(), &'static str> {
-    let authority = without_scheme(origin)?;
+    let authority = ORIGIN_SCHEMES.into_iter().find_map(|scheme| origin.strip_prefix(scheme));
+    let authority = authority.ok_or("it begins with neither `http://` nor `https://`")?;
     if authority.contains(['/', '?', '#']) {
         return Err("an origin ends with its host or port");
     }
@@ -169,15 +172,13 @@ fn is_localhost(name: &str) -> bool {
 }
 
 /// Whether a URL goes over TLS.
-pub(crate) fn is_https(url: &str) -> bool {
-    url.starts_with("https://")
+pub(crate) fn is_over_tls(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("wss://")
 }
 
-fn without_scheme(url: &str) -> Result<&str, &'static str> {
-    SCHEMES
-        .into_iter()
-        .find_map(|scheme| url.strip_prefix(scheme))
-        .ok_or("it begins with neither `http://` nor `https://`")
+/// Whether a URL is that of a WebSocket.
+pub(crate) fn is_websocket(url: &str) -> bool {
+    url.starts_with("ws://") || url.starts_with("wss://")
 }
 
 fn check_authority(authority: &str, port_min: u16) -> Result<(), &'static str> {

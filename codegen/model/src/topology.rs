@@ -146,7 +146,7 @@ record! {
 record! {
     /// One MCP server.
     struct Backend: "a backend" where TransportSettings::snippets {
-        /// How to reach it: `stdio`, `streamable_http` or `legacy_sse`.
+        /// How to reach it: `stdio`, `streamable_http`, `legacy_sse` or `websocket`.
         transport: TransportSettings,
         /// Where it is, for transports that connect.
         endpoints: Vec<Endpoint> = Vec::new(),

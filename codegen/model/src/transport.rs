@@ -7,6 +7,7 @@ mod reach;
 mod recorded;
 mod stdio;
 mod streamable_http;
+mod websocket;
 
 use crate::check::Check;
 use crate::constant::constant;
@@ -21,6 +22,7 @@ pub use legacy_sse::{LegacySse, LegacySseSettings};
 pub(crate) use recorded::{Difference, Recorded};
 pub use stdio::{Program, Stdio, StdioSettings, Variable};
 pub use streamable_http::{StreamableHttp, StreamableHttpSettings};
+pub use websocket::{WebSocket, WebSocketSettings};
 
 /// One kind of transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +178,8 @@ transports! {
     StreamableHttp(StreamableHttpSettings): "streamable_http", "transport-http";
     /// A server reached by HTTP+SSE, the transport of MCP 2024-11-05.
     LegacySse(LegacySseSettings): "legacy_sse", "transport-sse";
+    /// A server reached by WebSocket.
+    WebSocket(WebSocketSettings): "websocket", "transport-ws";
 }
 
 fn kind(link: &str) -> &'static Kind {

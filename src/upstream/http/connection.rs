@@ -3,14 +3,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use crate::http1::head::ResponseHead;
 use crate::http1::{BodyDecoder, Framing, HeadError, Parsed};
 use crate::limits;
+use crate::upstream::endpoint::Io;
 
 /// What may follow an answer in its stream before the connection is given up.
 const TRAILING_BYTES_MAX: usize = 16 << 10;
@@ -25,14 +25,6 @@ const FIRST_PART_BYTES: usize = 16 << 10;
 /// A buffer that grew past this for one answer is given back when the connection idles; one for parts is kept, because
 /// fresh memory costs as much as the copy.
 const KEPT_BYTES: usize = 2 * PART_BYTES;
-
-/// The socket, plain or inside TLS.
-#[derive(Debug)]
-pub(in crate::upstream) enum Io {
-    Plain(TcpStream),
-    #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-}
 
 /// A connection and what was read from it.
 #[derive(Debug)]
@@ -318,42 +310,4 @@ fn session_id(value: Option<&[u8]>) -> Result<Option<String>, ReadError> {
         return Err(ReadError::SessionId);
     }
     Ok(Some(String::from_utf8_lossy(value).into_owned()))
-}
-
-// === impl Io ===
-
-impl AsyncRead for Io {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            #[cfg(feature = "tls")]
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buffer),
-            #[cfg(feature = "tls")]
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buffer),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            #[cfg(feature = "tls")]
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            #[cfg(feature = "tls")]
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
-        }
-    }
 }

@@ -48,7 +48,7 @@ impl Link {
             };
             tracing::warn!(backend = self.backend, %error, "stream is gone");
             self.asked.borrow_mut().clear();
-            self.calls.lose(generation, &error);
+            self.calls.lose(generation, |_id| error.clone());
             let delay = backoff.after(served.map_or(Duration::ZERO, |since: Instant| since.elapsed()));
             if !delay.is_zero() {
                 self.status.send_replace(Status::Down(error.before_the_call()));

@@ -157,7 +157,7 @@ async fn serve(
 }
 
 /// Does one thing; `false` once the connection is to be closed.
-async fn perform(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), step: Step) -> io::Result<bool> {
+pub(crate) async fn perform(stream: &mut (impl AsyncWrite + Unpin), step: Step) -> io::Result<bool> {
     match step {
         Step::Write(bytes) => stream.write_all(&bytes).await?,
         Step::Drip(bytes, pause) => {

@@ -65,7 +65,7 @@ impl Settings for LegacySseSettings {
 
 impl LegacySseSettings {
     fn reach(&self) -> Reach<'_> {
-        Reach { key: "legacy_sse", ca: self.ca.as_ref(), connect_timeout: self.connect_timeout }
+        Reach { key: "legacy_sse", websocket: false, ca: self.ca.as_ref(), connect_timeout: self.connect_timeout }
     }
 }
 

@@ -1,13 +1,13 @@
 //! What transports have in common whose servers are reached by a URL: one endpoint, authorities, the time to connect.
 
 use super::Recorded;
-use crate::address::{is_https, leads_to};
+use crate::address::{is_over_tls, is_websocket, leads_to};
 use crate::check::Check;
-use crate::diagnostic::{Code, Problems};
+use crate::diagnostic::{Code, Problems, quoted};
 use crate::features::TLS;
 use crate::plan::Reference;
 use crate::rule::{Rule, Within, text_schema};
-use crate::topology::{Backend, Millis, TIMEOUT};
+use crate::topology::{Backend, Endpoint, Millis, TIMEOUT};
 use crate::url;
 use crate::yaml::{Node, Step, steps};
 
@@ -21,6 +21,8 @@ pub(super) struct Authorities;
 pub(super) struct Reach<'a> {
     /// The key of the transport.
     pub(super) key: &'static str,
+    /// Its URLs are those of WebSockets.
+    pub(super) websocket: bool,
     pub(super) ca: Option<&'a Reference>,
     pub(super) connect_timeout: Option<Millis>,
 }
@@ -44,15 +46,21 @@ impl Rule<Reference> for Authorities {
 impl<'a> Reach<'a> {
     /// Every check of a backend that is reached so.
     pub(super) fn check(self, name: &str, backend: &Backend, check: &mut Check<'_>) {
-        check.one_endpoint(name, backend);
+        check.one_endpoint(name, backend, self);
+        check.scheme(name, backend, self);
         check.gateway_itself(name, backend);
         check.tls(name, backend, self);
         check.connect_timeout(name, backend, self);
     }
 
+    /// What its URLs begin with, without and with TLS.
+    fn schemes(self) -> [&'static str; 2] {
+        if self.websocket { ["ws://", "wss://"] } else { ["http://", "https://"] }
+    }
+
     /// The cargo features it needs.
     pub(super) fn needs(self, backend: &Backend) -> Vec<&'static str> {
-        if reached_by_https(backend) || self.ca.is_some() { vec![TLS] } else { Vec::new() }
+        if reached_over_tls(backend) || self.ca.is_some() { vec![TLS] } else { Vec::new() }
     }
 
     /// The values that may be left to the process.
@@ -78,15 +86,15 @@ pub(super) fn planned_references<'a>(url: &'a Reference, ca: Option<&'a Referenc
     [("url".to_owned(), url)].into_iter().chain(ca).collect()
 }
 
-fn reached_by_https(backend: &Backend) -> bool {
+fn reached_over_tls(backend: &Backend) -> bool {
     matches!(&backend.endpoints[..], [endpoint, ..]
-        if matches!(&endpoint.url, Reference::Literal(url) if is_https(url)))
+        if matches!(&endpoint.url, Reference::Literal(url) if is_over_tls(url)))
 }
 
 // === impl Check ===
 
 impl Check<'_> {
-    fn one_endpoint(&mut self, name: &str, backend: &Backend) {
+    fn one_endpoint(&mut self, name: &str, backend: &Backend, reach: Reach<'_>) {
         match &backend.endpoints[..] {
             [_] => {}
             // Endpoints that could not be read are a problem of their own.
@@ -94,8 +102,22 @@ impl Check<'_> {
             endpoints => {
                 let place = self.document.key(steps!["backends", name, "endpoints"]);
                 let message = format!("backend `{name}` has {} endpoints where one belongs", endpoints.len());
-                self.problems.error(Code::Endpoints, place, message).help("write `endpoints: [{ url: \"http://…\" }]`");
+                let [scheme, _] = reach.schemes();
+                let help = format!("write `endpoints: [{{ url: \"{scheme}…\" }}]`");
+                self.problems.error(Code::Endpoints, place, message).help(help);
             }
+        }
+    }
+
+    /// Whether the URL is one for this transport.
+    fn scheme(&mut self, name: &str, backend: &Backend, reach: Reach<'_>) {
+        let [Endpoint { url: Reference::Literal(url) }] = &backend.endpoints[..] else { return };
+        if is_websocket(url) != reach.websocket {
+            let place = self.document.value(steps!["backends", name, "endpoints", 0, "url"]);
+            let [plain, tls] = reach.schemes();
+            self.problems
+                .error(Code::InvalidUrl, place, format!("url {} is not one of `{}`", quoted(url), reach.key))
+                .label(format!("it begins with neither `{plain}` nor `{tls}`"));
         }
     }
 
@@ -147,7 +169,7 @@ impl Check<'_> {
         if self.features.has(TLS) || !reach.needs(backend).contains(&TLS) {
             return;
         }
-        let place = if reached_by_https(backend) {
+        let place = if reached_over_tls(backend) {
             self.document.value(steps!["backends", name, "endpoints", 0, "url"])
         } else {
             self.document.key(steps!["backends", name, "transport", reach.key, "ca"])

@@ -62,7 +62,7 @@ impl Settings for StreamableHttpSettings {
 
 impl StreamableHttpSettings {
     fn reach(&self) -> Reach<'_> {
-        Reach { key: "streamable_http", ca: self.ca.as_ref(), connect_timeout: self.connect_timeout }
+        Reach { key: "streamable_http", websocket: false, ca: self.ca.as_ref(), connect_timeout: self.connect_timeout }
     }
 }
 

@@ -1,7 +1,6 @@
-//! The owner of one child: starts and greets it, carries lines both ways, starts it again when it ends.
+//! The owner of one channel: makes it and greets its backend, carries messages both ways, makes it again when it ends.
 
-mod child;
-
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,18 +8,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::Delivery;
+use super::greet::{Running, StartError};
+use super::{Channel, Delivery, Event};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::envelope::{Outgoing, Shape};
-use crate::upstream::children::Recipe;
 use crate::upstream::multiplex::{Asked, Inbound};
 use crate::upstream::outbound::{Ids, id_span};
 use crate::upstream::status::{Backoff, Status};
 use crate::upstream::{Error, Kind, greeting, plan};
-use child::{Event, Running, StartError};
 
-/// Lines waiting for the child to read: above it no further calls are taken off the queue.
+/// Bytes waiting for the backend to read: above it no further calls are taken off the queue.
 const PENDING_BYTES_MAX: usize = 1 << 20;
 /// Calls taken off the queue at once.
 const BATCH: usize = 64;
@@ -30,30 +28,31 @@ const BATCH: usize = 64;
 pub(super) enum ToHub {
     /// Deliver to this worker from now on.
     Attach { worker: usize, workers: usize, inbox: mpsc::Sender<Delivery> },
-    /// Write this line and expect an answer with this id.
-    Call { id: u64, generation: u64, line: Bytes },
+    /// Write this message and expect an answer with this id.
+    Call { id: u64, generation: u64, message: Bytes },
     /// Nobody waits for this id any more.
     Cancel { id: u64 },
 }
 
 /// See the module.
-#[derive(Debug)]
-pub(super) struct Hub {
+pub(super) struct Hub<C: Channel> {
     backend: String,
-    recipe: Recipe,
+    recipe: C::Recipe,
     pinned_era: Option<Era>,
     locked_era: Option<Era>,
     calls: mpsc::Receiver<ToHub>,
-    /// Apart from the calls: a child that reads no more also holds up their queue.
+    /// Apart from the calls: a backend that reads no more also holds up their queue.
     closing: Arc<Notify>,
     status: watch::Sender<Status>,
     generation: u64,
     inboxes: Vec<Option<mpsc::Sender<Delivery>>>,
     outbox: Vec<Vec<(u64, Inbound)>>,
     asked: Asked,
+    /// Where in all that was queued each call begins of which nothing was written, as far as that is known.
+    unwritten: VecDeque<(u64, u64)>,
 }
 
-/// Notices a child that has stopped reading: a call that cannot be written would only ever time out, and so would the
+/// Notices a backend that has stopped reading: a call that cannot be written would only ever time out, and so would the
 /// next one.
 struct Stall {
     interval: tokio::time::Interval,
@@ -61,20 +60,20 @@ struct Stall {
     ticks: u32,
 }
 
-/// Why a child is served no longer.
+/// Why a channel is served no longer.
 enum End {
     /// The gateway stops.
     Closed,
-    /// The child broke off.
-    Lost(Kind, String),
+    /// It broke off.
+    Lost(String),
 }
 
 // === impl Hub ===
 
-impl Hub {
+impl<C: Channel> Hub<C> {
     pub(super) fn new(
         backend: &plan::Backend,
-        recipe: Recipe,
+        recipe: C::Recipe,
         calls: mpsc::Receiver<ToHub>,
         closing: Arc<Notify>,
         status: watch::Sender<Status>,
@@ -91,33 +90,31 @@ impl Hub {
             inboxes: Vec::new(),
             outbox: Vec::new(),
             asked: Asked::default(),
+            unwritten: VecDeque::new(),
         }
     }
 
-    /// Keeps a child running until the gateway stops.
+    /// Keeps a channel up until the gateway stops.
     pub(super) async fn run(mut self) {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(C::BACKOFF);
         loop {
             self.generation += 1;
             self.status.send_replace(Status::Starting);
-            let (why, served) = match self.start().await {
+            let (error, served) = match self.start().await {
                 Ok(running) => {
                     let ready = Instant::now();
                     match self.serve(running).await {
                         End::Closed => break,
-                        End::Lost(kind, detail) => {
-                            self.lose(kind, &detail).await;
-                            (detail, ready.elapsed())
-                        }
+                        End::Lost(detail) => (Error::unavailable(detail), ready.elapsed()),
                     }
                 }
                 Err(StartError::Closed) => break,
-                Err(StartError::Failed(detail)) => (detail, Duration::ZERO),
+                Err(StartError::Failed(error)) => (error, Duration::ZERO),
             };
-            tracing::warn!(backend = self.backend, why, "child is gone");
+            tracing::warn!(backend = self.backend, why = error.detail, "{} is gone", C::NOUN);
             let delay = backoff.after(served);
             if !delay.is_zero() {
-                self.status.send_replace(Status::Down(Error::unavailable(why)));
+                self.status.send_replace(Status::Down(error));
                 if self.rest(delay).await.is_none() {
                     break;
                 }
@@ -126,10 +123,10 @@ impl Hub {
         self.status.send_replace(Status::Closed);
     }
 
-    /// Starts and greets a child, while calls that were meant for an earlier one are refused.
-    async fn start(&mut self) -> Result<Running, StartError> {
+    /// Makes a channel, while calls that were meant for an earlier one are refused.
+    async fn start(&mut self) -> Result<Running<C>, StartError> {
         let Self { backend, recipe, pinned_era, locked_era, calls, closing, inboxes, outbox, .. } = self;
-        let mut starting = pin!(Running::start(backend, recipe, *pinned_era, *locked_era));
+        let mut starting = pin!(Running::<C>::start(backend, recipe, *pinned_era, *locked_era));
         loop {
             tokio::select! {
                 running = &mut starting => break running,
@@ -137,7 +134,7 @@ impl Hub {
                 request = calls.recv() => match request {
                     None => return Err(StartError::Closed),
                     Some(ToHub::Attach { worker, workers, inbox }) => attach(inboxes, outbox, worker, workers, inbox),
-                    Some(ToHub::Call { id, .. }) => refuse(inboxes, id, Kind::Unavailable, "the child is being started").await,
+                    Some(ToHub::Call { id, .. }) => refuse(inboxes, id, Kind::Unavailable, "it is coming up").await,
                     Some(ToHub::Cancel { .. }) => {}
                 },
             }
@@ -157,7 +154,7 @@ impl Hub {
                         attach(&mut self.inboxes, &mut self.outbox, worker, workers, inbox);
                     }
                     Some(ToHub::Call { id, .. }) => {
-                        refuse(&self.inboxes, id, Kind::Unavailable, "the child ended and is not up again").await;
+                        refuse(&self.inboxes, id, Kind::Unavailable, "it ended and is not up again").await;
                     }
                     Some(ToHub::Cancel { .. }) => {}
                 },
@@ -165,87 +162,96 @@ impl Hub {
         }
     }
 
-    /// Carries lines until the child or the gateway ends.
-    async fn serve(&mut self, mut running: Running) -> End {
-        let greeting = Arc::new(running.greeting.clone());
-        tracing::info!(backend = self.backend, revision = %greeting.revision, "child is ready");
+    /// Carries messages until the channel or the gateway ends.
+    async fn serve(&mut self, running: Running<C>) -> End {
+        let Running { greeting, mut channel } = running;
+        let greeting = Arc::new(greeting);
+        tracing::info!(backend = self.backend, revision = %greeting.revision, "{} is ready", C::NOUN);
         self.status.send_replace(Status::Ready { generation: self.generation, greeting });
         let mut batch = Vec::with_capacity(BATCH);
         let mut stall = Stall::new();
         loop {
-            let room = running.pending() < PENDING_BYTES_MAX;
-            // In random order: a child that never stops talking must not keep calls from it.
+            let room = channel.pending() < PENDING_BYTES_MAX;
+            // In random order: a backend that never stops talking must not keep calls from it.
             let event = tokio::select! {
-                event = running.turn() => event,
+                event = channel.turn() => event,
                 taken = self.calls.recv_many(&mut batch, BATCH), if room => {
                     if taken == 0 {
-                        running.end().await;
+                        channel.end().await;
                         return End::Closed;
                     }
-                    self.take(&mut batch, &mut running).await;
+                    self.take(&mut batch, &mut channel).await;
                     continue;
                 }
                 () = self.closing.notified() => {
-                    running.end().await;
+                    channel.end().await;
                     return End::Closed;
                 }
                 () = stall.tick() => {
-                    if !stall.is_reached(&running) {
+                    if !stall.is_reached(channel.backlog()) {
                         continue;
                     }
                     Event::Ended(Kind::OutcomeUnknown, "it reads no more".to_owned())
                 }
             };
             let more = match event {
-                Event::Wrote => Ok(()),
-                Event::Read => self.read(&mut running).await,
+                Event::Wrote => {
+                    let begun = channel.begun();
+                    while self.unwritten.front().is_some_and(|(at, _)| *at < begun) {
+                        self.unwritten.pop_front();
+                    }
+                    Ok(())
+                }
+                Event::Read => self.read(&mut channel).await,
                 Event::Ended(kind, detail) => {
                     // What it wrote before it ended still counts.
-                    drop(self.read(&mut running).await);
+                    drop(self.read(&mut channel).await);
                     Err((kind, detail))
                 }
             };
             if let Err((kind, detail)) = more {
-                running.end_now().await;
-                return End::Lost(kind, detail);
+                let begun = channel.begun();
+                channel.end_now().await;
+                self.lose(begun, kind, &detail).await;
+                return End::Lost(detail);
             }
         }
     }
 
     /// Takes what workers asked for.
-    async fn take(&mut self, batch: &mut Vec<ToHub>, running: &mut Running) {
+    async fn take(&mut self, batch: &mut Vec<ToHub>, channel: &mut C) {
         for request in batch.drain(..) {
             match request {
                 ToHub::Attach { worker, workers, inbox } => {
                     attach(&mut self.inboxes, &mut self.outbox, worker, workers, inbox);
                 }
                 ToHub::Call { id, generation, .. } if generation != self.generation => {
-                    refuse(&self.inboxes, id, Kind::Unavailable, "the child was started anew").await;
+                    refuse(&self.inboxes, id, Kind::Unavailable, "it was started anew").await;
                 }
                 ToHub::Call { id, .. } if self.asked.len() >= limits::BACKEND_CALLS_MAX => {
                     refuse(&self.inboxes, id, Kind::Overloaded, "it has as many calls in flight as it may").await;
                 }
-                ToHub::Call { id, line, .. } => {
+                ToHub::Call { id, message, .. } => {
                     self.asked.insert(id);
-                    running.push(&line);
+                    self.unwritten.push_back((channel.begun() + channel.pending() as u64, id));
+                    channel.push(&message);
                 }
                 ToHub::Cancel { id } => {
                     if self.asked.abandon(id) {
-                        running.push(greeting::cancelled(id).as_bytes());
-                        running.push(b"\n");
+                        channel.push(&greeting::cancelled(id).into());
                     }
                 }
             }
         }
     }
 
-    /// Sorts every whole line that was read, and delivers.
-    async fn read(&mut self, running: &mut Running) -> Result<(), (Kind, String)> {
+    /// Sorts every whole message that was read, and delivers.
+    async fn read(&mut self, channel: &mut C) -> Result<(), (Kind, String)> {
         let outcome = loop {
-            match running.next(&self.backend) {
-                Ok(Some((line, head))) => self.sort(line, &head, running),
+            match channel.next(&self.backend) {
+                Ok(Some((message, head))) => self.sort(message, &head, channel),
                 Ok(None) => break Ok(()),
-                Err(error) => break Err((Kind::Protocol, error.to_string())),
+                Err(error) => break Err((Kind::Protocol, error)),
             }
         };
         for (inbox, messages) in self.inboxes.iter().zip(&mut self.outbox) {
@@ -257,31 +263,36 @@ impl Hub {
         outcome
     }
 
-    fn sort(&mut self, line: Bytes, head: &Outgoing, running: &mut Running) {
+    fn sort(&mut self, message: Bytes, head: &Outgoing, channel: &mut C) {
         if head.shape == Shape::Request {
-            // A child that asks and does not read what it is answered is not answered any more.
-            if let Some(span) = id_span(head.id).filter(|_| running.pending() < PENDING_BYTES_MAX) {
-                let mut reply = greeting::reply(&line, head, span.of(&line));
-                reply.push('\n');
-                running.push(reply.as_bytes());
+            // A backend that asks and does not read what it is answered is not answered any more.
+            if let Some(span) = id_span(head.id).filter(|_| channel.pending() < PENDING_BYTES_MAX) {
+                channel.push(&greeting::reply(&message, head, span.of(&message)).into());
             }
             return;
         }
-        let id = self.asked.owner(&line, head);
+        let id = self.asked.owner(&message, head);
         let worker = id.and_then(|id| Some((id, Ids::worker(id, self.outbox.len())?)));
         match worker.and_then(|(id, worker)| Some((id, self.outbox.get_mut(worker)?))) {
-            Some((id, messages)) => messages.push((id, Inbound::new(line, head))),
+            Some((id, messages)) => messages.push((id, Inbound::new(message, head))),
             None => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
         }
     }
 
-    /// Tells every worker that the calls of this child are lost.
-    async fn lose(&mut self, kind: Kind, detail: &str) {
-        self.asked.clear();
+    /// Tells every worker that the calls of this channel are lost, on which so many bytes may have been sent.
+    async fn lose(&mut self, begun: u64, kind: Kind, detail: &str) {
+        let mut sent = self.asked.clear();
+        for (at, id) in self.unwritten.drain(..) {
+            if at >= begun {
+                sent.remove(&id);
+            }
+        }
+        let sent = Arc::new(sent);
         let kind = if kind == Kind::Protocol { kind } else { Kind::OutcomeUnknown };
         let error = Error::new(kind, true, detail);
         for inbox in self.inboxes.iter().flatten() {
-            drop(inbox.send(Delivery::Lost(self.generation, error.clone())).await);
+            let (generation, sent, error) = (self.generation, Arc::clone(&sent), error.clone());
+            drop(inbox.send(Delivery::Lost { generation, sent, error }).await);
         }
     }
 }
@@ -301,11 +312,10 @@ impl Stall {
         self.interval.tick().await;
     }
 
-    /// Whether the child has taken nothing for [`limits::WRITE_TIMEOUT`] although something is pending.
-    fn is_reached(&mut self, running: &Running) -> bool {
-        let stuck = running.pending() > 0 && running.taken() == self.taken;
-        self.ticks = if stuck { self.ticks + 1 } else { 0 };
-        self.taken = running.taken();
+    /// Whether the backend has taken nothing for [`limits::WRITE_TIMEOUT`] although something waits for it.
+    fn is_reached(&mut self, backlog: Option<u64>) -> bool {
+        self.ticks = if backlog.is_some_and(|taken| taken == self.taken) { self.ticks + 1 } else { 0 };
+        self.taken = backlog.unwrap_or_default();
         self.ticks >= Self::TICKS
     }
 }

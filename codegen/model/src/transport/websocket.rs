@@ -1,0 +1,87 @@
+//! `websocket`: a server reached by WebSocket, with the subprotocol `mcp`.
+
+use super::reach::{self, Authorities, CONNECT_TIMEOUT, Reach};
+use super::{Planned, Recorded, Settings};
+use crate::check::Check;
+use crate::constant::constant;
+use crate::decode::record;
+use crate::plan::Reference;
+use crate::topology::{Backend, Millis};
+use crate::yaml::Step;
+
+record! {
+    /// A server reached by WebSocket.
+    default struct WebSocketSettings: "a websocket transport" {
+        /// `file:PATH` of authorities to trust beside those of the system, in PEM.
+        ca: Option<Reference> where Authorities = None,
+        /// How long a connection has to come up, TLS included; `5s` without it.
+        connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
+    }
+}
+
+constant! {
+    /// A server reached by WebSocket.
+    pub struct WebSocket {
+        /// `ws://` or `wss://` URL of it, or `env:NAME`.
+        pub url: Reference,
+        /// A PEM file of authorities to trust beside those of the system.
+        pub ca: Option<Reference>,
+        /// How long a connection has to come up in milliseconds, where the topology says it.
+        pub connect_timeout_ms: Option<u64>,
+    }
+}
+
+// === impl WebSocketSettings ===
+
+impl Settings for WebSocketSettings {
+    type Planned = WebSocket;
+    const EXAMPLE: &'static str = "websocket: {}";
+    const SNIPPET: &'static str =
+        r#"{"transport":{"websocket":"^{}"},"endpoints":[{"url":"${2:ws://127.0.0.1:9000/message}"}]}"#;
+
+    fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>) {
+        self.reach().check(name, backend, check);
+    }
+
+    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
+        self.reach().references()
+    }
+
+    fn needs(&self, backend: &Backend) -> Vec<&'static str> {
+        self.reach().needs(backend)
+    }
+
+    fn planned(&self, backend: &Backend) -> WebSocket {
+        WebSocket {
+            url: Reach::url(backend),
+            ca: self.ca.clone(),
+            connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
+        }
+    }
+}
+
+impl WebSocketSettings {
+    fn reach(&self) -> Reach<'_> {
+        Reach { key: "websocket", websocket: true, ca: self.ca.as_ref(), connect_timeout: self.connect_timeout }
+    }
+}
+
+// === impl WebSocket ===
+
+impl Planned for WebSocket {
+    fn recorded(&self) -> Vec<(&'static str, Recorded)> {
+        reach::recorded(&self.url, self.ca.as_ref())
+    }
+
+    fn place(&self) -> String {
+        format!("ws     {}", self.url)
+    }
+
+    fn references(&self) -> Vec<(String, &Reference)> {
+        reach::planned_references(&self.url, self.ca.as_ref())
+    }
+
+    fn connect_timeout_ms(&self) -> Option<u64> {
+        self.connect_timeout_ms
+    }
+}

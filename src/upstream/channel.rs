@@ -1,0 +1,213 @@
+//! One channel to a backend that carries many calls at once: the pipes of a child, a WebSocket. Answers are matched by
+//! minted ids, which also say which worker a message belongs to.
+//!
+//! A channel belongs to a `hub` on one worker. Whoever calls has a [`Link`] to it: calls go to the hub as finished
+//! messages, what the backend says comes back scanned. How a channel comes up and frames its messages is the transport's.
+
+mod greet;
+mod hub;
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+#[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::multiplex::{Calls, Inbound, Waiting};
+use super::outbound::{Ids, Scratch};
+use super::status::Status;
+use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, plan};
+use crate::limits;
+use crate::mcp::envelope::Outgoing;
+use hub::{Hub, ToHub};
+
+/// A way to talk to a backend whose messages all go over the same connection.
+pub(super) trait Channel: Sized + 'static {
+    /// What it is, in a word for logs.
+    const NOUN: &'static str;
+    /// Delay before the next attempt: grows fourfold from the first to the second.
+    const BACKOFF: (Duration, Duration);
+    /// What it is made from.
+    type Recipe: 'static;
+
+    /// Makes one; nothing of a call has been sent when this fails.
+    async fn open(backend: &str, recipe: &Self::Recipe) -> Result<Self, Error>;
+    /// Queues a message for the backend.
+    fn push(&mut self, message: &Bytes);
+    /// Waits for the next thing to happen, reading or writing. Cancel safe.
+    async fn turn(&mut self) -> Event;
+    /// The next whole message that was read; the error says what the backend did wrong.
+    fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, String>;
+    /// Queued bytes that are not written, and none of whose message is.
+    fn pending(&self) -> usize;
+    /// Bytes of messages that are written, or may be.
+    fn begun(&self) -> u64;
+    /// Bytes that the backend has taken, where it has yet to take more.
+    fn backlog(&self) -> Option<u64>;
+    /// Ends it in order.
+    async fn end(self);
+    /// Ends it at once.
+    async fn end_now(self);
+}
+
+/// One step of a channel.
+pub(super) enum Event {
+    /// The backend took some of what is queued.
+    Wrote,
+    /// The backend said something.
+    Read,
+    /// The channel is of no more use.
+    Ended(Kind, String),
+}
+
+/// The link of one worker to one channel.
+#[derive(Debug)]
+pub(super) struct Link {
+    hub: mpsc::Sender<ToHub>,
+    closing: Arc<Notify>,
+    status: watch::Receiver<Status>,
+    ids: Ids,
+    calls: Rc<Calls>,
+}
+
+/// How a hub is reached, before it runs anywhere.
+#[derive(Debug)]
+pub(super) struct Door {
+    hub: mpsc::Sender<ToHub>,
+    closing: Arc<Notify>,
+    status: watch::Receiver<Status>,
+    #[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
+    end: Mutex<Option<HubEnd>>,
+}
+
+/// The hub's end of its channels, until its worker takes it.
+type HubEnd = (mpsc::Receiver<ToHub>, watch::Sender<Status>);
+
+/// A delivery to one worker.
+#[derive(Debug)]
+enum Delivery {
+    /// For the calls with these ids.
+    To(Vec<(u64, Inbound)>),
+    /// The channel of this generation is gone, and every call it had. Of those that are not named nothing was sent.
+    Lost { generation: u64, sent: Arc<HashSet<u64>>, error: Error },
+}
+
+/// A call that is given up on the way out, whatever way that is.
+struct InFlight<'a> {
+    link: &'a Link,
+    id: u64,
+    waiting: Rc<Waiting>,
+}
+
+// === impl Door ===
+
+impl Door {
+    pub(super) fn new() -> Self {
+        let (hub, calls) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
+        let (status, statuses) = watch::channel(Status::Starting);
+        #[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
+        let end = Mutex::new(Some((calls, status)));
+        Self { hub, closing: Arc::default(), status: statuses, end }
+    }
+
+    /// Has its hub live on this worker.
+    pub(super) fn serve<C: Channel>(&self, backend: &plan::Backend, recipe: C::Recipe) -> Result<(), OpenError> {
+        let end = self.end.lock().ok().and_then(|mut end| end.take());
+        let (calls, status) = end.ok_or_else(|| invalid(backend, "its hub has been taken"))?;
+        tokio::task::spawn_local(Hub::<C>::new(backend, recipe, calls, Arc::clone(&self.closing), status).run());
+        Ok(())
+    }
+
+    /// The link of this worker.
+    pub(super) fn link(&self, context: &Context, backend: &plan::Backend) -> Result<Link, OpenError> {
+        let calls = Rc::<Calls>::default();
+        let (inbox, deliveries) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
+        let attach = ToHub::Attach { worker: context.worker, workers: context.workers, inbox };
+        self.hub.try_send(attach).map_err(|_full| invalid(backend, "its hub takes no more workers"))?;
+        tokio::task::spawn_local(deliver(Rc::clone(&calls), deliveries));
+        Ok(Link {
+            hub: self.hub.clone(),
+            closing: Arc::clone(&self.closing),
+            status: self.status.clone(),
+            ids: Ids::new(context.worker, context.workers),
+            calls,
+        })
+    }
+}
+
+fn invalid(backend: &plan::Backend, detail: &str) -> OpenError {
+    OpenError::Invalid { backend: backend.name.to_string(), detail: detail.to_owned() }
+}
+
+// === impl Link ===
+
+impl Link {
+    /// Carries one call: see [`super::Transport::exchange`].
+    pub(super) async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
+        let (generation, greeting) = Status::ready(&self.status).await?;
+        let era = greeting.era;
+        let id = self.ids.mint();
+        let mut scratch = Scratch::default();
+        scratch.prepare(call, era, id);
+        let splice = scratch.splice(call, era);
+        let mut message = Vec::with_capacity(splice.len());
+        if call.head.multiline {
+            splice.write_line(&mut message)
+        } else {
+            splice.write(&mut message)
+        }
+
+        let in_flight = InFlight { link: self, id, waiting: self.calls.begin(id, generation) };
+        let queued = ToHub::Call { id, generation, message: Bytes::from(message) };
+        self.hub.try_send(queued).map_err(|full| match full {
+            mpsc::error::TrySendError::Full(_) => Error::new(Kind::Overloaded, false, "its queue is full"),
+            mpsc::error::TrySendError::Closed(_) => Error::unavailable("the gateway stops"),
+        })?;
+        // From here on another task writes it: whoever gives up cannot know that it has not.
+        call.sent.set(true);
+        in_flight.waiting.relay(era, relay).await
+    }
+
+    /// What the backend said of itself.
+    pub(super) async fn greet(&self) -> Result<Greeting, Error> {
+        Ok(Greeting::clone(&*Status::ready(&self.status).await?.1))
+    }
+
+    /// Ends the channel, for every worker.
+    pub(super) async fn close(&self) {
+        self.closing.notify_one();
+        // Ending with an error means that the hub is gone: the same.
+        drop(self.status.clone().wait_for(|status| matches!(status, Status::Closed)).await);
+    }
+}
+
+// === impl InFlight ===
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.link.calls.end(self.id);
+        if !self.waiting.is_settled() {
+            // A full queue loses the cancellation, never the call's end: a late answer finds nobody and is dropped.
+            drop(self.link.hub.try_send(ToHub::Cancel { id: self.id }));
+        }
+    }
+}
+
+/// Hands what the hub delivers to the calls of this worker.
+async fn deliver(calls: Rc<Calls>, mut deliveries: mpsc::Receiver<Delivery>) {
+    while let Some(delivery) = deliveries.recv().await {
+        match delivery {
+            Delivery::To(batch) => batch.into_iter().for_each(|(id, inbound)| calls.push(id, inbound)),
+            Delivery::Lost { generation, sent, error } => {
+                calls.lose(generation, |id| match sent.contains(&id) {
+                    true => error.clone(),
+                    false => Error::unavailable(&*error.detail),
+                });
+            }
+        }
+    }
+}

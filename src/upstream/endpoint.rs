@@ -1,0 +1,141 @@
+//! Where a backend listens that is reached by a URL: the URL taken apart once, and new connections to it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{self, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::{Context, Error, OpenError, plan};
+use crate::limits;
+
+/// The place of one backend.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    /// `host` or `host:port`, as `Host` has it.
+    pub(super) authority: String,
+    /// Path and query.
+    pub(super) path: String,
+    host: String,
+    port: u16,
+    /// How long a connection has to come up.
+    pub(super) connect_timeout: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<super::tls::Trust>,
+}
+
+/// What the topology says of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) url: &'a plan::Reference,
+    /// A PEM file of authorities to trust beside those of the system.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "TLS alone asks for it"))]
+    pub(super) ca: Option<&'a plan::Reference>,
+    pub(super) connect_timeout_ms: Option<u64>,
+    /// Whether its URL is that of a WebSocket.
+    pub(super) websocket: bool,
+}
+
+/// The socket, plain or inside TLS.
+#[derive(Debug)]
+pub(super) enum Io {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+impl Endpoint {
+    pub(super) fn open(context: &Context, backend: &plan::Backend, place: &Place<'_>) -> Result<Self, OpenError> {
+        let url = context.shared.resolve(backend, place.url)?;
+        let invalid = |detail: String| OpenError::Invalid { backend: backend.name.to_string(), detail };
+        let parts = only1mcp_model::url::parse(&url)
+            .map_err(|problem| invalid(format!("`{url}` is not a URL of an MCP server: {problem}")))?;
+        if parts.websocket != place.websocket {
+            let schemes = if place.websocket { "`ws://` nor `wss://`" } else { "`http://` nor `https://`" };
+            return Err(invalid(format!("`{url}` begins with neither {schemes}")));
+        }
+        #[cfg(not(feature = "tls"))]
+        if parts.tls {
+            return Err(invalid(format!("`{url}` needs TLS, and this binary is built without the feature `tls`")));
+        }
+        #[cfg(feature = "tls")]
+        let tls = if parts.tls {
+            let ca = place.ca.map(|ca| context.shared.resolve(backend, ca)).transpose()?;
+            Some(super::tls::Trust::new(parts.host, ca.as_deref()).map_err(invalid)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            authority: parts.authority.to_owned(),
+            path: parts.path.to_owned(),
+            host: parts.host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port: parts.port,
+            connect_timeout: place.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis),
+            #[cfg(feature = "tls")]
+            tls,
+        })
+    }
+
+    /// A new connection. Nothing of a call has been sent when this fails.
+    pub(super) async fn connect(&self) -> Result<Io, Error> {
+        let connect = async {
+            let tcp = TcpStream::connect((self.host.as_str(), self.port))
+                .await
+                .map_err(|error| Error::unavailable(format!("connection to {}: {error}", self.authority)))?;
+            // Requests leave in one write; waiting to fill a segment only adds latency.
+            tcp.set_nodelay(true).map_err(|error| Error::unavailable(format!("{}: {error}", self.authority)))?;
+            #[cfg(feature = "tls")]
+            if let Some(trust) = &self.tls {
+                let tls = trust.connect(tcp).await.map_err(|error| {
+                    Error::new(super::Kind::Tls, false, format!("TLS with {}: {error}", self.authority))
+                })?;
+                return Ok(Io::Tls(Box::new(tls)));
+            }
+            Ok(Io::Plain(tcp))
+        };
+        tokio::time::timeout(self.connect_timeout, connect).await.unwrap_or_else(|_elapsed| {
+            let (authority, timeout) = (&self.authority, self.connect_timeout);
+            Err(Error::unavailable(format!("connection to {authority}: not up within {timeout:?}")))
+        })
+    }
+}
+
+// === impl Io ===
+
+impl AsyncRead for Io {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut task::Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut task::Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buffer),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}

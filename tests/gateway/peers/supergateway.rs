@@ -1,0 +1,93 @@
+//! supergateway from npm, which puts a server over stdio behind a WebSocket, behind the gateway.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use only1mcp::{Gateway, Running};
+
+use super::{Peer, command, peers};
+use crate::support::client::{Client, META, Request};
+
+only1mcp::topology!(Bridged = "tests/gateway/topologies/supergateway.yaml");
+
+/// How long two runtimes may take to start on a machine that does much else.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process that ends with its test.
+struct Bridge(Child);
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        // The server behind it ends with its stdin.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn bridge(peers: &Path, port: u16) -> Bridge {
+    let (node, modules) = (peers.join("node/bin/node"), peers.join("node/node_modules"));
+    let server = modules.join("@modelcontextprotocol/server-everything/dist/index.js");
+    let server = format!("{} {} stdio", node.display(), server.display());
+    let mut command = command(&node);
+    command.arg(modules.join("supergateway/dist/index.js")).args(["--stdio", &server, "--outputTransport", "ws"]);
+    command.args(["--port", &port.to_string()]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Bridge(command.spawn().expect("node starts"))
+}
+
+/// A gateway, and the port where its backend is to be.
+fn started() -> (Running, u16) {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let builder = Gateway::<Bridged>::builder().workers(1);
+    let gateway = builder.reference("PEER_URL", format!("ws://127.0.0.1:{port}/message")).start();
+    (gateway.expect("the gateway starts"), port)
+}
+
+/// Waits until the server behind the bridge answers.
+async fn answering(gateway: &Running) {
+    let echo = Request::call("everything__echo", r#"{"message":"up"}"#);
+    let began = Instant::now();
+    while Client::ask(gateway.address(), &echo).await.json()["result"].is_null() {
+        assert!(began.elapsed() < START_PATIENCE, "it does not come up");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_behind_supergateway_serves_clients_of_both_eras_and_is_found_again() {
+    let Some(peers) = peers() else { return };
+    let (gateway, port) = started();
+    // The second one stands where the first was killed.
+    for _ in 0..2 {
+        let _bridge = bridge(peers, port);
+        answering(&gateway).await;
+        for mut peer in Peer::of_both_eras(&gateway).await {
+            assert_eq!(peer.call("everything__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
+            assert!(peer.call("everything__get-sum", r#"{"a":2,"b":40}"#).await.contains("42"));
+            let name = "everything__args-prompt";
+            let params = format!(r#""name":"{name}","arguments":{{"city":"Lyon"}}"#);
+            let prompt = peer.result("prompts/get", Some(name), &params).await;
+            assert!(prompt["messages"][0]["content"]["text"].as_str().is_some_and(|text| text.contains("Lyon")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn progress_of_a_server_behind_supergateway_reaches_its_call() {
+    let Some(peers) = peers() else { return };
+    let (gateway, port) = started();
+    let _bridge = bridge(peers, port);
+    answering(&gateway).await;
+    let (tool, arguments) = ("everything__trigger-long-running-operation", r#"{"duration":1,"steps":4}"#);
+    let request = Request::call(tool, arguments).edit(META, &format!(r#"{META},"progressToken":"own""#));
+    let mut client = Client::connect(gateway.address()).await;
+    client.write(&request.bytes()).await;
+    assert_eq!(client.head().await.field("content-type"), Some("text/event-stream"));
+    for step in 1..=4 {
+        let params = client.message().await.expect("progress")["params"].take();
+        assert_eq!((&params["progressToken"], &params["progress"]), (&"own".into(), &step.into()), "{params}");
+    }
+    let answer = client.message().await.expect("an answer");
+    assert!(answer["result"]["content"][0]["text"].is_string(), "{answer}");
+}
