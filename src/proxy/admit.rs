@@ -1,5 +1,7 @@
 //! What the head of a request alone decides: who may ask, where, how, and in which media types.
 
+use std::collections::HashMap;
+
 use super::error::Refusal;
 use super::site::Site;
 use crate::catalog::{Spec, View};
@@ -9,8 +11,8 @@ use crate::http1::{Field, Method, RequestHead};
 #[derive(Debug)]
 pub(crate) struct Gate {
     site: Site,
-    /// Every path there is, and what is seen there; that of the whole catalog first.
-    paths: Vec<(String, &'static View)>,
+    /// Every path there is, and what is seen there.
+    paths: HashMap<String, &'static View>,
 }
 
 /// A request that may go on.
@@ -38,7 +40,8 @@ pub(crate) enum RequestKind {
 
 impl Gate {
     pub(crate) fn new(spec: &'static Spec, site: Site) -> Self {
-        let views = spec.views.iter().map(|view| (spec.listen.view_path(&view.patterns.name), view));
+        let views = spec.views.iter().chain(spec.alone);
+        let views = views.map(|view| (spec.listen.view_path(&view.patterns.name), view));
         let paths = [(spec.listen.path.to_string(), &spec.whole)].into_iter().chain(views).collect();
         Self { site, paths }
     }
@@ -47,9 +50,7 @@ impl Gate {
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
         self.site.check(head.host, head.origin, head.fetch_site)?;
         let path = head.target.split('?').next().unwrap_or_default();
-        let Some(&(_, view)) = self.paths.iter().find(|(known, _)| known == path) else {
-            return Err(Refusal::NotFound);
-        };
+        let view = *self.paths.get(path).ok_or(Refusal::NotFound)?;
         match head.method {
             Method::Post => {}
             Method::Get => return Ok(Admitted { view, kind: RequestKind::Get }),
@@ -102,7 +103,7 @@ mod tests {
     static CODING: View = View::bare("coding", 2);
 
     fn admitted(lines: &str) -> Result<Admitted, u16> {
-        let paths = vec![("/mcp".to_owned(), &WHOLE), ("/mcp/coding".to_owned(), &CODING)];
+        let paths = HashMap::from([("/mcp".to_owned(), &WHOLE), ("/mcp/coding".to_owned(), &CODING)]);
         let site = Site::new(vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
         let gate = Gate { site, paths };
         let head = format!("{lines}\r\n\r\n");
