@@ -13,6 +13,7 @@ mod dispatch;
 mod error;
 mod legacy;
 mod modern;
+mod plain;
 mod relay;
 mod respond;
 mod route;
@@ -212,6 +213,7 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
     let accepts_stream = match kind {
         RequestKind::Get => return legacy::stream(worker, view, head, downstream).await,
         RequestKind::Delete => return legacy::end(worker, view, head, downstream).await,
+        RequestKind::Plain(route) => return plain::serve(worker, view, route, body, downstream).await,
         RequestKind::Post { accepts_stream } => accepts_stream,
     };
     match envelope::incoming(body) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::error::Refusal;
+use super::plain;
 use super::site::Site;
 use crate::catalog::{Spec, View};
 use crate::http1::{Field, Method, RequestHead};
@@ -13,6 +14,8 @@ pub(crate) struct Gate {
     site: Site,
     /// Every path there is, and what is seen there.
     paths: HashMap<String, &'static View>,
+    /// What is seen at the plain routes.
+    whole: &'static View,
 }
 
 /// A request that may go on.
@@ -36,6 +39,8 @@ pub(crate) enum RequestKind {
     Get,
     /// DELETE of a session.
     Delete,
+    /// POST to a plain route.
+    Plain(plain::Route),
 }
 
 impl Gate {
@@ -43,32 +48,52 @@ impl Gate {
         let views = spec.views.iter().chain(spec.alone);
         let views = views.map(|view| (spec.listen.view_path(&view.patterns.name), view));
         let paths = [(spec.listen.path.to_string(), &spec.whole)].into_iter().chain(views).collect();
-        Self { site, paths }
+        Self { site, paths, whole: &spec.whole }
     }
 
     /// Checks a head, in the order of MCP 2026-07-28, streamable HTTP, server validation.
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
         self.site.check(head.host, head.origin, head.fetch_site)?;
         let path = head.target.split('?').next().unwrap_or_default();
-        let view = *self.paths.get(path).ok_or(Refusal::NotFound)?;
+        let Some(&view) = self.paths.get(path) else {
+            let route = plain::Route::of(path).ok_or(Refusal::NotFound)?;
+            return admit_plain(head).map(|()| Admitted { view: self.whole, kind: RequestKind::Plain(route) });
+        };
         match head.method {
             Method::Post => {}
             Method::Get => return Ok(Admitted { view, kind: RequestKind::Get }),
             Method::Delete => return Ok(Admitted { view, kind: RequestKind::Delete }),
             Method::Options | Method::Other => return Err(Refusal::MethodNotAllowed("POST, GET, DELETE")),
         }
-        if head.upgrade {
-            return Err(Refusal::Upgrade);
-        }
-        if !is_json(head.content_type) || head.content_encoding.count > 0 {
-            return Err(Refusal::UnsupportedMediaType);
-        }
+        check_body(head)?;
         if !accepts(&head.accept, b"application/json") {
             return Err(Refusal::NotAcceptable);
         }
         let accepts_stream = accepts(&head.accept, b"text/event-stream");
         Ok(Admitted { view, kind: RequestKind::Post { accepts_stream } })
     }
+}
+
+/// Checks a head for a plain route. A script that does not say what it accepts accepts JSON.
+fn admit_plain(head: &RequestHead<'_>) -> Result<(), Refusal<'static>> {
+    if head.method != Method::Post {
+        return Err(Refusal::MethodNotAllowed("POST"));
+    }
+    check_body(head)?;
+    if head.accept.iter().any(|line| !line.is_empty()) && !accepts(&head.accept, b"application/json") {
+        return Err(Refusal::NotAcceptable);
+    }
+    Ok(())
+}
+
+fn check_body(head: &RequestHead<'_>) -> Result<(), Refusal<'static>> {
+    if head.upgrade {
+        return Err(Refusal::Upgrade);
+    }
+    if !is_json(head.content_type) || head.content_encoding.count > 0 {
+        return Err(Refusal::UnsupportedMediaType);
+    }
+    Ok(())
 }
 
 fn is_json(content_type: Field<'_>) -> bool {
@@ -105,7 +130,7 @@ mod tests {
     fn admitted(lines: &str) -> Result<Admitted, u16> {
         let paths = HashMap::from([("/mcp".to_owned(), &WHOLE), ("/mcp/coding".to_owned(), &CODING)]);
         let site = Site::new(vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
-        let gate = Gate { site, paths };
+        let gate = Gate { site, paths, whole: &WHOLE };
         let head = format!("{lines}\r\n\r\n");
         let Ok(Parsed::Head(head, _)) = RequestHead::parse(head.as_bytes()) else { panic!("{head:?} is well formed") };
         gate.admit(&head).map_err(|refusal| refusal.verdict(only1mcp_model::revision::Era::Modern).status)
@@ -187,6 +212,22 @@ mod tests {
                 post,
             ),
             ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Get)),
+            (format!("POST / HTTP/1.1\r\nHost: localhost\r\n{json}"), Ok(RequestKind::Plain(plain::Route::Any))),
+            (
+                "POST /tools/call?x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json".to_owned(),
+                Ok(RequestKind::Plain(plain::Route::Method("tools/call"))),
+            ),
+            (format!("POST /tools/call HTTP/1.1\r\nHost: evil.example\r\n{json}"), Err(403)),
+            (format!("POST /tools/call HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n{json}"), Err(403)),
+            (format!("POST /tools/call/ HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            (format!("POST /tools HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            ("POST /tools/call HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain".to_owned(), Err(415)),
+            (
+                "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: text/html".to_owned(),
+                Err(406),
+            ),
+            ("GET / HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
+            ("DELETE /tools/list HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
             ("DELETE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Delete)),
         ] {
             assert_eq!(admit(&lines), expected, "{lines}");

@@ -19,6 +19,7 @@ mod legacy;
 mod lists;
 mod modern;
 mod peers;
+mod plain;
 mod regression;
 mod stdio;
 mod stdio_client;
