@@ -2,4 +2,6 @@
 
 mod conversation;
 pub(crate) mod http;
+#[cfg(feature = "transport-http")]
+pub(crate) mod remote;
 pub(crate) mod stdio;

@@ -40,7 +40,7 @@ pub(crate) enum RequestKind {
     /// DELETE of a session.
     Delete,
     /// POST to a plain route.
-    Plain(plain::Route),
+    Plain(plain::PlainRoute),
 }
 
 impl Gate {
@@ -56,7 +56,7 @@ impl Gate {
         self.site.check(head.host, head.origin, head.fetch_site)?;
         let path = head.target.split('?').next().unwrap_or_default();
         let Some(&view) = self.paths.get(path) else {
-            let route = plain::Route::of(path).ok_or(Refusal::NotFound)?;
+            let route = plain::PlainRoute::of(path).ok_or(Refusal::NotFound)?;
             return admit_plain(head).map(|()| Admitted { view: self.whole, kind: RequestKind::Plain(route) });
         };
         match head.method {
@@ -212,10 +212,10 @@ mod tests {
                 post,
             ),
             ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Get)),
-            (format!("POST / HTTP/1.1\r\nHost: localhost\r\n{json}"), Ok(RequestKind::Plain(plain::Route::Any))),
+            (format!("POST / HTTP/1.1\r\nHost: localhost\r\n{json}"), Ok(RequestKind::Plain(plain::PlainRoute::Any))),
             (
                 "POST /tools/call?x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json".to_owned(),
-                Ok(RequestKind::Plain(plain::Route::Method("tools/call"))),
+                Ok(RequestKind::Plain(plain::PlainRoute::Method("tools/call"))),
             ),
             (format!("POST /tools/call HTTP/1.1\r\nHost: evil.example\r\n{json}"), Err(403)),
             (format!("POST /tools/call HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n{json}"), Err(403)),

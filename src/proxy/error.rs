@@ -319,12 +319,13 @@ impl Verdict {
 
 /// The HTTP status of an error where no JSON-RPC is spoken, and the status says what went wrong.
 pub(crate) fn plain_status(code: i64, kind: Option<&str>) -> u16 {
-    match (code, kind) {
-        (-32700 | -32600 | -32602 | -32022..=-32020, _) => 400,
-        (-32601, _) => 404,
-        (-32603, Some("timeout")) => 504,
-        (-32603, Some("overloaded")) => 503,
-        (-32603, Some("internal")) => 500,
+    let is = |own: upstream::Kind| kind == Some(own.as_str());
+    match code {
+        -32700 | -32600 | -32602 | -32022..=-32020 => 400,
+        -32601 => 404,
+        -32603 if is(upstream::Kind::Timeout) => 504,
+        -32603 if is(upstream::Kind::Overloaded) => 503,
+        -32603 if kind == Some("internal") => 500,
         // A backend failed, or says that the request did.
         _ => 502,
     }

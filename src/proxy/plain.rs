@@ -16,7 +16,7 @@ use crate::upstream::Gone;
 
 /// What a path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
+pub(crate) enum PlainRoute {
     /// Whatever the message says, which is JSON-RPC.
     Any,
     /// This method.
@@ -44,7 +44,7 @@ const CAPABILITIES: &[u8] = br#""io.modelcontextprotocol/clientCapabilities":{}"
 /// Answers with the result alone, or the error alone, under a status that says which.
 struct Bare<'a, D>(&'a D);
 
-impl Route {
+impl PlainRoute {
     /// The route of a path, if it has one.
     pub(super) fn of(path: &str) -> Option<Self> {
         let method = path.strip_prefix('/')?;
@@ -59,20 +59,20 @@ impl Route {
 pub(super) async fn serve<T: Topology, D: Downstream>(
     worker: &Worker<T>,
     view: &'static View,
-    route: Route,
+    route: PlainRoute,
     body: &[u8],
     downstream: &D,
 ) -> Result<(), Gone> {
-    let body = if route != Route::Any && body.trim_ascii().is_empty() { b"{}" } else { body };
+    let body = if route != PlainRoute::Any && body.trim_ascii().is_empty() { b"{}" } else { body };
     let message = match envelope::incoming(body) {
         Ok(message) => message,
-        Err(error) if route == Route::Any => return super::unreadable(error, body, downstream).await,
+        Err(error) if route == PlainRoute::Any => return super::unreadable(error, body, downstream).await,
         Err(error) => {
             return super::unreadable(ScanError { id: Default::default(), ..error }, body, &Bare(downstream)).await;
         }
     };
     match route {
-        Route::Method(method) if !message.version_ok && message.shape == Shape::Invalid => {
+        PlainRoute::Method(method) if !message.version_ok && message.shape == Shape::Invalid => {
             let head = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"{method}","params":"#);
             let source = [head.as_bytes(), body, b"}"].concat();
             match envelope::incoming(&source) {
@@ -80,11 +80,11 @@ pub(super) async fn serve<T: Topology, D: Downstream>(
                 Err(error) => super::unreadable(error, &source, &Bare(downstream)).await,
             }
         }
-        Route::Method(method) if message.method.is_none_or(|named| !named.is(body, method)) => {
+        PlainRoute::Method(method) if message.method.is_none_or(|named| !named.is(body, method)) => {
             let refusal = Refusal::InvalidRequest("`method` is not that of the path".into());
             respond::refuse(downstream, &refusal, Era::Modern, id(message.id, body).ok()).await
         }
-        Route::Any | Route::Method(_) => completed(worker, view, (body, &message), downstream).await,
+        PlainRoute::Any | PlainRoute::Method(_) => completed(worker, view, (body, &message), downstream).await,
     }
 }
 
@@ -159,7 +159,7 @@ impl<D: Downstream> Bare<'_, D> {
 impl<D: Downstream> Downstream for Bare<'_, D> {
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
         #[derive(Deserialize)]
-        struct Data<'d> {
+        struct Labelled<'d> {
             kind: &'d str,
         }
         let body = answer.body.concat();
@@ -170,7 +170,7 @@ impl<D: Downstream> Downstream for Bare<'_, D> {
         }
         let Some(error) = message.error else { return self.0.answer(answer).await };
         let code = message.error_code.and_then(|code| serde_json::from_slice(code.span.of(&body)).ok());
-        let data = message.error_data.and_then(|data| serde_json::from_slice::<Data<'_>>(data.span.of(&body)).ok());
+        let data = message.error_data.and_then(|data| serde_json::from_slice::<Labelled<'_>>(data.span.of(&body)).ok());
         self.failed(answer, error.span.of(&body), (code.unwrap_or_default(), data.map(|data| data.kind))).await
     }
 

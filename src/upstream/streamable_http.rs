@@ -7,6 +7,7 @@ mod endpoint;
 mod greet;
 mod pool;
 mod receive;
+mod remote;
 
 use std::cell::{Cell, RefCell};
 use std::io::Write as _;
@@ -22,6 +23,7 @@ use crate::mcp::header;
 use connection::{Connection, ReadError};
 use endpoint::Endpoint;
 use pool::Pool;
+pub(crate) use remote::{Remote, Reply};
 
 /// A request buffer that grew past this is given back.
 const REQUEST_KEPT_BYTES: usize = 64 << 10;

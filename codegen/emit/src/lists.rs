@@ -57,6 +57,9 @@ struct Page {
     tail: String,
 }
 
+/// Where a run of items stands, and what is cut from it: see [`Page`].
+type Placed = ((u32, u32), Option<(usize, usize)>);
+
 /// Sets of places in the blob.
 #[derive(Default)]
 struct Cuts {
@@ -250,7 +253,7 @@ fn alone(
     chunk: &[&Exposed],
     run: &[Cow<'_, str>],
     (blob, cuts): (&mut Blob, &mut Cuts),
-) -> Result<((u32, u32), Option<(usize, usize)>), Error> {
+) -> Result<Placed, Error> {
     if chunk.iter().all(|item| item.name == item.own) {
         return Ok((blob.place(run)?, None));
     }

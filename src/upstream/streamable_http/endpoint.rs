@@ -31,25 +31,29 @@ impl Endpoint {
     ) -> Result<Self, OpenError> {
         let url = context.shared.resolve(backend, &http.url)?;
         let invalid = |detail: String| OpenError::Invalid { backend: backend.name.to_string(), detail };
-        let parts = only1mcp_model::url::parse(&url)
-            .map_err(|problem| invalid(format!("`{url}` is not a URL of an MCP server: {problem}")))?;
+        let ca = http.ca.as_ref().map(|ca| context.shared.resolve(backend, ca)).transpose()?;
+        let connect_timeout = http.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis);
+        Self::at(&url, ca.as_deref(), connect_timeout).map_err(invalid)
+    }
+
+    /// The endpoint at a URL; `ca` is trusted besides. The error says what is wrong with it.
+    pub(super) fn at(url: &str, ca: Option<&str>, connect_timeout: Duration) -> Result<Self, String> {
+        let parts = only1mcp_model::url::parse(url)
+            .map_err(|problem| format!("`{url}` is not a URL of an MCP server: {problem}"))?;
         #[cfg(not(feature = "tls"))]
         if parts.tls {
-            return Err(invalid(format!("`{url}` needs TLS, and this binary is built without the feature `tls`")));
+            return Err(format!("`{url}` needs TLS, and this binary is built without the feature `tls`"));
         }
+        #[cfg(not(feature = "tls"))]
+        let _no_authority = ca;
         #[cfg(feature = "tls")]
-        let tls = if parts.tls {
-            let ca = http.ca.as_ref().map(|ca| context.shared.resolve(backend, ca)).transpose()?;
-            Some(super::super::tls::Trust::new(parts.host, ca.as_deref()).map_err(invalid)?)
-        } else {
-            None
-        };
+        let tls = parts.tls.then(|| super::super::tls::Trust::new(parts.host, ca)).transpose()?;
         Ok(Self {
             authority: parts.authority.to_owned(),
             path: parts.path.to_owned(),
             host: parts.host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: parts.port,
-            connect_timeout: http.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis),
+            connect_timeout,
             #[cfg(feature = "tls")]
             tls,
         })
