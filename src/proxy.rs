@@ -7,6 +7,7 @@
 //! plane. **Invariant:** a request that is refused here has caused nothing at any backend.
 
 mod admit;
+mod batch;
 mod bridge;
 mod counts;
 mod dispatch;
@@ -30,6 +31,7 @@ use tokio::sync::Notify;
 
 use admit::RequestKind;
 pub(crate) use admit::{Admitted, Gate};
+pub(crate) use batch::Batch;
 pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
 pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
@@ -43,7 +45,7 @@ use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
 use crate::mcp::envelope::{self, Id, Incoming};
-use crate::mcp::json::{Kind, ScanError, Value};
+use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
 use crate::upstream::Gone;
 use bridge::Caller;
@@ -217,6 +219,11 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
         RequestKind::Post { accepts_stream } => accepts_stream,
     };
     match envelope::incoming(body) {
+        Err(ScanError { kind: ScanErrorKind::NotObject, .. })
+            if let Some(batch) = Batch::of(worker, view, Carrier::Http(head), body) =>
+        {
+            batch.serve(worker, downstream).await
+        }
         Ok(message) => {
             let post = Post { view, carrier: Carrier::Http(head), body, message: &message };
             answer(worker, &post, accepts_stream, downstream).await

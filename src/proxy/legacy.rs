@@ -51,6 +51,15 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
     }
 }
 
+/// The revision of the session that a message belongs to, if it belongs to one.
+pub(super) fn revision(sessions: &Sessions, view: &'static View, carrier: Carrier<'_>) -> Option<Revision> {
+    let session = match carrier {
+        Carrier::Http(head) => session_of(sessions, view, head).ok(),
+        Carrier::Connection(agreement) => agreement.session(),
+    };
+    session.map(|session| session.revision)
+}
+
 /// The session that a request belongs to. It is one of the view it was begun in: elsewhere nobody knows it.
 fn session_of(
     sessions: &Sessions,

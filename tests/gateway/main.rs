@@ -8,6 +8,7 @@ mod admin;
 mod alone;
 mod at_most_once;
 mod authoring;
+mod batch;
 mod bridge;
 mod children;
 mod command_line;
