@@ -130,6 +130,8 @@ fn table(size: usize) -> Table {
         views: 1,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     };

@@ -8,6 +8,7 @@ pub mod table;
 use only1mcp_model::Features;
 pub use only1mcp_model::plan;
 pub use only1mcp_model::revision::{Era, Revision};
+use smallvec::SmallVec;
 pub use table::NameTable;
 
 pub use crate::mcp::method::ListKind;
@@ -43,6 +44,10 @@ pub struct Entry {
     pub fallbacks: &'static [u16],
     /// Index in [`Spec::backends`].
     pub backend: u16,
+    /// Index in [`Spec::backends`] of the backend that has it: a route may lead elsewhere.
+    pub origin: u16,
+    /// The name is not that of the backend behind its prefix: it had to be shortened.
+    pub shortened: bool,
     /// The lock says the tool only reads (`readOnlyHint`).
     pub read_only: bool,
     /// The lock says that calling twice is calling once (`idempotentHint`).
@@ -56,6 +61,8 @@ pub struct Template {
     pub uri_template: &'static str,
     /// Index in [`Spec::backends`].
     pub backend: u16,
+    /// See [`Entry::origin`].
+    pub origin: u16,
     /// See [`Entry::fallbacks`].
     pub fallbacks: &'static [u16],
     /// The bits of the views that show it, see [`View::bit`].
@@ -74,16 +81,18 @@ pub struct Page {
     pub head: &'static str,
     /// The items, joined by commas: a range of [`Spec::items`].
     pub items: (u32, u32),
+    /// What of them is left out: so many bytes at each of these places in [`Spec::items`], which lie in order.
+    pub cuts: (u32, &'static [u32]),
     /// From `]` to `}`, with `nextCursor` where a page follows.
     pub tail: &'static str,
 }
 
-/// What the clients at one path see: the whole catalog, or a view of it.
+/// What the clients at one path see: the whole catalog, a view of it, or one backend alone.
 #[derive(Debug)]
 pub struct View {
-    /// Its name, which is empty for the whole catalog, and which names it shows.
+    /// Its name, which is empty for the whole catalog, and which names it shows; no patterns for a backend alone.
     pub patterns: plan::View,
-    /// Its bit in [`Entry::views`].
+    /// Its bit in [`Entry::views`]; none for a backend alone.
     pub bit: u64,
     /// What its tools take of a model's context, as [`only1mcp_model::tokens`] estimates it.
     pub tokens: usize,
@@ -93,6 +102,22 @@ pub struct View {
     pub discover: &'static str,
     /// The pages of each list, by `ListKind as usize` then `Revision as usize`. A list nobody offers has one empty page.
     pub lists: [[&'static [Page]; 5]; 4],
+    /// The backend that is all there is to see.
+    pub alone: Option<Alone>,
+}
+
+/// One backend under its own names. What it has is found in the tables of the whole catalog, behind its prefix: it needs
+/// none of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone {
+    /// Index in [`Spec::backends`].
+    pub backend: u16,
+    /// What stands before its own names of tools and prompts in the catalog.
+    pub prefix: &'static str,
+    /// Resources it has under URIs that the catalog holds from another backend.
+    pub resources: &'static [&'static str],
+    /// Templates of which that is so.
+    pub templates: &'static [&'static str],
 }
 
 /// The constant part of a [`Topology`].
@@ -124,6 +149,10 @@ pub struct Spec {
     pub whole: View,
     /// Its views, each at a path of its own, in topology order.
     pub views: &'static [View],
+    /// Each backend alone, at a path of its own, by its index; empty where none is served so.
+    pub alone: &'static [View],
+    /// The longest name of a tool or prompt that clients take; longer ones are shortened.
+    pub name_bytes_max: usize,
     /// Whether any backend offers tools, prompts, resources (and templates): what `capabilities` declares.
     pub offers_tools: bool,
     /// See [`Spec::offers_tools`].
@@ -135,6 +164,31 @@ pub struct Spec {
 // === impl View ===
 
 impl View {
+    /// A backend alone, with its greetings, and the pages of its lists by `ListKind as usize`, those for the legacy era
+    /// first.
+    #[must_use]
+    pub const fn alone(
+        name: &'static str,
+        tokens: usize,
+        (initialize, discover): ([&'static str; 4], &'static str),
+        pages: [[&'static [Page]; 2]; 4],
+        alone: Alone,
+    ) -> Self {
+        let [tools, prompts, resources, templates] = pages;
+        let lists = [by_revision(tools), by_revision(prompts), by_revision(resources), by_revision(templates)];
+        let mut view = Self::bare(name, 0);
+        (view.tokens, view.initialize, view.discover) = (tokens, initialize, discover);
+        (view.lists, view.alone) = (lists, Some(alone));
+        view
+    }
+
+    /// One that has a name and a bit and nothing to show.
+    pub(crate) const fn bare(name: &'static str, bit: u64) -> Self {
+        use std::borrow::Cow::Borrowed;
+        let patterns = plan::View { name: Borrowed(name), include: Borrowed(&[]), exclude: Borrowed(&[]) };
+        Self { patterns, bit, tokens: 0, initialize: [""; 4], discover: "", lists: [[&[]; 5]; 4], alone: None }
+    }
+
     /// Whether it is the whole catalog.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -160,14 +214,8 @@ impl View {
     }
 }
 
-#[cfg(test)]
-impl View {
-    /// One that has a name and a bit and nothing to show.
-    pub(crate) const fn bare(name: &'static str, bit: u64) -> Self {
-        use std::borrow::Cow::Borrowed;
-        let patterns = plan::View { name: Borrowed(name), include: Borrowed(&[]), exclude: Borrowed(&[]) };
-        Self { patterns, bit, tokens: 0, initialize: [""; 4], discover: "", lists: [[&[]; 5]; 4] }
-    }
+const fn by_revision([legacy, modern]: [&'static [Page]; 2]) -> [&'static [Page]; 5] {
+    [legacy, legacy, legacy, legacy, modern]
 }
 
 // === impl Spec ===
@@ -181,15 +229,20 @@ impl Spec {
 
     /// The answer to a list request with this id (as written): compiled bytes around it, nothing copied.
     #[must_use]
-    pub fn list_answer<'a>(&self, page: &Page, id: &'a [u8]) -> [&'a [u8]; 7] {
+    pub fn list_answer<'a>(&self, page: &Page, id: &'a [u8]) -> SmallVec<[&'a [u8]; 8]> {
         let [prefix, middle, end] = RESULT_AROUND;
-        [prefix, id, middle, page.head.as_bytes(), self.items(page), page.tail.as_bytes(), end]
+        let mut answer: SmallVec<[&'a [u8]; 8]> = SmallVec::from_slice(&[prefix, id, middle, page.head.as_bytes()]);
+        answer.extend(self.items(page).map(|piece| -> &'a [u8] { piece }));
+        answer.extend([page.tail.as_bytes(), end]);
+        answer
     }
 
-    /// The items of a page.
-    #[must_use]
-    pub fn items(&self, page: &Page) -> &'static [u8] {
-        &self.items[page.items.0 as usize..page.items.1 as usize]
+    /// The items of a page, in consecutive pieces.
+    pub fn items(&self, page: &Page) -> impl Iterator<Item = &'static [u8]> + use<> {
+        let (items, (start, end), (length, places)) = (self.items, page.items, page.cuts);
+        let ends = places.iter().copied().chain([end]);
+        let starts = [start].into_iter().chain(places.iter().map(move |place| place + length));
+        starts.zip(ends).map(|(start, end)| &items[start as usize..end as usize])
     }
 }
 

@@ -126,7 +126,8 @@ enum Command {
     /// Serve the client that started this process, on stdin and stdout.
     ///
     /// For clients that start their servers themselves: `"command": "only1mcp", "args": ["stdio"]`, or `["stdio", "--view",
-    /// "coding"]`. Serves what is compiled in, in this process, until the client closes its end.
+    /// "coding"]`. Serves what is compiled in, in this process, until the client closes its end. With `--connect
+    /// http://127.0.0.1:8080/mcp` it serves nothing itself and passes everything on to what listens there.
     Stdio(stdio::Stdio),
     /// Show what is compiled in.
     ///

@@ -2,6 +2,8 @@
 
 mod conversation;
 pub(crate) mod http;
+#[cfg(feature = "transport-http")]
+pub(crate) mod remote;
 pub(crate) mod stdio;
 #[cfg(feature = "websocket")]
 mod websocket;

@@ -45,6 +45,8 @@ pub const ADMIN_CONNECTION_LIFE: Duration = Duration::from_secs(300);
 pub const ADMIN_GRACE: Duration = Duration::from_secs(2);
 /// Calls in flight on one connection that carries messages side by side: above it `overloaded`.
 pub const CONNECTION_CALLS_MAX: usize = 256;
+/// Messages in a batch of MCP 2025-03-26: above it the batch is refused.
+pub const BATCH_MESSAGES_MAX: usize = 64;
 /// Messages waiting for the client of such a connection to read: above it whoever has one more waits.
 pub const CONNECTION_MESSAGES_MAX: usize = 16;
 /// Streams of HTTP+SSE towards clients: above it 503.

@@ -7,6 +7,7 @@
 //! plane. **Invariant:** a request that is refused here has caused nothing at any backend.
 
 mod admit;
+mod batch;
 mod bridge;
 mod counts;
 mod dispatch;
@@ -14,6 +15,7 @@ mod error;
 mod legacy;
 mod mailbox;
 mod modern;
+mod plain;
 mod relay;
 mod respond;
 mod route;
@@ -29,6 +31,7 @@ use only1mcp_model::overlay::Overlay;
 use tokio::sync::Notify;
 
 pub(crate) use admit::{Admitted, Gate, MESSAGES_PATH, RequestKind};
+pub(crate) use batch::Batch;
 pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
 pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
@@ -43,7 +46,7 @@ use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
 use crate::mcp::envelope::{self, Id, Incoming};
-use crate::mcp::json::{Kind, ScanError, Value};
+use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
 use crate::upstream::Gone;
 use bridge::Caller;
@@ -217,6 +220,7 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
         // Only a connection as a whole becomes one: who can hand it over has done so before.
         #[cfg(feature = "websocket")]
         RequestKind::WebSocket => return respond::refuse(downstream, &Refusal::Upgrade, Era::Modern, None).await,
+        RequestKind::Plain(route) => return plain::serve(worker, view, route, body, downstream).await,
         RequestKind::Post { accepts_stream } => accepts_stream,
         // The transport serves them: they belong to a connection that carries messages.
         RequestKind::Events | RequestKind::Message => {
@@ -224,6 +228,11 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
         }
     };
     match envelope::incoming(body) {
+        Err(ScanError { kind: ScanErrorKind::NotObject, .. })
+            if let Some(batch) = Batch::of(worker, view, Carrier::Http(head), body) =>
+        {
+            batch.serve(worker, downstream).await
+        }
         Ok(message) => {
             let post = Post { view, carrier: Carrier::Http(head), body, message: &message };
             answer(worker, &post, accepts_stream, downstream).await

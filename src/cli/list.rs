@@ -80,6 +80,14 @@ fn backends<T: Topology>(view: &View) -> Vec<Row> {
             ("name", backend.name.as_ref().into()),
             ("tools", tools.into()),
             ("place", backend.transport.place().into()),
+            (
+                "path",
+                spec.alone
+                    .get(index)
+                    .map(|alone| spec.listen.view_path(&alone.patterns.name))
+                    .unwrap_or_default()
+                    .into(),
+            ),
         ]
     };
     // The whole catalog is that of all, also of those that offer nothing.

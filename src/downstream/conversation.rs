@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use crate::catalog::{Topology, View};
 use crate::limits;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
-use crate::mcp::json::{Kind, Span};
+use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Span};
 use crate::mcp::method::Method;
-use crate::proxy::{self, Agreement, Answer, Carrier, Downstream, Left, Post, Refusal, Worker};
+use crate::proxy::{self, Agreement, Answer, Batch, Carrier, Downstream, Left, Post, Refusal, Worker};
 use crate::upstream::Gone;
 
 /// Messages for the client, whole and unframed, in the order in which they are to be written.
@@ -72,6 +72,11 @@ impl<T: Topology> Conversation<T> {
         let answers = Answers { peer: &self.peer, cancellation: None };
         let message = match envelope::incoming(&body) {
             Ok(message) => message,
+            Err(ScanError { kind: ScanErrorKind::NotObject, .. })
+                if self.calls.len() < limits::CONNECTION_CALLS_MAX =>
+            {
+                return self.batch(body).await;
+            }
             Err(error) => return proxy::unreadable(error, &body, &answers).await,
         };
         match call_id(&message, &body) {
@@ -104,6 +109,22 @@ impl<T: Topology> Conversation<T> {
     /// Waits for the calls in flight.
     pub(crate) async fn finish(&mut self) {
         while self.calls.join_next().await.is_some() {}
+    }
+
+    /// Takes a batch, where this client may send one; its calls cannot be cancelled one by one.
+    async fn batch(&mut self, body: Bytes) -> Result<(), Gone> {
+        let (worker, peer) = (Rc::clone(&self.worker), Rc::clone(&self.peer));
+        let carrier = Carrier::Connection(&self.peer.agreement);
+        if Batch::of(&worker, peer.view, carrier, &body).is_none() {
+            return self.refuse(&Refusal::InvalidRequest("body is not a JSON object".into())).await;
+        }
+        self.calls.spawn_local(async move {
+            let answers = Answers { peer: &peer, cancellation: None };
+            if let Some(batch) = Batch::of(&worker, peer.view, Carrier::Connection(&peer.agreement), &body) {
+                let _gone = batch.serve(&worker, &answers).await;
+            }
+        });
+        Ok(())
     }
 
     fn call(&mut self, id: Box<[u8]>, body: Bytes, message: Incoming) {

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::conversation::{Conversation, Outbox};
@@ -34,11 +35,23 @@ pub(crate) async fn serve<T: Topology>(
     drop(writing.await);
 }
 
-async fn read<T: Topology>(conversation: &mut Conversation<T>, mut input: impl AsyncRead + Unpin) -> Result<(), Gone> {
+async fn read<T: Topology>(conversation: &mut Conversation<T>, input: impl AsyncRead + Unpin) -> Result<(), Gone> {
+    lines(input, async |line| match line {
+        Ok(line) => conversation.take(line).await,
+        Err(TooLong) => conversation.refuse(&Refusal::PayloadTooLarge).await,
+    })
+    .await
+}
+
+/// Takes every line, until there are no more or taking one fails.
+pub(super) async fn lines(
+    mut input: impl AsyncRead + Unpin,
+    mut take: impl AsyncFnMut(Result<Bytes, TooLong>) -> Result<(), Gone>,
+) -> Result<(), Gone> {
     let mut lines = Lines::new(limits::BODY_BYTES_MAX);
     loop {
         match lines.next() {
-            Ok(Some(line)) => conversation.take(line).await?,
+            Ok(Some(line)) => take(Ok(line)).await?,
             Ok(None) => match input.read_buf(lines.buffer()).await {
                 Ok(1..) => {}
                 Ok(0) => break,
@@ -47,17 +60,17 @@ async fn read<T: Topology>(conversation: &mut Conversation<T>, mut input: impl A
                     break;
                 }
             },
-            Err(TooLong) => conversation.refuse(&Refusal::PayloadTooLarge).await?,
+            Err(TooLong) => take(Err(TooLong)).await?,
         }
     }
     match lines.rest() {
-        Some(line) => conversation.take(line).await,
+        Some(line) => take(Ok(line)).await,
         None => Ok(()),
     }
 }
 
 /// Writes each message as a line. Line ends between its tokens, where they mean nothing, become spaces.
-async fn write(mut outbox: Outbox, mut output: impl AsyncWrite + Unpin) {
+pub(super) async fn write(mut outbox: Outbox, mut output: impl AsyncWrite + Unpin) {
     while let Some(mut message) = outbox.recv().await {
         for byte in message.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
             *byte = b' ';

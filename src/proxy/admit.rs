@@ -1,6 +1,9 @@
 //! What the head of a request alone decides: who may ask, where, how, and in which media types.
 
+use std::collections::HashMap;
+
 use super::error::Refusal;
+use super::plain;
 use super::site::Site;
 use crate::catalog::{Spec, View};
 use crate::http1::{Field, Method, RequestHead};
@@ -9,8 +12,10 @@ use crate::http1::{Field, Method, RequestHead};
 #[derive(Debug)]
 pub(crate) struct Gate {
     site: Site,
-    /// Every path there is, what is seen there, and what is served; that of the whole catalog first.
-    paths: Vec<(String, &'static View, Place)>,
+    /// Every path there is, what is seen there, and what is served.
+    paths: HashMap<String, (&'static View, Place)>,
+    /// What is seen at the plain routes.
+    whole: &'static View,
 }
 
 /// What a path serves.
@@ -55,6 +60,8 @@ pub(crate) enum RequestKind {
     /// The beginning of a WebSocket.
     #[cfg(feature = "websocket")]
     WebSocket,
+    /// POST to a plain route.
+    Plain(plain::PlainRoute),
 }
 
 /// Where streams of HTTP+SSE begin; below it those of the views.
@@ -67,24 +74,28 @@ const WEBSOCKET_PATH: &str = "/ws";
 
 impl Gate {
     pub(crate) fn new(spec: &'static Spec, site: Site) -> Self {
-        let name = |view: &'static View| &view.patterns.name;
-        let views = spec.views.iter().map(|view| (spec.listen.view_path(name(view)), view, Place::Streamable));
-        let streams = spec.views.iter().map(|view| (format!("{EVENTS_PATH}/{}", name(view)), view, Place::Events));
-        // What the topology names comes first: it may be one of the others.
-        let paths = [(spec.listen.path.to_string(), &spec.whole, Place::Streamable)].into_iter().chain(views);
-        let paths = paths.chain([(EVENTS_PATH.to_owned(), &spec.whole, Place::Events)]).chain(streams);
-        let paths = paths.chain([(MESSAGES_PATH.to_owned(), &spec.whole, Place::Messages)]);
+        let views = || spec.views.iter().chain(spec.alone);
+        let own = views().map(|view| (spec.listen.view_path(&view.patterns.name), view, Place::Streamable));
+        let named = [(spec.listen.path.to_string(), &spec.whole, Place::Streamable)].into_iter().chain(own);
+        let others = below(EVENTS_PATH, spec, Place::Events);
+        let others = others.chain([(MESSAGES_PATH.to_owned(), &spec.whole, Place::Messages)]);
         #[cfg(feature = "websocket")]
-        let paths = paths.chain(websockets(spec));
-        Self { site, paths: paths.collect() }
+        let others = others.chain(below(WEBSOCKET_PATH, spec, Place::WebSockets));
+        let mut paths = HashMap::new();
+        for (path, view, place) in named.chain(others) {
+            // What the topology names comes first: it may be one of the others.
+            paths.entry(path).or_insert((view, place));
+        }
+        Self { site, paths, whole: &spec.whole }
     }
 
     /// Checks a head, in the order of MCP 2026-07-28, streamable HTTP, server validation.
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
         self.site.check(head.host, head.origin, head.fetch_site)?;
         let path = head.target.split('?').next().unwrap_or_default();
-        let Some(&(_, view, place)) = self.paths.iter().find(|(known, ..)| known == path) else {
-            return Err(Refusal::NotFound);
+        let Some(&(view, place)) = self.paths.get(path) else {
+            let route = plain::PlainRoute::of(path).ok_or(Refusal::NotFound)?;
+            return admit_plain(head).map(|()| Admitted { view: self.whole, kind: RequestKind::Plain(route) });
         };
         match (place, head.method) {
             #[cfg(feature = "websocket")]
@@ -99,12 +110,7 @@ impl Gate {
             (Place::Events, _) => return Err(Refusal::MethodNotAllowed("GET")),
             (Place::Messages, _) => return Err(Refusal::MethodNotAllowed("POST")),
         }
-        if head.upgrade {
-            return Err(Refusal::Upgrade);
-        }
-        if !is_json(head.content_type) || head.content_encoding.count > 0 {
-            return Err(Refusal::UnsupportedMediaType);
-        }
+        check_body(head)?;
         // Its answer comes on the stream, whatever the client reads besides.
         if place == Place::Messages {
             return Ok(Admitted { view, kind: RequestKind::Message });
@@ -117,12 +123,15 @@ impl Gate {
     }
 }
 
-/// `/ws`, and `/ws/VIEW` for every view.
-#[cfg(feature = "websocket")]
-fn websockets(spec: &'static Spec) -> impl Iterator<Item = (String, &'static View, Place)> {
-    let path = |view: &View| format!("{WEBSOCKET_PATH}/{}", view.patterns.name);
-    let views = spec.views.iter().map(move |view| (path(view), view, Place::WebSockets));
-    [(WEBSOCKET_PATH.to_owned(), &spec.whole, Place::WebSockets)].into_iter().chain(views)
+/// A path for the whole catalog, and one below it for every view and every backend alone.
+fn below(
+    path: &'static str,
+    spec: &'static Spec,
+    place: Place,
+) -> impl Iterator<Item = (String, &'static View, Place)> {
+    let views = spec.views.iter().chain(spec.alone);
+    let views = views.map(move |view| (format!("{path}/{}", view.patterns.name), view, place));
+    [(path.to_owned(), &spec.whole, place)].into_iter().chain(views)
 }
 
 /// RFC 6455, section 4.2.1. Who offers subprotocols has to offer that of MCP.
@@ -148,6 +157,28 @@ fn begins_websocket(head: &RequestHead<'_>) -> Result<(), Refusal<'static>> {
     }
     if offered.peek().is_some() && !offered.any(|name| name == websocket::SUBPROTOCOL.as_bytes()) {
         return Err(Refusal::WebSocket("`Sec-WebSocket-Protocol` must offer `mcp`"));
+    }
+    Ok(())
+}
+
+/// Checks a head for a plain route. A script that does not say what it accepts accepts JSON.
+fn admit_plain(head: &RequestHead<'_>) -> Result<(), Refusal<'static>> {
+    if head.method != Method::Post {
+        return Err(Refusal::MethodNotAllowed("POST"));
+    }
+    check_body(head)?;
+    if head.accept.iter().any(|line| !line.is_empty()) && !accepts(&head.accept, b"application/json") {
+        return Err(Refusal::NotAcceptable);
+    }
+    Ok(())
+}
+
+fn check_body(head: &RequestHead<'_>) -> Result<(), Refusal<'static>> {
+    if head.upgrade {
+        return Err(Refusal::Upgrade);
+    }
+    if !is_json(head.content_type) || head.content_encoding.count > 0 {
+        return Err(Refusal::UnsupportedMediaType);
     }
     Ok(())
 }
@@ -184,7 +215,7 @@ mod tests {
     static CODING: View = View::bare("coding", 2);
 
     fn admitted(lines: &str) -> Result<Admitted, u16> {
-        let paths = vec![
+        let paths = [
             ("/mcp".to_owned(), &WHOLE, Place::Streamable),
             ("/mcp/coding".to_owned(), &CODING, Place::Streamable),
             (EVENTS_PATH.to_owned(), &WHOLE, Place::Events),
@@ -195,8 +226,9 @@ mod tests {
             #[cfg(feature = "websocket")]
             ("/ws/coding".to_owned(), &CODING, Place::WebSockets),
         ];
+        let paths = paths.into_iter().map(|(path, view, place)| (path, (view, place))).collect();
         let site = Site::new(vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
-        let gate = Gate { site, paths };
+        let gate = Gate { site, paths, whole: &WHOLE };
         let head = format!("{lines}\r\n\r\n");
         let Ok(Parsed::Head(head, _)) = RequestHead::parse(head.as_bytes()) else { panic!("{head:?} is well formed") };
         gate.admit(&head).map_err(|refusal| refusal.verdict(only1mcp_model::revision::Era::Modern).status)
@@ -283,6 +315,22 @@ mod tests {
                 post,
             ),
             ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Get)),
+            (format!("POST / HTTP/1.1\r\nHost: localhost\r\n{json}"), Ok(RequestKind::Plain(plain::PlainRoute::Any))),
+            (
+                "POST /tools/call?x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json".to_owned(),
+                Ok(RequestKind::Plain(plain::PlainRoute::Method("tools/call"))),
+            ),
+            (format!("POST /tools/call HTTP/1.1\r\nHost: evil.example\r\n{json}"), Err(403)),
+            (format!("POST /tools/call HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n{json}"), Err(403)),
+            (format!("POST /tools/call/ HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            (format!("POST /tools HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            ("POST /tools/call HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain".to_owned(), Err(415)),
+            (
+                "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: text/html".to_owned(),
+                Err(406),
+            ),
+            ("GET / HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
+            ("DELETE /tools/list HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
             ("DELETE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Delete)),
             ("GET /sse HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Events)),
             ("GET /sse HTTP/1.1\r\nHost: evil.example".to_owned(), Err(403)),

@@ -69,6 +69,10 @@ pub(crate) enum Refusal<'a> {
     StreamUnknown,
     /// `MCP-Protocol-Version` of a legacy session is not one the gateway speaks.
     SessionVersion,
+    /// Updates of a resource were asked for, which nobody sends.
+    Unsubscribable,
+    /// A sample was asked for where no client that could give one is connected.
+    NoSampling,
     /// The connection has as many calls in flight as it may.
     TooManyCalls,
     /// There is no room for it now: why.
@@ -100,6 +104,7 @@ const METHOD_NOT_FOUND: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 const INTERNAL_ERROR: i32 = -32603;
 const HEADER_MISMATCH: i32 = -32020;
+const MISSING_CAPABILITY: i32 = -32021;
 const UNSUPPORTED_VERSION: i32 = -32022;
 
 // === impl Refusal ===
@@ -241,6 +246,16 @@ impl Refusal<'_> {
                 verdict.data["retryable"] = json!(!error.sent);
                 verdict
             }
+            Self::Unsubscribable => {
+                let message = "method `resources/subscribe` is not offered: the gateway has no subscriptions";
+                Verdict::new(status(404), METHOD_NOT_FOUND, "method_not_found", message)
+            }
+            Self::NoSampling => {
+                let message = "no client is connected that could serve `sampling/createMessage`";
+                let mut verdict = Verdict::new(status(400), MISSING_CAPABILITY, "missing_capability", message);
+                verdict.data["requiredCapabilities"] = json!({ "sampling": {} });
+                verdict
+            }
             Self::TooManyCalls => {
                 let message = format!("connection has {} calls in flight already", crate::limits::CONNECTION_CALLS_MAX);
                 let mut verdict =
@@ -325,6 +340,20 @@ impl Verdict {
         let error = json!({ "code": code, "message": self.message, "data": self.data });
         body.extend_from_slice(format!(r#""error":{error}}}"#).as_bytes());
         body
+    }
+}
+
+/// The HTTP status of an error where no JSON-RPC is spoken, and the status says what went wrong.
+pub(crate) fn plain_status(code: i64, kind: Option<&str>) -> u16 {
+    let is = |own: upstream::Kind| kind == Some(own.as_str());
+    match code {
+        -32700 | -32600 | -32602 | -32022..=-32020 => 400,
+        -32601 => 404,
+        -32603 if is(upstream::Kind::Timeout) => 504,
+        -32603 if is(upstream::Kind::Overloaded) => 503,
+        -32603 if kind == Some("internal") => 500,
+        // A backend failed, or says that the request did.
+        _ => 502,
     }
 }
 

@@ -51,8 +51,21 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
     }
 }
 
+/// The revision of the session that a message belongs to, if it belongs to one.
+pub(super) fn revision(sessions: &Sessions, view: &'static View, carrier: Carrier<'_>) -> Option<Revision> {
+    let session = match carrier {
+        Carrier::Http(head) => session_of(sessions, view, head).ok(),
+        Carrier::Connection(agreement) => agreement.session(),
+    };
+    session.map(|session| session.revision)
+}
+
 /// The session that a request belongs to. It is one of the view it was begun in: elsewhere nobody knows it.
-fn session_of(sessions: &Sessions, view: &View, head: &RequestHead<'_>) -> Result<Arc<Session>, Refusal<'static>> {
+fn session_of(
+    sessions: &Sessions,
+    view: &'static View,
+    head: &RequestHead<'_>,
+) -> Result<Arc<Session>, Refusal<'static>> {
     let id = session_id(head.session_id)?;
     let session = sessions.find(view, id).ok_or(Refusal::SessionUnknown)?;
     // MCP 2025-06-18, protocol version header: one that is not spoken is 400, none at all is an older client.
@@ -125,7 +138,7 @@ pub(crate) fn set_level(session: &Session, post: &Post<'_>) -> Result<(), Refusa
 /// to say, and ends with the session.
 pub(crate) async fn stream<T: Topology, D: Downstream>(
     worker: &Worker<T>,
-    view: &View,
+    view: &'static View,
     head: &RequestHead<'_>,
     downstream: &D,
 ) -> Result<(), Gone> {
@@ -155,7 +168,7 @@ pub(crate) async fn stream<T: Topology, D: Downstream>(
 /// DELETE: the client ends its session.
 pub(crate) async fn end<T: Topology, D: Downstream>(
     worker: &Worker<T>,
-    view: &View,
+    view: &'static View,
     head: &RequestHead<'_>,
     downstream: &D,
 ) -> Result<(), Gone> {

@@ -1,9 +1,11 @@
 //! Where a name leads: the compiled tables first, then templates and patterns for names that no list holds.
 
+use std::borrow::Cow;
+
 use only1mcp_model::names;
 use only1mcp_model::uri::Uri;
 
-use crate::catalog::{Topology, View, plan};
+use crate::catalog::{Alone, Topology, View, plan};
 use crate::limits;
 use crate::mcp::method::CallKind;
 
@@ -23,6 +25,9 @@ pub(crate) struct Route<'a> {
 /// Where a call goes; `None` for a name nobody offers, and just so for one that the view does not show.
 #[inline]
 pub(crate) fn route<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
+    if let Some(alone) = &view.alone {
+        return own::<T>(alone, kind, name);
+    }
     let entry = match kind {
         CallKind::Tool => T::tool(name),
         CallKind::Prompt => T::prompt(name),
@@ -39,17 +44,64 @@ pub(crate) fn route<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str)
     }
 }
 
+/// Where a name leads of which its backend alone is asked: there or nowhere. It is looked up as the catalog has it,
+/// whoever the catalog would send it to.
+fn own<'a, T: Topology>(alone: &Alone, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
+    let &Alone { backend, prefix, resources, templates } = alone;
+    let length_max = if kind == CallKind::Resource { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
+    if name.len() > length_max {
+        return None;
+    }
+    let prefixed = match kind {
+        CallKind::Tool | CallKind::Prompt if !prefix.is_empty() => Cow::Owned([prefix, name].concat()),
+        _ => Cow::Borrowed(name),
+    };
+    let shortened =
+        !prefix.is_empty() && kind != CallKind::Resource && !names::is_exposable(&prefixed, T::SPEC.name_bytes_max);
+    let entry = match kind {
+        CallKind::Tool if shortened => T::tool(&names::fit(prefixed.to_string(), T::SPEC.name_bytes_max)),
+        CallKind::Prompt if shortened => T::prompt(&names::fit(prefixed.to_string(), T::SPEC.name_bytes_max)),
+        CallKind::Tool => T::tool(&prefixed),
+        CallKind::Prompt => T::prompt(&prefixed),
+        CallKind::Resource => T::resource(name),
+    };
+    // Prefixes may begin alike, and what a shortened name looks like may be somebody's own.
+    let entry =
+        entry.filter(|entry| entry.origin == backend && (kind == CallKind::Resource || entry.shortened == shortened));
+    let unlisted = || {
+        let mut wildcards = T::SPEC.wildcards.iter().filter(|route| route.subject == subject(kind));
+        wildcards.any(|route| {
+            route.backend == backend && names::matches(&route.pattern, &prefixed) && route.upstream(&prefixed).is_some()
+        })
+    };
+    let template = || {
+        let of_catalog = T::SPEC.templates.iter().filter(|template| template.origin == backend);
+        let mut all = of_catalog.map(|template| template.uri_template).chain(templates.iter().copied());
+        kind == CallKind::Resource && (resources.contains(&name) || all.any(|template| names::fills(template, name)))
+    };
+    let upstream = match entry {
+        Some(entry) => entry.upstream,
+        None if template() || unlisted() => name,
+        None => return None,
+    };
+    Some(Route { backend, upstream, fallbacks: &[], repeatable: false })
+}
+
+fn subject(kind: CallKind) -> plan::Subject {
+    match kind {
+        CallKind::Tool => plan::Subject::Tools,
+        CallKind::Prompt => plan::Subject::Prompts,
+        CallKind::Resource => plan::Subject::Resources,
+    }
+}
+
 #[cold]
 fn uncatalogued<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
     let length_max = if kind == CallKind::Resource { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
     if name.len() > length_max || !is_shown::<T>(view, kind, name) {
         return None;
     }
-    let subject = match kind {
-        CallKind::Tool => plan::Subject::Tools,
-        CallKind::Prompt => plan::Subject::Prompts,
-        CallKind::Resource => plan::Subject::Resources,
-    };
+    let subject = subject(kind);
     // The most specific template decides, also where the view does not show it: a wider one would lead elsewhere.
     let mut templates = T::SPEC.templates.iter().filter(|_| kind == CallKind::Resource);
     let template = templates.find(|template| names::fills(template.uri_template, name));

@@ -26,8 +26,8 @@ pub(crate) type SessionId = [u8; 32];
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) revision: Revision,
-    /// The bit of the view it belongs to.
-    view: u64,
+    /// What it was begun in.
+    view: &'static View,
     /// Set when the client ended it: its streams end too.
     over: watch::Sender<bool>,
     last_used_ms: AtomicU64,
@@ -53,7 +53,7 @@ impl Agreement {
     }
 
     /// Begins one, in place of the one before.
-    pub(crate) fn begin(&self, view: &View, revision: Revision) {
+    pub(crate) fn begin(&self, view: &'static View, revision: Revision) {
         self.0.replace(Some(Arc::new(Session::new(view, revision, 0))));
     }
 }
@@ -68,7 +68,7 @@ impl Default for Sessions {
 
 impl Sessions {
     /// Begins one. At the bound, the one idle longest ends.
-    pub(crate) fn begin(&self, view: &View, revision: Revision) -> std::io::Result<SessionId> {
+    pub(crate) fn begin(&self, view: &'static View, revision: Revision) -> std::io::Result<SessionId> {
         let id = random_id()?;
         let sessions = self.by_id.pin();
         if sessions.len() >= limits::SESSIONS_MAX {
@@ -79,18 +79,18 @@ impl Sessions {
     }
 
     /// The session of a view with this id, which counts as used now.
-    pub(crate) fn find(&self, view: &View, id: &[u8]) -> Option<Arc<Session>> {
+    pub(crate) fn find(&self, view: &'static View, id: &[u8]) -> Option<Arc<Session>> {
         let id = SessionId::try_from(id).ok()?;
         let sessions = self.by_id.pin();
-        let session = sessions.get(&id).filter(|session| view.shows(session.view))?;
+        let session = sessions.get(&id).filter(|session| std::ptr::eq(view, session.view))?;
         session.last_used_ms.store(self.now_ms(), Ordering::Relaxed);
         Some(Arc::clone(session))
     }
 
     /// Ends one of a view; `false` when it has none with this id.
-    pub(crate) fn end(&self, view: &View, id: &[u8]) -> bool {
+    pub(crate) fn end(&self, view: &'static View, id: &[u8]) -> bool {
         let Ok(id) = SessionId::try_from(id) else { return false };
-        let own = self.by_id.pin().get(&id).is_some_and(|session| view.shows(session.view));
+        let own = self.by_id.pin().get(&id).is_some_and(|session| std::ptr::eq(view, session.view));
         own && self.remove(&id)
     }
 
@@ -133,10 +133,10 @@ impl Sessions {
 // === impl Session ===
 
 impl Session {
-    fn new(view: &View, revision: Revision, now_ms: u64) -> Self {
+    fn new(view: &'static View, revision: Revision, now_ms: u64) -> Self {
         Self {
             revision,
-            view: view.bit,
+            view,
             over: watch::Sender::new(false),
             last_used_ms: AtomicU64::new(now_ms),
             log_level: AtomicU8::new(Level::DEFAULT.into()),

@@ -31,7 +31,6 @@ pub(super) struct Endpoint {
 pub(super) struct Place<'a> {
     pub(super) url: &'a plan::Reference,
     /// A PEM file of authorities to trust beside those of the system.
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "TLS alone asks for it"))]
     pub(super) ca: Option<&'a plan::Reference>,
     pub(super) connect_timeout_ms: Option<u64>,
     /// Whether its URL is that of a WebSocket.
@@ -50,29 +49,33 @@ impl Endpoint {
     pub(super) fn open(context: &Context, backend: &plan::Backend, place: &Place<'_>) -> Result<Self, OpenError> {
         let url = context.shared.resolve(backend, place.url)?;
         let invalid = |detail: String| OpenError::Invalid { backend: backend.name.to_string(), detail };
-        let parts = only1mcp_model::url::parse(&url)
-            .map_err(|problem| invalid(format!("`{url}` is not a URL of an MCP server: {problem}")))?;
-        if parts.websocket != place.websocket {
-            let schemes = if place.websocket { "`ws://` nor `wss://`" } else { "`http://` nor `https://`" };
-            return Err(invalid(format!("`{url}` begins with neither {schemes}")));
+        let ca = place.ca.map(|ca| context.shared.resolve(backend, ca)).transpose()?;
+        let connect_timeout = place.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis);
+        Self::at(&url, place.websocket, ca.as_deref(), connect_timeout).map_err(invalid)
+    }
+
+    /// The endpoint at a URL, of a WebSocket or not; `ca` is trusted besides. The error says what is wrong with it.
+    pub(super) fn at(url: &str, websocket: bool, ca: Option<&str>, connect_timeout: Duration) -> Result<Self, String> {
+        let parts = only1mcp_model::url::parse(url)
+            .map_err(|problem| format!("`{url}` is not a URL of an MCP server: {problem}"))?;
+        if parts.websocket != websocket {
+            let schemes = if websocket { "`ws://` nor `wss://`" } else { "`http://` nor `https://`" };
+            return Err(format!("`{url}` begins with neither {schemes}"));
         }
         #[cfg(not(feature = "tls"))]
         if parts.tls {
-            return Err(invalid(format!("`{url}` needs TLS, and this binary is built without the feature `tls`")));
+            return Err(format!("`{url}` needs TLS, and this binary is built without the feature `tls`"));
         }
+        #[cfg(not(feature = "tls"))]
+        let _no_authority = ca;
         #[cfg(feature = "tls")]
-        let tls = if parts.tls {
-            let ca = place.ca.map(|ca| context.shared.resolve(backend, ca)).transpose()?;
-            Some(super::tls::Trust::new(parts.host, ca.as_deref()).map_err(invalid)?)
-        } else {
-            None
-        };
+        let tls = parts.tls.then(|| super::tls::Trust::new(parts.host, ca)).transpose()?;
         Ok(Self {
             authority: parts.authority.to_owned(),
             path: parts.path.to_owned(),
             host: parts.host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: parts.port,
-            connect_timeout: place.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis),
+            connect_timeout,
             #[cfg(feature = "tls")]
             tls,
         })

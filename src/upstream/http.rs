@@ -9,6 +9,8 @@ use std::rc::Rc;
 
 use super::endpoint::{Endpoint, Place};
 use super::{Context, Error, Kind, OpenError, plan};
+use crate::clock::Clock;
+use crate::limits;
 use connection::{Connection, ReadError};
 use pool::Pool;
 
@@ -26,6 +28,12 @@ impl Client {
     pub(super) fn open(context: &Context, backend: &plan::Backend, place: &Place<'_>) -> Result<Self, OpenError> {
         let endpoint = Endpoint::open(context, backend, place)?;
         Ok(Self { endpoint, pool: Pool::new(context.clock.clone()) })
+    }
+
+    /// The server at a URL, with nothing but that. The error says what is wrong with the URL.
+    pub(super) fn at(url: &str, clock: Clock) -> Result<Self, String> {
+        let endpoint = Endpoint::at(url, false, None, limits::CONNECT_TIMEOUT)?;
+        Ok(Self { endpoint, pool: Pool::new(clock) })
     }
 
     /// Writes a request. A pooled connection that took nothing of it proves that nothing was sent: then a new one is used.

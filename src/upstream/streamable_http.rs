@@ -4,6 +4,7 @@
 
 mod greet;
 mod receive;
+mod remote;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,6 +18,7 @@ use super::{Call, Context, Error, Greeting, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::header;
+pub(crate) use remote::{Remote, Reply};
 
 /// A request buffer that grew past this is given back.
 const REQUEST_KEPT_BYTES: usize = 64 << 10;

@@ -5,8 +5,11 @@ mod support;
 
 #[cfg(feature = "admin")]
 mod admin;
+mod alone;
 mod at_most_once;
 mod authoring;
+mod batch;
+mod bridge;
 mod children;
 mod command_line;
 mod embed;
@@ -20,6 +23,7 @@ mod legacy_sse_client;
 mod lists;
 mod modern;
 mod peers;
+mod plain;
 mod regression;
 mod stdio;
 mod stdio_client;

@@ -12,7 +12,7 @@ use crate::support::ledger::Directory;
 use crate::support::scripted::signal;
 
 /// The gateway as a child of the test, compiled from the default topology.
-struct Gateway {
+pub(crate) struct Gateway {
     process: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
@@ -21,7 +21,7 @@ struct Gateway {
 // === impl Gateway ===
 
 impl Gateway {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
         command.arg("stdio").args(arguments).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -30,22 +30,22 @@ impl Gateway {
         Self { process, input, output: BufReader::new(output).lines() }
     }
 
-    async fn say(&mut self, line: &str) {
+    pub(crate) async fn say(&mut self, line: &str) {
         self.input.write_all(format!("{line}\n").as_bytes()).await.expect("it reads");
     }
 
-    async fn hear(&mut self) -> Value {
+    pub(crate) async fn hear(&mut self) -> Value {
         let line = within("a message", self.output.next_line()).await.expect("a pipe").expect("it has not ended");
         serde_json::from_str(&line).expect("nothing but JSON stands on stdout")
     }
 
-    async fn ask(&mut self, line: &str) -> Value {
+    pub(crate) async fn ask(&mut self, line: &str) -> Value {
         self.say(line).await;
         self.hear().await
     }
 
     /// Closes our end: what it still says, its exit code, and its log.
-    async fn close(self) -> (Vec<Value>, Option<i32>, String) {
+    pub(crate) async fn close(self) -> (Vec<Value>, Option<i32>, String) {
         let Self { mut process, input, mut output } = self;
         drop(input);
         let mut rest = Vec::new();

@@ -1,10 +1,11 @@
-//! What the gateway says of itself: the results of `initialize` and `server/discover`. Where a view is asked for, the
-//! gateway is what the view shows.
+//! What the gateway says of itself: the results of `initialize` and `server/discover`. To who sees a part of it, the
+//! gateway is that part.
 
-use only1mcp_model::plan::{Plan, Subject, View};
+use only1mcp_model::plan::{Plan, Subject};
 use only1mcp_model::revision::{Era, Revision};
 
-use crate::json;
+use crate::lists::Kind;
+use crate::{Scope, json};
 
 /// The `_meta` member that names the gateway in results of the modern era.
 pub(crate) fn meta() -> String {
@@ -18,20 +19,39 @@ pub(crate) struct Offers {
     pub(crate) resources: bool,
 }
 
+/// What a client is greeted with.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Greeting {
+    /// The `InitializeResult` of each legacy revision.
+    pub(crate) initialize: Vec<String>,
+    /// The `DiscoverResult`.
+    pub(crate) discover: String,
+}
+
+impl Greeting {
+    pub(crate) fn of(plan: &Plan, scope: Scope) -> Self {
+        let legacy = Revision::ALL.into_iter().filter(|revision| *revision < Revision::MODERN);
+        Self {
+            initialize: legacy.map(|revision| initialize(plan, scope, revision)).collect(),
+            discover: discover(plan, scope),
+        }
+    }
+}
+
 /// The `InitializeResult` of a legacy revision.
-pub(crate) fn initialize(plan: &Plan, view: Option<&View>, revision: Revision) -> String {
-    let (capabilities, server_info) = (capabilities(plan, view, revision), server_info());
-    let instructions = instructions(plan, view);
+fn initialize(plan: &Plan, scope: Scope, revision: Revision) -> String {
+    let (capabilities, server_info) = (capabilities(plan, scope, revision), server_info());
+    let instructions = instructions(plan, scope);
     format!(
         r#"{{"protocolVersion":"{revision}","capabilities":{capabilities},"serverInfo":{server_info}{instructions}}}"#
     )
 }
 
 /// The `DiscoverResult`. Legacy revisions are left out: who reads it speaks a modern one.
-pub(crate) fn discover(plan: &Plan, view: Option<&View>) -> String {
+fn discover(plan: &Plan, scope: Scope) -> String {
     let modern = Revision::MODERN;
     let (capabilities, instructions, ttl_ms, meta) =
-        (capabilities(plan, view, modern), instructions(plan, view), plan.ttl_ms, meta());
+        (capabilities(plan, scope, modern), instructions(plan, scope), plan.ttl_ms, meta());
     format!(
         r#"{{"resultType":"complete","supportedVersions":["{modern}"],"capabilities":{capabilities}{instructions},"ttlMs":{ttl_ms},"cacheScope":"public",{meta}}}"#
     )
@@ -42,8 +62,8 @@ fn server_info() -> String {
 }
 
 /// In the legacy eras the gateway itself keeps a level for every session; a modern request names its own.
-fn capabilities(plan: &Plan, view: Option<&View>, revision: Revision) -> String {
-    let Offers { tools, prompts, resources } = Offers::of(plan, view);
+fn capabilities(plan: &Plan, scope: Scope, revision: Revision) -> String {
+    let Offers { tools, prompts, resources } = Offers::of(plan, scope);
     let logging = revision.era() == Era::Legacy && (tools || prompts || resources);
     let offered = [("logging", logging), ("tools", tools), ("prompts", prompts), ("resources", resources)];
     let members: Vec<String> =
@@ -52,23 +72,36 @@ fn capabilities(plan: &Plan, view: Option<&View>, revision: Revision) -> String 
 }
 
 /// The member with its leading comma, or nothing.
-fn instructions(plan: &Plan, view: Option<&View>) -> String {
-    plan.instructions(view).map_or_else(String::new, |text| format!(r#","instructions":{}"#, json::string(&text)))
+fn instructions(plan: &Plan, scope: Scope) -> String {
+    let text = match scope {
+        Scope::Whole => plan.instructions(None),
+        Scope::View(index) => plan.instructions(Some(&plan.views[index])),
+        Scope::Backend(index) => plan.instructions.iter().find(|own| own.backend == index).map(|own| own.text.clone()),
+    };
+    text.map_or_else(String::new, |text| format!(r#","instructions":{}"#, json::string(&text)))
 }
 
 // === impl Offers ===
 
 impl Offers {
-    /// What is listed, what a wildcard route can reach and, of the whole catalog, what a backend declares although it
-    /// lists nothing.
-    pub(crate) fn of(plan: &Plan, view: Option<&View>) -> Self {
-        let routed = |subject| plan.wildcards.iter().any(|route| route.subject == subject);
-        let (tools, prompts, resources) = if view.is_none() { plan.offers } else { (false, false, false) };
-        let size = plan.size(view);
+    /// What is listed, what a wildcard route can reach and, of the whole catalog and of a backend alone, what a backend
+    /// declares although it lists nothing.
+    pub(crate) fn of(plan: &Plan, scope: Scope) -> Self {
+        let reaches = |backend| match scope {
+            Scope::Whole | Scope::View(_) => true,
+            Scope::Backend(own) => own == backend,
+        };
+        let routed = |subject| plan.wildcards.iter().any(|route| route.subject == subject && reaches(route.backend));
+        let (tools, prompts, resources) = match scope {
+            Scope::Whole => plan.offers,
+            Scope::View(_) => (false, false, false),
+            Scope::Backend(index) => plan.alone[usize::from(index)].offers,
+        };
+        let lists = |kind| !scope.items(plan, kind).is_empty();
         Self {
-            tools: tools || size.tools > 0 || routed(Subject::Tools),
-            prompts: prompts || size.prompts > 0 || routed(Subject::Prompts),
-            resources: resources || size.resources + size.templates > 0 || routed(Subject::Resources),
+            tools: tools || lists(Kind::Tools) || routed(Subject::Tools),
+            prompts: prompts || lists(Kind::Prompts) || routed(Subject::Prompts),
+            resources: resources || lists(Kind::Resources) || lists(Kind::Templates) || routed(Subject::Resources),
         }
     }
 }

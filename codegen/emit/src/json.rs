@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -20,6 +21,17 @@ pub(crate) fn without(object: &str, cut: impl Fn(&str, &str) -> bool) -> Result<
         return Ok(Cow::Borrowed(object));
     }
     Ok(Cow::Owned(format!("{{{}}}", kept.join(","))))
+}
+
+/// Where the text of a member stands that is a string, between its quotes.
+pub(crate) fn string_of(object: &str, key: &str) -> Option<Range<usize>> {
+    let Members(members) = serde_json::from_str(object).ok()?;
+    let is_key = |name: &RawValue| serde_json::from_str(name.get()).is_ok_and(|name: String| name == key);
+    let (_, value) = members.iter().find(|(name, _)| is_key(name))?;
+    let text = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    // The value was borrowed from the object: it lies in it.
+    let start = text.as_ptr().addr() - object.as_ptr().addr();
+    Some(start..start + text.len())
 }
 
 /// `text` as a JSON string, with its quotes.
@@ -74,6 +86,15 @@ mod tests {
     fn an_object_that_keeps_every_member_is_not_touched() {
         let object = "{ \"b\" : 1.0,\"a\":\t2 }";
         assert!(matches!(without(object, |_, _| false), Ok(Cow::Borrowed(same)) if same == object));
+    }
+
+    #[test]
+    fn the_text_of_a_member_is_found_where_it_stands() {
+        let found = |object: &str| string_of(object, "name").map(|range| object[range].to_owned());
+        assert_eq!(found(r#"{"x":{"name":"inner"},"name" : "a__b" }"#).as_deref(), Some("a__b"));
+        assert_eq!(found(r#"{"name":"a\u005fb"}"#).as_deref(), Some(r"a\u005fb"));
+        assert_eq!(found(r#"{"name":1}"#), None);
+        assert_eq!(found(r#"{"title":"a"}"#), None);
     }
 
     #[test]

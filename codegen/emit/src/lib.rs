@@ -11,13 +11,13 @@ mod lists;
 mod load;
 mod perfect;
 pub mod report;
+mod scope;
 pub mod select;
 mod tables;
 mod upstream;
 
 use only1mcp_model::Constant;
 use only1mcp_model::plan::{self, Plan};
-use only1mcp_model::revision::Revision;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 
@@ -27,6 +27,7 @@ pub use perfect::{Perfect, perfect};
 pub use report::{Report, report};
 
 use lists::Lists;
+use scope::Scope;
 
 /// How the generated code reaches the bytes of the list items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +72,9 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
     let upstream = upstream::alias_or_enum(plan)?;
     let backends = tables::backends(plan)?;
     let tools = tables::tools(plan)?;
-    let prompts = tables::cold("prompt", &plan.prompts, &plan.views)?;
-    let resources = tables::cold("resource", &plan.resources, &plan.views)?;
-    let (pages, spec) = (lists.statics(), spec(plan, &bytes)?);
+    let prompts = tables::cold("prompt", &plan.prompts, plan)?;
+    let resources = tables::cold("resource", &plan.resources, plan)?;
+    let (pages, spec) = (lists.statics(), spec(plan, &lists, &bytes)?);
     let lookups = [&tools, &prompts, &resources, &backends].map(|table| &table.lookup);
     let statics = [&tools, &prompts, &resources, &backends].map(|table| &table.statics);
     let tokens = quote! {
@@ -112,15 +113,18 @@ pub fn module(plan: &Plan, path: &str) -> Result<Module, Error> {
 }
 
 /// `static SPEC`.
-fn spec(plan: &Plan, items: &TokenStream) -> Result<TokenStream, Error> {
+fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, Error> {
     let (name, topology, lock) = (&plan.name, &plan.topology_digest, &plan.lock_digest);
     let listen = constant(&plan.listen)?;
     let wildcards = plan.wildcards.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let templates = tables::templates(plan);
-    let whole = view(plan, None)?;
-    let views = (0..plan.views.len()).map(|index| view(plan, Some(index))).collect::<Result<Vec<_>, _>>()?;
-    let greeting::Offers { tools, prompts, resources } = greeting::Offers::of(plan, None);
+    let whole = view(plan, lists, None)?;
+    let views = (0..plan.views.len()).map(|index| view(plan, lists, Some(index))).collect::<Result<Vec<_>, _>>()?;
+    let (alone, greetings) = scope::backends(plan, lists);
+    let name_bytes_max = Literal::usize_unsuffixed(plan.name_bytes_max);
+    let greeting::Offers { tools, prompts, resources } = greeting::Offers::of(plan, Scope::Whole);
     Ok(quote! {
+        #greetings
         static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             name: #name,
             topology_digest: #topology,
@@ -135,6 +139,8 @@ fn spec(plan: &Plan, items: &TokenStream) -> Result<TokenStream, Error> {
             items: #items,
             whole: #whole,
             views: &[#(#views),*],
+            alone: &[#(#alone),*],
+            name_bytes_max: #name_bytes_max,
             offers_tools: #tools,
             offers_prompts: #prompts,
             offers_resources: #resources,
@@ -148,14 +154,14 @@ pub(crate) fn constant(value: &impl Constant) -> Result<TokenStream, Error> {
 }
 
 /// What the view with this index has to say; without one, the whole catalog.
-fn view(plan: &Plan, index: Option<usize>) -> Result<TokenStream, Error> {
+fn view(plan: &Plan, lists: &Lists, index: Option<usize>) -> Result<TokenStream, Error> {
     let everything = plan::View { name: "".into(), include: vec!["*".into()].into(), exclude: vec![].into() };
     let view = index.map(|index| &plan.views[index]);
+    let scope = index.map_or(Scope::Whole, Scope::View);
     let (patterns, bit) = (constant(view.unwrap_or(&everything))?, tables::view_bit(index));
     let (bit, tokens) = (Literal::u64_unsuffixed(bit), Literal::usize_unsuffixed(plan.size(view).tokens));
-    let legacy = Revision::ALL.into_iter().filter(|revision| *revision < Revision::MODERN);
-    let initialize = legacy.map(|revision| greeting::initialize(plan, view, revision));
-    let (discover, pages) = (greeting::discover(plan, view), lists::by_kind_and_revision(index));
+    let greeting::Greeting { initialize, discover } = greeting::Greeting::of(plan, scope);
+    let pages = lists.by_kind_and_revision(scope);
     Ok(quote! {
         ::only1mcp::catalog::View {
             patterns: #patterns,
@@ -164,6 +170,7 @@ fn view(plan: &Plan, index: Option<usize>) -> Result<TokenStream, Error> {
             initialize: [#(#initialize),*],
             discover: #discover,
             lists: #pages,
+            alone: None,
         }
     })
 }

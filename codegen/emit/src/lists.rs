@@ -1,19 +1,20 @@
 //! The pages that answer every `*/list` request: which bytes frame them, which items they hold, which cursor asks for
-//! them. Items are edited per era by cutting whole members; everything else about them is the backend's.
+//! them. Items are edited per era by cutting whole members; everything else about them is the backend's. Who sees which
+//! of them is the scope's.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use only1mcp_model::hash::hash64;
-use only1mcp_model::plan::{Exposed, Plan, visible};
+use only1mcp_model::plan::{Exposed, Plan};
 use only1mcp_model::revision::{Era, Revision};
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::{Error, greeting, json};
+use crate::{Error, Scope, greeting, json};
 
 /// The lists of the protocol, in the order of `catalog::ListKind`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Tools,
     Prompts,
@@ -27,24 +28,43 @@ pub(crate) struct Lists {
     /// eras and views share what they can.
     pub(crate) blob: Vec<u8>,
     lists: Vec<List>,
+    /// Where the backends' prefixes stand in runs that also others are shown, each set once.
+    cuts: Cuts,
+    /// How many views there are.
+    views: usize,
+    /// How much of the blob is not there for the backends alone.
+    pub(crate) shared_bytes: usize,
 }
 
-/// One list in one era, as one view shows it.
+/// One list in one era, as one scope shows it.
 struct List {
     kind: Kind,
     era: Era,
-    /// Index of the view; `None` for the whole catalog.
-    view: Option<usize>,
+    scope: Scope,
+    /// Position of an earlier list with the same pages.
+    same: Option<usize>,
     pages: Vec<Page>,
 }
 
 /// `catalog::Page`.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Page {
     cursor: String,
     head: String,
     items: (u32, u32),
+    /// What is left out of the items: a set of [`Cuts`], and the length of each cut.
+    cuts: Option<(usize, usize)>,
     tail: String,
+}
+
+/// Where a run of items stands, and what is cut from it: see [`Page`].
+type Placed = ((u32, u32), Option<(usize, usize)>);
+
+/// Sets of places in the blob.
+#[derive(Default)]
+struct Cuts {
+    sets: Vec<Vec<u32>>,
+    index: HashMap<Vec<u32>, usize>,
 }
 
 /// The items as they are written down, with what has been written so far.
@@ -78,7 +98,7 @@ impl Kind {
         }
     }
 
-    fn of(self, plan: &Plan) -> &[Exposed] {
+    pub(crate) fn of(self, plan: &Plan) -> &[Exposed] {
         match self {
             Self::Tools => &plan.tools,
             Self::Prompts => &plan.prompts,
@@ -88,11 +108,15 @@ impl Kind {
     }
 
     /// The name of the static that holds its pages.
-    fn pages(self, era: Era, view: Option<usize>) -> proc_macro2::Ident {
+    fn pages(self, era: Era, scope: Scope) -> Ident {
         let kind = format!("{self:?}").to_uppercase();
         let era = format!("{era:?}").to_uppercase();
-        let view = view.map_or_else(String::new, |index| format!("_VIEW_{index}"));
-        format_ident!("{kind}_PAGES_{era}{view}")
+        let scope = match scope {
+            Scope::Whole => String::new(),
+            Scope::View(index) => format!("_VIEW_{index}"),
+            Scope::Backend(index) => format!("_BACKEND_{index}"),
+        };
+        format_ident!("{kind}_PAGES_{era}{scope}")
     }
 }
 
@@ -100,49 +124,104 @@ impl Kind {
 
 impl Lists {
     pub(crate) fn of(plan: &Plan) -> Result<Self, Error> {
-        let mut blob = Blob::default();
-        let mut lists = Vec::new();
+        let (mut blob, mut cuts) = (Blob::default(), Cuts::default());
+        let mut lists: Vec<List> = Vec::new();
+        let mut known = HashMap::new();
+        let mut shared_bytes = 0;
         // The whole catalog first: its runs are the longest.
-        for view in [None].into_iter().chain((0..plan.views.len()).map(Some)) {
+        for scope in Scope::all(plan) {
             for kind in Kind::ALL {
-                let shown = visible(kind.of(plan), view.map(|index| &plan.views[index]));
-                let items: Vec<&Exposed> = shown.collect();
+                let items = scope.items(plan, kind);
                 for era in [Era::Legacy, Era::Modern] {
-                    lists.push(List { kind, era, view, pages: pages(plan, &items, kind, era, &mut blob)? });
+                    let pages = pages(plan, scope, &items, (kind, era), (&mut blob, &mut cuts))?;
+                    let same = known.get(&(kind, pages.clone())).copied();
+                    if same.is_none() {
+                        known.insert((kind, pages.clone()), lists.len());
+                    }
+                    lists.push(List { kind, era, scope, same, pages });
                 }
             }
+            if !matches!(scope, Scope::Backend(_)) {
+                shared_bytes = blob.bytes.len();
+            }
         }
-        Ok(Self { blob: blob.bytes, lists })
+        Ok(Self { blob: blob.bytes, lists, cuts, views: plan.views.len(), shared_bytes })
     }
 
-    /// One static a list, era and view.
+    /// One static a list, era and scope, unless there is one of the same pages.
     pub(crate) fn statics(&self) -> TokenStream {
-        let statics = self.lists.iter().map(|List { kind, era, view, pages }| {
-            let (name, count) = (kind.pages(*era, *view), Literal::usize_unsuffixed(pages.len()));
+        let own = self.lists.iter().filter(|list| list.same.is_none());
+        let pages = own.map(|List { kind, era, scope, pages, .. }| {
+            let (name, count) = (kind.pages(*era, *scope), Literal::usize_unsuffixed(pages.len()));
             let pages = pages.iter().map(Page::literal);
             quote!(static #name: [::only1mcp::catalog::Page; #count] = [#(#pages),*];)
         });
-        quote!(#(#statics)*)
+        let cuts = self.cuts.sets.iter().enumerate().map(|(index, set)| {
+            let (name, count) = (cuts_name(index), Literal::usize_unsuffixed(set.len()));
+            let places = set.iter().copied().map(Literal::u32_unsuffixed);
+            quote!(static #name: [u32; #count] = [#(#places),*];)
+        });
+        quote!(#(#pages)* #(#cuts)*)
     }
 
-    /// How many pages a list of a view has for an era, and how many bytes they come to.
-    pub(crate) fn size(&self, kind: Kind, era: Era, view: Option<usize>) -> (usize, usize) {
-        let wanted = |list: &&List| (list.kind, list.era, list.view) == (kind, era, view);
-        let pages = self.lists.iter().filter(wanted).flat_map(|list| &list.pages);
-        pages.fold((0, 0), |(count, bytes), page| (count + 1, bytes + page.bytes()))
+    /// How many pages a list of a scope has for an era, and how many bytes they come to.
+    pub(crate) fn size(&self, kind: Kind, era: Era, scope: Scope) -> (usize, usize) {
+        self.find(kind, era, scope)
+            .pages
+            .iter()
+            .fold((0, 0), |(count, bytes), page| (count + 1, bytes + page.bytes(self)))
+    }
+
+    /// How many places are cut, over all sets.
+    pub(crate) fn cuts(&self) -> usize {
+        self.cuts.sets.iter().map(Vec::len).sum()
+    }
+
+    /// The pages of every list of the whole catalog or a view, by `ListKind as usize` then `Revision as usize`.
+    pub(crate) fn by_kind_and_revision(&self, scope: Scope) -> TokenStream {
+        let lists = Kind::ALL.map(|kind| {
+            let pages = Revision::ALL.map(|revision| self.name(kind, revision.era(), scope));
+            quote!([#(&#pages),*])
+        });
+        quote!([#(#lists),*])
+    }
+
+    /// The pages of every list of a scope, by `ListKind as usize`, those of the legacy era first.
+    pub(crate) fn by_kind_and_era(&self, scope: Scope) -> TokenStream {
+        let lists = Kind::ALL.map(|kind| {
+            let pages = [Era::Legacy, Era::Modern].map(|era| self.name(kind, era, scope));
+            quote!([#(&#pages),*])
+        });
+        quote!([#(#lists),*])
+    }
+
+    fn name(&self, kind: Kind, era: Era, scope: Scope) -> Ident {
+        let list = self.find(kind, era, scope);
+        let List { kind, era, scope, .. } = list.same.map_or(list, |same| &self.lists[same]);
+        kind.pages(*era, *scope)
+    }
+
+    fn find(&self, kind: Kind, era: Era, scope: Scope) -> &List {
+        let of_scope = match scope {
+            Scope::Whole => 0,
+            Scope::View(index) => 1 + index,
+            Scope::Backend(index) => 1 + self.views + usize::from(index),
+        };
+        &self.lists[(of_scope * Kind::ALL.len() + kind as usize) * 2 + era as usize]
     }
 }
 
-/// The pages of every list of a view, by `ListKind as usize` then `Revision as usize`.
-pub(crate) fn by_kind_and_revision(view: Option<usize>) -> TokenStream {
-    let lists = Kind::ALL.map(|kind| {
-        let pages = Revision::ALL.map(|revision| kind.pages(revision.era(), view));
-        quote!([#(&#pages),*])
-    });
-    quote!([#(#lists),*])
+fn cuts_name(index: usize) -> Ident {
+    format_ident!("CUTS_{index}")
 }
 
-fn pages(plan: &Plan, items: &[&Exposed], kind: Kind, era: Era, blob: &mut Blob) -> Result<Vec<Page>, Error> {
+fn pages(
+    plan: &Plan,
+    scope: Scope,
+    items: &[&Exposed],
+    (kind, era): (Kind, Era),
+    (blob, cuts): (&mut Blob, &mut Cuts),
+) -> Result<Vec<Page>, Error> {
     let digest = digest(items, plan.page_items);
     let chunks: Vec<&[&Exposed]> = match items {
         [] => vec![&[]],
@@ -152,14 +231,53 @@ fn pages(plan: &Plan, items: &[&Exposed], kind: Kind, era: Era, blob: &mut Blob)
     for (index, chunk) in chunks.iter().enumerate() {
         let run: Vec<Cow<'_, str>> = chunk.iter().map(|item| edition(kind, era, item)).collect::<Result<_, _>>()?;
         let next = (index + 1 < chunks.len()).then(|| cursor(kind, index + 1, digest));
+        let (items, cuts) = match scope {
+            Scope::Whole | Scope::View(_) => (blob.place(&run)?, None),
+            Scope::Backend(backend) => alone(&plan.alone[usize::from(backend)].prefix, chunk, &run, (blob, cuts))?,
+        };
         pages.push(Page {
             cursor: if index == 0 { String::new() } else { cursor(kind, index, digest) },
             head: head(kind, era),
-            items: blob.place(&run)?,
+            items,
+            cuts,
             tail: tail(plan, era, next.as_deref()),
         });
     }
     Ok(pages)
+}
+
+/// A run of items under the backend's own names. Where it stands in the catalog already, and every name there is the
+/// backend's own behind its prefix, the prefixes are cut; else the run is stored again.
+fn alone(
+    prefix: &str,
+    chunk: &[&Exposed],
+    run: &[Cow<'_, str>],
+    (blob, cuts): (&mut Blob, &mut Cuts),
+) -> Result<Placed, Error> {
+    if chunk.iter().all(|item| item.name == item.own) {
+        return Ok((blob.place(run)?, None));
+    }
+    let prefixed = chunk.iter().all(|item| item.name.strip_prefix(prefix) == Some(&item.own));
+    // What is escaped in JSON is not there as it is; no name that clients take has anything of the kind.
+    let name =
+        |item: &Exposed, text: &str| json::string_of(text, "name").filter(|found| text[found.clone()] == item.name);
+    let names: Option<Vec<_>> = chunk.iter().zip(run).map(|(item, text)| name(item, text)).collect();
+    if let (true, Some(names), Some((start, end))) = (prefixed, &names, blob.find(run)) {
+        let mut at = start as usize;
+        let mut places = Vec::with_capacity(run.len());
+        for (name, text) in names.iter().zip(run) {
+            places.push(u32::try_from(at + name.start).ok().ok_or(Error::TooLarge)?);
+            at += text.len() + 1;
+        }
+        return Ok(((start, end), Some((cuts.place(places), prefix.len()))));
+    }
+    let own = |(item, text): (&&Exposed, &Cow<'_, str>)| {
+        let Some(found) = json::string_of(text, "name") else { return text.to_string() };
+        let own = json::string(&item.own);
+        [&text[..found.start], &own[1..own.len() - 1], &text[found.end..]].concat()
+    };
+    let run: Vec<Cow<'_, str>> = chunk.iter().zip(run).map(own).map(Cow::Owned).collect();
+    Ok((blob.place(&run)?, None))
 }
 
 /// An item as clients of an era may see it.
@@ -223,33 +341,65 @@ fn cursor(kind: Kind, page: usize, digest: u64) -> String {
 // === impl Page ===
 
 impl Page {
-    fn bytes(&self) -> usize {
+    fn bytes(&self, lists: &Lists) -> usize {
         let (start, end) = self.items;
-        self.head.len() + (end - start) as usize + self.tail.len()
+        let cut = self.cuts.map_or(0, |(set, length)| lists.cuts.sets[set].len() * length);
+        self.head.len() + (end - start) as usize - cut + self.tail.len()
     }
 
     fn literal(&self) -> TokenStream {
-        let Self { cursor, head, items: (start, end), tail } = self;
+        let Self { cursor, head, items: (start, end), cuts, tail } = self;
         let (start, end) = (Literal::u32_unsuffixed(*start), Literal::u32_unsuffixed(*end));
-        quote!(::only1mcp::catalog::Page { cursor: #cursor, head: #head, items: (#start, #end), tail: #tail })
+        let cuts = cuts.map_or(quote!((0, &[])), |(set, length)| {
+            let (length, set) = (Literal::u32_unsuffixed(u32::try_from(length).unwrap_or(u32::MAX)), cuts_name(set));
+            quote!((#length, &#set))
+        });
+        quote!(::only1mcp::catalog::Page {
+            cursor: #cursor, head: #head, items: (#start, #end), cuts: #cuts, tail: #tail
+        })
+    }
+}
+
+// === impl Cuts ===
+
+impl Cuts {
+    /// The set of these places, which is a new one unless there is one of the same.
+    fn place(&mut self, places: Vec<u32>) -> usize {
+        let next = self.sets.len();
+        let index = *self.index.entry(places.clone()).or_insert(next);
+        if index == next {
+            self.sets.push(places);
+        }
+        index
     }
 }
 
 // === impl Blob ===
 
 impl Blob {
+    /// Where a run stands, if it does.
+    fn find(&self, run: &[Cow<'_, str>]) -> Option<(u32, u32)> {
+        let text = run.join(",");
+        let length = u32::try_from(text.len()).ok()?;
+        // An item ends where its own braces say: equal bytes are equal items.
+        let stands = |start: &&u32| self.bytes[**start as usize..].starts_with(text.as_bytes());
+        let start = self.places.get(&**run.first()?)?.iter().find(stands)?;
+        Some((*start, start + length))
+    }
+
     /// Where a run stands, written unless it stands there already.
     fn place(&mut self, run: &[Cow<'_, str>]) -> Result<(u32, u32), Error> {
-        let Some(first) = run.first() else { return Ok((0, 0)) };
-        let text = run.join(",");
-        let length = u32::try_from(text.len()).ok().ok_or(Error::TooLarge)?;
-        let starts = self.places.get(&**first).into_iter().flatten();
-        for &start in starts {
-            // An item ends where its own braces say: equal bytes are equal items.
-            if self.bytes[start as usize..].starts_with(text.as_bytes()) {
-                return Ok((start, start + length));
-            }
+        if run.is_empty() {
+            return Ok((0, 0));
         }
+        if let Some(found) = self.find(run) {
+            return Ok(found);
+        }
+        // Behind a comma: what follows one another in a list does so here, also from page to page.
+        if !self.bytes.is_empty() {
+            self.bytes.push(b',');
+        }
+        let text = run.join(",");
         let start = u32::try_from(self.bytes.len()).ok().ok_or(Error::TooLarge)?;
         self.bytes.extend_from_slice(text.as_bytes());
         let end = u32::try_from(self.bytes.len()).ok().ok_or(Error::TooLarge)?;

@@ -10,7 +10,7 @@ use only1mcp_model::revision::Era;
 use serde::Serialize;
 
 use crate::lists::{Kind, Lists};
-use crate::{Error, perfect, upstream};
+use crate::{Error, Scope, perfect, upstream};
 
 pub use open::Open;
 
@@ -46,8 +46,10 @@ pub struct Report {
     pub views: Vec<ViewLine>,
     /// What `*/list` requests are answered with: those of the whole catalog, then those of each view.
     pub lists: Vec<ListLine>,
-    /// Bytes of all list items; pages of both eras and of views share what is equal.
+    /// Bytes of all list items; pages of both eras, of views and of backends alone share what is equal.
     pub items_bytes: usize,
+    /// What the backends cost that are also served alone; `null` where none is.
+    pub alone: Option<AloneLine>,
     /// The transports that are linked.
     pub transports: Vec<&'static str>,
     /// How a call gets to its transport.
@@ -157,6 +159,18 @@ pub struct ListLine {
     pub bytes: usize,
 }
 
+/// The backends alone, each under its own path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AloneLine {
+    /// How many there are.
+    pub paths: usize,
+    /// How many of [`Report::items_bytes`] stand there for them only: items whose names were shortened, or that no other
+    /// list holds.
+    pub items_bytes: usize,
+    /// Places in the items at which the catalog's prefix is left out, four bytes each.
+    pub cuts: usize,
+}
+
 /// A warning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WarningLine {
@@ -187,6 +201,11 @@ pub fn report(plan: &Plan, found: &[Diagnostic]) -> Result<Report, Error> {
         views: plan.views.iter().map(|view| view_line(plan, view)).collect(),
         lists: list_lines(&lists, plan),
         items_bytes: lists.blob.len(),
+        alone: (!plan.alone.is_empty()).then(|| AloneLine {
+            paths: plan.alone.len(),
+            items_bytes: lists.blob.len() - lists.shared_bytes,
+            cuts: lists.cuts(),
+        }),
         dispatch: match &transports[..] {
             [one] => format!("alias of {one}"),
             several => format!("enum of {}", several.join(", ")),
@@ -214,7 +233,7 @@ fn view_line(plan: &Plan, view: &View) -> ViewLine {
     let shown = plan.size(Some(view));
     ViewLine {
         name: view.name.to_string(),
-        path: format!("{}/{}", plan.listen.path.trim_end_matches('/'), view.name),
+        path: plan.listen.view_path(&view.name),
         catalog: Counts {
             tools: shown.tools,
             prompts: shown.prompts,
@@ -297,9 +316,10 @@ fn map_line(kind: &'static str, names: &[String]) -> TableLine {
 fn list_lines(lists: &Lists, plan: &Plan) -> Vec<ListLine> {
     let mut lines = Vec::new();
     for view in [None].into_iter().chain((0..plan.views.len()).map(Some)) {
+        let scope = view.map_or(Scope::Whole, Scope::View);
         for kind in Kind::ALL {
             for era in [Era::Legacy, Era::Modern] {
-                let (pages, bytes) = lists.size(kind, era, view);
+                let (pages, bytes) = lists.size(kind, era, scope);
                 let view = view.map(|index| plan.views[index].name.to_string());
                 lines.push(ListLine { view, kind: kind.noun(), era: era_word(era), pages, bytes });
             }

@@ -1,7 +1,7 @@
 //! Names to entries: the perfect-hash table of the tools, which every call asks, and plain `phf::Map`s for the rest.
 
 use only1mcp_model::names::literal_part;
-use only1mcp_model::plan::{Exposed, Plan, View};
+use only1mcp_model::plan::{Exposed, Plan};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
@@ -19,7 +19,7 @@ pub(crate) struct Table {
 /// `TOOLS` and `TOOL_BY_NAME`, a `NameTable`.
 pub(crate) fn tools(plan: &Plan) -> Result<Table, Error> {
     let names = names("tool", &plan.tools)?;
-    let list = entries(&format_ident!("TOOLS"), &plan.tools, &plan.views);
+    let list = entries(&format_ident!("TOOLS"), &plan.tools, plan);
     if names.is_empty() {
         return Ok(Table { statics: list, lookup: nothing("tool") });
     }
@@ -44,10 +44,10 @@ pub(crate) fn tools(plan: &Plan) -> Result<Table, Error> {
 }
 
 /// The list and the map of `kind`: prompt or resource.
-pub(crate) fn cold(kind: &'static str, items: &[Exposed], views: &[View]) -> Result<Table, Error> {
+pub(crate) fn cold(kind: &'static str, items: &[Exposed], plan: &Plan) -> Result<Table, Error> {
     let names = names(kind, items)?;
     let list_name = format_ident!("{}S", kind.to_uppercase());
-    let list = entries(&list_name, items, views);
+    let list = entries(&list_name, items, plan);
     if names.is_empty() {
         return Ok(Table { statics: list, lookup: nothing(kind) });
     }
@@ -88,15 +88,16 @@ pub(crate) fn backends(plan: &Plan) -> Result<Table, Error> {
 }
 
 /// `catalog::Template`s, the longest literal part first: the most specific one is tried before those it begins with.
-pub(crate) fn templates(Plan { templates, views, .. }: &Plan) -> Vec<TokenStream> {
-    let mut sorted: Vec<&Exposed> = templates.iter().collect();
+pub(crate) fn templates(plan: &Plan) -> Vec<TokenStream> {
+    let mut sorted: Vec<&Exposed> = plan.templates.iter().collect();
     sorted.sort_by_key(|template| std::cmp::Reverse(literal_part(&template.name).len()));
     let literal = |template: &Exposed| {
-        let (name, backend) = (&template.name, Literal::u16_unsuffixed(template.backend));
-        let (views, fallbacks) = (mask(name, views), fallbacks(template));
+        let name = &template.name;
+        let [backend, origin] = [template.backend, template.origin].map(Literal::u16_unsuffixed);
+        let (views, fallbacks) = (mask(plan, name), fallbacks(template));
         quote! {
             ::only1mcp::catalog::Template {
-                uri_template: #name, backend: #backend, fallbacks: #fallbacks, views: #views,
+                uri_template: #name, backend: #backend, origin: #origin, fallbacks: #fallbacks, views: #views,
             }
         }
     };
@@ -109,12 +110,13 @@ fn names<'a>(kind: &'static str, items: &'a [Exposed]) -> Result<Vec<&'a str>, E
     Ok(names)
 }
 
-fn entries(name: &Ident, items: &[Exposed], views: &[View]) -> TokenStream {
+fn entries(name: &Ident, items: &[Exposed], plan: &Plan) -> TokenStream {
     let count = Literal::usize_unsuffixed(items.len());
     let entries = items.iter().map(|item| {
-        let Exposed { name, upstream, backend, item: _, read_only, idempotent, fallbacks: _ } = item;
+        let Exposed { name, upstream, own, origin, backend, item: _, read_only, idempotent, fallbacks: _ } = item;
         let fallbacks = fallbacks(item);
-        let (backend, views) = (Literal::u16_unsuffixed(*backend), mask(name, views));
+        let [backend, origin] = [*backend, *origin].map(Literal::u16_unsuffixed);
+        let (views, shortened) = (mask(plan, name), !name.ends_with(own.as_str()));
         quote! {
             ::only1mcp::catalog::Entry {
                 name: #name,
@@ -122,6 +124,8 @@ fn entries(name: &Ident, items: &[Exposed], views: &[View]) -> TokenStream {
                 views: #views,
                 fallbacks: #fallbacks,
                 backend: #backend,
+                origin: #origin,
+                shortened: #shortened,
                 read_only: #read_only,
                 idempotent: #idempotent,
             }
@@ -136,8 +140,8 @@ fn fallbacks(item: &Exposed) -> TokenStream {
 }
 
 /// The bits of the views that show a name: the lowest is that of the whole catalog.
-fn mask(name: &str, views: &[View]) -> Literal {
-    let bits = (0..).zip(views).filter(|(_, view)| view.shows(name)).map(|(index, _)| view_bit(Some(index)));
+fn mask(plan: &Plan, name: &str) -> Literal {
+    let bits = (0..).zip(&plan.views).filter(|(_, view)| view.shows(name)).map(|(index, _)| view_bit(Some(index)));
     Literal::u64_unsuffixed(bits.fold(view_bit(None), |mask, bit| mask | bit))
 }
 

@@ -23,12 +23,16 @@ pub fn prefix(names: &Names, backend: &str) -> String {
 /// The name that clients use for a backend's tool or prompt.
 #[must_use]
 pub fn expose(names: &Names, backend: &str, own: &str) -> String {
-    let name = prefix(names, backend) + own;
     match names {
-        Names::None => name,
-        Names::Prefixed(prefixed) if is_exposable(&name, prefixed.max_length) => name,
-        Names::Prefixed(prefixed) => shortened(&name, prefixed.max_length),
+        Names::None => own.to_owned(),
+        Names::Prefixed(prefixed) => fit(prefix(names, backend) + own, prefixed.max_length),
     }
+}
+
+/// A name as clients take it: as it is, or else shortened.
+#[must_use]
+pub fn fit(name: String, length_max: usize) -> String {
+    if is_exposable(&name, length_max) { name } else { shortened(&name, length_max) }
 }
 
 /// Whether clients take a name as it is.

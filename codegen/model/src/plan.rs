@@ -40,6 +40,8 @@ constant! {
         pub origins: Table<Text>,
         /// Host names allowed besides loopback names and the address listened on.
         pub hosts: Table<Text>,
+        /// Whether each backend is also served alone, under a path that ends in its name.
+        pub backends: bool,
         /// The listener for administration and metrics.
         pub admin: Option<AdminListener>,
     }
@@ -137,7 +139,11 @@ pub struct Exposed {
     pub name: String,
     /// The name (URI, URI template) that the backend uses.
     pub upstream: String,
-    /// Index in [`Plan::backends`].
+    /// The name (URI, URI template) under which its backend alone shows it: its own, or what it is renamed to.
+    pub own: String,
+    /// Index in [`Plan::backends`] of the backend that has it.
+    pub origin: u16,
+    /// Index in [`Plan::backends`] of the backend it leads to, which a route may have chosen.
     pub backend: u16,
     /// The list item as one line of JSON, byte for byte as the lock holds it but for the exposed name.
     pub item: String,
@@ -155,8 +161,23 @@ pub struct Exposed {
 pub struct Instructions {
     /// Index in [`Plan::backends`].
     pub backend: u16,
-    /// The text, under the name of the backend where there may be several.
+    /// The name of the backend, where there may be several.
+    pub title: Option<String>,
+    /// The text.
     pub text: String,
+}
+
+/// What one backend offers alone, beside what the catalog holds of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alone {
+    /// What stands before its own names of tools and prompts in those of the catalog.
+    pub prefix: String,
+    /// What it declares in its capabilities, although its list may be empty: (tools, prompts, resources).
+    pub offers: (bool, bool, bool),
+    /// Resources with URIs that lead to what another backend has under them, where the whole catalog is asked.
+    pub resources: Vec<Exposed>,
+    /// Templates of which that is so.
+    pub templates: Vec<Exposed>,
 }
 
 /// How much of the catalog somebody sees.
@@ -199,6 +220,10 @@ pub struct Plan {
     pub templates: Vec<Exposed>,
     /// What some backend declares in its capabilities, although its list may be empty: (tools, prompts, resources).
     pub offers: (bool, bool, bool),
+    /// Each backend alone, by its index; empty where none is served so.
+    pub alone: Vec<Alone>,
+    /// The longest name of a tool or prompt that clients take; longer ones were shortened.
+    pub name_bytes_max: usize,
     /// Instructions for clients: those of the backends that have any, in topology order.
     pub instructions: Vec<Instructions>,
     /// The views, at most [`View::COUNT_MAX`], in the order of the topology.
@@ -229,10 +254,10 @@ impl fmt::Display for Reference {
 // === impl Listen ===
 
 impl Listen {
-    /// The path of a view.
+    /// The path of a view, or of a backend alone.
     #[must_use]
-    pub fn view_path(&self, view: &str) -> String {
-        format!("{}/{view}", self.path.trim_end_matches('/'))
+    pub fn view_path(&self, name: &str) -> String {
+        format!("{}/{name}", self.path.trim_end_matches('/'))
     }
 }
 
@@ -282,10 +307,22 @@ impl Plan {
     pub fn instructions(&self, view: Option<&View>) -> Option<String> {
         let items = || [&self.tools, &self.prompts, &self.resources, &self.templates].into_iter().flatten();
         let concerns = |backend| view.is_none_or(|view| items().any(|i| i.backend == backend && view.shows(&i.name)));
-        let texts: Vec<&str> =
-            self.instructions.iter().filter(|own| concerns(own.backend)).map(|own| own.text.as_str()).collect();
+        let texts: Vec<String> =
+            self.instructions.iter().filter(|own| concerns(own.backend)).map(Instructions::titled).collect();
         (!texts.is_empty()).then(|| texts.join("\n\n"))
     }
+}
+
+impl Instructions {
+    fn titled(&self) -> String {
+        let Self { title, text, .. } = self;
+        title.as_ref().map_or_else(|| text.clone(), |title| format!("# {title}\n\n{text}"))
+    }
+}
+
+/// The items that one backend has, whatever they lead to.
+pub fn of_backend(items: &[Exposed], backend: u16) -> impl Iterator<Item = &Exposed> {
+    items.iter().filter(move |item| item.origin == backend)
 }
 
 /// The items that a view shows; without one, all of them.

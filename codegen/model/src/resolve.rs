@@ -6,7 +6,7 @@ use crate::check::subject;
 use crate::lock::{self, Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
 use crate::param_header::{self, Violation};
-use crate::plan::{self, Exposed, Instructions, Plan, Subject, View, WildcardRoute};
+use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, View, WildcardRoute};
 use crate::revision::Era;
 use crate::topology::{Backend, EraChoice, Names, Tools, Topology};
 use crate::{Source, features};
@@ -18,6 +18,10 @@ pub(crate) struct Catalog {
     pub(crate) prompts: Vec<Found>,
     pub(crate) resources: Vec<Found>,
     pub(crate) templates: Vec<Found>,
+    /// Resources that only their backend alone shows: others have their URIs.
+    shadowed_resources: Vec<Found>,
+    /// Templates of which that is so.
+    shadowed_templates: Vec<Found>,
     /// Tools that no client may be shown.
     pub(crate) excluded: Vec<Excluded>,
 }
@@ -88,13 +92,11 @@ pub(crate) fn catalog(topology: &Topology, lock: &Lock, backends: &[plan::Backen
         };
         routes.list(topology, lock, backends, (list, &hides))
     };
-    Catalog {
-        tools: list(List::Tools),
-        prompts: list(List::Prompts),
-        resources: list(List::Resources),
-        templates: list(List::Templates),
-        excluded,
-    }
+    let (tools, _) = list(List::Tools);
+    let (prompts, _) = list(List::Prompts);
+    let (resources, shadowed_resources) = list(List::Resources);
+    let (templates, shadowed_templates) = list(List::Templates);
+    Catalog { tools, prompts, resources, templates, shadowed_resources, shadowed_templates, excluded }
 }
 
 /// The tools that clients over Streamable HTTP leave out; the gateway is one where its backend is modern and reached so.
@@ -144,6 +146,7 @@ pub(crate) fn plan(
             path: mcp.path.clone().into(),
             origins: table(&mcp.origins),
             hosts: table(&mcp.hosts),
+            backends: mcp.backends,
             admin: topology.listen.admin.as_ref().map(|admin| plan::AdminListener {
                 address: admin.address.clone(),
                 token: admin.token.clone(),
@@ -152,6 +155,11 @@ pub(crate) fn plan(
         },
         wildcards,
         offers: offers(lock, &catalog),
+        alone: if mcp.backends { alone(topology, lock, &catalog) } else { Vec::new() },
+        name_bytes_max: match &topology.names {
+            Names::None => usize::MAX,
+            Names::Prefixed(prefixed) => prefixed.max_length,
+        },
         instructions: instructions(topology, lock),
         views: views(topology),
         tools: exposed(catalog.tools),
@@ -174,16 +182,33 @@ fn offers(lock: &Lock, catalog: &Catalog) -> (bool, bool, bool) {
     )
 }
 
+/// Every backend alone.
+fn alone(topology: &Topology, lock: &Lock, catalog: &Catalog) -> Vec<Alone> {
+    let declared = |name: &str, key| {
+        lock.backends.get(name).is_some_and(|section| section.capabilities.tree().member(key).is_some())
+    };
+    let of = |name: &str, found: &[Found]| -> Vec<Exposed> {
+        found.iter().filter(|found| found.origin == name).map(|found| found.exposed.clone()).collect()
+    };
+    let alone = |(name, _): (&str, &Backend)| Alone {
+        prefix: prefix(&topology.names, name),
+        offers: (declared(name, "tools"), declared(name, "prompts"), declared(name, "resources")),
+        resources: of(name, &catalog.shadowed_resources),
+        templates: of(name, &catalog.shadowed_templates),
+    };
+    topology.backends.iter().map(alone).collect()
+}
+
 /// The instructions of every backend under its name; those of a transparent backend alone.
 fn instructions(topology: &Topology, lock: &Lock) -> Vec<Instructions> {
-    let own = |(position, (name, _))| {
+    let own = |(position, (name, _)): (usize, (&str, &Backend))| {
         let text = lock.backends.get(name)?.instructions.as_deref()?.trim();
-        let text = match topology.names {
+        let title = match topology.names {
             _ if text.is_empty() => return None,
-            Names::None => text.to_owned(),
-            Names::Prefixed(_) => format!("# {name}\n\n{text}"),
+            Names::None => None,
+            Names::Prefixed(_) => Some(name.to_owned()),
         };
-        Some(Instructions { backend: index(position), text })
+        Some(Instructions { backend: index(position), title, text: text.to_owned() })
     };
     topology.backends.iter().enumerate().filter_map(own).collect()
 }
@@ -253,14 +278,14 @@ impl<'a> Routes<'a> {
         self.exact.get(&(subject, name)).or_else(by_pattern).copied()
     }
 
-    /// One list of all backends.
+    /// One list of all backends, and what was left out of it because others have its URIs.
     fn list(
         &self,
         topology: &Topology,
         lock: &Lock,
         backends: &[plan::Backend],
         (list, hides): (List, &Hides<'_>),
-    ) -> Vec<Found> {
+    ) -> (Vec<Found>, Vec<Found>) {
         let mut found: Vec<Found> = Vec::new();
         for (position, backend) in backends.iter().enumerate() {
             let (section, settings) = (lock.backends.get(&*backend.name), topology.backends.get(&backend.name));
@@ -269,13 +294,14 @@ impl<'a> Routes<'a> {
             let shown = section.list(list).iter().filter(|item| !hides(origin.name, &settings.tools, &item.name));
             found.extend(shown.map(|item| self.item(origin, item, list)));
         }
-        if matches!(list, List::Resources | List::Templates) {
-            keep_routed(&mut found, backends);
-        }
+        let shadowed = match list {
+            List::Resources | List::Templates => keep_routed(&mut found, backends),
+            List::Tools | List::Prompts => Vec::new(),
+        };
         for Found { exposed, .. } in &mut found {
             exposed.fallbacks = fallbacks(topology, lock, backends, (list, hides), exposed);
         }
-        found
+        (found, shadowed)
     }
 
     fn item(&self, origin: Origin<'_>, item: &Item, list: List) -> Found {
@@ -292,6 +318,8 @@ impl<'a> Routes<'a> {
             backend: route.map_or(origin.position, |route| route.backend),
             item: item.json.with_member(list.name_key(), &name),
             upstream: item.name.clone(),
+            own: renamed.clone(),
+            origin: origin.position,
             read_only: is_tool && item.has_hint("readOnlyHint"),
             idempotent: is_tool && item.has_hint("idempotentHint"),
             fallbacks: Vec::new(),
@@ -353,8 +381,9 @@ fn fallbacks(
     named.filter(offers).filter_map(position).collect()
 }
 
-/// Of items with one URI that routes send to one backend, keeps that of the backend itself, or else the first.
-fn keep_routed(found: &mut Vec<Found>, backends: &[plan::Backend]) {
+/// Of items with one URI that routes send to one backend, keeps that of the backend itself, or else the first. Returns
+/// the others.
+fn keep_routed(found: &mut Vec<Found>, backends: &[plan::Backend]) -> Vec<Found> {
     let own = |item: &Found| backends[usize::from(item.exposed.backend)].name == item.origin;
     let mut kept: HashMap<(&str, u16), usize> = HashMap::new();
     for (position, item) in found.iter().enumerate() {
@@ -365,7 +394,7 @@ fn keep_routed(found: &mut Vec<Found>, backends: &[plan::Backend]) {
     }
     let kept: HashSet<usize> = kept.into_values().collect();
     let mut position = 0..;
-    found.retain(|_| position.next().is_some_and(|position| kept.contains(&position)));
+    found.extract_if(.., |_| !position.next().is_some_and(|position| kept.contains(&position))).collect()
 }
 
 fn index(position: usize) -> u16 {

@@ -14,6 +14,12 @@ const HALF_BYTES: usize = 9;
 /// JSON. What else a list says of it is for the client.
 #[must_use]
 pub fn tokens(tool: &Exposed) -> usize {
+    tokens_as(tool, &tool.name)
+}
+
+/// The same for a tool under another name.
+#[must_use]
+pub fn tokens_as(tool: &Exposed, name: &str) -> usize {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Read<'a> {
@@ -26,7 +32,7 @@ pub fn tokens(tool: &Exposed) -> usize {
     let read = serde_json::from_str(&tool.item).unwrap_or(Read { description: None, input_schema: None });
     let member = |key: &str, length: usize| key.len() + r#""":,"#.len() + length;
     let optional = |key, value: Option<&RawValue>| value.map_or(0, |value| member(key, value.get().len()));
-    let bytes = member("name", tool.name.len() + r#""""#.len())
+    let bytes = member("name", name.len() + r#""""#.len())
         + optional("description", read.description)
         + optional("inputSchema", read.input_schema)
         + "{}".len();
@@ -41,6 +47,8 @@ mod tests {
         let exposed = Exposed {
             name: "math__add".to_owned(),
             upstream: "add".to_owned(),
+            own: "add".to_owned(),
+            origin: 0,
             backend: 0,
             item: item.to_owned(),
             read_only: false,

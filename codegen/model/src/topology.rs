@@ -100,6 +100,8 @@ record! {
         origins: Vec<String> = Vec::new(),
         /// Host names allowed besides loopback names and the address listened on.
         hosts: Vec<String> = Vec::new(),
+        /// Whether each backend is also served alone, under a path that ends in its name.
+        backends: bool = true,
     }
 }
 

@@ -7,6 +7,7 @@ use super::recorder::Recorder;
 only1mcp::topology!(pub(crate) Demo = "tests/gateway/topologies/demo.yaml");
 only1mcp::topology!(pub(crate) Recorded = "tests/gateway/topologies/recorded.yaml");
 only1mcp::topology!(pub(crate) Views = "tests/gateway/topologies/views.yaml");
+only1mcp::topology!(pub(crate) Alone = "tests/gateway/topologies/alone.yaml");
 only1mcp::topology!(pub(crate) Large = "topologies/large.yaml");
 
 /// In front of the demo servers as children.
@@ -26,6 +27,13 @@ pub(crate) fn recorded(upstream: &Recorder) -> Running {
 pub(crate) fn views(upstream: &Recorder) -> Running {
     let builder = Gateway::<Views>::builder().workers(2);
     let builder = builder.reference("ADMIN_URL", upstream.url()).reference("DATA_URL", upstream.url());
+    builder.start().expect("the gateway starts")
+}
+
+/// In front of three servers that are also asked alone, the last of which has much of what the second has.
+pub(crate) fn alone([admin, data, mirror]: [&Recorder; 3]) -> Running {
+    let builder = Gateway::<Alone>::builder().workers(1).reference("ADMIN_URL", admin.url());
+    let builder = builder.reference("DATA_URL", data.url()).reference("MIRROR_URL", mirror.url());
     builder.start().expect("the gateway starts")
 }
 

@@ -117,7 +117,9 @@ async fn serve(
     let mut buffer = Vec::new();
     loop {
         let (head, body) = read(&mut stream, &mut buffer).await?;
-        let envelope: Envelope<'_> = serde_json::from_str(&body).map_err(io::Error::other)?;
+        // GET and DELETE have no body.
+        let text = if body.is_empty() { r#"{"method":""}"# } else { &body };
+        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(io::Error::other)?;
         let id = envelope.id.map(|id| id.get().to_owned()).unwrap_or_default();
         let mut wire = Wire { stream: &mut stream, id: id.clone() };
         if envelope.method == "server/discover" {
@@ -170,8 +172,15 @@ impl Wire<'_> {
 
     /// Answers with a whole body.
     pub(crate) async fn answer(&mut self, status: u16, body: &str) -> io::Result<()> {
+        self.answer_with(status, "", body).await
+    }
+
+    /// Answers with further fields, each with its line end.
+    pub(crate) async fn answer_with(&mut self, status: u16, fields: &str, body: &str) -> io::Result<()> {
         let length = body.len();
-        let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{fields}content-length: {length}\r\n\r\n"
+        );
         self.stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await
     }
 

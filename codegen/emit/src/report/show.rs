@@ -4,7 +4,7 @@ use std::fmt;
 
 use only1mcp_model::topology::Millis;
 
-use super::{BackendLine, Counts, ListLine, Report, TableLine, ViewLine};
+use super::{AloneLine, BackendLine, Counts, ListLine, Report, TableLine, ViewLine};
 
 /// Cells of a row.
 type Row = Vec<String>;
@@ -29,6 +29,7 @@ impl fmt::Display for Report {
         let mut lists: Vec<Row> = self.lists.iter().map(ListLine::row).collect();
         lists.push(row(["items", "both", "", &bytes(self.items_bytes), ""]));
         rows(f, &lists)?;
+        section(f, "backends alone", self.alone.iter().map(AloneLine::row))?;
         writeln!(f, "code")?;
         rows(f, &[row(["dispatch", &self.dispatch]), row(["feature", &self.feature_line])])?;
         section(f, "warnings", self.warnings.iter().map(|one| row([one.code, &one.message])))?;
@@ -85,6 +86,17 @@ impl BackendLine {
         let tail =
             if fallbacks.is_empty() { Row::new() } else { row([&format!("falls back to {}", fallbacks.join(", "))]) };
         [head, self.catalog.cells(), tail].concat()
+    }
+}
+
+impl AloneLine {
+    fn row(&self) -> Row {
+        let paths = format!("{} paths", self.paths);
+        row([
+            &paths,
+            &format!("{} of the items", bytes(self.items_bytes)),
+            &format!("{} for cuts", bytes(4 * self.cuts)),
+        ])
     }
 }
 

@@ -88,6 +88,26 @@ fn views_have_bits_greetings_and_pages_of_their_own() {
 }
 
 #[test]
+fn a_backend_alone_has_greetings_and_pages_of_its_own_and_no_table() {
+    snapshot("alone", &plans::alone());
+}
+
+#[test]
+fn backends_alone_share_the_items_of_the_catalog_but_for_names_that_were_shortened() {
+    let mut plan = plans::alone();
+    let alone = std::mem::take(&mut plan.alone);
+    let catalog = emitted(&plan).items.len();
+    plan.alone = alone;
+    let shortened = r#",{"name":"add"},{"title":"name","name":"a.b"}"#.len();
+    assert_eq!(emitted(&plan).items.len(), catalog + shortened);
+    plan.tools.truncate(3);
+    plan.page_items = 1000;
+    let all = emitted(&plan).items;
+    plan.alone.clear();
+    assert_eq!(emitted(&plan).items, all);
+}
+
+#[test]
 fn a_view_that_is_part_of_a_page_adds_no_bytes() {
     let mut plan = plans::pages();
     plan.page_items = 5;
@@ -262,7 +282,7 @@ fn each_era_gets_the_members_it_knows_and_the_rest_byte_for_byte() {
         let emitted = emitted(&plan);
         assert_eq!(pages(&emitted, "TOOLS_PAGES_LEGACY")[0].raw_items, legacy);
         assert_eq!(pages(&emitted, "TOOLS_PAGES_MODERN")[0].raw_items, modern);
-        assert_eq!(emitted.items.len(), if legacy == modern { legacy.len() } else { legacy.len() + modern.len() });
+        assert_eq!(emitted.items.len(), if legacy == modern { legacy.len() } else { legacy.len() + 1 + modern.len() });
     };
     let same = |item: &str| check(item, item, item);
     same(r#"{"name":"a","inputSchema":{"maximum":1.0,"default":1.50,"title":"\u00e9\/"},"x":[ ]}"#);

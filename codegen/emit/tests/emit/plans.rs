@@ -1,14 +1,14 @@
 //! Small plans, one a feature of the emitter.
 
 use only1mcp_model::plan::{
-    AdminListener, Backend, Exposed, Instructions, Listen, Plan, Program, Reference, Stdio, StreamableHttp, Subject,
-    Transport, Variable, View, WildcardRoute,
+    AdminListener, Alone, Backend, Exposed, Instructions, Listen, Plan, Program, Reference, Stdio, StreamableHttp,
+    Subject, Transport, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
 /// Every plan below.
-pub(crate) fn all() -> [Plan; 6] {
-    [stdio(), streamable_http(), mixed(), prompts_and_resources(), pages(), views()]
+pub(crate) fn all() -> [Plan; 7] {
+    [stdio(), streamable_http(), mixed(), prompts_and_resources(), pages(), views(), alone()]
 }
 
 /// One child process with every option.
@@ -71,6 +71,7 @@ pub(crate) fn prompts_and_resources() -> Plan {
     let exposed = |name: &str, upstream: &str, item: &str| Exposed {
         name: name.to_owned(),
         upstream: upstream.to_owned(),
+        own: upstream.to_owned(),
         item: item.to_owned(),
         ..tool("docs", "", 0)
     };
@@ -84,7 +85,7 @@ pub(crate) fn prompts_and_resources() -> Plan {
             exposed("file:///{path}", "file:///{path}", r#"{"uriTemplate":"file:///{path}","name":"Any"}"#),
             exposed("file:///a/{path}", "file:///a/{path}", r#"{"uriTemplate":"file:///a/{path}","name":"A"}"#),
         ],
-        instructions: vec![Instructions { backend: 0, text: "docs\nSay \"please\".".to_owned() }],
+        instructions: vec![Instructions { backend: 0, title: None, text: "docs\nSay \"please\".".to_owned() }],
         ..plan("prompts_and_resources", vec![backend("docs", http("https://docs.example.com/mcp"))])
     }
 }
@@ -106,7 +107,7 @@ pub(crate) fn views() -> Plan {
         let table = |patterns: &[&'static str]| patterns.iter().map(|pattern| (*pattern).into()).collect();
         View { name: name.into(), include: table(include), exclude: table(exclude) }
     };
-    let instructions = |backend, text: &str| Instructions { backend, text: text.to_owned() };
+    let instructions = |backend, text: &str| Instructions { backend, title: None, text: text.to_owned() };
     Plan {
         name: "views".to_owned(),
         tools: vec![
@@ -116,6 +117,35 @@ pub(crate) fn views() -> Plan {
         ],
         instructions: vec![instructions(0, "Echo."), instructions(1, "Count.")],
         views: vec![view("counting", &["math__*"], &[]), view("safe", &["*"], &["*__div", "file:///a/*"])],
+        ..Plan { backends: mixed().backends, ..prompts_and_resources() }
+    }
+}
+
+/// Two backends that are also served alone: one with a tool whose name had to be shortened, one with resources under URIs
+/// that lead to the other.
+pub(crate) fn alone() -> Plan {
+    let alone = |name: &str| Alone { prefix: format!("{name}__"), ..Alone::default() };
+    let shortened = Exposed {
+        name: "math__a_b_eb62c1b0".to_owned(),
+        item: r#"{"title":"name","name":"math__a_b_eb62c1b0"}"#.to_owned(),
+        ..tool("math", "a.b", 1)
+    };
+    let renamed = Exposed { own: "say".to_owned(), upstream: "echo".to_owned(), ..tool("demo", "say", 0) };
+    let Plan { resources, templates, .. } = prompts_and_resources();
+    Plan {
+        name: "alone".to_owned(),
+        tools: vec![renamed, tool("demo", "sum", 0), tool("math", "add", 1), shortened],
+        alone: vec![
+            alone("demo"),
+            Alone {
+                offers: (true, true, false),
+                resources: resources[..1].to_vec(),
+                templates: templates[..1].to_vec(),
+                ..alone("math")
+            },
+        ],
+        prompts: vec![Exposed { item: r#"{"name":"demo__review"}"#.to_owned(), ..tool("demo", "review", 0) }],
+        page_items: 2,
         ..Plan { backends: mixed().backends, ..prompts_and_resources() }
     }
 }
@@ -130,6 +160,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
             path: "/mcp".into(),
             origins: vec![].into(),
             hosts: vec![].into(),
+            backends: false,
             admin: None,
         },
         backends,
@@ -139,6 +170,8 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         resources: vec![],
         templates: vec![],
         offers: (false, false, false),
+        alone: vec![],
+        name_bytes_max: 64,
         instructions: vec![],
         views: vec![],
         features: vec![],
@@ -165,6 +198,8 @@ fn tool(backend_name: &str, upstream: &str, backend: u16) -> Exposed {
     Exposed {
         name,
         upstream: upstream.to_owned(),
+        own: upstream.to_owned(),
+        origin: backend,
         backend,
         item: item.to_string(),
         read_only: false,

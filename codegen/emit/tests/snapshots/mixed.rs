@@ -39,6 +39,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         path: ::std::borrow::Cow::Borrowed("/mcp"),
         origins: ::std::borrow::Cow::Borrowed(&[]),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        backends: false,
         admin: Some(::only1mcp::catalog::plan::AdminListener {
             address: ::only1mcp::catalog::plan::Reference::Literal(
                 ::std::borrow::Cow::Borrowed("0.0.0.0:9090"),
@@ -105,8 +106,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                 &TEMPLATES_PAGES_MODERN,
             ],
         ],
+        alone: None,
     },
     views: &[],
+    alone: &[],
+    name_bytes_max: 64,
     offers_tools: true,
     offers_prompts: false,
     offers_resources: false,
@@ -118,6 +122,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
         views: 1,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -127,6 +133,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
         views: 1,
         fallbacks: &[],
         backend: 1,
+        origin: 1,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -178,6 +186,7 @@ static TOOLS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"tools\":[",
         items: (0, 42),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -186,6 +195,7 @@ static TOOLS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"tools\":[",
         items: (0, 42),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -194,6 +204,7 @@ static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"prompts\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -202,6 +213,7 @@ static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"prompts\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -210,6 +222,7 @@ static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resources\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -218,6 +231,7 @@ static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -226,6 +240,7 @@ static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resourceTemplates\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -234,6 +249,7 @@ static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];

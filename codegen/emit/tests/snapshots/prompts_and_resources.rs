@@ -32,6 +32,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         path: ::std::borrow::Cow::Borrowed("/mcp"),
         origins: ::std::borrow::Cow::Borrowed(&[]),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        backends: false,
         admin: None,
     },
     backends: &BACKENDS,
@@ -40,12 +41,14 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         ::only1mcp::catalog::Template {
             uri_template: "file:///a/{path}",
             backend: 0,
+            origin: 0,
             fallbacks: &[],
             views: 1,
         },
         ::only1mcp::catalog::Template {
             uri_template: "file:///{path}",
             backend: 0,
+            origin: 0,
             fallbacks: &[],
             views: 1,
         },
@@ -99,8 +102,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                 &TEMPLATES_PAGES_MODERN,
             ],
         ],
+        alone: None,
     },
     views: &[],
+    alone: &[],
+    name_bytes_max: 64,
     offers_tools: false,
     offers_prompts: true,
     offers_resources: true,
@@ -113,6 +119,8 @@ static PROMPTS: [::only1mcp::catalog::Entry; 1] = [
         views: 1,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -132,6 +140,8 @@ static RESOURCES: [::only1mcp::catalog::Entry; 2] = [
         views: 1,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -141,6 +151,8 @@ static RESOURCES: [::only1mcp::catalog::Entry; 2] = [
         views: 1,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -178,6 +190,7 @@ static TOOLS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"tools\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -186,6 +199,7 @@ static TOOLS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"tools\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -194,6 +208,7 @@ static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"prompts\":[",
         items: (0, 38),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -202,6 +217,7 @@ static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"prompts\":[",
         items: (0, 38),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -209,7 +225,8 @@ static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resources\":[",
-        items: (38, 117),
+        items: (39, 118),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -217,7 +234,8 @@ static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
-        items: (38, 117),
+        items: (39, 118),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -225,7 +243,8 @@ static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resourceTemplates\":[",
-        items: (117, 208),
+        items: (119, 210),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -233,7 +252,8 @@ static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
-        items: (117, 208),
+        items: (119, 210),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];

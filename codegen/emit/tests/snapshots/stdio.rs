@@ -33,6 +33,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         path: ::std::borrow::Cow::Borrowed("/mcp"),
         origins: ::std::borrow::Cow::Borrowed(&[]),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        backends: false,
         admin: None,
     },
     backends: &BACKENDS,
@@ -87,8 +88,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                 &TEMPLATES_PAGES_MODERN,
             ],
         ],
+        alone: None,
     },
     views: &[],
+    alone: &[],
+    name_bytes_max: 64,
     offers_tools: true,
     offers_prompts: false,
     offers_resources: false,
@@ -100,6 +104,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
         views: 1,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -109,6 +115,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
         views: 1,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -169,6 +177,7 @@ static TOOLS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"tools\":[",
         items: (0, 63),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -177,6 +186,7 @@ static TOOLS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"tools\":[",
         items: (0, 63),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -185,6 +195,7 @@ static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"prompts\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -193,6 +204,7 @@ static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"prompts\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -201,6 +213,7 @@ static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resources\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -209,6 +222,7 @@ static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -217,6 +231,7 @@ static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resourceTemplates\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -225,6 +240,7 @@ static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];

@@ -35,6 +35,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             &[::std::borrow::Cow::Borrowed("https://app.example.com")],
         ),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        backends: false,
         admin: None,
     },
     backends: &BACKENDS,
@@ -99,8 +100,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                 &TEMPLATES_PAGES_MODERN,
             ],
         ],
+        alone: None,
     },
     views: &[],
+    alone: &[],
+    name_bytes_max: 64,
     offers_tools: true,
     offers_prompts: false,
     offers_resources: false,
@@ -112,6 +116,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 1] = [
         views: 1,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: true,
         read_only: true,
         idempotent: false,
     },
@@ -155,6 +161,7 @@ static TOOLS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"tools\":[",
         items: (0, 90),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -162,7 +169,8 @@ static TOOLS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"tools\":[",
-        items: (90, 141),
+        items: (91, 142),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -171,6 +179,7 @@ static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"prompts\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -179,6 +188,7 @@ static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"prompts\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -187,6 +197,7 @@ static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resources\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -195,6 +206,7 @@ static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -203,6 +215,7 @@ static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resourceTemplates\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -211,6 +224,7 @@ static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];

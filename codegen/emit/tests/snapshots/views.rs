@@ -39,6 +39,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         path: ::std::borrow::Cow::Borrowed("/mcp"),
         origins: ::std::borrow::Cow::Borrowed(&[]),
         hosts: ::std::borrow::Cow::Borrowed(&[]),
+        backends: false,
         admin: None,
     },
     backends: &BACKENDS,
@@ -47,12 +48,14 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         ::only1mcp::catalog::Template {
             uri_template: "file:///a/{path}",
             backend: 0,
+            origin: 0,
             fallbacks: &[],
             views: 1,
         },
         ::only1mcp::catalog::Template {
             uri_template: "file:///{path}",
             backend: 0,
+            origin: 0,
             fallbacks: &[],
             views: 5,
         },
@@ -106,6 +109,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                 &TEMPLATES_PAGES_MODERN,
             ],
         ],
+        alone: None,
     },
     views: &[
         ::only1mcp::catalog::View {
@@ -155,6 +159,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                     &TEMPLATES_PAGES_MODERN_VIEW_0,
                 ],
             ],
+            alone: None,
         },
         ::only1mcp::catalog::View {
             patterns: ::only1mcp::catalog::plan::View {
@@ -187,18 +192,18 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                     &TOOLS_PAGES_MODERN_VIEW_1,
                 ],
                 [
-                    &PROMPTS_PAGES_LEGACY_VIEW_1,
-                    &PROMPTS_PAGES_LEGACY_VIEW_1,
-                    &PROMPTS_PAGES_LEGACY_VIEW_1,
-                    &PROMPTS_PAGES_LEGACY_VIEW_1,
-                    &PROMPTS_PAGES_MODERN_VIEW_1,
+                    &PROMPTS_PAGES_LEGACY,
+                    &PROMPTS_PAGES_LEGACY,
+                    &PROMPTS_PAGES_LEGACY,
+                    &PROMPTS_PAGES_LEGACY,
+                    &PROMPTS_PAGES_MODERN,
                 ],
                 [
-                    &RESOURCES_PAGES_LEGACY_VIEW_1,
-                    &RESOURCES_PAGES_LEGACY_VIEW_1,
-                    &RESOURCES_PAGES_LEGACY_VIEW_1,
-                    &RESOURCES_PAGES_LEGACY_VIEW_1,
-                    &RESOURCES_PAGES_MODERN_VIEW_1,
+                    &RESOURCES_PAGES_LEGACY,
+                    &RESOURCES_PAGES_LEGACY,
+                    &RESOURCES_PAGES_LEGACY,
+                    &RESOURCES_PAGES_LEGACY,
+                    &RESOURCES_PAGES_MODERN,
                 ],
                 [
                     &TEMPLATES_PAGES_LEGACY_VIEW_1,
@@ -208,8 +213,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                     &TEMPLATES_PAGES_MODERN_VIEW_1,
                 ],
             ],
+            alone: None,
         },
     ],
+    alone: &[],
+    name_bytes_max: 64,
     offers_tools: true,
     offers_prompts: true,
     offers_resources: true,
@@ -221,6 +229,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 3] = [
         views: 5,
         fallbacks: &[1],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -230,6 +240,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 3] = [
         views: 7,
         fallbacks: &[],
         backend: 1,
+        origin: 1,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -239,6 +251,8 @@ static TOOLS: [::only1mcp::catalog::Entry; 3] = [
         views: 3,
         fallbacks: &[],
         backend: 1,
+        origin: 1,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -258,6 +272,8 @@ static PROMPTS: [::only1mcp::catalog::Entry; 1] = [
         views: 5,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -277,6 +293,8 @@ static RESOURCES: [::only1mcp::catalog::Entry; 2] = [
         views: 5,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -286,6 +304,8 @@ static RESOURCES: [::only1mcp::catalog::Entry; 2] = [
         views: 5,
         fallbacks: &[],
         backend: 0,
+        origin: 0,
+        shortened: false,
         read_only: false,
         idempotent: false,
     },
@@ -335,6 +355,7 @@ static TOOLS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"tools\":[",
         items: (0, 63),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -343,6 +364,7 @@ static TOOLS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"tools\":[",
         items: (0, 63),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -350,7 +372,8 @@ static PROMPTS_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"prompts\":[",
-        items: (63, 101),
+        items: (64, 102),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -358,7 +381,8 @@ static PROMPTS_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"prompts\":[",
-        items: (63, 101),
+        items: (64, 102),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -366,7 +390,8 @@ static RESOURCES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resources\":[",
-        items: (101, 180),
+        items: (103, 182),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -374,7 +399,8 @@ static RESOURCES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
-        items: (101, 180),
+        items: (103, 182),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -382,7 +408,8 @@ static TEMPLATES_PAGES_LEGACY: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resourceTemplates\":[",
-        items: (180, 271),
+        items: (183, 274),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -390,7 +417,8 @@ static TEMPLATES_PAGES_MODERN: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
-        items: (180, 271),
+        items: (183, 274),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -399,6 +427,7 @@ static TOOLS_PAGES_LEGACY_VIEW_0: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"tools\":[",
         items: (22, 63),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -407,6 +436,7 @@ static TOOLS_PAGES_MODERN_VIEW_0: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"tools\":[",
         items: (22, 63),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -415,6 +445,7 @@ static PROMPTS_PAGES_LEGACY_VIEW_0: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"prompts\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -423,6 +454,7 @@ static PROMPTS_PAGES_MODERN_VIEW_0: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"prompts\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -431,6 +463,7 @@ static RESOURCES_PAGES_LEGACY_VIEW_0: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resources\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -439,6 +472,7 @@ static RESOURCES_PAGES_MODERN_VIEW_0: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resources\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -447,6 +481,7 @@ static TEMPLATES_PAGES_LEGACY_VIEW_0: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resourceTemplates\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -455,6 +490,7 @@ static TEMPLATES_PAGES_MODERN_VIEW_0: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
         items: (0, 0),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -463,6 +499,7 @@ static TOOLS_PAGES_LEGACY_VIEW_1: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"tools\":[",
         items: (0, 42),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -471,38 +508,7 @@ static TOOLS_PAGES_MODERN_VIEW_1: [::only1mcp::catalog::Page; 1] = [
         cursor: "",
         head: "{\"resultType\":\"complete\",\"tools\":[",
         items: (0, 42),
-        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-    },
-];
-static PROMPTS_PAGES_LEGACY_VIEW_1: [::only1mcp::catalog::Page; 1] = [
-    ::only1mcp::catalog::Page {
-        cursor: "",
-        head: "{\"prompts\":[",
-        items: (63, 101),
-        tail: "]}",
-    },
-];
-static PROMPTS_PAGES_MODERN_VIEW_1: [::only1mcp::catalog::Page; 1] = [
-    ::only1mcp::catalog::Page {
-        cursor: "",
-        head: "{\"resultType\":\"complete\",\"prompts\":[",
-        items: (63, 101),
-        tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-    },
-];
-static RESOURCES_PAGES_LEGACY_VIEW_1: [::only1mcp::catalog::Page; 1] = [
-    ::only1mcp::catalog::Page {
-        cursor: "",
-        head: "{\"resources\":[",
-        items: (101, 180),
-        tail: "]}",
-    },
-];
-static RESOURCES_PAGES_MODERN_VIEW_1: [::only1mcp::catalog::Page; 1] = [
-    ::only1mcp::catalog::Page {
-        cursor: "",
-        head: "{\"resultType\":\"complete\",\"resources\":[",
-        items: (101, 180),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];
@@ -510,7 +516,8 @@ static TEMPLATES_PAGES_LEGACY_VIEW_1: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resourceTemplates\":[",
-        items: (180, 225),
+        items: (183, 228),
+        cuts: (0, &[]),
         tail: "]}",
     },
 ];
@@ -518,7 +525,8 @@ static TEMPLATES_PAGES_MODERN_VIEW_1: [::only1mcp::catalog::Page; 1] = [
     ::only1mcp::catalog::Page {
         cursor: "",
         head: "{\"resultType\":\"complete\",\"resourceTemplates\":[",
-        items: (180, 225),
+        items: (183, 228),
+        cuts: (0, &[]),
         tail: "],\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     },
 ];

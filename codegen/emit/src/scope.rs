@@ -1,0 +1,79 @@
+//! Who sees what: everybody the whole catalog, the clients of a view what it shows, those of a backend alone what that
+//! has, under its own names.
+
+use std::collections::HashMap;
+
+use only1mcp_model::plan::{Exposed, Plan, of_backend, visible};
+use only1mcp_model::tokens::tokens_as;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use crate::greeting::Greeting;
+use crate::lists::{Kind, Lists};
+
+/// What the clients at one path see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The whole catalog.
+    Whole,
+    /// What the view with this index shows.
+    View(usize),
+    /// What the backend with this index has.
+    Backend(u16),
+}
+
+// === impl Scope ===
+
+impl Scope {
+    /// Every one, the whole catalog first, then the views, then the backends.
+    pub(crate) fn all(plan: &Plan) -> impl Iterator<Item = Self> {
+        let views = (0..plan.views.len()).map(Self::View);
+        [Self::Whole].into_iter().chain(views).chain((0..).zip(&plan.alone).map(|(index, _)| Self::Backend(index)))
+    }
+
+    /// What one list holds.
+    pub(crate) fn items(self, plan: &Plan, kind: Kind) -> Vec<&Exposed> {
+        let items = kind.of(plan);
+        let backend = match self {
+            Self::Whole => return items.iter().collect(),
+            Self::View(index) => return visible(items, Some(&plan.views[index])).collect(),
+            Self::Backend(index) => index,
+        };
+        let alone = &plan.alone[usize::from(backend)];
+        let shadowed = match kind {
+            Kind::Resources => &alone.resources[..],
+            Kind::Templates => &alone.templates[..],
+            Kind::Tools | Kind::Prompts => &[],
+        };
+        of_backend(items, backend).chain(shadowed).collect()
+    }
+}
+
+/// The `catalog::View`s of the backends alone, and the greetings, which many of them share.
+pub(crate) fn backends(plan: &Plan, lists: &Lists) -> (Vec<TokenStream>, TokenStream) {
+    let mut greetings: HashMap<Greeting, Ident> = HashMap::new();
+    let mut constants = Vec::new();
+    let mut backends = Vec::with_capacity(plan.alone.len());
+    for (index, (alone, backend)) in (0..).zip(plan.alone.iter().zip(&plan.backends)) {
+        let scope = Scope::Backend(index);
+        let next = format_ident!("GREETING_{}", greetings.len());
+        let greeting = greetings.entry(Greeting::of(plan, scope)).or_insert_with_key(|greeting| {
+            let Greeting { initialize, discover } = greeting;
+            constants.push(quote!(const #next: ([&str; 4], &str) = ([#(#initialize),*], #discover);));
+            next
+        });
+        let tokens = scope.items(plan, Kind::Tools).into_iter().map(|tool| tokens_as(tool, &tool.own)).sum();
+        let (index, tokens) = (Literal::u16_unsuffixed(index), Literal::usize_unsuffixed(tokens));
+        let (name, prefix, pages) = (&*backend.name, &alone.prefix, lists.by_kind_and_era(scope));
+        let [resources, templates] = [&alone.resources, &alone.templates].map(|shadowed| {
+            let uris = shadowed.iter().map(|item| &item.name);
+            quote!(&[#(#uris),*])
+        });
+        backends.push(quote! {
+            ::only1mcp::catalog::View::alone(#name, #tokens, #greeting, #pages, ::only1mcp::catalog::Alone {
+                backend: #index, prefix: #prefix, resources: #resources, templates: #templates,
+            })
+        });
+    }
+    (backends, quote!(#(#constants)*))
+}
