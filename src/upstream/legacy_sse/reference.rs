@@ -20,7 +20,8 @@ pub(super) fn resolve(base: &str, reference: &str) -> Result<String, String> {
     let absolute = if reference.starts_with("//") {
         Some(format!("{scheme}{reference}"))
     } else {
-        has_scheme(reference).then(|| reference.to_owned())
+        // RFC 3986, 6.2.2.1: case makes no difference to a scheme.
+        split_scheme(reference).map(|(scheme, rest)| format!("{}:{rest}", scheme.to_ascii_lowercase()))
     };
     if let Some(absolute) = absolute {
         let foreign = || format!("its `endpoint` event leads to another origin: `{absolute}`");
@@ -39,10 +40,11 @@ pub(super) fn resolve(base: &str, reference: &str) -> Result<String, String> {
 }
 
 /// RFC 3986, 3.1: letters, digits and three signs before the first colon.
-fn has_scheme(reference: &str) -> bool {
-    let Some((scheme, _)) = reference.split_once(':') else { return false };
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+fn split_scheme(reference: &str) -> Option<(&str, &str)> {
+    reference.split_once(':').filter(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    })
 }
 
 /// RFC 3986, 5.2.4.
