@@ -26,7 +26,10 @@ pub(super) fn resolve(base: &str, reference: &str) -> Result<String, String> {
     if let Some(absolute) = absolute {
         let foreign = || format!("its `endpoint` event leads to another origin: `{absolute}`");
         let other = url::parse(&absolute).map_err(|_no_server| foreign())?;
-        let same = other.tls == origin.tls && other.port == origin.port && other.host.eq_ignore_ascii_case(origin.host);
+        let scheme = |parts: &url::Parts<'_>| (parts.tls, parts.websocket);
+        let same = scheme(&other) == scheme(&origin)
+            && other.port == origin.port
+            && other.host.eq_ignore_ascii_case(origin.host);
         return if same { Ok(other.path.to_owned()) } else { Err(foreign()) };
     }
     let base_path = origin.path.split('?').next().unwrap_or_default();
@@ -101,6 +104,7 @@ mod tests {
             "http://evil.example/messages",
             "http://10.0.0.4:9002/messages",
             "https://10.0.0.4:9001/messages",
+            "ws://10.0.0.4:9001/messages",
             "http://10.0.0.4/messages",
             "http://10.0.0.4:9001@evil.example/",
             "http://10.0.0.4:9001.evil.example/",
