@@ -86,7 +86,7 @@ pub const START_TIMEOUT: Duration = Duration::from_secs(120);
 pub const RESPAWN_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 /// Delay before a WebSocket that ended is made again: grows fourfold from the first to the second. A server that is back
 /// is to be found soon, and an attempt costs it little.
-pub const RECONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+pub const RECONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How long a child has after its stdin closed, and again after SIGTERM.
 pub const CHILD_GRACE: Duration = Duration::from_secs(2);
 /// How long calls in flight have when the gateway stops.

@@ -13,9 +13,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::ledger::Directory;
 use crate::support::scripted::{Outcome, assert_serves, call, with_servers};
 use crate::support::server::{Request, Server, json_answer, modern, result_body, text_body};
+use crate::support::socket_server::{SocketServer, say};
 
-/// A server for `name` with a certificate of a new private authority, that authority in PEM, and a count of requests.
-fn private(name: &str) -> (Server, String, Arc<AtomicUsize>) {
+/// What makes a server one for `name`, with a certificate of a new private authority, and that authority in PEM.
+fn acceptor(name: &str) -> (TlsAcceptor, String) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = || KeyPair::generate().expect("a key");
@@ -30,7 +31,12 @@ fn private(name: &str) -> (Server, String, Arc<AtomicUsize>) {
         .with_no_client_auth()
         .with_single_cert(vec![own.der().clone()], own_key)
         .expect("a certificate and its key");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    (TlsAcceptor::from(Arc::new(config)), authority.pem())
+}
+
+/// A server for `name`, its authority in PEM, and a count of requests.
+fn private(name: &str) -> (Server, String, Arc<AtomicUsize>) {
+    let (acceptor, authority) = acceptor(name);
     let count = Arc::<AtomicUsize>::default();
     let counted = Arc::clone(&count);
     let greets = modern(|request: &Request| {
@@ -42,7 +48,7 @@ fn private(name: &str) -> (Server, String, Arc<AtomicUsize>) {
         counted.fetch_add(1, Ordering::SeqCst);
         greets(request)
     });
-    (server, authority.pem(), count)
+    (server, authority, count)
 }
 
 #[tokio::test]
@@ -57,11 +63,16 @@ async fn an_authority_that_nobody_named_is_not_trusted() {
 
 /// Locks a topology of `server` that trusts the authorities in `ca`: exit code, stderr.
 fn lock(server: &Server, ca: &str) -> (Option<i32>, String) {
+    lock_over("streamable_http", &server.url(), ca)
+}
+
+/// The same of any server over a transport.
+fn lock_over(transport: &str, url: &str, ca: &str) -> (Option<i32>, String) {
     let directory = Directory::new();
     let (topology, file) = (directory.path("some.yaml"), directory.path("ca.pem"));
     std::fs::write(&file, ca).expect("a directory of this test");
-    let transport = format!("transport: {{ streamable_http: {{ ca: \"file:{}\" }} }}", file.display());
-    let endpoints = format!("endpoints: [{{ url: \"{}\" }}]", server.url());
+    let transport = format!("transport: {{ {transport}: {{ ca: \"file:{}\" }} }}", file.display());
+    let endpoints = format!("endpoints: [{{ url: \"{url}\" }}]");
     let yaml = format!("name: some\nbackends:\n  web:\n    {transport}\n    {endpoints}\n");
     std::fs::write(&topology, yaml).expect("a directory of this test");
     let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
@@ -85,4 +96,21 @@ fn a_named_authority_is_trusted_for_the_name_it_vouches_for() {
     let (code, stderr) = lock(&server, "no certificate");
     assert_eq!(code, Some(6));
     assert!(stderr.contains("`ca`"), "{stderr}");
+}
+
+#[test]
+fn a_websocket_inside_tls_is_trusted_by_the_same_rules() {
+    for (name, code) in [("localhost", 0), ("elsewhere.example", 6)] {
+        let (acceptor, ca) = acceptor(name);
+        let server = SocketServer::start_at(([127, 0, 0, 1], 0).into(), Some(acceptor), |request| {
+            let result = match request.rpc() {
+                "server/discover" => json!({ "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} } }),
+                _ => json!({ "resultType": "complete", "tools": [] }),
+            };
+            vec![say(&result_body(&request.id(), &result))]
+        });
+        let (found, stderr) = lock_over("websocket", &server.url(), &ca);
+        assert_eq!((found, server.connections()), (Some(code), usize::from(code == 0)), "{stderr}");
+        assert_eq!(stderr.contains("upstream_tls"), code != 0, "{stderr}");
+    }
 }

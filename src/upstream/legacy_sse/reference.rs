@@ -20,12 +20,16 @@ pub(super) fn resolve(base: &str, reference: &str) -> Result<String, String> {
     let absolute = if reference.starts_with("//") {
         Some(format!("{scheme}{reference}"))
     } else {
-        has_scheme(reference).then(|| reference.to_owned())
+        // RFC 3986, 6.2.2.1: case makes no difference to a scheme.
+        split_scheme(reference).map(|(scheme, rest)| format!("{}:{rest}", scheme.to_ascii_lowercase()))
     };
     if let Some(absolute) = absolute {
         let foreign = || format!("its `endpoint` event leads to another origin: `{absolute}`");
         let other = url::parse(&absolute).map_err(|_no_server| foreign())?;
-        let same = other.tls == origin.tls && other.port == origin.port && other.host.eq_ignore_ascii_case(origin.host);
+        let scheme = |parts: &url::Parts<'_>| (parts.tls, parts.websocket);
+        let same = scheme(&other) == scheme(&origin)
+            && other.port == origin.port
+            && other.host.eq_ignore_ascii_case(origin.host);
         return if same { Ok(other.path.to_owned()) } else { Err(foreign()) };
     }
     let base_path = origin.path.split('?').next().unwrap_or_default();
@@ -39,10 +43,11 @@ pub(super) fn resolve(base: &str, reference: &str) -> Result<String, String> {
 }
 
 /// RFC 3986, 3.1: letters, digits and three signs before the first colon.
-fn has_scheme(reference: &str) -> bool {
-    let Some((scheme, _)) = reference.split_once(':') else { return false };
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+fn split_scheme(reference: &str) -> Option<(&str, &str)> {
+    reference.split_once(':').filter(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    })
 }
 
 /// RFC 3986, 5.2.4.
@@ -99,6 +104,7 @@ mod tests {
             "http://evil.example/messages",
             "http://10.0.0.4:9002/messages",
             "https://10.0.0.4:9001/messages",
+            "ws://10.0.0.4:9001/messages",
             "http://10.0.0.4/messages",
             "http://10.0.0.4:9001@evil.example/",
             "http://10.0.0.4:9001.evil.example/",
