@@ -33,7 +33,7 @@ impl Uri {
         Self { text: lowered(head) + tail, place }
     }
 
-    /// Whether a pattern matches it, see [`matches`].
+    /// Whether a pattern matches it, see [`matches()`].
     #[must_use]
     pub fn matches(&self, pattern: &str) -> bool {
         let pattern = escaped(pattern, b"*");
