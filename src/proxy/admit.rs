@@ -315,22 +315,6 @@ mod tests {
                 post,
             ),
             ("GET /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Get)),
-            (format!("POST / HTTP/1.1\r\nHost: localhost\r\n{json}"), Ok(RequestKind::Plain(plain::PlainRoute::Any))),
-            (
-                "POST /tools/call?x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json".to_owned(),
-                Ok(RequestKind::Plain(plain::PlainRoute::Method("tools/call"))),
-            ),
-            (format!("POST /tools/call HTTP/1.1\r\nHost: evil.example\r\n{json}"), Err(403)),
-            (format!("POST /tools/call HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n{json}"), Err(403)),
-            (format!("POST /tools/call/ HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
-            (format!("POST /tools HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
-            ("POST /tools/call HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain".to_owned(), Err(415)),
-            (
-                "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: text/html".to_owned(),
-                Err(406),
-            ),
-            ("GET / HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
-            ("DELETE /tools/list HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
             ("DELETE /mcp HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Delete)),
             ("GET /sse HTTP/1.1\r\nHost: localhost".to_owned(), Ok(RequestKind::Events)),
             ("GET /sse HTTP/1.1\r\nHost: evil.example".to_owned(), Err(403)),
@@ -345,6 +329,34 @@ mod tests {
             ),
             ("POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain".to_owned(), Err(415)),
             (format!("POST /messages HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n{json}"), Err(403)),
+        ] {
+            assert_eq!(admit(&lines), expected, "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_plain_route_takes_post_alone() {
+        let json = "Content-Type: application/json\r\nAccept: application/json, text/event-stream";
+        for (lines, expected) in [
+            (format!("POST / HTTP/1.1\r\nHost: localhost\r\n{json}"), Ok(RequestKind::Plain(plain::PlainRoute::Any))),
+            (
+                "POST /tools/call?x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json".to_owned(),
+                Ok(RequestKind::Plain(plain::PlainRoute::Method("tools/call"))),
+            ),
+            (format!("POST /tools/call HTTP/1.1\r\nHost: evil.example\r\n{json}"), Err(403)),
+            (
+                format!("POST /tools/call HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n{json}"),
+                Err(403),
+            ),
+            (format!("POST /tools/call/ HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            (format!("POST /tools HTTP/1.1\r\nHost: localhost\r\n{json}"), Err(404)),
+            ("POST /tools/call HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain".to_owned(), Err(415)),
+            (
+                "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: text/html".to_owned(),
+                Err(406),
+            ),
+            ("GET / HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
+            ("DELETE /tools/list HTTP/1.1\r\nHost: localhost".to_owned(), Err(405)),
         ] {
             assert_eq!(admit(&lines), expected, "{lines}");
         }

@@ -150,7 +150,7 @@ fn list_prints_for_people_and_for_programs() {
     assert_eq!(shown.stdout, "data\n", "of the others it shows nothing");
     assert_eq!(run(&["list", "views", "--view", "tables", "--output", "name"]).stdout, "tables\n");
     let table = run(&["list", "backends"]);
-    assert!(table.stdout.starts_with("name   tools  place\nmath   "), "{}", table.stdout);
+    assert!(table.stdout.starts_with("name   tools  place                          path\nmath   "), "{}", table.stdout);
 }
 
 fn write(path: impl AsRef<Path>, text: &str) {
