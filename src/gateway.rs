@@ -286,8 +286,8 @@ impl Running {
         format!("http://{}{}", self.address, self.listen.view_path(view))
     }
 
-    /// Stops accepting, lets calls in flight finish within [`DRAIN_GRACE`](crate::limits::DRAIN_GRACE), ends the children. Blocks until all
-    /// of that is done.
+    /// Stops accepting, lets calls in flight finish within [`DRAIN_GRACE`](crate::limits::DRAIN_GRACE), ends the
+    /// children. Blocks until all of that is done.
     pub fn stop(self) {
         drop(self);
     }
