@@ -197,6 +197,19 @@ async fn there_is_no_such_path_where_the_topology_says_so() {
     assert_eq!(answer.status, 404);
 }
 
+#[tokio::test]
+async fn its_stream_of_the_older_transport_begins_below_that_of_all() {
+    let upstream = Recorder::start();
+    let gateway = gateways::alone([&upstream; 3]);
+    for (path, status) in [("/sse/data", 200), ("/sse/nobody", 404), ("/mcp/nobody", 404)] {
+        let mut client = Client::connect(gateway.address()).await;
+        client
+            .write(&Request::bare(&format!("GET {path} HTTP/1.1")).field("Accept", "text/event-stream").bytes())
+            .await;
+        assert_eq!(client.head().await.status, status, "{path}");
+    }
+}
+
 /// The backend of the first tool in a list.
 fn backend_of(listed: &Answer) -> String {
     names(listed, "tools")[0].split("__").next().expect("a prefix").to_owned()

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::mcp::sse;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::http::Client;
-use crate::upstream::http::connection::{Connection, Media, ReadError, Response};
+use crate::upstream::http::connection::{Connection, Media, Response};
 use crate::upstream::{Error, Kind};
 
 /// The server.
@@ -55,9 +55,8 @@ impl Remote {
         fields.iter().for_each(|(name, value)| push_field(&mut request, name.as_bytes(), value));
         request.extend_from_slice(b"\r\n");
         request.extend_from_slice(body);
-        let lost = |error: &dyn std::fmt::Display| Error::lost(true, format!("{authority}: {error}"));
         let mut connection = self.client.send(&request, &Cell::new(false)).await?;
-        let response = connection.response().await.map_err(|error| lost(&error))?;
+        let response = connection.response().await.map_err(|error| self.client.read_error(error))?;
         Ok(Reply {
             status: response.status,
             session_id: response.session_id.clone(),
@@ -80,9 +79,10 @@ impl Reply {
     /// The next message; `None` once there are no more.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
         let Some((connection, response)) = &mut self.body else { return Ok(None) };
-        let lost = |error: ReadError| Error::lost(true, error.to_string());
+        let client = &self.client;
         if response.media != Media::EventStream {
-            let body = connection.whole_body(response.framing).await.map_err(lost)?.to_vec();
+            let body =
+                connection.whole_body(response.framing).await.map_err(|error| client.read_error(error))?.to_vec();
             let is_message = response.media == Media::Json && !body.is_empty();
             self.end();
             return Ok(is_message.then_some(body));
@@ -98,7 +98,7 @@ impl Reply {
                     return Ok(message);
                 }
             }
-            match connection.next_part().await.map_err(lost)? {
+            match connection.next_part().await.map_err(|error| client.read_error(error))? {
                 Some(part) => self.part.extend_from_slice(part),
                 None => break,
             }
