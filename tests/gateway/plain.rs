@@ -124,5 +124,8 @@ async fn an_error_is_answered_under_a_status_that_says_whose_it_is() {
     assert!(subscribed.contains("no subscriptions"), "{subscribed}");
     drop(upstream);
     let lost = client.exchange(&post("/tools/call", r#"{"name":"data__query"}"#)).await;
-    assert_eq!((lost.status, lost.code(), lost.kind().as_deref()), (502, Some(-32603), Some("upstream_unavailable")));
+    assert_eq!((lost.status, lost.code()), (502, Some(-32603)), "{}", lost.text());
+    // Whether the pooled connection was seen to be closed before the call was written to it.
+    let kind = lost.kind();
+    assert!(matches!(kind.as_deref(), Some("upstream_unavailable" | "outcome_unknown")), "{kind:?}");
 }
