@@ -231,6 +231,12 @@ impl Spec {
     #[must_use]
     pub fn list_answer<'a>(&self, page: &Page, id: &'a [u8]) -> SmallVec<[&'a [u8]; 8]> {
         let [prefix, middle, end] = RESULT_AROUND;
+        // Nearly every list: its items stand in one piece.
+        if let ((start, stop), (_, [])) = (page.items, page.cuts) {
+            let items = &self.items[start as usize..stop as usize];
+            let pieces = [prefix, id, middle, page.head.as_bytes(), items, page.tail.as_bytes(), end, &[]];
+            return SmallVec::from_buf_and_len(pieces, 7);
+        }
         let mut answer: SmallVec<[&'a [u8]; 8]> = SmallVec::from_slice(&[prefix, id, middle, page.head.as_bytes()]);
         answer.extend(self.items(page).map(|piece| -> &'a [u8] { piece }));
         answer.extend([page.tail.as_bytes(), end]);
