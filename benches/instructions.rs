@@ -214,12 +214,12 @@ fn control_through_a_vtable(lookup: Box<dyn Lookup>) -> Option<u16> {
 
 // Finds the page and puts the answer together; what the HTTP layer does with the pieces is not part of it.
 #[library_benchmark]
-#[bench::tools_13(config = at_most(150), args = (Few::SPEC, None))]
-#[bench::tools_500_of_3000(config = at_most(150), args = (Many::SPEC, None))]
-#[bench::tools_last_page_of_3000(config = at_most(320), args = (Many::SPEC, Some(last_cursor(Many::SPEC))))]
+#[bench::tools_13(config = at_most(80), args = (Few::SPEC, None))]
+#[bench::tools_500_of_3000(config = at_most(80), args = (Many::SPEC, None))]
+#[bench::tools_last_page_of_3000(config = at_most(255), args = (Many::SPEC, Some(last_cursor(Many::SPEC))))]
 fn list_answer(spec: &'static Spec, cursor: Option<&'static str>) -> usize {
     let page = spec.whole.page(ListKind::Tools, Revision::MODERN, black_box(cursor));
-    let pieces = page.map(|page| spec.list_answer(page, black_box(b"1234")));
+    let pieces = page.and_then(|page| spec.list_answer(page, black_box(b"1234")));
     black_box(pieces).iter().flatten().map(|piece| piece.len()).sum()
 }
 

@@ -8,7 +8,6 @@ pub mod table;
 use only1mcp_model::Features;
 pub use only1mcp_model::plan;
 pub use only1mcp_model::revision::{Era, Revision};
-use smallvec::SmallVec;
 pub use table::NameTable;
 
 pub use crate::mcp::method::ListKind;
@@ -227,19 +226,23 @@ impl Spec {
         self.views.iter().find(|view| view.patterns.name == name)
     }
 
-    /// The answer to a list request with this id (as written): compiled bytes around it, nothing copied.
+    /// The answer to a list request with this id (as written): compiled bytes around it, nothing copied. `None` for a
+    /// page whose items do not stand in one piece: [`Spec::cut_answer`].
     #[must_use]
-    pub fn list_answer<'a>(&self, page: &Page, id: &'a [u8]) -> SmallVec<[&'a [u8]; 8]> {
-        let [prefix, middle, end] = RESULT_AROUND;
-        // Nearly every list: its items stand in one piece.
-        if let ((start, stop), (_, [])) = (page.items, page.cuts) {
-            let items = &self.items[start as usize..stop as usize];
-            let pieces = [prefix, id, middle, page.head.as_bytes(), items, page.tail.as_bytes(), end, &[]];
-            return SmallVec::from_buf_and_len(pieces, 7);
-        }
-        let mut answer: SmallVec<[&'a [u8]; 8]> = SmallVec::from_slice(&[prefix, id, middle, page.head.as_bytes()]);
+    pub fn list_answer<'a>(&self, page: &Page, id: &'a [u8]) -> Option<[&'a [u8]; 7]> {
+        let ((start, end), (_, [])) = (page.items, page.cuts) else { return None };
+        let [prefix, middle, close] = RESULT_AROUND;
+        let items = &self.items[start as usize..end as usize];
+        Some([prefix, id, middle, page.head.as_bytes(), items, page.tail.as_bytes(), close])
+    }
+
+    /// The same for any page.
+    #[must_use]
+    pub fn cut_answer<'a>(&self, page: &Page, id: &'a [u8]) -> Vec<&'a [u8]> {
+        let [prefix, middle, close] = RESULT_AROUND;
+        let mut answer: Vec<&'a [u8]> = vec![prefix, id, middle, page.head.as_bytes()];
         answer.extend(self.items(page).map(|piece| -> &'a [u8] { piece }));
-        answer.extend([page.tail.as_bytes(), end]);
+        answer.extend([page.tail.as_bytes(), close]);
         answer
     }
 

@@ -39,8 +39,15 @@ pub(crate) async fn list<D: Downstream>(
         let refusal = Refusal::Unknown("cursor", cursor.unwrap_or_default().into());
         return refuse(downstream, &refusal, revision.era(), Some(id)).await;
     };
-    let body = spec.list_answer(page, id);
-    downstream.answer(&Answer { status: 200, fields: "", body: &body, close: false }).await
+    let (whole, cut);
+    let body: &[&[u8]] = if let Some(answer) = spec.list_answer(page, id) {
+        whole = answer;
+        &whole
+    } else {
+        cut = spec.cut_answer(page, id);
+        &cut
+    };
+    downstream.answer(&Answer { status: 200, fields: "", body, close: false }).await
 }
 
 /// 202 for a notification that was taken.
