@@ -24,7 +24,7 @@ use crate::catalog::Topology;
 use crate::catalog::plan::{self, Reference};
 use crate::proxy::{Counts, Site};
 use crate::references::Unresolved;
-use crate::upstream::OpenError;
+use crate::upstream::{OpenError, Patient};
 #[cfg(not(feature = "admin"))]
 use no_admin as admin;
 use worker::{Crew, Provisions};
@@ -60,6 +60,7 @@ pub struct Running {
     listen: &'static plan::Listen,
     /// By the index of the backend: whether the overlay disables it.
     disabled: Box<[bool]>,
+    children: Vec<Patient>,
     draining: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     /// Behind the workers: it answers until the last of them is done.
@@ -213,10 +214,12 @@ impl<T: Topology> Builder<T> {
         let site = Site::new(hosts.collect(), origins.collect());
         let (draining, drain) = watch::channel(false);
         let disabled = self.provisions.disabled(spec.backends);
+        let listen = &spec.listen;
         let mut running =
-            Running { address, listen: &spec.listen, disabled, draining, threads: Vec::new(), admin: None };
+            Running { address, listen, disabled, children: Vec::new(), draining, threads: Vec::new(), admin: None };
         // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
         let crew = Crew::new::<T>(workers, site, self.provisions, drain)?;
+        running.children = crew.children();
         let (ready, started) = mpsc::channel();
         let counts: Vec<_> = (0..workers).map(|_| Arc::new(Counts::new(spec.backends.len()))).collect();
         for ((worker, listener), counts) in listeners.into_iter().enumerate().zip(counts.iter().cloned()) {
@@ -229,7 +232,8 @@ impl<T: Topology> Builder<T> {
         for _ in 0..workers {
             started.recv().unwrap_or_else(|_gone| Err(StartError::Worker(std::io::ErrorKind::BrokenPipe.into())))?;
         }
-        running.admin = admin.map(|admin| admin.serve(spec, running.url(), counts)).transpose()?;
+        let children = running.children.clone();
+        running.admin = admin.map(|admin| admin.serve(spec, running.url(), counts, children)).transpose()?;
         Ok(running)
     }
 
@@ -272,6 +276,12 @@ impl Running {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(admin::Serving::address)
+    }
+
+    /// The children it keeps, in the order of their backends.
+    #[must_use]
+    pub fn children(&self) -> &[Patient] {
+        &self.children
     }
 
     /// The URL of the MCP endpoint.

@@ -24,6 +24,10 @@ pub const LINE_BYTES_MAX: usize = 16 << 20;
 pub const EVENT_BYTES_MAX: usize = 4 << 20;
 /// Lines of a child, or events of a shared stream, that are not JSON before it is ended.
 pub const BANNER_LINES_MAX: u32 = 100;
+/// Last lines of a child's stderr that are kept; each is cut at 512 bytes.
+pub const STDERR_LINES_KEPT: usize = 20;
+/// Of those, as many as fit are told with the error of a child that ended.
+pub const STDERR_BYTES_TOLD: usize = 1 << 10;
 /// Messages a call may have waiting for its client: above it notifications are dropped; the answer never is.
 pub const CALL_MESSAGES_MAX: usize = 64;
 /// Calls waiting for a stdio backend to take them: above it `overloaded`. Cancellations and replies that wait to be posted to
@@ -79,7 +83,7 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub const CALL_MAX: Duration = Duration::from_secs(600);
 /// How long a backend has to say which era it speaks, before it is greeted in the other one.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a child, or what is behind a WebSocket, has to come up: a first `npx` or `uvx` downloads and installs.
+/// How long what is behind a WebSocket has to come up.
 pub const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Delay before a child that ended is started, or a shared stream opened, again: grows fourfold from the first to the second, which makes six starts
 /// in the first minute at most.

@@ -6,7 +6,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 /// Longest text of a peer in a log line.
-const TEXT_BYTES_MAX: usize = 512;
+pub(crate) const TEXT_BYTES_MAX: usize = 512;
 
 /// Sends log lines to stderr from now on; a second call changes nothing.
 pub(crate) fn log_to_stderr(level: LevelFilter) {

@@ -34,7 +34,7 @@ pub mod websocket;
 
 use std::cell::Cell;
 
-pub use children::{CHILD_VARIABLES, Children};
+pub use children::{CHILD_VARIABLES, Children, Patient, State, Vitals};
 pub use context::{Context, Shared};
 pub use error::{Error, Kind, OpenError};
 pub use greeting::Greeting;

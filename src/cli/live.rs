@@ -89,14 +89,14 @@ async fn ask(
     backend: &plan::Backend,
     tell: &impl Fn(&str, Progress<'_>),
 ) -> Result<Section, String> {
-    let link = Any::open(context, backend).map_err(|error| chain(&error))?;
+    let link = Any::open(context, backend).map_err(|error| chain(error.why(), &error))?;
     let asked = contract(&link, backend, tell).await;
     link.close().await;
     asked
 }
 
 async fn contract(link: &Any, backend: &plan::Backend, tell: &impl Fn(&str, Progress<'_>)) -> Result<Section, String> {
-    let greeting = link.greet().await.map_err(|error| error.to_string())?;
+    let greeting = link.greet().await.map_err(|error| error.detail)?;
     let raw = |text: &[u8]| serde_json::from_slice::<Box<RawValue>>(text).map_err(|error| error.to_string());
     let result = raw(&greeting.result)?;
     let capabilities: Capabilities = serde_json::from_str(result.get()).map_err(|error| error.to_string())?;
@@ -201,7 +201,7 @@ async fn request(
     let mut taken = Taken::default();
     let exchange = link.exchange(&call, &mut taken);
     let exchanged = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
-    exchanged.map_err(|_elapsed| format!("`{method}` was not answered in time"))?.map_err(|error| error.to_string())?;
+    exchanged.map_err(|_elapsed| format!("`{method}` was not answered in time"))?.map_err(|error| error.detail)?;
     taken.0.ok_or_else(|| format!("`{method}` was not answered"))
 }
 
@@ -225,10 +225,10 @@ impl Relay for Taken {
     }
 }
 
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+/// What an error says, with its causes, in one line.
+fn chain(said: String, error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    causes.fold(said, |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

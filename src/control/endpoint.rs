@@ -16,6 +16,7 @@ use super::metrics::Metrics;
 use super::timestamp;
 use crate::catalog::Spec;
 use crate::proxy::{Counts, Foreign};
+use crate::upstream::Patient;
 
 /// What a running gateway is: told by the endpoints, fixed when it starts.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Facts {
     pub(crate) address: SocketAddr,
     /// What each worker counts.
     pub(crate) counts: Vec<Arc<Counts>>,
+    /// The children that it keeps.
+    pub(crate) children: Vec<Patient>,
     /// When the gateway began to serve.
     pub(crate) started: (SystemTime, Instant),
 }
@@ -109,8 +112,22 @@ impl Facts {
             "tools": spec.tools.len(),
             "prompts": spec.prompts.len(),
             "resources": spec.resources.len(),
+            "children": self.children.iter().map(child).collect::<Vec<_>>(),
         })
     }
+}
+
+fn child(child: &Patient) -> Value {
+    let vitals = child.vitals();
+    json!({
+        "backend": child.backend(),
+        "instance": child.instance(),
+        "state": vitals.state.as_str(),
+        "generation": vitals.generation,
+        "pid": vitals.pid,
+        "last_end": vitals.last_end.as_deref(),
+        "stderr": vitals.stderr.iter().map(|line| &**line).collect::<Vec<_>>(),
+    })
 }
 
 fn deny(denied: Denied) -> Answer {

@@ -12,6 +12,7 @@ pub(super) use crate::control::Serving;
 use crate::control::{Access, Facts, Token};
 use crate::proxy::{Counts, Site};
 use crate::references::References;
+use crate::upstream::Patient;
 
 /// A listener that is bound and does not serve yet.
 pub(super) struct Bound {
@@ -53,9 +54,10 @@ impl Bound {
         spec: &'static Spec,
         mcp_url: String,
         counts: Vec<Arc<Counts>>,
+        children: Vec<Patient>,
     ) -> Result<Serving, StartError> {
         let started = (SystemTime::now(), Instant::now());
-        let facts = Facts { spec, mcp_url, address: self.address, counts, started };
+        let facts = Facts { spec, mcp_url, address: self.address, counts, children, started };
         Serving::start(self.listener, self.access, facts).map_err(StartError::Worker)
     }
 }

@@ -7,6 +7,7 @@ use super::StartError;
 use crate::catalog::{Spec, plan};
 use crate::proxy::Counts;
 use crate::references::References;
+use crate::upstream::Patient;
 
 /// None exists.
 pub(super) enum Bound {}
@@ -24,7 +25,13 @@ pub(super) fn bind(
 }
 
 impl Bound {
-    pub(super) fn serve(self, _: &'static Spec, _: String, _: Vec<Arc<Counts>>) -> Result<Serving, StartError> {
+    pub(super) fn serve(
+        self,
+        _: &'static Spec,
+        _: String,
+        _: Vec<Arc<Counts>>,
+        _: Vec<Patient>,
+    ) -> Result<Serving, StartError> {
         match self {}
     }
 }

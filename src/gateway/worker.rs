@@ -86,6 +86,11 @@ impl Crew {
         Ok(Self { workers, shared, upstream, draining, working, all_drained: Arc::new(all_drained) })
     }
 
+    /// The children that the workers keep.
+    pub(super) fn children(&self) -> Vec<upstream::Patient> {
+        self.upstream.patients()
+    }
+
     /// The place of one worker.
     pub(super) fn place(&self, worker: usize, counts: Arc<Counts>) -> Place {
         let Self { workers, shared, upstream, draining, working, all_drained } = self;

@@ -12,12 +12,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 #[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::multiplex::{Calls, Inbound, Waiting};
+use super::multiplex::{Calls, Carried, Inbound, Waiting};
 use super::outbound::{Ids, Scratch};
 use super::status::Status;
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, plan};
@@ -34,6 +35,15 @@ pub(super) trait Channel: Sized + 'static {
     /// What it is made from.
     type Recipe: 'static;
 
+    /// When one is made, and when it is ended or left alone.
+    fn life(recipe: &Self::Recipe) -> Life {
+        let _ = recipe;
+        Life::default()
+    }
+    /// Hears how it fares.
+    fn observe(recipe: &Self::Recipe, status: &Status, generation: u64) {
+        let _ = (recipe, status, generation);
+    }
     /// Makes one; nothing of a call has been sent when this fails.
     async fn open(backend: &str, recipe: &Self::Recipe) -> Result<Self, Error>;
     /// Queues a message for the backend.
@@ -50,9 +60,37 @@ pub(super) trait Channel: Sized + 'static {
     fn backlog(&self) -> Option<u64>;
     /// Ends it in order.
     async fn end(self);
-    /// Ends it at once.
-    async fn end_now(self);
+    /// Ends it at once. Returns why, with what the backend has to say to it.
+    async fn end_now(self, why: String) -> String;
 }
+
+/// When a channel is made, and when it is ended or left alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
+    /// Only a call has it made.
+    pub(super) lazy: bool,
+    /// It is ended after so long without a call.
+    pub(super) idle: Option<Duration>,
+    /// How long its backend has to be greeted.
+    pub(super) patience: Duration,
+    /// How often in a row it is made again before only a call has it made.
+    pub(super) restarts: u64,
+}
+
+/// How soon a channel can take a call: the less, the sooner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    Up,
+    Coming,
+    Asleep,
+    Down,
+}
+
+/// A channel that is up: its generation, and what its backend said of itself.
+pub(super) type Ready = (u64, Arc<Greeting>);
+
+/// A call that counts for how busy a channel is, from when it waits for it.
+pub(super) struct Load<'a>(&'a AtomicUsize);
 
 /// One step of a channel.
 pub(super) enum Event {
@@ -70,6 +108,7 @@ pub(super) struct Link {
     hub: mpsc::Sender<ToHub>,
     closing: Arc<Notify>,
     status: watch::Receiver<Status>,
+    load: Arc<AtomicUsize>,
     ids: Ids,
     calls: Rc<Calls>,
 }
@@ -80,6 +119,8 @@ pub(super) struct Door {
     hub: mpsc::Sender<ToHub>,
     closing: Arc<Notify>,
     status: watch::Receiver<Status>,
+    /// Calls that wait for the channel or are in flight on it, of all workers.
+    load: Arc<AtomicUsize>,
     #[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
     end: Mutex<Option<HubEnd>>,
 }
@@ -111,7 +152,7 @@ impl Door {
         let (status, statuses) = watch::channel(Status::Starting);
         #[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
         let end = Mutex::new(Some((calls, status)));
-        Self { hub, closing: Arc::default(), status: statuses, end }
+        Self { hub, closing: Arc::default(), status: statuses, load: Arc::default(), end }
     }
 
     /// Has its hub live on this worker.
@@ -133,6 +174,7 @@ impl Door {
             hub: self.hub.clone(),
             closing: Arc::clone(&self.closing),
             status: self.status.clone(),
+            load: Arc::clone(&self.load),
             ids: Ids::new(context.worker, context.workers),
             calls,
         })
@@ -148,7 +190,48 @@ fn invalid(backend: &plan::Backend, detail: &str) -> OpenError {
 impl Link {
     /// Carries one call: see [`super::Transport::exchange`].
     pub(super) async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
-        let (generation, greeting) = Status::ready(&self.status).await?;
+        let _load = self.load();
+        while let Carried::NotTaken = self.carry(self.ready().await?, call, relay).await? {
+            call.sent.set(false);
+        }
+        Ok(())
+    }
+
+    /// Waits until the channel is up; has one that is asleep made.
+    pub(super) async fn ready(&self) -> Result<Ready, Error> {
+        Status::ready(&self.status, || self.wake()).await
+    }
+
+    /// Has the channel made if it is asleep.
+    pub(super) fn wake(&self) {
+        // A queue that is full of calls does so as well.
+        drop(self.hub.try_send(ToHub::Wake));
+    }
+
+    /// Counts a call.
+    pub(super) fn load(&self) -> Load<'_> {
+        self.load.fetch_add(1, Ordering::Relaxed);
+        Load(&self.load)
+    }
+
+    /// What the next call goes by: the least is the best.
+    pub(super) fn standing(&self) -> (Standing, usize) {
+        let standing = match &*self.status.borrow() {
+            Status::Ready { .. } => Standing::Up,
+            Status::Starting => Standing::Coming,
+            Status::Asleep => Standing::Asleep,
+            Status::Down(_) | Status::Closed => Standing::Down,
+        };
+        (standing, self.load.load(Ordering::Relaxed))
+    }
+
+    /// Carries one call on the channel that is up.
+    pub(super) async fn carry<R: Relay>(
+        &self,
+        (generation, greeting): Ready,
+        call: &Call<'_>,
+        relay: &mut R,
+    ) -> Result<Carried, Error> {
         let era = greeting.era;
         let id = self.ids.mint();
         let mut scratch = Scratch::default();
@@ -169,19 +252,46 @@ impl Link {
         })?;
         // From here on another task writes it: whoever gives up cannot know that it has not.
         call.sent.set(true);
-        in_flight.waiting.relay(era, relay).await
+        in_flight.waiting.carry(era, relay).await
     }
 
     /// What the backend said of itself.
     pub(super) async fn greet(&self) -> Result<Greeting, Error> {
-        Ok(Greeting::clone(&*Status::ready(&self.status).await?.1))
+        Ok(Greeting::clone(&*self.ready().await?.1))
     }
 
     /// Ends the channel, for every worker.
     pub(super) async fn close(&self) {
+        self.begin_close();
+        self.closed().await;
+    }
+
+    /// Has the channel ended.
+    pub(super) fn begin_close(&self) {
         self.closing.notify_one();
+    }
+
+    /// Waits until it has.
+    pub(super) async fn closed(&self) {
         // Ending with an error means that the hub is gone: the same.
         drop(self.status.clone().wait_for(|status| matches!(status, Status::Closed)).await);
+    }
+}
+
+// === impl Load ===
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+// === impl Life ===
+
+impl Default for Life {
+    /// Always there.
+    fn default() -> Self {
+        Self { lazy: false, idle: None, patience: limits::START_TIMEOUT, restarts: u64::MAX }
     }
 }
 

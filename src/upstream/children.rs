@@ -3,18 +3,25 @@
 //! **Invariant:** children are forked by one thread that lives as long as the process. The parent-death signal, which
 //! ends a child when the gateway dies, follows the thread that forked, not the process.
 
+mod secrets;
+mod vitals;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+
+pub(super) use secrets::Secrets;
+pub(super) use vitals::Chart;
+pub use vitals::{Patient, State, Vitals};
 
 use super::{OpenError, Shared};
 use crate::catalog::plan;
@@ -71,6 +78,7 @@ pub(super) struct Recipe {
     args: Vec<String>,
     env: Vec<(String, OsString)>,
     cwd: Option<String>,
+    secrets: Arc<Secrets>,
 }
 
 impl Recipe {
@@ -78,8 +86,14 @@ impl Recipe {
     pub(super) fn new(shared: &Shared, backend: &plan::Backend, stdio: &plan::Stdio) -> Result<Self, OpenError> {
         let inherited = CHILD_VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
         let mut env: Vec<_> = inherited.collect();
+        let mut secrets = Secrets::default();
         for variable in stdio.env.iter() {
-            env.push((variable.name.to_string(), shared.resolve(backend, &variable.value)?.into()));
+            let value = shared.resolve(backend, &variable.value)?;
+            // What stands in the topology is no secret.
+            if !matches!(variable.value, plan::Reference::Literal(_)) {
+                secrets.add(&value);
+            }
+            env.push((variable.name.to_string(), value.into()));
         }
         Ok(Self {
             program: match &stdio.program {
@@ -89,7 +103,13 @@ impl Recipe {
             args: stdio.args.iter().map(ToString::to_string).collect(),
             env,
             cwd: stdio.cwd.as_ref().map(ToString::to_string),
+            secrets: Arc::new(secrets),
         })
+    }
+
+    /// What of its environment may not be shown.
+    pub(super) fn secrets(&self) -> &Arc<Secrets> {
+        &self.secrets
     }
 
     fn command(&self) -> Command {
@@ -145,6 +165,11 @@ impl Group {
     fn new(child: Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Self { child, id }
+    }
+
+    /// The process at its head, until it was killed.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.id.and_then(|id| u32::try_from(id.as_raw_nonzero().get()).ok())
     }
 
     /// The child's ends of its pipes; they can be taken once.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::OpenError;
+use super::{OpenError, Patient};
 use crate::catalog::plan;
 use crate::clock::Clock;
 use crate::references::{References, Unresolved};
@@ -44,6 +44,14 @@ impl Shared {
             #[cfg(feature = "transport-stdio")]
             hubs: super::stdio::Hubs::new(backends),
         }
+    }
+
+    /// Every child that the workers will own, in the order of the backends.
+    pub(crate) fn patients(&self) -> Vec<Patient> {
+        #[cfg(feature = "transport-stdio")]
+        return self.hubs.patients();
+        #[cfg(not(feature = "transport-stdio"))]
+        Vec::new()
     }
 
     /// The value a reference of this backend stands for.

@@ -20,6 +20,8 @@ pub(super) struct Endpoint {
     pub(super) path: String,
     host: String,
     port: u16,
+    /// Its URL as whoever reads errors may see it.
+    pub(super) shown: String,
     /// How long a connection has to come up.
     pub(super) connect_timeout: Duration,
     #[cfg(feature = "tls")]
@@ -51,7 +53,9 @@ impl Endpoint {
         let invalid = |detail: String| OpenError::Invalid { backend: backend.name.to_string(), detail };
         let ca = place.ca.map(|ca| context.shared.resolve(backend, ca)).transpose()?;
         let connect_timeout = place.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis);
-        Self::at(&url, place.websocket, ca.as_deref(), connect_timeout).map_err(invalid)
+        let endpoint = Self::at(&url, place.websocket, ca.as_deref(), connect_timeout).map_err(invalid)?;
+        // What a reference stands for may hold a token.
+        Ok(Self { shown: place.url.to_string(), ..endpoint })
     }
 
     /// The endpoint at a URL, of a WebSocket or not; `ca` is trusted besides. The error says what is wrong with it.
@@ -71,6 +75,7 @@ impl Endpoint {
         #[cfg(feature = "tls")]
         let tls = parts.tls.then(|| super::tls::Trust::new(parts.host, ca)).transpose()?;
         Ok(Self {
+            shown: url.to_owned(),
             authority: parts.authority.to_owned(),
             path: parts.path.to_owned(),
             host: parts.host.trim_start_matches('[').trim_end_matches(']').to_owned(),

@@ -42,7 +42,6 @@ pub enum Kind {
 #[non_exhaustive]
 pub enum OpenError {
     /// An `env:` reference whose variable is not set.
-    #[error("backend `{backend}`: environment variable `{name}` is not set")]
     VariableMissing {
         /// The backend.
         backend: String,
@@ -50,7 +49,6 @@ pub enum OpenError {
         name: String,
     },
     /// A `file:` reference whose file cannot be read.
-    #[error("backend `{backend}`: file `{path}` cannot be read")]
     FileUnreadable {
         /// The backend.
         backend: String,
@@ -61,7 +59,6 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// A resolved value is not what it has to be.
-    #[error("backend `{backend}`: {detail}")]
     Invalid {
         /// The backend.
         backend: String,
@@ -69,11 +66,35 @@ pub enum OpenError {
         detail: String,
     },
     /// The transport is not part of this binary.
-    #[error("backend `{backend}` uses a transport that is not compiled in")]
     NotCompiled {
         /// The backend.
         backend: String,
     },
+}
+
+// === impl OpenError ===
+
+impl OpenError {
+    /// The error without the name of its backend.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match self {
+            Self::VariableMissing { name, .. } => format!("environment variable `{name}` is not set"),
+            Self::FileUnreadable { path, .. } => format!("file `{path}` cannot be read"),
+            Self::Invalid { detail, .. } => detail.clone(),
+            Self::NotCompiled { .. } => "its transport is not compiled in".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::VariableMissing { backend, .. }
+        | Self::FileUnreadable { backend, .. }
+        | Self::Invalid { backend, .. }
+        | Self::NotCompiled { backend }) = self;
+        write!(f, "backend `{backend}`: {}", self.why())
+    }
 }
 
 // === impl Error ===

@@ -129,7 +129,8 @@ impl Link {
         if matches!(*self.status.borrow(), Status::Down(_)) {
             self.wanted.notify_one();
         }
-        Status::ready(&self.status.subscribe()).await
+        // Nothing ends a stream that is idle: it is never asleep.
+        Status::ready(&self.status.subscribe(), || {}).await
     }
 
     /// Posts a request and relays what comes on the stream for it.

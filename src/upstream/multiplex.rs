@@ -35,8 +35,19 @@ pub(super) struct Waiting {
 pub(super) enum Inbound {
     /// A message of the backend, scanned.
     Message(Bytes, Outgoing),
+    /// The call was not taken: what it was meant for is gone, and another may come.
+    NotTaken,
     /// The call will get no answer.
     Failed(Error),
+}
+
+/// What came of handing a call over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carried {
+    /// Its answer was relayed.
+    Answered,
+    /// Nothing of it was written anywhere.
+    NotTaken,
 }
 
 /// What a connection was asked and has not answered.
@@ -91,10 +102,20 @@ impl Calls {
 // === impl Waiting ===
 
 impl Waiting {
-    /// Hands on what comes, up to the answer.
+    /// Hands on what comes, up to the answer, where every call is taken.
+    #[cfg(feature = "transport-sse")]
     pub(super) async fn relay<R: Relay>(&self, era: Era, relay: &mut R) -> Result<(), Error> {
+        self.carry(era, relay).await.map(|_answered| ())
+    }
+
+    /// Hands on what comes, up to the answer.
+    pub(super) async fn carry<R: Relay>(&self, era: Era, relay: &mut R) -> Result<Carried, Error> {
         loop {
             match poll_fn(|cx| self.poll_next(cx.waker())).await {
+                Inbound::NotTaken => {
+                    self.settled.set(true);
+                    return Ok(Carried::NotTaken);
+                }
                 Inbound::Failed(error) => {
                     self.settled.set(true);
                     return Err(error);
@@ -105,7 +126,7 @@ impl Waiting {
                         relay.notification(message).await?;
                     } else {
                         self.settled.set(true);
-                        return relay.answer(message).await;
+                        return relay.answer(message).await.map(|()| Carried::Answered);
                     }
                 }
             }

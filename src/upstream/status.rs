@@ -20,6 +20,8 @@ pub(super) enum Status {
     Ready { generation: u64, greeting: Arc<Greeting> },
     /// It ended or never came up; it will be tried again.
     Down(Error),
+    /// A call will start it.
+    Asleep,
     /// The gateway stops.
     Closed,
 }
@@ -30,20 +32,32 @@ pub(super) struct Backoff {
     delay: Duration,
     first: Duration,
     longest: Duration,
+    failures: u64,
 }
 
 // === impl Status ===
 
 impl Status {
-    /// Waits while it comes up; fails at once while it is down.
-    pub(super) async fn ready(status: &watch::Receiver<Self>) -> Result<(u64, Arc<Greeting>), Error> {
+    /// Waits while it comes up, wakes it if it is asleep; fails at once while it is down.
+    pub(super) async fn ready(status: &watch::Receiver<Self>, wake: impl Fn()) -> Result<(u64, Arc<Greeting>), Error> {
         if let Some(known) = status.borrow().settled() {
             return known;
         }
         let mut status = status.clone();
-        let settled = status.wait_for(|status| !matches!(status, Self::Starting)).await;
-        let known = settled.ok().and_then(|status| status.settled());
-        known.unwrap_or_else(|| Err(Error::unavailable("the gateway stops")))
+        loop {
+            {
+                let now = status.borrow_and_update();
+                if let Some(known) = now.settled() {
+                    return known;
+                }
+                if matches!(*now, Self::Asleep) {
+                    wake();
+                }
+            }
+            if status.changed().await.is_err() {
+                return Err(Error::unavailable("the gateway stops"));
+            }
+        }
     }
 
     fn settled(&self) -> Option<Result<(u64, Arc<Greeting>), Error>> {
@@ -51,7 +65,7 @@ impl Status {
             Self::Ready { generation, greeting } => Some(Ok((*generation, Arc::clone(greeting)))),
             Self::Down(error) => Some(Err(error.clone())),
             Self::Closed => Some(Err(Error::unavailable("the gateway stops"))),
-            Self::Starting => None,
+            Self::Starting | Self::Asleep => None,
         }
     }
 }
@@ -67,12 +81,21 @@ impl Default for Backoff {
 impl Backoff {
     /// One that has not begun, from the first delay to the longest.
     pub(super) fn new((first, longest): (Duration, Duration)) -> Self {
-        Self { delay: Duration::ZERO, first, longest }
+        Self { delay: Duration::ZERO, first, longest, failures: 0 }
     }
 
     /// The next delay, after a connection that served for this long.
     pub(super) fn after(&mut self, served: Duration) -> Duration {
-        self.delay = if served >= SETTLED { Duration::ZERO } else { (self.delay * 4).clamp(self.first, self.longest) };
+        (self.delay, self.failures) = if served >= SETTLED {
+            (Duration::ZERO, 0)
+        } else {
+            ((self.delay * 4).clamp(self.first, self.longest), self.failures + 1)
+        };
         self.delay
+    }
+
+    /// How many connections in a row did not last.
+    pub(super) fn failures(&self) -> u64 {
+        self.failures
     }
 }

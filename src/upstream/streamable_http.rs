@@ -195,9 +195,10 @@ impl Link {
 
     fn unanswered(&self, posted: &Posted) -> Error {
         match posted {
-            Posted::NotFound => Error::protocol("it answered with status 404"),
+            Posted::NotFound => Error::protocol(format!("`{}` answered with status 404", self.client.endpoint.shown)),
             Posted::Refused(status) => {
-                Error::protocol(format!("it answered with status {status} and no JSON-RPC message"))
+                let url = &self.client.endpoint.shown;
+                Error::protocol(format!("`{url}` answered with status {status} and no JSON-RPC message"))
             }
             Posted::Accepted | Posted::Answered { .. } => Error::protocol("it took the request and gave no answer"),
         }

@@ -8,7 +8,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::child::inherited;
-use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, eventually, is_alive, signal, state};
+use crate::support::scripted::{
+    Outcome, WithChildren, assert_serves, call, children_of, eventually, is_alive, signal, state,
+};
 
 #[tokio::test]
 async fn a_killed_child_leaves_its_call_unknown_and_the_next_one_served() {
@@ -111,20 +113,6 @@ async fn a_child_is_given_no_descriptors_of_the_gateway_and_named_variables_only
         let own = ["CHILD_START", "CHILD_LEDGER"].contains(&variable);
         assert!(own || only1mcp::upstream::CHILD_VARIABLES.contains(&variable), "{variable}");
     }
-}
-
-/// The children of a process.
-fn children_of(parent: u32) -> Vec<u32> {
-    let processes =
-        std::fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let pids = processes.filter_map(|name| name.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // After the name in parentheses: state, then parent.
-        let of = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
-        of == Some(parent)
-    })
-    .collect()
 }
 
 #[tokio::test]

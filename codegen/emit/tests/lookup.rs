@@ -233,7 +233,7 @@ impl Drawn {
             [raw(serde_json::json!({ member: items }))]
         };
         let program = Program::Named(command.to_owned().into());
-        let stdio = Stdio { program, args: vec![].into(), env: vec![].into(), cwd: None };
+        let stdio = Stdio { program, ..Stdio::default() };
         Section::new(&Answers {
             transport: &Transport::Stdio(stdio),
             revision: Revision::LEGACY,

@@ -20,7 +20,7 @@ use crate::yaml::{Node, Step};
 
 pub use legacy_sse::{LegacySse, LegacySseSettings};
 pub(crate) use recorded::{Difference, Recorded};
-pub use stdio::{Program, Stdio, StdioSettings, Variable};
+pub use stdio::{Instances, Life, Pool, Program, Start, Stdio, StdioSettings, Variable};
 pub use streamable_http::{StreamableHttp, StreamableHttpSettings};
 pub use websocket::{WebSocket, WebSocketSettings};
 

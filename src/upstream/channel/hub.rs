@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::greet::{Running, StartError};
-use super::{Channel, Delivery, Event};
+use super::{Channel, Delivery, Event, Life};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::envelope::{Outgoing, Shape};
@@ -32,6 +32,8 @@ pub(super) enum ToHub {
     Call { id: u64, generation: u64, message: Bytes },
     /// Nobody waits for this id any more.
     Cancel { id: u64 },
+    /// Make the channel if it is asleep: a call waits for it.
+    Wake,
 }
 
 /// See the module.
@@ -40,6 +42,7 @@ pub(super) struct Hub<C: Channel> {
     recipe: C::Recipe,
     pinned_era: Option<Era>,
     locked_era: Option<Era>,
+    life: Life,
     calls: mpsc::Receiver<ToHub>,
     /// Apart from the calls: a backend that reads no more also holds up their queue.
     closing: Arc<Notify>,
@@ -50,6 +53,8 @@ pub(super) struct Hub<C: Channel> {
     asked: Asked,
     /// Where in all that was queued each call begins of which nothing was written, as far as that is known.
     unwritten: VecDeque<(u64, u64)>,
+    /// When a call began or ended last.
+    used: Instant,
 }
 
 /// Notices a backend that has stopped reading: a call that cannot be written would only ever time out, and so would the
@@ -64,6 +69,8 @@ struct Stall {
 enum End {
     /// The gateway stops.
     Closed,
+    /// Nobody has called for a while.
+    Idle,
     /// It broke off.
     Lost(String),
 }
@@ -80,6 +87,7 @@ impl<C: Channel> Hub<C> {
     ) -> Self {
         Self {
             backend: backend.name.to_string(),
+            life: C::life(&recipe),
             recipe,
             pinned_era: backend.era,
             locked_era: backend.locked_era,
@@ -91,20 +99,30 @@ impl<C: Channel> Hub<C> {
             outbox: Vec::new(),
             asked: Asked::default(),
             unwritten: VecDeque::new(),
+            used: Instant::now(),
         }
     }
 
     /// Keeps a channel up until the gateway stops.
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(C::BACKOFF);
+        let mut on_demand = self.life.lazy;
         loop {
+            if on_demand && self.sleep().await.is_none() {
+                break;
+            }
             self.generation += 1;
-            self.status.send_replace(Status::Starting);
+            self.tell(Status::Starting);
             let (error, served) = match self.start().await {
                 Ok(running) => {
                     let ready = Instant::now();
                     match self.serve(running).await {
                         End::Closed => break,
+                        End::Idle => {
+                            backoff = Backoff::new(C::BACKOFF);
+                            on_demand = true;
+                            continue;
+                        }
                         End::Lost(detail) => (Error::unavailable(detail), ready.elapsed()),
                     }
                 }
@@ -113,20 +131,26 @@ impl<C: Channel> Hub<C> {
             };
             tracing::warn!(backend = self.backend, why = error.detail, "{} is gone", C::NOUN);
             let delay = backoff.after(served);
+            on_demand = self.life.lazy || backoff.failures() > self.life.restarts;
             if !delay.is_zero() {
-                self.status.send_replace(Status::Down(error));
+                self.tell(Status::Down(error));
                 if self.rest(delay).await.is_none() {
                     break;
                 }
             }
         }
-        self.status.send_replace(Status::Closed);
+        self.tell(Status::Closed);
     }
 
-    /// Makes a channel, while calls that were meant for an earlier one are refused.
+    fn tell(&self, status: Status) {
+        C::observe(&self.recipe, &status, self.generation);
+        self.status.send_replace(status);
+    }
+
+    /// Makes a channel, while calls that were meant for an earlier one are given back.
     async fn start(&mut self) -> Result<Running<C>, StartError> {
-        let Self { backend, recipe, pinned_era, locked_era, calls, closing, inboxes, outbox, .. } = self;
-        let mut starting = pin!(Running::<C>::start(backend, recipe, *pinned_era, *locked_era));
+        let Self { backend, recipe, pinned_era, locked_era, life, calls, closing, inboxes, outbox, .. } = self;
+        let mut starting = pin!(Running::<C>::start(backend, recipe, (*pinned_era, *locked_era), life.patience));
         loop {
             tokio::select! {
                 running = &mut starting => break running,
@@ -134,8 +158,8 @@ impl<C: Channel> Hub<C> {
                 request = calls.recv() => match request {
                     None => return Err(StartError::Closed),
                     Some(ToHub::Attach { worker, workers, inbox }) => attach(inboxes, outbox, worker, workers, inbox),
-                    Some(ToHub::Call { id, .. }) => refuse(inboxes, id, Kind::Unavailable, "it is coming up").await,
-                    Some(ToHub::Cancel { .. }) => {}
+                    Some(ToHub::Call { id, .. }) => give_back(inboxes, id).await,
+                    Some(ToHub::Cancel { .. } | ToHub::Wake) => {}
                 },
             }
         }
@@ -156,7 +180,28 @@ impl<C: Channel> Hub<C> {
                     Some(ToHub::Call { id, .. }) => {
                         refuse(&self.inboxes, id, Kind::Unavailable, "it ended and is not up again").await;
                     }
-                    Some(ToHub::Cancel { .. }) => {}
+                    Some(ToHub::Cancel { .. } | ToHub::Wake) => {}
+                },
+            }
+        }
+    }
+
+    /// Waits until a call needs the channel; `None` when the gateway stops meanwhile.
+    async fn sleep(&mut self) -> Option<()> {
+        self.tell(Status::Asleep);
+        loop {
+            tokio::select! {
+                () = self.closing.notified() => return None,
+                request = self.calls.recv() => match request? {
+                    ToHub::Attach { worker, workers, inbox } => {
+                        attach(&mut self.inboxes, &mut self.outbox, worker, workers, inbox);
+                    }
+                    ToHub::Call { id, .. } => {
+                        give_back(&self.inboxes, id).await;
+                        return Some(());
+                    }
+                    ToHub::Wake => return Some(()),
+                    ToHub::Cancel { .. } => {}
                 },
             }
         }
@@ -167,9 +212,10 @@ impl<C: Channel> Hub<C> {
         let Running { greeting, mut channel } = running;
         let greeting = Arc::new(greeting);
         tracing::info!(backend = self.backend, revision = %greeting.revision, "{} is ready", C::NOUN);
-        self.status.send_replace(Status::Ready { generation: self.generation, greeting });
+        self.tell(Status::Ready { generation: self.generation, greeting });
         let mut batch = Vec::with_capacity(BATCH);
         let mut stall = Stall::new();
+        self.used = Instant::now();
         loop {
             let room = channel.pending() < PENDING_BYTES_MAX;
             // In random order: a backend that never stops talking must not keep calls from it.
@@ -186,6 +232,17 @@ impl<C: Channel> Hub<C> {
                 () = self.closing.notified() => {
                     channel.end().await;
                     return End::Closed;
+                }
+                () = until(self.life.idle.map(|idle| self.used + idle)), if self.asked.len() == 0 => {
+                    if !self.calls.is_empty() {
+                        self.used = Instant::now();
+                        continue;
+                    }
+                    tracing::info!(backend = self.backend, "{} is idle", C::NOUN);
+                    // Before its end, which takes a while: calls that come meanwhile have it made again.
+                    self.tell(Status::Asleep);
+                    channel.end().await;
+                    return End::Idle;
                 }
                 () = stall.tick() => {
                     if !stall.is_reached(channel.backlog()) {
@@ -211,7 +268,7 @@ impl<C: Channel> Hub<C> {
             };
             if let Err((kind, detail)) = more {
                 let begun = channel.begun();
-                channel.end_now().await;
+                let detail = channel.end_now(detail).await;
                 self.lose(begun, kind, &detail).await;
                 return End::Lost(detail);
             }
@@ -226,21 +283,24 @@ impl<C: Channel> Hub<C> {
                     attach(&mut self.inboxes, &mut self.outbox, worker, workers, inbox);
                 }
                 ToHub::Call { id, generation, .. } if generation != self.generation => {
-                    refuse(&self.inboxes, id, Kind::Unavailable, "it was started anew").await;
+                    give_back(&self.inboxes, id).await;
                 }
                 ToHub::Call { id, .. } if self.asked.len() >= limits::BACKEND_CALLS_MAX => {
                     refuse(&self.inboxes, id, Kind::Overloaded, "it has as many calls in flight as it may").await;
                 }
                 ToHub::Call { id, message, .. } => {
                     self.asked.insert(id);
+                    self.used = Instant::now();
                     self.unwritten.push_back((channel.begun() + channel.pending() as u64, id));
                     channel.push(&message);
                 }
                 ToHub::Cancel { id } => {
                     if self.asked.abandon(id) {
                         channel.push(&greeting::cancelled(id).into());
+                        self.used = Instant::now();
                     }
                 }
+                ToHub::Wake => {}
             }
         }
     }
@@ -255,6 +315,9 @@ impl<C: Channel> Hub<C> {
             }
         };
         for (inbox, messages) in self.inboxes.iter().zip(&mut self.outbox) {
+            if !messages.is_empty() {
+                self.used = Instant::now();
+            }
             if let (Some(inbox), false) = (inbox, messages.is_empty()) {
                 // A worker that is gone has no calls left to deliver to.
                 drop(inbox.send(Delivery::To(std::mem::take(messages))).await);
@@ -335,8 +398,25 @@ fn attach(
 }
 
 async fn refuse(inboxes: &[Option<mpsc::Sender<Delivery>>], id: u64, kind: Kind, why: &str) {
+    tell(inboxes, id, Inbound::Failed(Error::new(kind, false, why))).await;
+}
+
+/// Has whoever sent a call decide anew: nothing of it was written.
+async fn give_back(inboxes: &[Option<mpsc::Sender<Delivery>>], id: u64) {
+    tell(inboxes, id, Inbound::NotTaken).await;
+}
+
+async fn tell(inboxes: &[Option<mpsc::Sender<Delivery>>], id: u64, inbound: Inbound) {
     let inbox = Ids::worker(id, inboxes.len()).and_then(|worker| inboxes.get(worker)?.as_ref());
     if let Some(inbox) = inbox {
-        drop(inbox.send(Delivery::To(vec![(id, Inbound::Failed(Error::new(kind, false, why)))])).await);
+        drop(inbox.send(Delivery::To(vec![(id, inbound)])).await);
+    }
+}
+
+/// At this time; never without one.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }

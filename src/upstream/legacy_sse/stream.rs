@@ -139,9 +139,12 @@ impl Link {
             (200, Media::EventStream) => Ok(connection),
             (200, _) => Err(Error::protocol("it answered with something else than an event stream")),
             (status @ (401 | 403), _) => {
-                Err(Error::new(Kind::Auth, false, format!("it answered with status {status}")))
+                Err(Error::new(Kind::Auth, false, format!("`{}` answered with status {status}", endpoint.shown)))
             }
-            (status, _) => Err(Error::protocol(format!("it answered with status {status} and no event stream"))),
+            (status, _) => {
+                let url = &endpoint.shown;
+                Err(Error::protocol(format!("`{url}` answered with status {status} and no event stream")))
+            }
         }
     }
 

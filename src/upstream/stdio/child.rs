@@ -1,24 +1,37 @@
 //! A child and its pipes: written to without blocking its reader, ended with its whole group.
 
+use std::io;
+use std::process::ExitStatus;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{ChildStdin, ChildStdout};
 
 use super::framer::Framer;
+use super::stderr::Stderr;
+use crate::catalog::plan;
 use crate::limits;
 use crate::mcp::envelope::Outgoing;
-use crate::upstream::channel::{Channel, Event};
-use crate::upstream::children::{Children, Group, Recipe};
+use crate::upstream::channel::{Channel, Event, Life};
+use crate::upstream::children::{Chart, Children, Group, Recipe, State};
+use crate::upstream::status::Status;
 use crate::upstream::{Error, Kind};
 
-/// Lines of stderr logged a second; the rest is read and dropped.
-const STDERR_LINES_MAX: u32 = 100;
-/// Longest line of stderr logged whole.
-const STDERR_LINE_BYTES_MAX: u64 = 4 << 10;
 /// How long after its exit what a child wrote may take to arrive.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long after a pipe of it has closed a child may take to be known as ended.
+const EXIT_NOTICE: Duration = Duration::from_millis(20);
+
+/// What a child is made from, and where it is written down how it fares.
+#[derive(Debug)]
+pub(super) struct Nursery {
+    pub(super) recipe: Rc<Recipe>,
+    pub(super) life: plan::Life,
+    pub(super) chart: Chart,
+}
 
 /// The child and what flows to and from it.
 #[derive(Debug)]
@@ -26,10 +39,14 @@ pub(super) struct Child {
     group: Group,
     stdin: ChildStdin,
     stdout: ChildStdout,
+    stderr: Stderr,
     framer: Framer,
     pending: BytesMut,
     /// Bytes of `pending` that the child has taken since it started.
     taken: u64,
+    /// The child has closed one of its ends.
+    closed: bool,
+    chart: Chart,
 }
 
 // === impl Channel ===
@@ -37,14 +54,40 @@ pub(super) struct Child {
 impl Channel for Child {
     const NOUN: &'static str = "child";
     const BACKOFF: (Duration, Duration) = limits::RESPAWN_BACKOFF;
-    type Recipe = Recipe;
+    type Recipe = Nursery;
 
-    async fn open(backend: &str, recipe: &Recipe) -> Result<Self, Error> {
+    fn life(nursery: &Nursery) -> Life {
+        let plan::Life { lazy, idle_ms, start_timeout_ms, restarts } = nursery.life;
+        let (idle, patience) = (idle_ms.map(Duration::from_millis), Duration::from_millis(start_timeout_ms));
+        Life { lazy, idle, patience, restarts }
+    }
+
+    fn observe(nursery: &Nursery, status: &Status, generation: u64) {
+        let state = match status {
+            Status::Starting => State::Starting,
+            Status::Ready { .. } => State::Ready,
+            Status::Down(_) => State::Down,
+            Status::Asleep => State::Asleep,
+            Status::Closed => State::Closed,
+        };
+        nursery.chart.note(|vitals| {
+            (vitals.state, vitals.generation) = (state, generation);
+            match status {
+                Status::Starting | Status::Ready { .. } => {}
+                Status::Down(error) => (vitals.pid, vitals.last_end) = (None, Some(error.detail.as_str().into())),
+                Status::Asleep | Status::Closed => vitals.pid = None,
+            }
+        });
+    }
+
+    async fn open(backend: &str, Nursery { recipe, chart, .. }: &Nursery) -> Result<Self, Error> {
         let spawned = Children::spawn(recipe).await;
         let mut group = spawned.map_err(|error| Error::unavailable(format!("`{recipe}` does not start: {error}")))?;
         let (stdin, stdout, stderr) = group.pipes().ok_or_else(|| Error::unavailable("its pipes are missing"))?;
-        tokio::task::spawn_local(log_stderr(backend.to_owned(), stderr));
-        Ok(Self { group, stdin, stdout, framer: Framer::default(), pending: BytesMut::new(), taken: 0 })
+        chart.note(|vitals| (vitals.pid, vitals.stderr) = (group.pid(), Vec::new()));
+        let stderr = Stderr::read(backend, stderr, Arc::clone(recipe.secrets()), chart.clone());
+        let (framer, pending, chart) = (Framer::default(), BytesMut::new(), chart.clone());
+        Ok(Self { group, stdin, stdout, stderr, framer, pending, taken: 0, closed: false, chart })
     }
 
     fn push(&mut self, message: &Bytes) {
@@ -53,30 +96,34 @@ impl Channel for Child {
     }
 
     async fn turn(&mut self) -> Event {
-        let Self { group, stdin, stdout, framer, pending, taken } = self;
-        tokio::select! {
+        let Self { group, stdin, stdout, framer, pending, taken, closed, .. } = self;
+        let detail = tokio::select! {
             read = stdout.read_buf(framer.buffer()) => match read {
-                Ok(1..) => Event::Read,
-                Ok(0) => Event::Ended(Kind::OutcomeUnknown, "it closed its stdout".to_owned()),
-                Err(error) => Event::Ended(Kind::OutcomeUnknown, format!("its stdout cannot be read: {error}")),
+                Ok(1..) => return Event::Read,
+                Ok(0) => {
+                    *closed = true;
+                    "it closed its stdout".to_owned()
+                }
+                Err(error) => format!("its stdout cannot be read: {error}"),
             },
             wrote = stdin.write(pending), if !pending.is_empty() => match wrote {
                 Ok(count) => {
                     pending.advance(count);
                     *taken += count as u64;
-                    Event::Wrote
+                    return Event::Wrote;
                 }
                 Err(error) => {
+                    *closed = true;
                     last_words(stdout, framer).await;
-                    Event::Ended(Kind::OutcomeUnknown, format!("it reads no more: {error}"))
+                    format!("it reads no more: {error}")
                 }
             },
             exited = group.exited() => {
                 last_words(stdout, framer).await;
-                let how = exited.map_or_else(|error| error.to_string(), |status| status.to_string());
-                Event::Ended(Kind::OutcomeUnknown, format!("it ended with {how}"))
+                ended(exited)
             }
-        }
+        };
+        Event::Ended(Kind::OutcomeUnknown, detail)
     }
 
     fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, String> {
@@ -101,9 +148,20 @@ impl Channel for Child {
         self.group.end().await;
     }
 
-    async fn end_now(self) {
-        self.group.end_now().await;
+    async fn end_now(self, why: String) -> String {
+        let Self { mut group, stderr, closed, chart, .. } = self;
+        // A pipe that closes is often the first that is seen of an end.
+        let patience = if closed { EXIT_NOTICE } else { Duration::ZERO };
+        let exited = tokio::time::timeout(patience, group.exited()).await.ok().filter(|_| closed);
+        group.end_now().await;
+        let why = stderr.explain(exited.map_or(why, ended)).await;
+        chart.note(|vitals| (vitals.pid, vitals.last_end) = (None, Some(why.as_str().into())));
+        why
     }
+}
+
+fn ended(exited: io::Result<ExitStatus>) -> String {
+    exited.map_or_else(|error| error.to_string(), |status| format!("it ended with {status}"))
 }
 
 /// Reads what a child wrote before it ended. A grandchild may hold the pipe open without end.
@@ -114,25 +172,4 @@ async fn last_words(stdout: &mut ChildStdout, framer: &mut Framer) {
         {}
     };
     drop(tokio::time::timeout(LAST_WORDS, read).await);
-}
-
-/// Reads what a child says of itself to the end, so that it never blocks on it; logs as much as is reasonable.
-async fn log_stderr(backend: String, stderr: ChildStderr) {
-    let mut reader = BufReader::new(stderr);
-    let mut line = Vec::new();
-    let mut window = (std::time::Instant::now(), 0);
-    loop {
-        line.clear();
-        match (&mut reader).take(STDERR_LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
-            Ok(1..) => {}
-            Ok(0) | Err(_) => return,
-        }
-        if window.0.elapsed() >= Duration::from_secs(1) {
-            window = (std::time::Instant::now(), 0);
-        }
-        window.1 += 1;
-        if window.1 <= STDERR_LINES_MAX {
-            tracing::info!(backend, line = crate::telemetry::one_line(line.trim_ascii_end()), "stderr");
-        }
-    }
 }

@@ -34,7 +34,8 @@ impl Link {
         let posted = match (response.status, response.media, id) {
             (404, _, Some(_)) if session_may_be_over => Posted::NotFound,
             (401 | 403, ..) => {
-                return Err(Error::new(Kind::Auth, true, format!("it answered with status {}", response.status)));
+                let detail = format!("`{}` answered with status {}", self.client.endpoint.shown, response.status);
+                return Err(Error::new(Kind::Auth, true, detail));
             }
             (200, Media::EventStream, Some(id)) => {
                 self.relay_stream(&mut connection, id, era, peer, relay).await?;

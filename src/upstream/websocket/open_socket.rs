@@ -114,11 +114,12 @@ impl Channel for OpenSocket {
         self.socket.close(CloseCode::Normal, "").await;
     }
 
-    async fn end_now(self) {
+    async fn end_now(self, why: String) -> String {
         // Whoever waits for an answer need not wait for the goodbye.
-        if let Some((code, why)) = self.goodbye {
-            tokio::task::spawn_local(async move { self.socket.close(code, why).await });
+        if let Some((code, reason)) = self.goodbye {
+            tokio::task::spawn_local(async move { self.socket.close(code, reason).await });
         }
+        why
     }
 }
 

@@ -51,6 +51,7 @@ impl Child {
         let (how, count) = start.split_once(':').unwrap_or((&start, "0"));
         match how {
             "exit" => exit(3),
+            "complains" => self.complain(4),
             "banner" => (0..count.parse().expect("a count")).for_each(|line| say(format!("banner {line}\n"))),
             "slow" => thread::sleep(Duration::from_millis(count.parse().expect("milliseconds"))),
             "forks" => {
@@ -71,6 +72,16 @@ impl Child {
         if how == "stays" {
             thread::sleep(FOREVER);
         }
+    }
+
+    /// Says why on stderr, in many lines, and ends.
+    fn complain(&self, code: i32) -> ! {
+        let mut stderr = std::io::stderr().lock();
+        for line in 0..100 {
+            writeln!(stderr, "grievance {line}").expect("stderr is drained");
+        }
+        writeln!(stderr, "\x1b[31mstarted as `{}`\r\n\n{}", self.start, "x".repeat(9000)).expect("stderr is drained");
+        exit(code)
     }
 
     fn take(&mut self, line: &str) {
@@ -119,11 +130,12 @@ impl Child {
                 thread::sleep(Duration::from_millis(1));
                 Answer::Bytes(text(id, own))
             }
-            "late" => {
+            "late" | "pid" => {
                 let (id, ms) = (id.clone(), arguments["ms"].as_u64().expect("ms"));
+                let said = if name == "late" { name.to_owned() } else { std::process::id().to_string() };
                 thread::spawn(move || {
                     thread::sleep(Duration::from_millis(ms));
-                    say(text(&id, "late"));
+                    say(text(&id, &said));
                 });
                 Answer::Later
             }
@@ -134,6 +146,7 @@ impl Child {
                 say(request("2", "roots/list") + "\n");
                 Answer::Bytes((request("3", "sampling/createMessage") + "\n").into())
             }
+            "complains" => self.complain(7),
             "grandchild" => Answer::Bytes(text(id, &grandchild().to_string())),
             "surroundings" => Answer::Bytes(text(id, &surroundings().to_string())),
             _ => breaks(id, name).unwrap_or_else(|| Answer::Bytes(misanswers(id, name))),
@@ -188,6 +201,10 @@ fn breaks(id: &Value, name: &str) -> Option<Answer> {
         }
         "reads_no_more" => thread::sleep(FOREVER),
         "line_without_end" => say(vec![b' '; TOO_LONG]),
+        "floods_stderr" => {
+            say(text(id, "flooding"));
+            thread::spawn(|| while std::io::stderr().write_all(&[b"x".repeat(99), b"\n".to_vec()].concat()).is_ok() {});
+        }
         "floods_notifications" => {
             say(text(id, "flooding"));
             let line = "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":0}}\n";

@@ -1,10 +1,12 @@
 //! Gateways in front of scripted backends, `odd` and `good`, and what a call through them came to.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use only1mcp::catalog::Topology as _;
-use only1mcp::{Gateway, Running};
+use only1mcp::catalog::Topology;
+use only1mcp::upstream::Vitals;
+use only1mcp::{Builder, Gateway, Running};
 use only1mcp_model::{Source, overlay};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -46,16 +48,27 @@ pub(crate) enum Outcome {
 impl WithChildren {
     /// One whose child `odd` begins as `start` says.
     pub(crate) fn start(start: &str) -> Self {
+        Self::start_as::<Children>(start, |builder| builder)
+    }
+
+    /// The same of another topology, with further settings.
+    pub(crate) fn start_as<T: Topology>(start: &str, settings: impl FnOnce(Builder<T>) -> Builder<T>) -> Self {
         let directory = Directory::new();
         let ledger = Ledger::at(directory.path("ledger"));
         let program = std::env::current_exe().expect("this binary has a path");
-        let builder = Gateway::<Children>::builder().program(program).workers(2);
+        let builder = Gateway::<T>::builder().program(program).workers(2);
         let builder = builder.reference("CHILD_START", start).reference("CHILD_LEDGER", ledger.path());
-        Self { gateway: builder.start().expect("the gateway starts"), ledger, directory }
+        Self { gateway: settings(builder).start().expect("the gateway starts"), ledger, directory }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.gateway.address()
+    }
+
+    /// How the first child of a backend fares.
+    pub(crate) fn vitals(&self, backend: &str) -> Arc<Vitals> {
+        let child = self.gateway.children().iter().find(|child| child.backend() == backend);
+        child.expect("a child of the topology").vitals()
     }
 
     /// Stops the gateway; the directory stays as long as the returned handle.
@@ -120,6 +133,20 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 pub(crate) fn state(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// The children of a process, also those that ended and were not collected.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
+    let processes =
+        std::fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let pids = processes.filter_map(|name| name.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // After the name in parentheses: state, then parent.
+        let of = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        of == Some(parent)
+    })
+    .collect()
 }
 
 /// Signals one process.

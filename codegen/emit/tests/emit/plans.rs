@@ -1,7 +1,7 @@
 //! Small plans, one a feature of the emitter.
 
 use only1mcp_model::plan::{
-    AdminListener, Alone, Backend, Exposed, Instructions, Listen, Plan, Program, Reference, Stdio, StreamableHttp,
+    AdminListener, Alone, Backend, Exposed, Instructions, Life, Listen, Plan, Program, Reference, Stdio, StreamableHttp,
     Subject, Transport, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
@@ -22,6 +22,8 @@ pub(crate) fn stdio() -> Plan {
         ]
         .into(),
         cwd: Some("/data".into()),
+        life: Life { lazy: true, idle_ms: Some(600_000), start_timeout_ms: 120_000, restarts: 10 },
+        instances: 4,
     };
     let backend = Backend { locked_era: Some(Era::Legacy), ..backend("memory", Transport::Stdio(child)) };
     let tools = vec![tool("memory", "read_graph", 0), tool("memory", "delete_\"all\"", 0)];
@@ -55,7 +57,7 @@ pub(crate) fn streamable_http() -> Plan {
 
 /// Both transports, and an admin listener.
 pub(crate) fn mixed() -> Plan {
-    let child = Stdio { program: Program::Current, args: vec!["demo".into()].into(), env: vec![].into(), cwd: None };
+    let child = Stdio { args: vec!["demo".into()].into(), ..Stdio::default() };
     let backends = vec![backend("demo", Transport::Stdio(child)), backend("math", http("http://127.0.0.1:9001/mcp"))];
     let mut plan = Plan { tools: vec![tool("demo", "echo", 0), tool("math", "add", 1)], ..plan("mixed", backends) };
     plan.listen.admin = Some(AdminListener {

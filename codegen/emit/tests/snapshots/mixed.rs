@@ -157,6 +157,13 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
             args: ::std::borrow::Cow::Borrowed(&[::std::borrow::Cow::Borrowed("demo")]),
             env: ::std::borrow::Cow::Borrowed(&[]),
             cwd: None,
+            life: ::only1mcp::catalog::plan::Life {
+                lazy: false,
+                idle_ms: None,
+                start_timeout_ms: 0,
+                restarts: 0,
+            },
+            instances: 0,
         }),
         era: None,
         locked_era: None,

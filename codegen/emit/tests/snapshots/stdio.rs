@@ -161,6 +161,13 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                 ],
             ),
             cwd: Some(::std::borrow::Cow::Borrowed("/data")),
+            life: ::only1mcp::catalog::plan::Life {
+                lazy: true,
+                idle_ms: Some(600000),
+                start_timeout_ms: 120000,
+                restarts: 10,
+            },
+            instances: 4,
         }),
         era: None,
         locked_era: Some(::only1mcp::catalog::Era::Legacy),

@@ -16,7 +16,7 @@ fn raw(text: &str) -> Box<RawValue> {
 
 fn stdio() -> Transport {
     let args = vec!["demo-server".into(), "math".into()].into();
-    Transport::Stdio(Stdio { program: Program::Current, args, env: vec![].into(), cwd: None })
+    Transport::Stdio(Stdio { args, ..Stdio::default() })
 }
 
 fn section_of(greeting: &str, tools: &[&str]) -> Result<Section, SectionError> {

@@ -1,5 +1,8 @@
 //! `stdio`: a child process that speaks newline-delimited JSON.
 
+mod instances;
+mod life;
+
 use super::{Planned, Recorded, Settings};
 use crate::check::Check;
 use crate::constant::constant;
@@ -9,8 +12,12 @@ use crate::features::DEMO;
 use crate::plan::{Reference, Table, Text};
 use crate::rule::{Filled, Keyed};
 use crate::secret::{is_confidential, suspect, suspect_argument, suspect_variable};
-use crate::topology::{Backend, VARIABLE};
+use crate::topology::{Backend, Millis, VARIABLE};
 use crate::yaml::{Step, steps};
+
+pub use instances::{Instances, Pool};
+use life::{IDLE, RESTARTS, START_TIMEOUT};
+pub use life::{Life, Start};
 
 const COMMAND: Filled = Filled { noun: "command" };
 const DIRECTORY: Filled = Filled { noun: "working directory" };
@@ -27,11 +34,22 @@ record! {
         env: Entries<Reference> where VARIABLES = Entries::default(),
         /// Its working directory.
         cwd: Option<String> where DIRECTORY = None,
+        /// When it is started first.
+        start: Start = Start::Eager,
+        /// It is ended after so long without a call, and started again by the next one; never unless this is written.
+        idle: Option<Millis> where IDLE = None,
+        /// How long it has to come up: a first `npx` or `uvx` downloads and installs.
+        start_timeout: Millis where START_TIMEOUT = Millis(120_000),
+        /// How often in a row it is started again when it does not last; after that only a call starts it.
+        restarts: usize where RESTARTS = 10,
+        /// How many of it run side by side: `shared` is one for all, `{ pool: N }` are so many.
+        instances: Instances = Instances::Shared,
     }
 }
 
 constant! {
     /// A child process that speaks newline-delimited JSON.
+    #[derive(Default)]
     pub struct Stdio {
         /// What to start.
         pub program: Program,
@@ -41,13 +59,19 @@ constant! {
         pub env: Table<Variable>,
         /// Its working directory; the gateway's own when absent.
         pub cwd: Option<Text>,
+        /// When it is started and ended.
+        pub life: Life,
+        /// How many run side by side.
+        pub instances: u64,
     }
 }
 
 constant! {
     /// Which program a stdio backend starts.
+    #[derive(Default)]
     pub enum Program {
         /// `command: self`: this very executable.
+        #[default]
         Current,
         /// A program by name (searched in PATH) or path.
         Named(Text),
@@ -98,6 +122,13 @@ impl Settings for StdioSettings {
             args: self.args.iter().map(|arg| arg.clone().into()).collect(),
             env: self.env.iter().map(variable).collect(),
             cwd: self.cwd.clone().map(Into::into),
+            life: Life {
+                lazy: self.start == Start::Lazy,
+                idle_ms: self.idle.map(|idle| idle.0),
+                start_timeout_ms: self.start_timeout.0,
+                restarts: self.restarts as u64,
+            },
+            instances: self.instances.count() as u64,
         }
     }
 }
@@ -130,6 +161,14 @@ impl Planned for Stdio {
 
     fn references(&self) -> Vec<(String, &Reference)> {
         self.env.iter().map(|variable| (format!("variable `{}`", variable.name), &variable.value)).collect()
+    }
+}
+
+impl Stdio {
+    /// How many children run side by side: one at least.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        usize::try_from(self.instances).unwrap_or(usize::MAX).max(1)
     }
 }
 
