@@ -7,6 +7,7 @@ mod support;
 mod admin;
 mod alone;
 mod at_most_once;
+mod attrition;
 mod authoring;
 mod batch;
 mod bridge;
