@@ -8,6 +8,7 @@
 pub mod any;
 #[cfg(any(feature = "transport-stdio", feature = "transport-ws"))]
 mod channel;
+#[cfg(feature = "transport-stdio")]
 mod children;
 mod context;
 #[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
@@ -29,15 +30,18 @@ pub mod stdio;
 pub mod streamable_http;
 #[cfg(feature = "tls")]
 mod tls;
+mod vitals;
 #[cfg(feature = "transport-ws")]
 pub mod websocket;
 
 use std::cell::Cell;
 
-pub use children::{CHILD_VARIABLES, Children, Patient, State, Vitals};
+#[cfg(feature = "transport-stdio")]
+pub use children::{CHILD_VARIABLES, Children};
 pub use context::{Context, Shared};
 pub use error::{Error, Kind, OpenError};
 pub use greeting::Greeting;
+pub use vitals::{Patient, State, Vitals};
 
 use crate::catalog::{Era, plan};
 use crate::mcp::envelope::{Incoming, Outgoing};

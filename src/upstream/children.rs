@@ -3,8 +3,8 @@
 //! **Invariant:** children are forked by one thread that lives as long as the process. The parent-death signal, which
 //! ends a child when the gateway dies, follows the thread that forked, not the process.
 
+mod sandbox;
 mod secrets;
-mod vitals;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,12 +20,11 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 pub(super) use secrets::Secrets;
-pub(super) use vitals::Chart;
-pub use vitals::{Patient, State, Vitals};
 
 use super::{OpenError, Shared};
 use crate::catalog::plan;
 use crate::limits;
+use sandbox::{Prepared, Sandbox};
 
 /// Variables of the gateway's own environment that every child gets; nothing else of it leaks.
 pub const CHILD_VARIABLES: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
@@ -53,7 +52,7 @@ impl Children {
             thread.is_ok().then_some(sender)
         });
         let (reply, spawned) = oneshot::channel();
-        let job = Job { command: recipe.command(), runtime: Handle::current(), reply };
+        let job = Job { command: recipe.command()?, runtime: Handle::current(), reply };
         let taken = jobs.as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok());
         if !taken {
             return Err(io::Error::other("the thread that starts children takes no more"));
@@ -79,6 +78,7 @@ pub(super) struct Recipe {
     env: Vec<(String, OsString)>,
     cwd: Option<String>,
     secrets: Arc<Secrets>,
+    sandbox: Option<Sandbox>,
 }
 
 impl Recipe {
@@ -95,15 +95,20 @@ impl Recipe {
             }
             env.push((variable.name.to_string(), value.into()));
         }
+        let program: OsString = match &stdio.program {
+            plan::Program::Current => shared.program.clone().into_os_string(),
+            plan::Program::Named(name) => name.to_string().into(),
+        };
+        let resolve = |reference: &plan::Reference| shared.resolve(backend, reference);
+        let sandbox = stdio.sandbox.as_ref();
+        let sandbox = sandbox.map(|plan| Sandbox::new(plan, &program, stdio.cwd.as_deref(), resolve)).transpose()?;
         Ok(Self {
-            program: match &stdio.program {
-                plan::Program::Current => shared.program.clone().into_os_string(),
-                plan::Program::Named(name) => name.to_string().into(),
-            },
+            program,
             args: stdio.args.iter().map(ToString::to_string).collect(),
             env,
             cwd: stdio.cwd.as_ref().map(ToString::to_string),
             secrets: Arc::new(secrets),
+            sandbox,
         })
     }
 
@@ -112,15 +117,22 @@ impl Recipe {
         &self.secrets
     }
 
-    fn command(&self) -> Command {
+    fn command(&self) -> io::Result<Command> {
         let mut command = Command::new(&self.program);
         command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        end_with_this_process(&mut command);
-        command
+        let sandbox = self.sandbox.as_ref().map(Sandbox::prepare).transpose()?;
+        let sandbox = sandbox.map(|(prepared, missing)| {
+            for what in missing {
+                tracing::warn!(program = %self.program.display(), "sandbox: this kernel has no {what}");
+            }
+            prepared
+        });
+        become_child(&mut command, sandbox);
+        Ok(command)
     }
 }
 
@@ -131,9 +143,9 @@ impl fmt::Display for Recipe {
     }
 }
 
-/// Puts the child at the head of its own process group and has the kernel kill it when the gateway dies.
-#[expect(unsafe_code, reason = "the parent-death signal can only be set between fork and exec")]
-fn end_with_this_process(command: &mut Command) {
+/// Puts the child at the head of its own process group, has the kernel kill it when the gateway dies, and confines it.
+#[expect(unsafe_code, reason = "the parent-death signal and a sandbox can only be set between fork and exec")]
+fn become_child(command: &mut Command, mut sandbox: Option<Prepared>) {
     use std::os::unix::process::CommandExt as _;
 
     command.process_group(0);
@@ -144,7 +156,7 @@ fn end_with_this_process(command: &mut Command) {
         if rustix::process::getppid() != Some(gateway) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        Ok(())
+        sandbox.as_mut().map_or(Ok(()), Prepared::enter)
     };
     // SAFETY: between fork and exec only system calls are made; nothing allocates and no lock is taken.
     unsafe {

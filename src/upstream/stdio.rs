@@ -10,8 +10,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::channel::{Door, Link, Load, Ready, Standing};
-use super::children::{Chart, Patient, Recipe};
+use super::children::Recipe;
 use super::multiplex::Carried;
+use super::vitals::{Chart, Patient};
 use super::{Call, Context, Error, Greeting, OpenError, Relay, Transport, plan};
 use child::{Child, Nursery};
 

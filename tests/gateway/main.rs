@@ -29,6 +29,7 @@ mod peers;
 mod plain;
 mod pool;
 mod regression;
+mod sandbox;
 mod stdio;
 mod stdio_client;
 mod streamable_http;

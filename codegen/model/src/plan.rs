@@ -10,7 +10,9 @@ use crate::revision::Era;
 use crate::tokens::tokens;
 use crate::uri::Uri;
 
-pub use crate::transport::{LegacySse, Life, Program, Stdio, StreamableHttp, Transport, Variable, WebSocket};
+pub use crate::transport::{
+    Access, Confined, LegacySse, Life, Program, Stdio, StreamableHttp, Transport, Variable, WebSocket,
+};
 
 /// Text that is `'static` in generated code and owned when built at run time.
 pub type Text = Cow<'static, str>;

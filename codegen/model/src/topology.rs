@@ -16,7 +16,10 @@ use crate::rule::{Keyed, Within, Word, numbers_to, text_schema};
 use crate::yaml::{Node, Value};
 
 pub use crate::decode::Entries;
-pub use crate::transport::{Instances, Pool, Start, StdioSettings, StreamableHttpSettings, TransportSettings};
+pub use crate::transport::{
+    Confinement, Instances, Pool, Profile, Sandbox, Size, Start, StdioSettings, StreamableHttpSettings,
+    TransportSettings,
+};
 
 /// What a topology is called.
 const NAME: Word = Word {

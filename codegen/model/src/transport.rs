@@ -20,7 +20,10 @@ use crate::yaml::{Node, Step};
 
 pub use legacy_sse::{LegacySse, LegacySseSettings};
 pub(crate) use recorded::{Difference, Recorded};
-pub use stdio::{Instances, Life, Pool, Program, Start, Stdio, StdioSettings, Variable};
+pub use stdio::{
+    Access, Confined, Confinement, Instances, Life, Pool, Profile, Program, Sandbox, Size, Start, Stdio, StdioSettings,
+    Variable,
+};
 pub use streamable_http::{StreamableHttp, StreamableHttpSettings};
 pub use websocket::{WebSocket, WebSocketSettings};
 
@@ -81,6 +84,7 @@ pub(crate) trait Planned {
 macro_rules! transports {
     ($(#[doc = $meaning:literal] $Link:ident($Settings:ident): $key:literal, $feature:literal;)+) => {
         /// How to reach a backend, as the topology says it.
+        #[expect(clippy::large_enum_variant, reason = "a topology has few of them, and they are not moved about")]
         #[derive(Clone, Debug, PartialEq)]
         pub enum TransportSettings {
             $(#[doc = $meaning] $Link($Settings),)+

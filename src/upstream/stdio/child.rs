@@ -16,8 +16,9 @@ use crate::catalog::plan;
 use crate::limits;
 use crate::mcp::envelope::Outgoing;
 use crate::upstream::channel::{Channel, Event, Life};
-use crate::upstream::children::{Chart, Children, Group, Recipe, State};
+use crate::upstream::children::{Children, Group, Recipe};
 use crate::upstream::status::Status;
+use crate::upstream::vitals::{Chart, State};
 use crate::upstream::{Error, Kind};
 
 /// How long after its exit what a child wrote may take to arrive.

@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use super::child::LAST_WORDS;
 use crate::limits;
 use crate::telemetry::{self, one_line};
-use crate::upstream::children::{Chart, Secrets};
+use crate::upstream::children::Secrets;
+use crate::upstream::vitals::Chart;
 
 /// Lines logged a second; the rest is read and kept or dropped.
 const LINES_LOGGED_MAX: u32 = 100;

@@ -148,6 +148,7 @@ impl Child {
             }
             "complains" => self.complain(7),
             "grandchild" => Answer::Bytes(text(id, &grandchild().to_string())),
+            "confinement" => Answer::Bytes(text(id, &confinement(arguments).to_string())),
             "surroundings" => Answer::Bytes(text(id, &surroundings().to_string())),
             _ => breaks(id, name).unwrap_or_else(|| Answer::Bytes(misanswers(id, name))),
         }
@@ -163,6 +164,37 @@ fn grandchild() -> u32 {
 fn surroundings() -> Value {
     let variables: Vec<_> = std::env::vars().map(|(name, _)| name).collect();
     json!({ "variables": variables, "descriptors": inherited() })
+}
+
+/// What the child can do of what it is asked to try, and its bounds.
+fn confinement(asked: &Value) -> Value {
+    let tried = |outcome: std::io::Result<()>| match outcome {
+        Ok(()) => "ok",
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => "denied",
+        Err(_) => "failed",
+    };
+    let each = |key: &str, attempt: &dyn Fn(&Value) -> std::io::Result<()>| -> Vec<&str> {
+        asked[key].as_array().into_iter().flatten().map(|value| tried(attempt(value))).collect()
+    };
+    let path = |value: &Value| value.as_str().expect("a path").to_owned();
+    let port = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("/proc");
+    let limit = |name: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+        line.split_whitespace().next().map(str::to_owned)
+    };
+    let parent = rustix::process::getppid().expect("a parent");
+    json!({
+        "read": each("read", &|value| std::fs::File::open(path(value)).map(drop)),
+        "write": each("write", &|value| std::fs::write(path(value), "text")),
+        "connect": each("connect", &|value| std::net::TcpStream::connect(("127.0.0.1", port(value))).map(drop)),
+        "bind": tried(std::net::TcpListener::bind("127.0.0.1:0").map(drop)),
+        "signal": tried(rustix::process::test_kill_process(parent).map_err(Into::into)),
+        "no_new_privs": status.lines().find_map(|line| line.strip_prefix("NoNewPrivs:")).map(str::trim),
+        "limits": { "core": limit("Max core file size"), "data": limit("Max data size"), "files": limit("Max open files") },
+        "cpu": limit("Max cpu time"),
+    })
 }
 
 /// The descriptors of this process that a process it starts would have too.

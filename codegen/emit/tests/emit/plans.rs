@@ -1,8 +1,8 @@
 //! Small plans, one a feature of the emitter.
 
 use only1mcp_model::plan::{
-    AdminListener, Alone, Backend, Exposed, Instructions, Life, Listen, Plan, Program, Reference, Stdio, StreamableHttp,
-    Subject, Transport, Variable, View, WildcardRoute,
+    Access, AdminListener, Alone, Backend, Confined, Exposed, Instructions, Life, Listen, Plan, Program, Reference,
+    Stdio, StreamableHttp, Subject, Transport, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -24,6 +24,18 @@ pub(crate) fn stdio() -> Plan {
         cwd: Some("/data".into()),
         life: Life { lazy: true, idle_ms: Some(600_000), start_timeout_ms: 120_000, restarts: 10 },
         instances: 4,
+        sandbox: Some(Confined {
+            memory_bytes: 1 << 30,
+            files: 1024,
+            processes: Some(50),
+            cpu_seconds: Some(3600),
+            access: Some(Access {
+                read: vec![Reference::Env("READ".into())].into(),
+                write: vec![Reference::Literal("/data".into())].into(),
+                connect: vec![443].into(),
+            }),
+            required: true,
+        }),
     };
     let backend = Backend { locked_era: Some(Era::Legacy), ..backend("memory", Transport::Stdio(child)) };
     let tools = vec![tool("memory", "read_graph", 0), tool("memory", "delete_\"all\"", 0)];

@@ -168,6 +168,30 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                 restarts: 10,
             },
             instances: 4,
+            sandbox: Some(::only1mcp::catalog::plan::Confined {
+                memory_bytes: 1073741824,
+                files: 1024,
+                processes: Some(50),
+                cpu_seconds: Some(3600),
+                access: Some(::only1mcp::catalog::plan::Access {
+                    read: ::std::borrow::Cow::Borrowed(
+                        &[
+                            ::only1mcp::catalog::plan::Reference::Env(
+                                ::std::borrow::Cow::Borrowed("READ"),
+                            ),
+                        ],
+                    ),
+                    write: ::std::borrow::Cow::Borrowed(
+                        &[
+                            ::only1mcp::catalog::plan::Reference::Literal(
+                                ::std::borrow::Cow::Borrowed("/data"),
+                            ),
+                        ],
+                    ),
+                    connect: ::std::borrow::Cow::Borrowed(&[443]),
+                }),
+                required: true,
+            }),
         }),
         era: None,
         locked_era: Some(::only1mcp::catalog::Era::Legacy),

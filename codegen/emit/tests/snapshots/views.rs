@@ -333,6 +333,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
                 restarts: 0,
             },
             instances: 0,
+            sandbox: None,
         }),
         era: None,
         locked_era: None,

@@ -2,6 +2,7 @@
 
 mod instances;
 mod life;
+mod sandbox;
 
 use super::{Planned, Recorded, Settings};
 use crate::check::Check;
@@ -18,6 +19,7 @@ use crate::yaml::{Step, steps};
 pub use instances::{Instances, Pool};
 use life::{IDLE, RESTARTS, START_TIMEOUT};
 pub use life::{Life, Start};
+pub use sandbox::{Access, Confined, Confinement, Profile, Sandbox, Size};
 
 const COMMAND: Filled = Filled { noun: "command" };
 const DIRECTORY: Filled = Filled { noun: "working directory" };
@@ -44,6 +46,8 @@ record! {
         restarts: usize where RESTARTS = 10,
         /// How many of it run side by side: `shared` is one for all, `{ pool: N }` are so many.
         instances: Instances = Instances::Shared,
+        /// What it may do and use.
+        sandbox: Sandbox = Sandbox::default(),
     }
 }
 
@@ -63,6 +67,8 @@ constant! {
         pub life: Life,
         /// How many run side by side.
         pub instances: u64,
+        /// What it may do and use; everything without it.
+        pub sandbox: Option<Confined>,
     }
 }
 
@@ -100,6 +106,7 @@ impl Settings for StdioSettings {
         check.command(name, self);
         check.variables(name, self);
         check.arguments(name, self);
+        check.sandbox(name, self);
         check.demo(name, self);
     }
 
@@ -108,7 +115,9 @@ impl Settings for StdioSettings {
     }
 
     fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
-        self.env.iter().map(|(name, value)| (steps!["env", name].to_vec(), value)).collect()
+        let paths = self.sandbox.paths().into_iter();
+        let paths = paths.map(|(key, index, path)| (steps!["sandbox", key, index].to_vec(), path));
+        self.env.iter().map(|(name, value)| (steps!["env", name].to_vec(), value)).chain(paths).collect()
     }
 
     fn planned(&self, _backend: &Backend) -> Stdio {
@@ -129,6 +138,7 @@ impl Settings for StdioSettings {
                 restarts: self.restarts as u64,
             },
             instances: self.instances.count() as u64,
+            sandbox: self.sandbox.planned(),
         }
     }
 }
@@ -160,7 +170,10 @@ impl Planned for Stdio {
     }
 
     fn references(&self) -> Vec<(String, &Reference)> {
-        self.env.iter().map(|variable| (format!("variable `{}`", variable.name), &variable.value)).collect()
+        let variables = self.env.iter().map(|variable| (format!("variable `{}`", variable.name), &variable.value));
+        let access = self.sandbox.iter().filter_map(|sandbox| sandbox.access.as_ref());
+        let paths = access.flat_map(|access| access.read.iter().chain(access.write.iter()));
+        variables.chain(paths.map(|path| ("path of its sandbox".to_owned(), path))).collect()
     }
 }
 
@@ -258,6 +271,16 @@ impl Check<'_> {
                 let path = steps!["backends", name, "transport", "stdio", "args", index];
                 self.invalid(Code::InvalidValue, path, "argument holds a zero byte".to_owned(), "");
             }
+        }
+    }
+
+    fn sandbox(&mut self, name: &str, stdio: &StdioSettings) {
+        for key in stdio.sandbox.idle_keys() {
+            let path = self.document.key(steps!["backends", name, "transport", "stdio", "sandbox", key]);
+            self.problems
+                .error(Code::InvalidValue, path, format!("`{key}` of a sandbox that is not strict"))
+                .label("all files and ports are open to it")
+                .help("write `profile: strict` beside it: then nothing else is");
         }
     }
 

@@ -48,7 +48,7 @@ pub struct Patient {
 
 /// Where the owner of a child writes how it fares.
 #[derive(Clone, Debug)]
-pub(in crate::upstream) struct Chart(Arc<watch::Sender<Arc<Vitals>>>);
+pub(super) struct Chart(Arc<watch::Sender<Arc<Vitals>>>);
 
 // === impl State ===
 
@@ -92,13 +92,13 @@ impl Patient {
 
 impl Chart {
     /// A chart for a child of this backend, and who may look at it.
-    pub(in crate::upstream) fn new(backend: &str, instance: usize) -> (Self, Patient) {
+    pub(super) fn new(backend: &str, instance: usize) -> (Self, Patient) {
         let (chart, vitals) = watch::channel(Arc::default());
         (Self(Arc::new(chart)), Patient { backend: backend.into(), instance, vitals })
     }
 
     /// Writes something down.
-    pub(in crate::upstream) fn note(&self, change: impl FnOnce(&mut Vitals)) {
+    pub(super) fn note(&self, change: impl FnOnce(&mut Vitals)) {
         self.0.send_modify(|vitals| change(Arc::make_mut(vitals)));
     }
 }
