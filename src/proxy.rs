@@ -11,6 +11,7 @@ mod batch;
 mod bridge;
 mod counts;
 mod dispatch;
+mod erased;
 mod error;
 mod legacy;
 mod mailbox;
@@ -35,6 +36,7 @@ pub(crate) use batch::Batch;
 pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
 pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
+pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
 pub(crate) use session::{Agreement, Sessions};
@@ -220,7 +222,7 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
         // Only a connection as a whole becomes one: who can hand it over has done so before.
         #[cfg(feature = "websocket")]
         RequestKind::WebSocket => return respond::refuse(downstream, &Refusal::Upgrade, Era::Modern, None).await,
-        RequestKind::Plain(route) => return plain::serve(worker, view, route, body, downstream).await,
+        RequestKind::Plain(route) => return plain::serve(worker, view, route, body, &Erased::new(downstream)).await,
         RequestKind::Post { accepts_stream } => accepts_stream,
         // The transport serves them: they belong to a connection that carries messages.
         RequestKind::Events | RequestKind::Message => {
@@ -231,7 +233,7 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
         Err(ScanError { kind: ScanErrorKind::NotObject, .. })
             if let Some(batch) = Batch::of(worker, view, Carrier::Http(head), body) =>
         {
-            batch.serve(worker, downstream).await
+            batch.serve(worker, &Erased::new(downstream)).await
         }
         Ok(message) => {
             let post = Post { view, carrier: Carrier::Http(head), body, message: &message };

@@ -15,7 +15,7 @@ use crate::limits;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Span};
 use crate::mcp::method::Method;
-use crate::proxy::{self, Agreement, Answer, Batch, Carrier, Downstream, Left, Post, Refusal, Worker};
+use crate::proxy::{self, Agreement, Answer, Batch, Carrier, Downstream, Erased, Left, Post, Refusal, Worker};
 use crate::upstream::Gone;
 
 /// Messages for the client, whole and unframed, in the order in which they are to be written.
@@ -77,7 +77,7 @@ impl<T: Topology> Conversation<T> {
             {
                 return self.batch(body).await;
             }
-            Err(error) => return proxy::unreadable(error, &body, &answers).await,
+            Err(error) => return proxy::unreadable(error, &body, &Erased::new(&answers)).await,
         };
         match call_id(&message, &body) {
             Some(id) if self.peer.in_flight.borrow().contains_key(&*id) => {
@@ -93,7 +93,7 @@ impl<T: Topology> Conversation<T> {
             }
             None => {
                 self.cancel(&message, &body);
-                proxy::answer(&self.worker, &answers.post(&body, &message), true, &answers).await
+                proxy::answer(&self.worker, &answers.post(&body, &message), true, &Erased::new(&answers)).await
             }
         }
     }
@@ -121,7 +121,7 @@ impl<T: Topology> Conversation<T> {
         self.calls.spawn_local(async move {
             let answers = Answers { peer: &peer, cancellation: None };
             if let Some(batch) = Batch::of(&worker, peer.view, Carrier::Connection(&peer.agreement), &body) {
-                let _gone = batch.serve(&worker, &answers).await;
+                let _gone = batch.serve(&worker, &Erased::new(&answers)).await;
             }
         });
         Ok(())
@@ -133,7 +133,7 @@ impl<T: Topology> Conversation<T> {
         self.calls.spawn_local(async move {
             let answers = Answers { peer: &peer, cancellation: Some(&cancellation) };
             // Who is gone, or cancelled, gets nothing; whether anybody is left is seen by whoever reads.
-            let _gone = proxy::answer(&worker, &answers.post(&body, &message), true, &answers).await;
+            let _gone = proxy::answer(&worker, &answers.post(&body, &message), true, &Erased::new(&answers)).await;
             peer.in_flight.borrow_mut().remove(&id);
         });
     }

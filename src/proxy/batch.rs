@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use serde_json::value::RawValue;
 
+use super::erased::Erased;
 use super::error::Refusal;
 use super::{Answer, Carrier, Downstream, Left, Post, Worker, answer, id, legacy, respond, unreadable};
 use crate::catalog::{Era, Revision, Topology, View};
@@ -24,9 +25,8 @@ pub(crate) struct Batch<'a> {
 }
 
 /// Where the answer to one message goes.
-#[derive(Debug)]
-struct Place<'a, D> {
-    downstream: &'a D,
+struct Place<'a> {
+    downstream: &'a Erased<'a>,
     answer: RefCell<Vec<u8>>,
     /// How many bytes all answers may still take.
     left_bytes: &'a Cell<usize>,
@@ -49,11 +49,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Answers it: the answers in the order of their requests, or nothing where nothing was asked.
-    pub(crate) async fn serve<T: Topology, D: Downstream>(
-        &self,
-        worker: &Worker<T>,
-        downstream: &D,
-    ) -> Result<(), Gone> {
+    pub(crate) async fn serve<T: Topology>(&self, worker: &Worker<T>, downstream: &Erased<'_>) -> Result<(), Gone> {
         let refused = match self.messages.len() {
             0 => Some(Refusal::InvalidRequest("batch is empty".into())),
             1..=limits::BATCH_MESSAGES_MAX => None,
@@ -73,15 +69,15 @@ impl<'a> Batch<'a> {
             let id = scanned.as_ref().ok().and_then(|scanned| id(scanned.id, message.get().as_bytes()).ok());
             Place { downstream, answer: RefCell::default(), left_bytes: &left_bytes, id }
         };
-        let places: Vec<Place<'_, D>> = self.messages.iter().zip(&scanned).map(place).collect();
+        let places: Vec<Place<'_>> = self.messages.iter().zip(&scanned).map(place).collect();
         let exchanges = self.messages.iter().zip(&scanned).zip(&places);
         let mut exchanges: Vec<_> = exchanges
             .map(|((message, scanned), place)| {
                 let body = message.get().as_bytes();
                 Some(Box::pin(async move {
                     match scanned {
-                        Ok(message) => self.one(worker, (body, message), place).await,
-                        Err(error) => unreadable(*error, body, place).await,
+                        Ok(message) => self.one(worker, (body, message), &Erased::new(place), place.id).await,
+                        Err(error) => unreadable(*error, body, &Erased::new(place)).await,
                     }
                 }))
             })
@@ -97,16 +93,17 @@ impl<'a> Batch<'a> {
         downstream.answer(&Answer { status: 200, fields: "", body: &body, close: false }).await
     }
 
-    async fn one<T: Topology, D: Downstream>(
+    async fn one<T: Topology>(
         &self,
         worker: &Worker<T>,
         (body, message): (&[u8], &Incoming),
-        place: &Place<'_, D>,
+        place: &Erased<'_>,
+        id: Option<&[u8]>,
     ) -> Result<(), Gone> {
         // MCP 2025-03-26, lifecycle: there is no session to have batches in before it is answered.
         if message.method.is_some_and(|method| method.is(body, "initialize")) && message.shape == Shape::Request {
             let refusal = Refusal::InvalidRequest("`initialize` must not be part of a batch".into());
-            return respond::refuse(place, &refusal, Era::Legacy, place.id).await;
+            return respond::refuse(place, &refusal, Era::Legacy, id).await;
         }
         let post = Post { view: self.view, carrier: self.carrier, body, message };
         answer(worker, &post, false, place).await
@@ -132,7 +129,7 @@ fn poll_all<F: Future<Output = Result<(), Gone>>>(
 
 // === impl Place ===
 
-impl<D: Downstream> Downstream for Place<'_, D> {
+impl Downstream for Place<'_> {
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
         let length = answer.body.iter().map(|slice| slice.len()).sum();
         let body = match self.left_bytes.get().checked_sub(length) {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use serde::Deserialize;
 
+use super::erased::Erased;
 use super::error::{self, Refusal};
 use super::{Agreement, Answer, Carrier, Downstream, Left, Post, Worker, answer, id, respond};
 use crate::catalog::{Era, Topology, View};
@@ -42,7 +43,7 @@ const VERSION: &[u8] = br#""io.modelcontextprotocol/protocolVersion":"2026-07-28
 const CAPABILITIES: &[u8] = br#""io.modelcontextprotocol/clientCapabilities":{}"#;
 
 /// Answers with the result alone, or the error alone, under a status that says which.
-struct Bare<'a, D>(&'a D);
+struct Bare<'a>(&'a Erased<'a>);
 
 impl PlainRoute {
     /// The route of a path, if it has one.
@@ -56,19 +57,21 @@ impl PlainRoute {
 }
 
 /// Answers one request.
-pub(super) async fn serve<T: Topology, D: Downstream>(
+pub(super) async fn serve<T: Topology>(
     worker: &Worker<T>,
     view: &'static View,
     route: PlainRoute,
     body: &[u8],
-    downstream: &D,
+    downstream: &Erased<'_>,
 ) -> Result<(), Gone> {
+    let bare = Bare(downstream);
+    let bare = Erased::new(&bare);
     let body = if route != PlainRoute::Any && body.trim_ascii().is_empty() { b"{}" } else { body };
     let message = match envelope::incoming(body) {
         Ok(message) => message,
         Err(error) if route == PlainRoute::Any => return super::unreadable(error, body, downstream).await,
         Err(error) => {
-            return super::unreadable(ScanError { id: Default::default(), ..error }, body, &Bare(downstream)).await;
+            return super::unreadable(ScanError { id: Default::default(), ..error }, body, &bare).await;
         }
     };
     match route {
@@ -76,8 +79,8 @@ pub(super) async fn serve<T: Topology, D: Downstream>(
             let head = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"{method}","params":"#);
             let source = [head.as_bytes(), body, b"}"].concat();
             match envelope::incoming(&source) {
-                Ok(message) => completed(worker, view, (&source, &message), &Bare(downstream)).await,
-                Err(error) => super::unreadable(error, &source, &Bare(downstream)).await,
+                Ok(message) => completed(worker, view, (&source, &message), &bare).await,
+                Err(error) => super::unreadable(error, &source, &bare).await,
             }
         }
         PlainRoute::Method(method) if message.method.is_none_or(|named| !named.is(body, method)) => {
@@ -89,11 +92,11 @@ pub(super) async fn serve<T: Topology, D: Downstream>(
 }
 
 /// Answers a message once it says what a modern one has to.
-async fn completed<T: Topology, D: Downstream>(
+async fn completed<T: Topology>(
     worker: &Worker<T>,
     view: &'static View,
     (source, message): (&[u8], &Incoming),
-    downstream: &D,
+    downstream: &Erased<'_>,
 ) -> Result<(), Gone> {
     let is = |method| message.shape == Shape::Request && message.method.is_some_and(|named| named.is(source, method));
     let is_object = |kind: Option<Kind>| kind.is_none_or(|kind| kind == Kind::Object);
@@ -149,14 +152,14 @@ fn complete<'a>(source: &'a [u8], message: &Incoming) -> Splice<'a> {
 
 // === impl Bare ===
 
-impl<D: Downstream> Bare<'_, D> {
+impl Bare<'_> {
     async fn failed(&self, answer: &Answer<'_>, error: &[u8], (code, kind): (i64, Option<&str>)) -> Result<(), Gone> {
         let status = if answer.status == 200 { error::plain_status(code, kind) } else { answer.status };
         self.0.answer(&Answer { status, body: &[br#"{"error":"#, error, b"}"], ..*answer }).await
     }
 }
 
-impl<D: Downstream> Downstream for Bare<'_, D> {
+impl Downstream for Bare<'_> {
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
         #[derive(Deserialize)]
         struct Labelled<'d> {
