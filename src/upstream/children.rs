@@ -9,6 +9,7 @@ mod secrets;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -124,6 +125,10 @@ impl Recipe {
             command.current_dir(cwd);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(user) = self.sandbox.as_ref().and_then(Sandbox::user) {
+            // Its other groups go with root's rights.
+            command.uid(user.uid).gid(user.gid);
+        }
         let sandbox = self.sandbox.as_ref().map(Sandbox::prepare).transpose()?;
         let sandbox = sandbox.map(|(prepared, missing)| {
             for what in missing {
@@ -146,8 +151,6 @@ impl fmt::Display for Recipe {
 /// Puts the child at the head of its own process group, has the kernel kill it when the gateway dies, and confines it.
 #[expect(unsafe_code, reason = "the parent-death signal and a sandbox can only be set between fork and exec")]
 fn become_child(command: &mut Command, mut sandbox: Option<Prepared>) {
-    use std::os::unix::process::CommandExt as _;
-
     command.process_group(0);
     let gateway = rustix::process::getpid();
     let prepare = move || {

@@ -54,6 +54,20 @@ async fn a_strict_child_reaches_nothing_that_is_not_named() {
     assert_eq!(account["connect"], json!(["denied", "failed"]));
     assert_eq!(account["bind"], "denied");
     assert_eq!((&account["signal"], &account["no_new_privs"]), (&json!("denied"), &json!("1")));
+    assert_eq!(account["limits"]["file_size"], (1_u64 << 30).to_string());
+    assert_eq!(account["system_calls"], refused());
+}
+
+/// What a child behind the filter of system calls says of them.
+fn refused() -> Value {
+    json!({
+        "crypto_socket": "refused",
+        "raw_socket": "refused",
+        "addresses_of_the_machine": "ok",
+        "change_of_root": "refused",
+        "thread": "ok",
+        "process": true,
+    })
 }
 
 #[tokio::test]
@@ -64,9 +78,13 @@ async fn by_default_a_child_is_bounded_and_reaches_its_files() {
     assert_eq!(account["write"], json!(["ok", "ok", "ok", "ok"]));
     assert_eq!((&account["connect"], &account["bind"]), (&json!(["ok", "failed"]), &json!("ok")));
     assert_eq!((&account["signal"], &account["no_new_privs"]), (&json!("denied"), &json!("1")));
-    assert_eq!(account["limits"], json!({ "core": "0", "data": (4_u64 << 30).to_string(), "files": "1024" }));
+    let limits = json!({ "core": "0", "data": (4_u64 << 30).to_string(), "files": "1024", "file_size": "unlimited" });
+    assert_eq!(account["limits"], limits);
+    assert_ne!(account["system_calls"]["crypto_socket"], "refused");
     let account = rig.account("bounded").await;
-    assert_eq!(account["limits"], json!({ "core": "0", "data": (256 << 20).to_string(), "files": "64" }));
+    let limits =
+        json!({ "core": "0", "data": (256 << 20).to_string(), "files": "64", "file_size": (1 << 20).to_string() });
+    assert_eq!((&account["limits"], &account["system_calls"]), (&limits, &refused()));
     assert_eq!(account["cpu"], "600");
 }
 
@@ -86,6 +104,25 @@ async fn what_is_required_and_missing_keeps_a_child_from_starting() {
         assert!(said.ends_with("sandbox: this kernel has no bound for processes of root"), "{said}");
     } else {
         assert_eq!(rig.account("counted").await["signal"], "denied");
+    }
+}
+
+#[tokio::test]
+async fn a_child_runs_as_the_user_it_is_given_where_the_gateway_may() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let rig = Rig::start();
+    let program = std::env::current_exe().expect("a path");
+    let for_all = |path: &std::path::Path| path.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 == 1);
+    if !rustix::process::geteuid().is_root() {
+        let said = message(&rig.children, "other__echo").await;
+        assert!(said.ends_with("sandbox: only root may start a child as another user"), "{said}");
+    } else if program.ancestors().all(for_all) {
+        let ids = ["65534 65534 65534 65534", "65533 65533 65533 65533", ""];
+        assert_eq!(rig.account("other").await["user"], json!(ids));
+    } else {
+        let said = message(&rig.children, "other__echo").await;
+        assert!(said.contains("Permission denied"), "{said}");
     }
 }
 

@@ -98,6 +98,12 @@ impl Constant for u64 {
     }
 }
 
+impl Constant for u32 {
+    fn expression(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Constant for u16 {
     fn expression(&self) -> String {
         self.to_string()

@@ -11,7 +11,7 @@ use crate::tokens::tokens;
 use crate::uri::Uri;
 
 pub use crate::transport::{
-    Access, Confined, LegacySse, Life, Program, Stdio, StreamableHttp, Transport, Variable, WebSocket,
+    Access, Confined, LegacySse, Life, Program, Stdio, StreamableHttp, Transport, User, Variable, WebSocket,
 };
 
 /// Text that is `'static` in generated code and owned when built at run time.

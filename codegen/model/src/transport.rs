@@ -22,7 +22,7 @@ pub use legacy_sse::{LegacySse, LegacySseSettings};
 pub(crate) use recorded::{Difference, Recorded};
 pub use stdio::{
     Access, Confined, Confinement, Instances, Life, Pool, Profile, Program, Sandbox, Size, Start, Stdio, StdioSettings,
-    Variable,
+    User, Variable,
 };
 pub use streamable_http::{StreamableHttp, StreamableHttpSettings};
 pub use websocket::{WebSocket, WebSocketSettings};
@@ -92,6 +92,7 @@ macro_rules! transports {
 
         constant! {
             /// How bytes move to a backend.
+            #[expect(clippy::large_enum_variant, reason = "a gateway has one a backend, and a constant cannot be boxed")]
             pub enum Transport {
                 $(#[doc = $meaning] $Link($Link),)+
             }

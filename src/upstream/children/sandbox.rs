@@ -1,8 +1,10 @@
-//! What a child is confined to: bounds by the kernel's limits, files and network by Landlock.
+//! What a child is confined to: bounds by the kernel's limits, files and network by Landlock, system calls by seccomp.
 //!
 //! Everything is prepared before the fork; what is left to do between fork and exec are system calls.
 //!
 //! **Invariant:** between fork and exec nothing allocates and no lock is taken.
+
+mod system_calls;
 
 use std::ffi::OsStr;
 use std::io;
@@ -15,6 +17,7 @@ use landlock::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::catalog::plan;
+use system_calls::Filter;
 
 /// The rights over files that are known here.
 const FILES_ABI: ABI = ABI::V5;
@@ -59,6 +62,9 @@ const DEVICES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/full"];
 pub(super) struct Sandbox {
     limits: Vec<(Resource, u64)>,
     access: Option<Access>,
+    /// Compiled once, entered by every child.
+    filter: Option<Filter>,
+    user: Option<plan::User>,
     required: bool,
 }
 
@@ -76,6 +82,7 @@ struct Access {
 pub(super) struct Prepared {
     limits: Vec<(Resource, Rlimit)>,
     ruleset: Option<RulesetCreated>,
+    filter: Option<Filter>,
 }
 
 // === impl Sandbox ===
@@ -89,6 +96,7 @@ impl Sandbox {
         resolve: impl Fn(&plan::Reference) -> Result<String, E>,
     ) -> Result<Self, E> {
         let mut limits = vec![(Resource::Core, 0), (Resource::Data, plan.memory_bytes), (Resource::Nofile, plan.files)];
+        limits.extend(plan.file_bytes.map(|bytes| (Resource::Fsize, bytes)));
         limits.extend(plan.processes.map(|count| (Resource::Nproc, count)));
         limits.extend(plan.cpu_seconds.map(|seconds| (Resource::Cpu, seconds)));
         let paths = |references: &[plan::Reference]| -> Result<Vec<PathBuf>, E> {
@@ -103,7 +111,8 @@ impl Sandbox {
             write.extend(DEVICES.map(PathBuf::from));
             Ok(Access { read, write, connect: access.connect.to_vec(), named })
         });
-        Ok(Self { limits, access: access.transpose()?, required: plan.required })
+        let filter = plan.seccomp.then(Filter::compile);
+        Ok(Self { limits, access: access.transpose()?, filter, user: plan.user, required: plan.required })
     }
 
     /// Makes it ready for one child. Also says what the kernel lacks, which is an error where all is required.
@@ -111,6 +120,9 @@ impl Sandbox {
         let missing = self.missing();
         if self.required && !missing.is_empty() {
             return Err(io::Error::other(format!("sandbox: this kernel has no {}", missing.join(", no "))));
+        }
+        if self.user.is_some() && !rustix::process::geteuid().is_root() {
+            return Err(io::Error::other("sandbox: only root may start a child as another user"));
         }
         let mut named = self.access.iter().flat_map(|access| &access.named);
         if let Some(path) = named.find(|path| !path.exists()) {
@@ -122,7 +134,8 @@ impl Sandbox {
             let most = getrlimit(*resource).maximum.map_or(*most, |inherited| inherited.min(*most));
             (*resource, Rlimit { current: Some(most), maximum: Some(most) })
         });
-        Ok((Prepared { limits: limits.collect(), ruleset: Some(ruleset) }, missing))
+        let filter = self.filter.clone();
+        Ok((Prepared { limits: limits.collect(), ruleset: Some(ruleset), filter }, missing))
     }
 
     fn ruleset(&self) -> Result<RulesetCreated, RulesetError> {
@@ -153,10 +166,19 @@ impl Sandbox {
         let asked = access.into_iter().filter(|_| self.access.is_some()).chain([scopes]);
         let mut missing: Vec<&'static str> = asked.filter(|(_, ask)| !has(*ask)).map(|(what, _)| what).collect();
         let counted = self.limits.iter().any(|(resource, _)| *resource == Resource::Nproc);
-        if counted && rustix::process::geteuid().is_root() {
+        let root = self.user.is_none() && rustix::process::geteuid().is_root();
+        if counted && root {
             missing.push("bound for processes of root");
         }
+        if self.filter.as_ref().is_some_and(Filter::is_foreign) {
+            missing.push("filter of system calls for this processor");
+        }
         missing
+    }
+
+    /// Who the child runs as, if not as the gateway.
+    pub(super) fn user(&self) -> Option<plan::User> {
+        self.user
     }
 }
 
@@ -186,10 +208,11 @@ impl Prepared {
             setrlimit(*resource, *limit)?;
         }
         rustix::thread::set_no_new_privs(true)?;
-        match self.ruleset.take().map(RulesetCreated::restrict_self) {
-            // What its errors hold was allocated before; their number is enough.
-            Some(Err(_)) => Err(io::ErrorKind::PermissionDenied.into()),
-            _ => Ok(()),
+        // What its errors hold was allocated before; their number is enough.
+        if let Some(Err(_)) = self.ruleset.take().map(RulesetCreated::restrict_self) {
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
+        // Last: what comes before is none of what a server may do.
+        self.filter.as_ref().map_or(Ok(()), Filter::enter)
     }
 }

@@ -192,9 +192,38 @@ fn confinement(asked: &Value) -> Value {
         "bind": tried(std::net::TcpListener::bind("127.0.0.1:0").map(drop)),
         "signal": tried(rustix::process::test_kill_process(parent).map_err(Into::into)),
         "no_new_privs": status.lines().find_map(|line| line.strip_prefix("NoNewPrivs:")).map(str::trim),
-        "limits": { "core": limit("Max core file size"), "data": limit("Max data size"), "files": limit("Max open files") },
+        "limits": { "core": limit("Max core file size"), "data": limit("Max data size"), "files": limit("Max open files"), "file_size": limit("Max file size") },
+        "system_calls": system_calls(),
+        "user": user(&status),
         "cpu": limit("Max cpu time"),
     })
+}
+
+/// System calls that a filter refuses, and some that look like them and have to go on.
+fn system_calls() -> Value {
+    /// Sockets by which one asks the kernel to encrypt.
+    const AF_ALG: u16 = 38;
+    use rustix::net::{AddressFamily, SocketType, socket};
+    let outcome = |outcome: rustix::io::Result<()>| match outcome {
+        Ok(()) => "ok",
+        Err(rustix::io::Errno::PERM) => "refused",
+        Err(_) => "failed",
+    };
+    let of = |family, kind| outcome(socket(family, kind, None).map(drop));
+    json!({
+        "crypto_socket": of(AddressFamily::from_raw(AF_ALG), SocketType::SEQPACKET),
+        "raw_socket": of(AddressFamily::INET, SocketType::RAW),
+        "addresses_of_the_machine": of(AddressFamily::NETLINK, SocketType::RAW),
+        "change_of_root": outcome(rustix::process::chroot("/")),
+        "thread": thread::spawn(|| "ok").join().expect("a thread"),
+        "process": std::process::Command::new("true").status().is_ok_and(|status| status.success()),
+    })
+}
+
+/// Real, effective, saved and file system ids of user and group, and the other groups.
+fn user(status: &str) -> Vec<String> {
+    let lines = ["Uid:", "Gid:", "Groups:"].map(|name| status.lines().find_map(|line| line.strip_prefix(name)));
+    lines.into_iter().flatten().map(|ids| ids.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// The descriptors of this process that a process it starts would have too.

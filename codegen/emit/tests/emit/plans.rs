@@ -2,7 +2,7 @@
 
 use only1mcp_model::plan::{
     Access, AdminListener, Alone, Backend, Confined, Exposed, Instructions, Life, Listen, Plan, Program, Reference,
-    Stdio, StreamableHttp, Subject, Transport, Variable, View, WildcardRoute,
+    Stdio, StreamableHttp, Subject, Transport, User, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -26,6 +26,7 @@ pub(crate) fn stdio() -> Plan {
         instances: 4,
         sandbox: Some(Confined {
             memory_bytes: 1 << 30,
+            file_bytes: Some(1 << 30),
             files: 1024,
             processes: Some(50),
             cpu_seconds: Some(3600),
@@ -34,6 +35,8 @@ pub(crate) fn stdio() -> Plan {
                 write: vec![Reference::Literal("/data".into())].into(),
                 connect: vec![443].into(),
             }),
+            seccomp: true,
+            user: Some(User { uid: 1000, gid: 100 }),
             required: true,
         }),
     };

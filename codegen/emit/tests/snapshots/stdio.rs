@@ -170,6 +170,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
             instances: 4,
             sandbox: Some(::only1mcp::catalog::plan::Confined {
                 memory_bytes: 1073741824,
+                file_bytes: Some(1073741824),
                 files: 1024,
                 processes: Some(50),
                 cpu_seconds: Some(3600),
@@ -189,6 +190,11 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                         ],
                     ),
                     connect: ::std::borrow::Cow::Borrowed(&[443]),
+                }),
+                seccomp: true,
+                user: Some(::only1mcp::catalog::plan::User {
+                    uid: 1000,
+                    gid: 100,
                 }),
                 required: true,
             }),

@@ -19,7 +19,7 @@ use crate::yaml::{Step, steps};
 pub use instances::{Instances, Pool};
 use life::{IDLE, RESTARTS, START_TIMEOUT};
 pub use life::{Life, Start};
-pub use sandbox::{Access, Confined, Confinement, Profile, Sandbox, Size};
+pub use sandbox::{Access, Confined, Confinement, Profile, Sandbox, Size, User};
 
 const COMMAND: Filled = Filled { noun: "command" };
 const DIRECTORY: Filled = Filled { noun: "working directory" };

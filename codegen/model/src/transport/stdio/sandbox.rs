@@ -31,12 +31,18 @@ record! {
         connect: Vec<usize> where Ports = Vec::new(),
         /// How much memory each of its processes may use; `4GiB` without it, `1GiB` in `strict`.
         memory: Option<Size> = None,
+        /// How long a file may be that it writes; `1GiB` in `strict`, any without it.
+        file_size: Option<Size> = None,
         /// How many files each of its processes may have open.
         files: usize where FILES = FILES_DEFAULT,
         /// How many processes and threads its user may have on this machine; ignored for root.
         processes: Option<usize> where PROCESSES = None,
         /// After how much processor time each of its processes is killed.
         cpu: Option<Millis> where CPU = None,
+        /// Whether system calls that no server needs are refused; unless written: in `strict`.
+        seccomp: Option<bool> = None,
+        /// The user it runs as, and the group; only where the gateway runs as root.
+        user: Option<User> = None,
         /// Whether it is not started where the kernel lacks any of this.
         required: bool = false,
     }
@@ -65,10 +71,23 @@ pub enum Sandbox {
 pub struct Size(pub u64);
 
 constant! {
+    /// A user and a group, by their numbers.
+    #[derive(Copy)]
+    pub struct User {
+        /// Of the user.
+        pub uid: u32,
+        /// Of its only group.
+        pub gid: u32,
+    }
+}
+
+constant! {
     /// What a child may do and use.
     pub struct Confined {
         /// Bytes of memory each of its processes may use.
         pub memory_bytes: u64,
+        /// Bytes of the longest file that each of them may write.
+        pub file_bytes: Option<u64>,
         /// Files each of them may have open.
         pub files: u64,
         /// Processes and threads that its user may have.
@@ -77,6 +96,10 @@ constant! {
         pub cpu_seconds: Option<u64>,
         /// Files and ports it may use; all without it.
         pub access: Option<Access>,
+        /// Whether system calls that no server needs are refused.
+        pub seccomp: bool,
+        /// Who it runs as, if not as the gateway.
+        pub user: Option<User>,
         /// Whether it is not started where the kernel lacks any of this.
         pub required: bool,
     }
@@ -178,6 +201,7 @@ impl Sandbox {
         let strict = own.profile == Profile::Strict;
         Some(Confined {
             memory_bytes: own.memory.map_or(if strict { GIB } else { 4 * GIB }, |size| size.0),
+            file_bytes: own.file_size.map(|size| size.0).or(strict.then_some(GIB)),
             files: own.files as u64,
             processes: own.processes.map(|count| count as u64),
             cpu_seconds: own.cpu.map(|cpu| cpu.0.div_ceil(1000)),
@@ -186,6 +210,8 @@ impl Sandbox {
                 write: own.write.clone().into(),
                 connect: own.connect.iter().filter_map(|port| u16::try_from(*port).ok()).collect(),
             }),
+            seccomp: own.seccomp.unwrap_or(strict),
+            user: own.user,
             required: own.required,
         })
     }
@@ -241,6 +267,47 @@ impl Decode for Sandbox {
 
     fn written(&self) -> Option<String> {
         Some(token("default"))
+    }
+}
+
+// === impl User ===
+
+impl User {
+    fn parse(text: &str) -> Option<Self> {
+        let number = |text: &str| text.parse::<u32>().ok().filter(|number| (1..u32::MAX).contains(number));
+        let (uid, gid) = text.split_once(':').unwrap_or((text, text));
+        Some(Self { uid: number(uid)?, gid: number(gid)? })
+    }
+}
+
+impl Decode for User {
+    const EXPECTED: &'static str = "a user such as `1000` or `1000:1000`";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let found = match &node.value {
+            Value::String(found) => found.clone(),
+            Value::Int(number) => number.to_string(),
+            _ => {
+                wrong_type(node, Self::EXPECTED, problems);
+                return None;
+            }
+        };
+        let user = Self::parse(&found);
+        if user.is_none() {
+            let message = format!("{} is not {}", quoted(&found), Self::EXPECTED);
+            let help = "write numbers from 1, of the user and of its group: names are not looked up, and root is no other user";
+            problems.error(Code::InvalidValue, node.place, message).help(help);
+        }
+        user
+    }
+
+    fn schema() -> String {
+        let text = text_schema("^[1-9][0-9]{0,9}(:[1-9][0-9]{0,9})?$", &format!("not {}", Self::EXPECTED));
+        format!(r#"{{"anyOf":[{{"type":"integer","minimum":1,"maximum":4294967294}},{text}]}}"#)
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(token(&format!("{}:{}", self.uid, self.gid)))
     }
 }
 
