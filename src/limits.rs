@@ -49,6 +49,8 @@ pub const ADMIN_CONNECTION_LIFE: Duration = Duration::from_secs(300);
 pub const ADMIN_GRACE: Duration = Duration::from_secs(2);
 /// Calls in flight on one connection that carries messages side by side: above it `overloaded`.
 pub const CONNECTION_CALLS_MAX: usize = 256;
+/// Bytes of requests in flight on such a connection and of answers that its client has not read: above it the same.
+pub const CONNECTION_BYTES_MAX: usize = 32 << 20;
 /// Messages in a batch of MCP 2025-03-26: above it the batch is refused.
 pub const BATCH_MESSAGES_MAX: usize = 64;
 /// Messages waiting for the client of such a connection to read: above it whoever has one more waits.

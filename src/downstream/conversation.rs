@@ -35,8 +35,17 @@ struct Peer {
     view: &'static View,
     agreement: Agreement,
     outbox: mpsc::Sender<Vec<u8>>,
+    /// Bytes of requests in flight and of messages that wait for room in the outbox.
+    held_bytes: Cell<usize>,
     /// By the id as written.
     in_flight: RefCell<HashMap<Box<[u8]>, Rc<Cancellation>>>,
+}
+
+/// So many bytes, which count until it is dropped.
+#[derive(Debug)]
+struct Held<'a> {
+    all: &'a Cell<usize>,
+    own: usize,
 }
 
 /// Whether the client still wants an answer.
@@ -59,7 +68,13 @@ impl<T: Topology> Conversation<T> {
     /// One that is about to begin, and where its answers come out.
     pub(crate) fn new(worker: Rc<Worker<T>>, view: &'static View) -> (Self, Outbox) {
         let (outbox, messages) = mpsc::channel(limits::CONNECTION_MESSAGES_MAX);
-        let peer = Peer { view, agreement: Agreement::default(), outbox, in_flight: RefCell::default() };
+        let peer = Peer {
+            view,
+            agreement: Agreement::default(),
+            outbox,
+            held_bytes: Cell::default(),
+            in_flight: RefCell::default(),
+        };
         (Self { worker, peer: Rc::new(peer), calls: JoinSet::new() }, messages)
     }
 
@@ -72,9 +87,7 @@ impl<T: Topology> Conversation<T> {
         let answers = Answers { peer: &self.peer, cancellation: None };
         let message = match envelope::incoming(&body) {
             Ok(message) => message,
-            Err(ScanError { kind: ScanErrorKind::NotObject, .. })
-                if self.calls.len() < limits::CONNECTION_CALLS_MAX =>
-            {
+            Err(ScanError { kind: ScanErrorKind::NotObject, .. }) if !self.is_full(body.len()) => {
                 return self.batch(body).await;
             }
             Err(error) => return proxy::unreadable(error, &body, &Erased::new(&answers)).await,
@@ -84,9 +97,7 @@ impl<T: Topology> Conversation<T> {
                 let refusal = Refusal::InvalidRequest("`id` is that of a request in flight".into());
                 answers.refuse(&refusal, Some(&id)).await
             }
-            Some(id) if self.calls.len() >= limits::CONNECTION_CALLS_MAX => {
-                answers.refuse(&Refusal::TooManyCalls, Some(&id)).await
-            }
+            Some(id) if self.is_full(body.len()) => answers.refuse(&Refusal::TooManyCalls, Some(&id)).await,
             Some(id) => {
                 self.call(id, body, message);
                 Ok(())
@@ -106,6 +117,12 @@ impl<T: Topology> Conversation<T> {
         Answers { peer: &self.peer, cancellation: None }.refuse(refusal, None).await
     }
 
+    /// Whether there is no room for another call of so many bytes.
+    fn is_full(&self, bytes: usize) -> bool {
+        self.calls.len() >= limits::CONNECTION_CALLS_MAX
+            || self.peer.held_bytes.get() + bytes > limits::CONNECTION_BYTES_MAX
+    }
+
     /// Waits for the calls in flight.
     pub(crate) async fn finish(&mut self) {
         while self.calls.join_next().await.is_some() {}
@@ -118,7 +135,9 @@ impl<T: Topology> Conversation<T> {
         if Batch::of(&worker, peer.view, carrier, &body).is_none() {
             return self.refuse(&Refusal::InvalidRequest("body is not a JSON object".into())).await;
         }
+        peer.hold(body.len());
         self.calls.spawn_local(async move {
+            let _held = Held { all: &peer.held_bytes, own: body.len() };
             let answers = Answers { peer: &peer, cancellation: None };
             if let Some(batch) = Batch::of(&worker, peer.view, Carrier::Connection(&peer.agreement), &body) {
                 let _gone = batch.serve(&worker, &Erased::new(&answers)).await;
@@ -130,7 +149,9 @@ impl<T: Topology> Conversation<T> {
     fn call(&mut self, id: Box<[u8]>, body: Bytes, message: Incoming) {
         let (worker, peer, cancellation) = (Rc::clone(&self.worker), Rc::clone(&self.peer), Rc::default());
         peer.in_flight.borrow_mut().insert(id.clone(), Rc::clone(&cancellation));
+        peer.hold(body.len());
         self.calls.spawn_local(async move {
+            let _held = Held { all: &peer.held_bytes, own: body.len() };
             let answers = Answers { peer: &peer, cancellation: Some(&cancellation) };
             // Who is gone, or cancelled, gets nothing; whether anybody is left is seen by whoever reads.
             let _gone = proxy::answer(&worker, &answers.post(&body, &message), true, &Erased::new(&answers)).await;
@@ -158,6 +179,23 @@ fn call_id(message: &Incoming, body: &[u8]) -> Option<Box<[u8]>> {
         _ => return None,
     };
     Some(span.of(body).into())
+}
+
+// === impl Peer ===
+
+impl Peer {
+    /// Counts so many bytes more, until what is [`Held`] is dropped.
+    fn hold(&self, bytes: usize) {
+        self.held_bytes.set(self.held_bytes.get() + bytes);
+    }
+}
+
+// === impl Held ===
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.all.set(self.all.get() - self.own);
+    }
 }
 
 // === impl Cancellation ===
@@ -214,7 +252,10 @@ impl Downstream for Answers<'_> {
     }
 
     async fn event(&self, message: &[&[u8]]) -> Result<(), Gone> {
-        self.peer.outbox.send(message.concat()).await.map_err(|_closed| Gone)
+        let message = message.concat();
+        self.peer.hold(message.len());
+        let _held = Held { all: &self.peer.held_bytes, own: message.len() };
+        self.peer.outbox.send(message).await.map_err(|_closed| Gone)
     }
 
     async fn keep_alive(&self) -> Result<(), Gone> {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::site::Foreign;
 use crate::http1::HeadError;
+use crate::limits;
 use crate::mcp::json::{ScanError, ScanErrorKind};
 use crate::upstream;
 
@@ -257,7 +258,8 @@ impl Refusal<'_> {
                 verdict
             }
             Self::TooManyCalls => {
-                let message = format!("connection has {} calls in flight already", crate::limits::CONNECTION_CALLS_MAX);
+                let (calls, bytes) = (limits::CONNECTION_CALLS_MAX, limits::CONNECTION_BYTES_MAX >> 20);
+                let message = format!("connection has {calls} calls, or {bytes} MiB of messages, in flight already");
                 let mut verdict =
                     Verdict::new(status(503), INTERNAL_ERROR, upstream::Kind::Overloaded.as_str(), message);
                 verdict.data["sent"] = json!(false);

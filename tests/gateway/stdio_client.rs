@@ -147,6 +147,42 @@ async fn progress_goes_before_its_answer_and_a_cancelled_call_has_none() {
 }
 
 #[tokio::test]
+async fn a_connection_is_full_by_bytes_before_it_is_by_calls_and_has_room_again_later() {
+    let mut gateway = Gateway::start(&[]);
+    // Eight of them fit into 32 MiB, a ninth does not.
+    let padding = "x".repeat((4 << 20) - 1024);
+    let large = |id: u32, milliseconds: u32| {
+        let meta = format!(r#"{{{META},"padding":"{padding}"}}"#);
+        let arguments = format!(r#"{{"milliseconds":{milliseconds}}}"#);
+        request(
+            &id.to_string(),
+            "tools/call",
+            &format!(r#"{{"name":"admin__wait","arguments":{arguments},"_meta":{meta}}}"#),
+        )
+    };
+    for id in 1..=8 {
+        gateway.say(&large(id, 60_000)).await;
+    }
+    let refused = gateway.ask(&large(9, 0)).await;
+    assert_eq!((&refused["id"], &refused["error"]["data"]["kind"]), (&json!(9), &json!("overloaded")), "{refused}");
+    assert_eq!(text(&gateway.ask(&call("10", "admin__echo", "{}")).await), "{}");
+    gateway.say(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#).await;
+    let again = loop {
+        let answer = gateway.ask(&large(9, 0)).await;
+        if answer["error"].is_null() {
+            break answer;
+        }
+    };
+    assert_eq!(again["id"], 9);
+    for id in (1..=8).filter(|id| *id != 3) {
+        gateway
+            .say(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#))
+            .await;
+    }
+    assert_eq!(gateway.close().await.1, Some(0));
+}
+
+#[tokio::test]
 async fn what_is_no_message_is_refused_and_nothing_else_is_disturbed() {
     let mut gateway = Gateway::start(&[]);
     let long = "x".repeat(only1mcp::limits::BODY_BYTES_MAX + 1);
