@@ -1,7 +1,7 @@
 """The MCP server that the public conformance suite expects to find behind the gateway.
 
-Wiring only: the published Python SDK serves both eras over Streamable HTTP on loopback, or over stdio. What it offers
-is in `tools.py`, `offer.py` and `tasks.py`. Its first and only line on stdout is its URL.
+Wiring only: the published Python SDK serves both eras over Streamable HTTP or HTTP+SSE on loopback, or over stdio. What
+it offers is in `tools.py`, `offer.py` and `tasks.py`. Over HTTP, its first and only line on stdout is its URL.
 """
 
 import argparse
@@ -17,14 +17,17 @@ import uvicorn
 from mcp.server import CacheHint, NotificationOptions, Server
 from mcp.server.caching import CACHEABLE_METHODS
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http import EventMessage, EventStore
 from mcp.server.subscriptions import ListenHandler
 from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp_types import INVALID_REQUEST, UNSUPPORTED_PROTOCOL_VERSION
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
 
 import call
 import offer
@@ -127,12 +130,26 @@ async def serve_stdio() -> None:
         await server.run(read, write, server.create_initialization_options())
 
 
-def serve_http(port: int, era: str) -> None:
-    app = fixture().streamable_http_app(event_store=RecentEvents(), retry_interval=RETRY_MS)
+def sse_app() -> Starlette:
+    transport, server = SseServerTransport("/messages/"), fixture()
+
+    async def stream(request):
+        async with transport.connect_sse(request.scope, request.receive, request._send) as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+        return Response()
+
+    return Starlette(routes=[Route("/sse", stream), Mount("/messages/", app=transport.handle_post_message)])
+
+
+def serve_http(port: int, era: str, sse: bool) -> None:
+    if sse:
+        app = sse_app()
+    else:
+        app = fixture().streamable_http_app(event_store=RecentEvents(), retry_interval=RETRY_MS)
     if era != "both":
         app = OneEra(app, era)
     with socket.create_server(("127.0.0.1", port)) as listener:
-        print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
+        print(f"http://127.0.0.1:{listener.getsockname()[1]}/{'sse' if sse else 'mcp'}", flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 
 
@@ -140,6 +157,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="MCP fixture server of the conformance suite")
     arguments.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 lets the system choose")
     arguments.add_argument("--stdio", action="store_true", help="serve stdin and stdout instead of HTTP")
+    arguments.add_argument("--sse", action="store_true", help="serve HTTP+SSE instead of Streamable HTTP")
     arguments.add_argument(
         "--era", choices=["both", "legacy", "modern"], default="both", help="the only one spoken over HTTP"
     )
@@ -151,7 +169,7 @@ def main() -> None:
     if chosen.stdio:
         anyio.run(serve_stdio)
     else:
-        serve_http(chosen.port, chosen.era)
+        serve_http(chosen.port, chosen.era, chosen.sse)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use only1mcp::Gateway;
+use only1mcp::catalog::Topology;
 
-use super::{command, peers, script};
+use super::{command, peers, script, supergateway};
 
 only1mcp::topology!(Conformance = "tests/conformance/topology.yaml");
+only1mcp::topology!(OverStdio = "tests/conformance/stdio.yaml");
+only1mcp::topology!(OverSse = "tests/conformance/sse.yaml");
+only1mcp::topology!(OverWebSocket = "tests/conformance/websocket.yaml");
 
 const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 
@@ -24,9 +28,9 @@ struct Fixture {
 // === impl Fixture ===
 
 impl Fixture {
-    fn start(peers: &Path, era: &str) -> Self {
+    fn start(peers: &Path, options: &[&str]) -> Self {
         let mut command = command(peers.join("python/bin/python"));
-        let command = command.args(["tests/conformance/fixture.py", "--era", era]);
+        let command = command.arg("tests/conformance/fixture.py").args(options);
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the fixture starts");
         let mut url = String::new();
         let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
@@ -45,9 +49,14 @@ impl Drop for Fixture {
 
 /// The suite against a gateway whose backend speaks these eras: its results, or what went wrong.
 fn through_gateway(peers: &Path, fixture: &Fixture, era: &str) -> Result<PathBuf, String> {
-    let gateway = Gateway::<Conformance>::builder().reference("CONFORMANCE_URL", &fixture.url);
-    let gateway = gateway.start().expect("the gateway starts");
-    run(&gateway.url(), peers.join("conformance").join(era), &["--backend", era])
+    through::<Conformance>(peers, &fixture.url, era)
+}
+
+/// The same for a gateway of this topology.
+fn through<T: Topology>(peers: &Path, url: &str, backend: &str) -> Result<PathBuf, String> {
+    let builder = Gateway::<T>::builder().reference("CONFORMANCE_URL", url);
+    let gateway = builder.program(peers.join("python/bin/python")).start().expect("the gateway starts");
+    run(&gateway.url(), peers.join("conformance").join(backend), &["--backend", backend])
 }
 
 /// The suite against a URL, with its results in a folder.
@@ -67,7 +76,7 @@ fn pass<T>(outcome: Result<T, String>) -> T {
 #[test]
 fn the_gateway_conforms_as_its_backend_does() {
     let Some(peers) = peers() else { return };
-    let fixture = Fixture::start(peers, "both");
+    let fixture = Fixture::start(peers, &[]);
     let direct = pass(run(&fixture.url, peers.join("conformance/direct"), &["--direct"]));
     let gateway = pass(through_gateway(peers, &fixture, "both"));
     for revision in REVISIONS {
@@ -79,13 +88,33 @@ fn the_gateway_conforms_as_its_backend_does() {
 #[test]
 fn the_gateway_conforms_in_both_eras_before_a_legacy_backend() {
     let Some(peers) = peers() else { return };
-    pass(through_gateway(peers, &Fixture::start(peers, "legacy"), "legacy"));
+    pass(through_gateway(peers, &Fixture::start(peers, &["--era", "legacy"]), "legacy"));
 }
 
 #[test]
 fn the_gateway_conforms_in_both_eras_before_a_modern_backend() {
     let Some(peers) = peers() else { return };
-    pass(through_gateway(peers, &Fixture::start(peers, "modern"), "modern"));
+    pass(through_gateway(peers, &Fixture::start(peers, &["--era", "modern"]), "modern"));
+}
+
+#[test]
+fn the_gateway_conforms_in_both_eras_before_a_child() {
+    let Some(peers) = peers() else { return };
+    pass(through::<OverStdio>(peers, "", "stdio"));
+}
+
+#[test]
+fn the_gateway_conforms_in_both_eras_before_a_backend_over_sse() {
+    let Some(peers) = peers() else { return };
+    pass(through::<OverSse>(peers, &Fixture::start(peers, &["--sse"]).url, "sse"));
+}
+
+#[test]
+fn the_gateway_conforms_in_both_eras_before_a_backend_over_websocket() {
+    let Some(peers) = peers() else { return };
+    let server = format!("{} tests/conformance/fixture.py --stdio", peers.join("python/bin/python").display());
+    let (_bridge, url) = supergateway::started_before(peers, &server);
+    pass(through::<OverWebSocket>(peers, &url, "websocket"));
 }
 
 /// Scenarios, by how they begin, of which something may fail: what a gateway need not carry. All else is required.
@@ -109,20 +138,26 @@ const SUBSCRIPTIONS: [&str; 6] = [
     "server-stateless:sep-2575-server-tags-subscription-id",
 ];
 /// Further ones, of modern clients, where the backend is legacy: it has no word for them.
-const MODERN_ONLY: [&str; 2] = ["input-required-result-", "http-custom-header-server-validation:"];
+const MODERN_ONLY: &str = "input-required-result-";
+/// What a backend checks for itself, where it sees the fields of requests.
+const FIELDS: &str = "http-custom-header-server-validation:";
 
 #[test]
 fn only_what_is_optional_may_fail() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    let (legacy, modern_over_http) = (["-legacy-backend", "-sse-backend"], ["", "-modern-backend"]);
     for revision in REVISIONS {
-        for backend in ["", "-legacy-backend", "-modern-backend"] {
+        for backend in
+            ["", "-legacy-backend", "-modern-backend", "-stdio-backend", "-sse-backend", "-websocket-backend"]
+        {
             let name = format!("expected-failures-{revision}{backend}.txt");
             let list = fs::read_to_string(folder.join(&name)).expect("the list is there");
             let named = list.lines().filter(|line| !line.starts_with('#'));
             let required = named.filter(|line| {
-                let begins = |scenarios: &[&str]| scenarios.iter().any(|scenario| line.starts_with(scenario));
-                let modern_only = backend == "-legacy-backend" && begins(&MODERN_ONLY);
-                !begins(&OPTIONAL) && !SUBSCRIPTIONS.contains(line) && !modern_only
+                let optional = OPTIONAL.iter().any(|scenario| line.starts_with(scenario));
+                let modern_only = legacy.contains(&backend) && line.starts_with(MODERN_ONLY);
+                let fields = !modern_over_http.contains(&backend) && line.starts_with(FIELDS);
+                !optional && !SUBSCRIPTIONS.contains(line) && !modern_only && !fields
             });
             assert_eq!(required.collect::<Vec<_>>(), [""; 0], "{name}");
         }

@@ -1,6 +1,6 @@
 //! supergateway from npm, which puts a server over stdio behind a WebSocket, behind the gateway.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ only1mcp::topology!(Bridged = "tests/gateway/topologies/supergateway.yaml");
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that ends with its test.
-struct Bridge(Child);
+pub(super) struct Bridge(Child);
 
 impl Drop for Bridge {
     fn drop(&mut self) {
@@ -26,19 +26,40 @@ impl Drop for Bridge {
     }
 }
 
+/// One before server-everything.
 fn bridge(peers: &Path, port: u16) -> Bridge {
     let (node, modules) = (peers.join("node/bin/node"), peers.join("node/node_modules"));
     let server = modules.join("@modelcontextprotocol/server-everything/dist/index.js");
-    let server = format!("{} {} stdio", node.display(), server.display());
-    let mut command = command(&node);
-    command.arg(modules.join("supergateway/dist/index.js")).args(["--stdio", &server, "--outputTransport", "ws"]);
+    bridge_before(peers, port, &format!("{} {} stdio", node.display(), server.display()))
+}
+
+/// One before the server that this command line starts, once it listens, and where.
+pub(super) fn started_before(peers: &Path, server: &str) -> (Bridge, String) {
+    let port = free_port();
+    let bridge = bridge_before(peers, port, server);
+    let began = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(began.elapsed() < START_PATIENCE, "it does not come up");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    (bridge, format!("ws://127.0.0.1:{port}/message"))
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
+}
+
+fn bridge_before(peers: &Path, port: u16, server: &str) -> Bridge {
+    let mut command = command(peers.join("node/bin/node"));
+    let script = peers.join("node/node_modules/supergateway/dist/index.js");
+    command.arg(script).args(["--stdio", server, "--outputTransport", "ws"]);
     command.args(["--port", &port.to_string()]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     Bridge(command.spawn().expect("node starts"))
 }
 
 /// A gateway, and the port where its backend is to be.
 fn started() -> (Running, u16) {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let port = free_port();
     let builder = Gateway::<Bridged>::builder().workers(1);
     let gateway = builder.reference("PEER_URL", format!("ws://127.0.0.1:{port}/message")).start();
     (gateway.expect("the gateway starts"), port)
