@@ -12,6 +12,8 @@ mod channel;
 mod children;
 mod context;
 #[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
+mod credentials;
+#[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
 mod endpoint;
 mod error;
 mod greeting;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use only1mcp_model::lock::{Answers, Lock, Section};
-use only1mcp_model::plan::{Reference, StreamableHttp, Transport};
+use only1mcp_model::plan::{Credentials, Reference, StreamableHttp, Transport};
 use only1mcp_model::revision::Revision;
 use serde_json::value::RawValue;
 
@@ -51,7 +51,12 @@ impl Size {
         let version = Revision::MODERN;
         let url = Reference::Literal(url.into());
         Ok(Section::new(&Answers {
-            transport: &Transport::StreamableHttp(StreamableHttp { url, ca: None, connect_timeout_ms: None }),
+            transport: &Transport::StreamableHttp(StreamableHttp {
+                url,
+                ca: None,
+                connect_timeout_ms: None,
+                credentials: Credentials::default(),
+            }),
             revision: version,
             greeting: &raw(format!(r#"{{"supportedVersions":["{version}"],"capabilities":{{"tools":{{}}}}}}"#))?,
             tools: &[raw(format!(r#"{{"tools":[{}]}}"#, tools.join(",")))?],

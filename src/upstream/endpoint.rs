@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::credentials::Fields;
 use super::{Context, Error, OpenError, plan};
 use crate::limits;
 
@@ -24,6 +25,7 @@ pub(super) struct Endpoint {
     pub(super) shown: String,
     /// How long a connection has to come up.
     pub(super) connect_timeout: Duration,
+    fields: Fields,
     #[cfg(feature = "tls")]
     tls: Option<super::tls::Trust>,
 }
@@ -35,6 +37,8 @@ pub(super) struct Place<'a> {
     /// A PEM file of authorities to trust beside those of the system.
     pub(super) ca: Option<&'a plan::Reference>,
     pub(super) connect_timeout_ms: Option<u64>,
+    /// What it is shown with every request.
+    pub(super) credentials: &'a plan::Credentials,
     /// Whether its URL is that of a WebSocket.
     pub(super) websocket: bool,
 }
@@ -54,8 +58,9 @@ impl Endpoint {
         let ca = place.ca.map(|ca| context.shared.resolve(backend, ca)).transpose()?;
         let connect_timeout = place.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis);
         let endpoint = Self::at(&url, place.websocket, ca.as_deref(), connect_timeout).map_err(invalid)?;
+        let fields = Fields::new(&context.shared, backend, place.credentials)?;
         // What a reference stands for may hold a token.
-        Ok(Self { shown: place.url.to_string(), ..endpoint })
+        Ok(Self { shown: place.url.to_string(), fields, ..endpoint })
     }
 
     /// The endpoint at a URL, of a WebSocket or not; `ca` is trusted besides. The error says what is wrong with it.
@@ -81,9 +86,16 @@ impl Endpoint {
             host: parts.host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: parts.port,
             connect_timeout,
+            fields: Fields::default(),
             #[cfg(feature = "tls")]
             tls,
         })
+    }
+
+    /// The beginning of every request to this path: its line, and the fields that all have.
+    pub(super) fn head(&self, method: &str, path: &str) -> String {
+        let (authority, version, fields) = (&self.authority, env!("CARGO_PKG_VERSION"), self.fields.as_str());
+        format!("{method} {path} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: only1mcp/{version}\r\n{fields}")
     }
 
     /// A new connection. Nothing of a call has been sent when this fails.

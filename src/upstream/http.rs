@@ -82,13 +82,10 @@ impl Client {
         }
     }
 
-    /// The beginning of every POST to this path, without the end of its last line.
-    pub(super) fn post_line(&self, path: &str) -> String {
-        format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: only1mcp/{}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream",
-            self.endpoint.authority,
-            env!("CARGO_PKG_VERSION"),
-        )
+    /// The beginning of every POST to this path.
+    pub(super) fn post_head(&self, path: &str) -> String {
+        let own = "content-type: application/json\r\naccept: application/json, text/event-stream\r\n";
+        self.endpoint.head("POST", path) + own
     }
 }
 

@@ -69,12 +69,18 @@ impl Transport for LegacySse {
         let plan::Transport::LegacySse(sse) = &backend.transport else {
             return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
         };
-        let (url, ca, connect_timeout_ms) = (&sse.url, sse.ca.as_ref(), sse.connect_timeout_ms);
+        let place = Place {
+            url: &sse.url,
+            ca: sse.ca.as_ref(),
+            connect_timeout_ms: sse.connect_timeout_ms,
+            credentials: &sse.credentials,
+            websocket: false,
+        };
         let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         Ok(Self(Rc::new(Link {
             backend: backend.name.to_string(),
-            url: context.shared.resolve(backend, url)?,
-            client: Client::open(context, backend, &Place { url, ca, connect_timeout_ms, websocket: false })?,
+            url: context.shared.resolve(backend, &sse.url)?,
+            client: Client::open(context, backend, &place)?,
             ids: Ids::new(context.worker, context.workers),
             calls: Calls::default(),
             asked: RefCell::default(),

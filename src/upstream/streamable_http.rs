@@ -79,10 +79,16 @@ impl Transport for StreamableHttp {
         let plan::Transport::StreamableHttp(http) = &backend.transport else {
             return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
         };
-        let (url, ca, connect_timeout_ms) = (&http.url, http.ca.as_ref(), http.connect_timeout_ms);
+        let place = Place {
+            url: &http.url,
+            ca: http.ca.as_ref(),
+            connect_timeout_ms: http.connect_timeout_ms,
+            credentials: &http.credentials,
+            websocket: false,
+        };
         Ok(Self(Rc::new(Link {
             backend: backend.name.to_string(),
-            client: Client::open(context, backend, &Place { url, ca, connect_timeout_ms, websocket: false })?,
+            client: Client::open(context, backend, &place)?,
             assumed_era: backend.era.or(backend.locked_era),
             pinned_era: backend.era,
             peer: RefCell::new(None),
@@ -135,11 +141,8 @@ impl Link {
     async fn close(&self) {
         let Some(peer) = self.peer.borrow_mut().take() else { return };
         let Some(session_id) = &peer.session_id else { return };
-        let mut request = Vec::new();
-        request.extend_from_slice(
-            format!("DELETE {} HTTP/1.1\r\nhost: {}\r\n", self.client.endpoint.path, self.client.endpoint.authority)
-                .as_bytes(),
-        );
+        let endpoint = &self.client.endpoint;
+        let mut request = endpoint.head("DELETE", &endpoint.path).into_bytes();
         request.extend_from_slice(
             format!("mcp-session-id: {session_id}\r\nmcp-protocol-version: {}\r\n\r\n", peer.greeting.revision)
                 .as_bytes(),

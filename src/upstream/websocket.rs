@@ -30,6 +30,7 @@ impl Transport for WebSocket {
             url: &settings.url,
             ca: settings.ca.as_ref(),
             connect_timeout_ms: settings.connect_timeout_ms,
+            credentials: &settings.credentials,
             websocket: true,
         };
         let endpoint = Endpoint::open(context, backend, &place)?;

@@ -20,30 +20,37 @@ only1mcp::topology!(Old = "tests/gateway/topologies/legacy_sse.yaml");
 
 /// What a played server was asked, and the streams it has.
 #[derive(Default)]
-struct Played {
+pub(crate) struct Played {
     streams: Mutex<HashMap<String, mpsc::Sender<Step>>>,
     opened: AtomicUsize,
     requests: Mutex<Vec<Request>>,
 }
 
 /// The stream that a message was posted to.
-struct Stream {
+pub(crate) struct Stream {
     steps: mpsc::Sender<Step>,
 }
 
 /// How messages beside the handshake are answered: with what status, and what is said on the stream.
-type Play = fn(&Request, &Stream) -> Script;
+pub(crate) type Play = fn(&Request, &Stream) -> Script;
 
 // === impl Played ===
 
 impl Played {
     /// The bodies of the messages with this method.
     fn said(&self, method: &str) -> Vec<Value> {
-        let requests = self.requests.lock().expect("not poisoned");
-        requests.iter().filter(|request| request.rpc() == method).map(|request| request.body.clone()).collect()
+        let requests = self.requests();
+        let posts = requests.iter().filter(|request| request.method == "POST");
+        posts.filter(|request| request.rpc() == method).map(|request| request.body.clone()).collect()
     }
 
-    fn open(&self) -> Script {
+    /// Every request, streams included.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().expect("not poisoned").clone()
+    }
+
+    fn open(&self, request: &Request) -> Script {
+        self.requests.lock().expect("not poisoned").push(request.clone());
         let (steps, followed) = mpsc::channel(1024);
         let id = self.opened.fetch_add(1, Ordering::SeqCst).to_string();
         let endpoint = format!("event: endpoint\ndata: /messages?sessionId={id}\n\n");
@@ -77,7 +84,7 @@ impl Played {
 // === impl Stream ===
 
 impl Stream {
-    fn say(&self, message: &str) {
+    pub(crate) fn say(&self, message: &str) {
         self.send(chunk(event(message)));
     }
 
@@ -100,11 +107,11 @@ fn echo(request: &Request, stream: &Stream) -> Script {
 }
 
 /// A server that is played, and what it was asked.
-fn old(play: Play) -> (Server, Arc<Played>) {
+pub(crate) fn old(play: Play) -> (Server, Arc<Played>) {
     let played = Arc::<Played>::default();
     let of_script = Arc::clone(&played);
     let server = Server::start(move |request| match request.method.as_str() {
-        "GET" => of_script.open(),
+        "GET" => of_script.open(request),
         _ => of_script.message(request, play),
     });
     (server, played)
@@ -154,8 +161,9 @@ async fn a_server_is_greeted_once_and_serves_many_calls_on_one_stream() {
     assert_eq!(played.said("tools/call").len(), 64);
     let requests =
         played.requests.lock().expect("not poisoned").iter().map(|one| one.rpc().to_owned()).collect::<Vec<_>>();
-    assert_eq!(requests[..2], ["initialize", "notifications/initialized"]);
-    assert!(requests[2..].iter().all(|method| method == "tools/call"));
+    // The first one asks for the stream.
+    assert_eq!(requests[..3], ["", "initialize", "notifications/initialized"]);
+    assert!(requests[3..].iter().all(|method| method == "tools/call"));
 }
 
 #[tokio::test]
@@ -215,7 +223,7 @@ fn opening(bytes: &'static str) -> (Server, Arc<Played>) {
     let of_script = Arc::clone(&played);
     let server = Server::start(move |request| match request.method.as_str() {
         "GET" => {
-            let mut script = of_script.open();
+            let mut script = of_script.open(request);
             script[1] = chunk(bytes);
             script
         }
@@ -397,7 +405,7 @@ async fn a_server_that_comes_back_is_found_again() {
     assert!(matches!(&outcome, Outcome::Failed(kind, false) if kind == "upstream_unavailable"), "{outcome:?}");
     let played = Arc::<Played>::default();
     let _odd = Server::start_at(address, None, move |request: &Request| match request.method.as_str() {
-        "GET" => played.open(),
+        "GET" => played.open(request),
         _ => played.message(request, echo),
     });
     assert_serves(gateway.address(), "odd").await;

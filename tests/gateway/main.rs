@@ -13,6 +13,7 @@ mod batch;
 mod bridge;
 mod children;
 mod command_line;
+mod credentials;
 mod embed;
 mod eras;
 mod fallback;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use only1mcp_model::lock::{Answers, Lock, Section};
-use only1mcp_model::plan::{Reference, StreamableHttp, Transport};
+use only1mcp_model::plan::{Credentials, Reference, StreamableHttp, Transport};
 use only1mcp_model::revision::Revision;
 use only1mcp_model::{Features, Source, load};
 use serde_json::value::RawValue;
@@ -174,7 +174,12 @@ fn lock(backends: &[Backend]) -> String {
         let raw = |json: String| RawValue::from_string(json).unwrap();
         let url = Reference::Literal(backend.url.clone().into());
         let section = Section::new(&Answers {
-            transport: &Transport::StreamableHttp(StreamableHttp { url, ca: None, connect_timeout_ms: None }),
+            transport: &Transport::StreamableHttp(StreamableHttp {
+                url,
+                ca: None,
+                connect_timeout_ms: None,
+                credentials: Credentials::default(),
+            }),
             revision: Revision::MODERN,
             greeting: &raw(format!(
                 r#"{{"supportedVersions":["{}"],"capabilities":{{"tools":{{}}}},"_meta":{{"io.modelcontextprotocol/serverInfo":{{"name":"{}","version":"1.0.0"}}}}}}"#,

@@ -22,6 +22,7 @@ use crate::diagnostic::{Code, Problems};
 use crate::topology::{BACKEND_NAME, Names, Topology};
 use crate::yaml::{Document, Step, steps};
 
+pub(crate) use reference::Form;
 pub(crate) use route::subject;
 
 /// A topology under check.

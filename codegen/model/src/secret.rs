@@ -88,7 +88,7 @@ pub(crate) fn suspect(value: &str) -> Option<&'static str> {
 /// Why a variable's value looks like a secret, if it does.
 pub(crate) fn suspect_variable(name: &str, value: &str) -> Option<&'static str> {
     if is_named(name) && !is_setting(name, value) {
-        return Some("its variable is named like one");
+        return Some("its name is that of a secret");
     }
     suspect(value)
 }

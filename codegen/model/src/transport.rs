@@ -2,6 +2,7 @@
 //!
 //! Each has a file of its own; this one registers them. `codegen/README.md` says what else a new one needs.
 
+mod credentials;
 mod legacy_sse;
 mod reach;
 mod recorded;
@@ -9,7 +10,7 @@ mod stdio;
 mod streamable_http;
 mod websocket;
 
-use crate::check::Check;
+use crate::check::{Check, Form};
 use crate::constant::constant;
 use crate::decode::{Decode, Key, Record, object_schema};
 use crate::diagnostic::{Code, Problems};
@@ -18,6 +19,9 @@ use crate::plan::Reference;
 use crate::topology::Backend;
 use crate::yaml::{Node, Step};
 
+pub use credentials::{
+    Auth, AuthSettings, Basic, BasicSettings, Credentials, Header, check_field_value, check_password, check_username,
+};
 pub use legacy_sse::{LegacySse, LegacySseSettings};
 pub(crate) use recorded::{Difference, Recorded};
 pub use stdio::{
@@ -53,8 +57,8 @@ pub(crate) trait Settings: Decode {
     /// Every check of a backend with these settings.
     fn check(&self, name: &str, backend: &Backend, check: &mut Check<'_>);
 
-    /// The values that may be left to the process, each with its keys below the transport's own.
-    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)>;
+    /// The values that may be left to the process, each with its keys below the transport's own and what it has to be.
+    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference, Form)>;
 
     /// The cargo features that a backend with these settings needs beside that of the transport.
     fn needs(&self, backend: &Backend) -> Vec<&'static str>;
@@ -122,7 +126,7 @@ macro_rules! transports {
                 match self { $(Self::$Link(settings) => settings.check(name, backend, check),)+ }
             }
 
-            pub(crate) fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
+            pub(crate) fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference, Form)> {
                 match self { $(Self::$Link(settings) => settings.references(),)+ }
             }
 

@@ -94,8 +94,7 @@ impl Link {
         });
         match resolved {
             Ok(path) => {
-                let head = format!("{}\r\n", self.client.post_line(&path));
-                self.post_head.replace(Rc::from(head.into_bytes()));
+                self.post_head.replace(Rc::from(self.client.post_head(&path).into_bytes()));
             }
             Err(error) => return error,
         }
@@ -125,12 +124,8 @@ impl Link {
     /// Asks for a stream.
     async fn open(&self) -> Result<Connection, Error> {
         let endpoint = &self.client.endpoint;
-        let request = format!(
-            "GET {} HTTP/1.1\r\nhost: {}\r\nuser-agent: only1mcp/{}\r\naccept: text/event-stream\r\ncache-control: no-store\r\n\r\n",
-            endpoint.path,
-            endpoint.authority,
-            env!("CARGO_PKG_VERSION"),
-        );
+        let own = "accept: text/event-stream\r\ncache-control: no-store\r\n\r\n";
+        let request = endpoint.head("GET", &endpoint.path) + own;
         let mut connection = self.client.connection(true).await?;
         let lost = |(_, error)| Error::unavailable(format!("write to {}: {error}", endpoint.authority));
         connection.write(request.as_bytes()).await.map_err(lost)?;

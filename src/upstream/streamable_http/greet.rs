@@ -101,7 +101,7 @@ impl Link {
         let mut collected = Collected::default();
         let posted = self
             .post(
-                &[self.client.post_line(&self.client.endpoint.path).as_bytes(), b"\r\n"],
+                &[self.client.post_head(&self.client.endpoint.path).as_bytes()],
                 greeting::initialize(id).as_bytes(),
                 Era::Legacy,
                 id,
@@ -168,7 +168,7 @@ impl Link {
 }
 
 fn head_of(client: &Client, revision: Revision, session_id: Option<&str>) -> Vec<u8> {
-    let mut head = format!("{}\r\n", client.post_line(&client.endpoint.path));
+    let mut head = client.post_head(&client.endpoint.path);
     // The field exists since 2025-06-18; older servers may refuse a version they do not know.
     if revision >= Revision::V2025_06_18 {
         head.push_str(&format!("mcp-protocol-version: {revision}\r\n"));

@@ -1,8 +1,8 @@
 //! Small plans, one a feature of the emitter.
 
 use only1mcp_model::plan::{
-    Access, AdminListener, Alone, Backend, Confined, Exposed, Instructions, Life, Listen, Plan, Program, Reference,
-    Stdio, StreamableHttp, Subject, Transport, User, Variable, View, WildcardRoute,
+    Access, AdminListener, Alone, Auth, Backend, Basic, Confined, Credentials, Exposed, Header, Instructions, Life,
+    Listen, Plan, Program, Reference, Stdio, StreamableHttp, Subject, Transport, User, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -48,7 +48,16 @@ pub(crate) fn stdio() -> Plan {
 /// One URL, certificates, a route by pattern.
 pub(crate) fn streamable_http() -> Plan {
     let url = Reference::Env("WEATHER_URL".into());
-    let http = StreamableHttp { url, ca: Some(Reference::File("ca.pem".into())), connect_timeout_ms: Some(2_000) };
+    let header = Header { name: "X-Api-Key".into(), value: Reference::Env("API_KEY".into()) };
+    let credentials = Credentials {
+        headers: vec![header].into(),
+        auth: Some(Auth::Basic(Basic {
+            username: Reference::Literal("ops".into()),
+            password: Reference::File("/run/secrets/password".into()),
+        })),
+    };
+    let ca = Some(Reference::File("ca.pem".into()));
+    let http = StreamableHttp { url, ca, connect_timeout_ms: Some(2_000), credentials };
     let backend = Backend { era: Some(Era::Modern), ..backend("weather", Transport::StreamableHttp(http)) };
     let forecast = Exposed {
         item: r#"{"name":"forecast","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}"#
@@ -206,6 +215,7 @@ fn http(url: &'static str) -> Transport {
         url: Reference::Literal(url.into()),
         ca: None,
         connect_timeout_ms: None,
+        credentials: Credentials::default(),
     })
 }
 

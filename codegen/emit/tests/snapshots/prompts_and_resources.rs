@@ -174,6 +174,10 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
             ),
             ca: None,
             connect_timeout_ms: None,
+            credentials: ::only1mcp::catalog::plan::Credentials {
+                headers: ::std::borrow::Cow::Borrowed(&[]),
+                auth: None,
+            },
         }),
         era: None,
         locked_era: None,

@@ -145,6 +145,28 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                 ),
             ),
             connect_timeout_ms: Some(2000),
+            credentials: ::only1mcp::catalog::plan::Credentials {
+                headers: ::std::borrow::Cow::Borrowed(
+                    &[
+                        ::only1mcp::catalog::plan::Header {
+                            name: ::std::borrow::Cow::Borrowed("X-Api-Key"),
+                            value: ::only1mcp::catalog::plan::Reference::Env(
+                                ::std::borrow::Cow::Borrowed("API_KEY"),
+                            ),
+                        },
+                    ],
+                ),
+                auth: Some(
+                    ::only1mcp::catalog::plan::Auth::Basic(::only1mcp::catalog::plan::Basic {
+                        username: ::only1mcp::catalog::plan::Reference::Literal(
+                            ::std::borrow::Cow::Borrowed("ops"),
+                        ),
+                        password: ::only1mcp::catalog::plan::Reference::File(
+                            ::std::borrow::Cow::Borrowed("/run/secrets/password"),
+                        ),
+                    }),
+                ),
+            },
         }),
         era: Some(::only1mcp::catalog::Era::Modern),
         locked_era: None,

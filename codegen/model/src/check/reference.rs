@@ -7,6 +7,7 @@ use crate::address::{check_address, check_url};
 use crate::diagnostic::{Code, quoted};
 use crate::plan::Reference;
 use crate::secret::check_token;
+use crate::transport::{check_field_value, check_password, check_username};
 use crate::yaml::{Place, Step, steps};
 
 /// The value of a reference, or why there is none.
@@ -14,12 +15,15 @@ pub(crate) type Resolves<'r> = &'r dyn Fn(&Reference) -> Result<String, String>;
 
 /// What a reference has to stand for.
 #[derive(Clone, Copy)]
-enum Form {
+pub(crate) enum Form {
     Any,
     Url,
     Address,
     AdminAddress,
     Token,
+    FieldValue,
+    Username,
+    Password,
 }
 
 // === impl Check ===
@@ -67,9 +71,9 @@ impl<'a> Check<'a> {
                 found.push((place, &endpoint.url, Form::Url));
             }
             let transport = ["backends", name, "transport", backend.transport.kind().key].map(Step::from);
-            found.extend(backend.transport.references().into_iter().map(|(steps, reference)| {
+            found.extend(backend.transport.references().into_iter().map(|(steps, reference, form)| {
                 let place = document.value(&transport.iter().chain(&steps).copied().collect::<Vec<_>>());
-                (place, reference, Form::Any)
+                (place, reference, form)
             }));
         }
         found
@@ -86,6 +90,9 @@ impl Form {
             Self::Url => ("URL of an endpoint", check_url(value)),
             Self::Address | Self::AdminAddress => ("address to listen on", check_address(value)),
             Self::Token => ("token", check_token(value)),
+            Self::FieldValue => ("value of a header", check_field_value(value)),
+            Self::Username => ("username", check_username(value)),
+            Self::Password => ("password", check_password(value)),
         };
         checked.map_err(|why| (noun, why))
     }

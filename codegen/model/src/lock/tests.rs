@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{Program, Reference, Stdio, StreamableHttp, Transport, Variable};
+use crate::plan::{Credentials, Program, Reference, Stdio, StreamableHttp, Transport, Variable};
 
 const ADD: &str = r#"{"name":"add","description":"Adds","inputSchema":{"type":"object","properties":{"a":{"type":"number","maximum":1.0}},"required":["a"]},"x-\u0061":[1e400]}"#;
 
@@ -254,7 +254,15 @@ fn the_record_of_a_transport_follows_everything_that_names_the_server() {
         Transport::Stdio(stdio).record().as_str().to_owned()
     };
     let http = |url, ca| {
-        Transport::StreamableHttp(StreamableHttp { url, ca, connect_timeout_ms: None }).record().as_str().to_owned()
+        Transport::StreamableHttp(StreamableHttp {
+            url,
+            ca,
+            connect_timeout_ms: None,
+            credentials: Credentials::default(),
+        })
+        .record()
+        .as_str()
+        .to_owned()
     };
     let variable = |name: &'static str| Variable { name: name.into(), value: Reference::Env("X".into()) };
     let variables = |names: [&'static str; 2]| {

@@ -1,10 +1,11 @@
 //! `legacy_sse`: a server reached by HTTP+SSE, the transport of MCP 2024-11-05.
 
+use super::credentials::{AuthSettings, Credentials, HEADERS};
 use super::reach::{self, Authorities, CONNECT_TIMEOUT, Reach};
 use super::{Planned, Recorded, Settings};
-use crate::check::Check;
+use crate::check::{Check, Form};
 use crate::constant::constant;
-use crate::decode::record;
+use crate::decode::{Entries, record};
 use crate::diagnostic::Code;
 use crate::plan::Reference;
 use crate::revision::Era;
@@ -18,6 +19,10 @@ record! {
         ca: Option<Reference> where Authorities = None,
         /// How long a connection has to come up, TLS included; `5s` without it.
         connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
+        /// Fields that every request carries: text, `env:NAME` or `file:PATH`.
+        headers: Entries<Reference> where HEADERS = Entries::default(),
+        /// Who the gateway is towards the server.
+        auth: Option<AuthSettings> = None,
     }
 }
 
@@ -30,6 +35,8 @@ constant! {
         pub ca: Option<Reference>,
         /// How long a connection has to come up in milliseconds, where the topology says it.
         pub connect_timeout_ms: Option<u64>,
+        /// What the server is shown with every request.
+        pub credentials: Credentials,
     }
 }
 
@@ -46,7 +53,7 @@ impl Settings for LegacySseSettings {
         check.no_modern_era(name, backend);
     }
 
-    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
+    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference, Form)> {
         self.reach().references()
     }
 
@@ -59,13 +66,21 @@ impl Settings for LegacySseSettings {
             url: Reach::url(backend),
             ca: self.ca.clone(),
             connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
+            credentials: self.reach().credentials(),
         }
     }
 }
 
 impl LegacySseSettings {
     fn reach(&self) -> Reach<'_> {
-        Reach { key: "legacy_sse", websocket: false, ca: self.ca.as_ref(), connect_timeout: self.connect_timeout }
+        Reach {
+            key: "legacy_sse",
+            websocket: false,
+            ca: self.ca.as_ref(),
+            connect_timeout: self.connect_timeout,
+            headers: &self.headers,
+            auth: self.auth.as_ref(),
+        }
     }
 }
 
@@ -73,7 +88,7 @@ impl LegacySseSettings {
 
 impl Planned for LegacySse {
     fn recorded(&self) -> Vec<(&'static str, Recorded)> {
-        reach::recorded(&self.url, self.ca.as_ref())
+        reach::recorded(&self.url, self.ca.as_ref(), &self.credentials)
     }
 
     fn place(&self) -> String {
@@ -81,7 +96,7 @@ impl Planned for LegacySse {
     }
 
     fn references(&self) -> Vec<(String, &Reference)> {
-        reach::planned_references(&self.url, self.ca.as_ref())
+        reach::planned_references(&self.url, self.ca.as_ref(), &self.credentials)
     }
 
     fn connect_timeout_ms(&self) -> Option<u64> {

@@ -1,8 +1,10 @@
 //! What transports have in common whose servers are reached by a URL: one endpoint, authorities, the time to connect.
 
 use super::Recorded;
+use super::credentials::{AuthSettings, Credentials};
 use crate::address::{is_over_tls, is_websocket, leads_to};
-use crate::check::Check;
+use crate::check::{Check, Form};
+use crate::decode::Entries;
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::features::TLS;
 use crate::plan::Reference;
@@ -25,6 +27,8 @@ pub(super) struct Reach<'a> {
     pub(super) websocket: bool,
     pub(super) ca: Option<&'a Reference>,
     pub(super) connect_timeout: Option<Millis>,
+    pub(super) headers: &'a Entries<Reference>,
+    pub(super) auth: Option<&'a AuthSettings>,
 }
 
 impl Rule<Reference> for Authorities {
@@ -51,6 +55,7 @@ impl<'a> Reach<'a> {
         check.gateway_itself(name, backend);
         check.tls(name, backend, self);
         check.connect_timeout(name, backend, self);
+        check.credentials(name, self);
     }
 
     /// What its URLs begin with, without and with TLS.
@@ -64,8 +69,9 @@ impl<'a> Reach<'a> {
     }
 
     /// The values that may be left to the process.
-    pub(super) fn references(self) -> Vec<(Vec<Step<'a>>, &'a Reference)> {
-        self.ca.iter().map(|ca| (steps!["ca"].to_vec(), *ca)).collect()
+    pub(super) fn references(self) -> Vec<(Vec<Step<'a>>, &'a Reference, Form)> {
+        let ca = self.ca.map(|ca| (steps!["ca"].to_vec(), ca, Form::Any));
+        ca.into_iter().chain(self.credential_references()).collect()
     }
 
     /// The URL of a backend. Without an endpoint the topology is refused.
@@ -75,15 +81,23 @@ impl<'a> Reach<'a> {
 }
 
 /// What decides which server is reached.
-pub(super) fn recorded(url: &Reference, ca: Option<&Reference>) -> Vec<(&'static str, Recorded)> {
+pub(super) fn recorded(
+    url: &Reference,
+    ca: Option<&Reference>,
+    credentials: &Credentials,
+) -> Vec<(&'static str, Recorded)> {
     let ca = ca.map(|ca| ("ca", Recorded::reference(ca)));
-    [("url", Recorded::reference(url))].into_iter().chain(ca).collect()
+    [("url", Recorded::reference(url))].into_iter().chain(ca).chain(credentials.recorded()).collect()
 }
 
 /// What may be left to the process that starts.
-pub(super) fn planned_references<'a>(url: &'a Reference, ca: Option<&'a Reference>) -> Vec<(String, &'a Reference)> {
+pub(super) fn planned_references<'a>(
+    url: &'a Reference,
+    ca: Option<&'a Reference>,
+    credentials: &'a Credentials,
+) -> Vec<(String, &'a Reference)> {
     let ca = ca.map(|ca| ("authorities".to_owned(), ca));
-    [("url".to_owned(), url)].into_iter().chain(ca).collect()
+    [("url".to_owned(), url)].into_iter().chain(ca).chain(credentials.references()).collect()
 }
 
 fn reached_over_tls(backend: &Backend) -> bool {

@@ -5,7 +5,7 @@ mod life;
 mod sandbox;
 
 use super::{Planned, Recorded, Settings};
-use crate::check::Check;
+use crate::check::{Check, Form};
 use crate::constant::constant;
 use crate::decode::{Entries, record};
 use crate::diagnostic::{Code, quoted};
@@ -114,10 +114,11 @@ impl Settings for StdioSettings {
         if self.is_demo() { vec![DEMO] } else { Vec::new() }
     }
 
-    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
+    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference, Form)> {
         let paths = self.sandbox.paths().into_iter();
-        let paths = paths.map(|(key, index, path)| (steps!["sandbox", key, index].to_vec(), path));
-        self.env.iter().map(|(name, value)| (steps!["env", name].to_vec(), value)).chain(paths).collect()
+        let paths = paths.map(|(key, index, path)| (steps!["sandbox", key, index].to_vec(), path, Form::Any));
+        let variables = self.env.iter().map(|(name, value)| (steps!["env", name].to_vec(), value, Form::Any));
+        variables.chain(paths).collect()
     }
 
     fn planned(&self, _backend: &Backend) -> Stdio {

@@ -1,10 +1,11 @@
 //! `websocket`: a server reached by WebSocket, with the subprotocol `mcp`.
 
+use super::credentials::{AuthSettings, Credentials, HEADERS};
 use super::reach::{self, Authorities, CONNECT_TIMEOUT, Reach};
 use super::{Planned, Recorded, Settings};
-use crate::check::Check;
+use crate::check::{Check, Form};
 use crate::constant::constant;
-use crate::decode::record;
+use crate::decode::{Entries, record};
 use crate::plan::Reference;
 use crate::topology::{Backend, Millis};
 use crate::yaml::Step;
@@ -16,6 +17,10 @@ record! {
         ca: Option<Reference> where Authorities = None,
         /// How long a connection has to come up, TLS included; `5s` without it.
         connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
+        /// Fields that every request carries: text, `env:NAME` or `file:PATH`.
+        headers: Entries<Reference> where HEADERS = Entries::default(),
+        /// Who the gateway is towards the server.
+        auth: Option<AuthSettings> = None,
     }
 }
 
@@ -28,6 +33,8 @@ constant! {
         pub ca: Option<Reference>,
         /// How long a connection has to come up in milliseconds, where the topology says it.
         pub connect_timeout_ms: Option<u64>,
+        /// What the server is shown with every request.
+        pub credentials: Credentials,
     }
 }
 
@@ -43,7 +50,7 @@ impl Settings for WebSocketSettings {
         self.reach().check(name, backend, check);
     }
 
-    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference)> {
+    fn references(&self) -> Vec<(Vec<Step<'_>>, &Reference, Form)> {
         self.reach().references()
     }
 
@@ -56,13 +63,21 @@ impl Settings for WebSocketSettings {
             url: Reach::url(backend),
             ca: self.ca.clone(),
             connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
+            credentials: self.reach().credentials(),
         }
     }
 }
 
 impl WebSocketSettings {
     fn reach(&self) -> Reach<'_> {
-        Reach { key: "websocket", websocket: true, ca: self.ca.as_ref(), connect_timeout: self.connect_timeout }
+        Reach {
+            key: "websocket",
+            websocket: true,
+            ca: self.ca.as_ref(),
+            connect_timeout: self.connect_timeout,
+            headers: &self.headers,
+            auth: self.auth.as_ref(),
+        }
     }
 }
 
@@ -70,7 +85,7 @@ impl WebSocketSettings {
 
 impl Planned for WebSocket {
     fn recorded(&self) -> Vec<(&'static str, Recorded)> {
-        reach::recorded(&self.url, self.ca.as_ref())
+        reach::recorded(&self.url, self.ca.as_ref(), &self.credentials)
     }
 
     fn place(&self) -> String {
@@ -78,7 +93,7 @@ impl Planned for WebSocket {
     }
 
     fn references(&self) -> Vec<(String, &Reference)> {
-        reach::planned_references(&self.url, self.ca.as_ref())
+        reach::planned_references(&self.url, self.ca.as_ref(), &self.credentials)
     }
 
     fn connect_timeout_ms(&self) -> Option<u64> {
