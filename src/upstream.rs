@@ -21,10 +21,8 @@ mod greeting;
 mod http;
 #[cfg(feature = "transport-sse")]
 pub mod legacy_sse;
-#[cfg(any(feature = "transport-stdio", feature = "transport-sse", feature = "transport-ws"))]
 mod multiplex;
 mod outbound;
-#[cfg(any(feature = "transport-stdio", feature = "transport-sse", feature = "transport-ws"))]
 mod status;
 #[cfg(feature = "transport-stdio")]
 pub mod stdio;

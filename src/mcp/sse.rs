@@ -34,6 +34,8 @@ struct Pending {
     data: Vec<u8>,
     data_start: usize,
     id: Option<String>,
+    /// `id` when an event without data ended: that much is sure, whatever the line in hand says.
+    settled_id: Option<String>,
     retry_ms: Option<u64>,
 }
 
@@ -60,6 +62,16 @@ pub fn encode(data: &[&[u8]], out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: message\ndata: ");
     data.iter().for_each(|piece| extend_line(piece, out));
     out.extend_from_slice(b"\n\n");
+}
+
+// === impl Event ===
+
+impl Event<'_> {
+    /// Whether its data is a message: it has the name of one or none, and holds something.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        matches!(self.name, "" | "message") && !self.data.is_empty()
+    }
 }
 
 // === impl Decoder ===
@@ -133,6 +145,12 @@ impl Decoder {
         }
         self.returned = true;
         Ok((taken, Some(self.pending.event(borrowed))))
+    }
+
+    /// What was said behind the last event that was returned: the id of an event without data, and `retry:`.
+    #[must_use]
+    pub fn left(&self) -> (Option<&str>, Option<u64>) {
+        if self.returned { (None, None) } else { (self.pending.settled_id.as_deref(), self.pending.retry_ms) }
     }
 
     /// Skips the byte order mark that a stream may begin with. Returns how many bytes of `input` were taken.
@@ -234,13 +252,14 @@ impl Pending {
     fn without_data(&mut self) {
         self.bytes = 0;
         self.name.clear();
+        self.settled_id.clone_from(&self.id);
     }
 
     fn forget(&mut self) {
+        self.id = None;
         self.without_data();
         empty(&mut self.data);
         self.data_start = 0;
-        self.id = None;
         self.retry_ms = None;
     }
 }

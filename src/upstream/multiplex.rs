@@ -111,7 +111,7 @@ impl Waiting {
     /// Hands on what comes, up to the answer.
     pub(super) async fn carry<R: Relay>(&self, era: Era, relay: &mut R) -> Result<Carried, Error> {
         loop {
-            match poll_fn(|cx| self.poll_next(cx.waker())).await {
+            match self.next().await {
                 Inbound::NotTaken => {
                     self.settled.set(true);
                     return Ok(Carried::NotTaken);
@@ -131,6 +131,11 @@ impl Waiting {
                 }
             }
         }
+    }
+
+    /// The next thing that comes. Cancel safe.
+    pub(super) async fn next(&self) -> Inbound {
+        poll_fn(|cx| self.poll_next(cx.waker())).await
     }
 
     /// Whether its last message was handed on.
@@ -193,7 +198,7 @@ impl Asked {
     }
 
     /// Nothing is to come for this call: it was answered, or never made.
-    #[cfg(feature = "transport-sse")]
+    #[cfg(any(feature = "transport-http", feature = "transport-sse"))]
     pub(super) fn forget(&mut self, id: u64) {
         self.ids.remove(&id);
     }

@@ -1,10 +1,13 @@
 //! Streamable HTTP towards a backend, both eras: a POST per call, answered by JSON or by an event stream.
 //!
-//! Every worker keeps its own connections and, with a legacy backend, its own session.
+//! Every worker keeps its own connections and, with a legacy backend, its own session with its stream.
 
 mod greet;
+mod peer;
 mod receive;
 mod remote;
+mod standing;
+mod stream;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,10 +17,11 @@ use tokio::sync::watch;
 use super::endpoint::Place;
 use super::http::{self, Client};
 use super::outbound::{Ids, Scratch};
-use super::{Call, Context, Error, Greeting, OpenError, Relay, Transport, plan};
+use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::header;
+use peer::{InFlight, Peer};
 pub(crate) use remote::{Remote, Reply};
 
 /// A request buffer that grew past this is given back.
@@ -44,16 +48,6 @@ struct Link {
 
 /// What a greeting came to.
 type Greeted = Result<Rc<Peer>, Error>;
-
-/// A backend that was greeted.
-#[derive(Debug)]
-struct Peer {
-    greeting: Greeting,
-    /// The session of this worker, with a legacy backend that has sessions.
-    session_id: Option<String>,
-    /// Request line and the fields that every request to it has.
-    head: Vec<u8>,
-}
 
 /// What a POST came to when no answer was relayed and nothing broke.
 #[derive(Debug, PartialEq, Eq)]
@@ -134,19 +128,24 @@ impl Link {
         let peer = self.peer().await?;
         match self.carry(&peer, call, false, relay).await? {
             Posted::Answered { .. } => Ok(()),
+            // Not dispatched either: somebody else may take it.
+            Posted::NotFound if peer.session_id.is_some() => {
+                Err(Error::new(Kind::Protocol, false, "it knows a session no more that it has just begun"))
+            }
             other => Err(self.unanswered(&other)),
         }
     }
 
     async fn close(&self) {
         let Some(peer) = self.peer.borrow_mut().take() else { return };
-        let Some(session_id) = &peer.session_id else { return };
+        peer.end();
+        if peer.session_id.is_none() {
+            return;
+        }
         let endpoint = &self.client.endpoint;
         let mut request = endpoint.head("DELETE", &endpoint.path).into_bytes();
-        request.extend_from_slice(
-            format!("mcp-session-id: {session_id}\r\nmcp-protocol-version: {}\r\n\r\n", peer.greeting.revision)
-                .as_bytes(),
-        );
+        request.extend_from_slice(peer.fields.as_bytes());
+        request.extend_from_slice(b"\r\n");
         let ended = async {
             let mut connection = self.client.connection(true).await?;
             connection.write(&request).await.map_err(|(_, error)| Error::lost(true, error.to_string()))?;
@@ -162,7 +161,7 @@ impl Link {
     /// Sends one call and relays what comes back.
     async fn carry<R: Relay>(
         &self,
-        peer: &Peer,
+        peer: &Rc<Peer>,
         call: &Call<'_>,
         session_may_be_over: bool,
         relay: &mut R,
@@ -190,10 +189,20 @@ impl Link {
         http::end_head(&mut request, splice.len());
         splice.write(&mut request);
 
+        let in_flight = peer.begin(id);
         let sent = self.client.send(&request, &call.sent).await;
         request.shrink_to(REQUEST_KEPT_BYTES);
         self.buffer.replace(request);
-        self.receive(sent?, Some(id), era, session_may_be_over, Some(peer), relay).await
+        let outcome = match sent {
+            Ok(connection) => {
+                self.receive(connection, Some(id), era, session_may_be_over, in_flight.as_ref(), relay).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Some(in_flight) = in_flight {
+            in_flight.ended(outcome.as_ref().map(|_posted| ()));
+        }
+        outcome
     }
 
     fn unanswered(&self, posted: &Posted) -> Error {

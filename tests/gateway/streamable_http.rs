@@ -357,12 +357,17 @@ async fn a_session_that_is_over_is_begun_anew_and_the_call_carried_once_more() {
     let sessions = Arc::new(AtomicUsize::new(0));
     let (begun, known) = (Arc::clone(&sessions), Arc::clone(&sessions));
     let session = move || format!("session-{}", begun.fetch_add(1, Ordering::SeqCst) + 1);
+    let echoed = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&echoed);
     let odd = Server::start(legacy(session, move |request: &Request| {
         let current = format!("session-{}", known.load(Ordering::SeqCst));
         match (request.field("mcp-session-id"), request.name()) {
             // Over before it was of any use.
             (_, "refused") => vec![head(404, "content-length: 0\r\n")],
-            (Some(session), _) if session == current => echo(request),
+            (Some(session), _) if session == current => {
+                counted.fetch_add(1, Ordering::SeqCst);
+                echo(request)
+            }
             _ => vec![json_answer(404, &error_body("null", -32600))],
         }
     }));
@@ -376,9 +381,52 @@ async fn a_session_that_is_over_is_begun_anew_and_the_call_carried_once_more() {
     sessions.fetch_add(1, Ordering::SeqCst);
     assert_eq!(call(address, "odd__echo", "second").await, Outcome::Text("second".to_owned()));
     assert_eq!(sessions.load(Ordering::SeqCst), 3);
-    assert_eq!(call(address, "odd__refused", "x").await, Outcome::failed("upstream_protocol_error", true));
+    assert_eq!(call(address, "odd__refused", "x").await, Outcome::failed("upstream_protocol_error", false));
     assert_eq!(sessions.load(Ordering::SeqCst), 4, "it was tried once more, not again and again");
+    // Many calls find out at once: one greeting serves them all, and each is carried once more.
+    sessions.fetch_add(1, Ordering::SeqCst);
+    let before = echoed.load(Ordering::SeqCst);
+    let calls =
+        (0..64).map(|own| tokio::spawn(async move { (own, call(address, "odd__echo", &own.to_string()).await) }));
+    for outcome in calls.collect::<Vec<_>>() {
+        let (own, outcome) = outcome.await.expect("it does not panic");
+        assert_eq!(outcome, Outcome::Text(own.to_string()));
+    }
+    assert_eq!(sessions.load(Ordering::SeqCst), 6, "one session for all of them");
+    assert_eq!(echoed.load(Ordering::SeqCst) - before, 64, "none was executed twice");
     assert_serves(address, "odd").await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_does_not_say_that_the_session_is_over_is_not_followed_by_another_attempt() {
+    let (sessions, calls) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (begun, counted) = (Arc::clone(&sessions), Arc::clone(&calls));
+    let session = move || format!("session-{}", begun.fetch_add(1, Ordering::SeqCst));
+    let odd = Server::start(legacy(session, move |request: &Request| {
+        if request.name() != "echo" {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        match request.name() {
+            "other_json" => vec![json_answer(400, r#"{"error":"invalid session"}"#)],
+            "another's" => vec![json_answer(400, &error_body("1000000", -32600))],
+            "html" => vec![answer(400, "content-type: text/html\r\n", "<p>no session</p>")],
+            "unavailable" => vec![json_answer(503, &error_body("null", -32000))],
+            _ => echo(request),
+        }
+    }));
+    let good = Server::start(modern(echo));
+    let builder = only1mcp::Gateway::<crate::support::scripted::Servers>::builder().workers(1);
+    let gateway = builder.reference("ODD_URL", odd.url()).reference("GOOD_URL", good.url()).start().expect("it starts");
+    for (tool, expected) in [
+        ("other_json", Outcome::failed("upstream_protocol_error", true)),
+        ("another's", Outcome::failed("upstream_protocol_error", true)),
+        ("html", Outcome::failed("upstream_protocol_error", true)),
+        ("unavailable", Outcome::Error(-32000)),
+    ] {
+        assert_eq!(call(gateway.address(), &format!("odd__{tool}"), "x").await, expected, "{tool}");
+        assert_serves(gateway.address(), "odd").await;
+    }
+    assert_eq!((calls.load(Ordering::SeqCst), sessions.load(Ordering::SeqCst)), (4, 1));
 }
 
 #[tokio::test]

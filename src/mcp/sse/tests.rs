@@ -51,6 +51,28 @@ fn data(text: &str) -> Owned {
 }
 
 #[test]
+fn what_is_said_behind_the_last_event_is_known_once_its_line_is_empty() {
+    for (stream, id, retry_ms) in [
+        ("", None, None),
+        ("id: 1\ndata: a\n\n", None, None),
+        ("id: 1\n\n", Some("1"), None),
+        ("id: 1\n", None, None),
+        ("id: 1\n\nid: 2\ndata: cut", Some("1"), None),
+        ("id: 1\ndata: a\n\nid: 2\n\n", Some("2"), None),
+        ("id: 1\ndata: a\n\nid: 2\n", None, None),
+        ("data: a\n\nretry: 5\n\n", None, Some(5)),
+        ("retry: 5\ndata: a\n\n", None, None),
+    ] {
+        let mut decoder = Decoder::new(1 << 10);
+        let mut rest = stream.as_bytes();
+        while let Ok((taken, Some(_))) = decoder.decode(rest) {
+            rest = &rest[taken..];
+        }
+        assert_eq!(decoder.left(), (id, retry_ms), "{stream:?}");
+    }
+}
+
+#[test]
 fn fields_are_read_as_the_html_standard_says() {
     let named = |name: &str, text: &str| Owned { name: name.to_owned(), ..data(text) };
     let table: &[(&str, Vec<Owned>)] = &[

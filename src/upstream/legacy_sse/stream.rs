@@ -167,7 +167,7 @@ impl Link {
                             drop(tell.send(String::from_utf8_lossy(event.data).into_owned()));
                         }
                     }
-                    Some(event) if matches!(event.name, "" | "message") && !event.data.is_empty() => {
+                    Some(event) if event.is_message() => {
                         if let Err(error) = self.sort(generation, event.data, &mut strays) {
                             return error;
                         }

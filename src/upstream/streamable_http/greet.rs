@@ -9,7 +9,7 @@ use super::{Greeted, Link, Peer, Posted};
 use crate::catalog::{Era, Revision};
 use crate::limits;
 use crate::upstream::greeting::Collected;
-use crate::upstream::http::{self, Client};
+use crate::upstream::http;
 use crate::upstream::{Error, Greeting, Kind, Relay, greeting};
 
 impl Link {
@@ -31,6 +31,7 @@ impl Link {
             let greeted = link.introduce().await.map(Rc::new).map_err(Error::before_the_call);
             if let Ok(peer) = &greeted {
                 tracing::info!(backend = link.backend, revision = %peer.greeting.revision, "backend greeted");
+                link.attend_to(peer);
                 link.peer.replace(Some(Rc::clone(peer)));
             }
             link.greeting.replace(None);
@@ -44,6 +45,7 @@ impl Link {
         if current.as_ref().is_some_and(|current| Rc::ptr_eq(current, peer)) {
             *current = None;
         }
+        peer.end();
     }
 
     /// Greets the backend in the era it is pinned to or was locked in, else in the modern one first.
@@ -52,7 +54,7 @@ impl Link {
             let discovered = tokio::time::timeout(limits::PROBE_TIMEOUT, self.discover()).await;
             // Silence is what some servers have for methods they do not know.
             match discovered.unwrap_or(Ok(greeting::Verdict::Legacy))? {
-                greeting::Verdict::Modern(greeting) => return Ok(self.peer_of(greeting, None)),
+                greeting::Verdict::Modern(greeting) => return Ok(self.modern(greeting)),
                 greeting::Verdict::Incompatible(detail) => return Err(Error::new(Kind::Protocol, false, detail)),
                 greeting::Verdict::Legacy if self.pinned_era == Some(Era::Modern) => {
                     return Err(Error::new(
@@ -74,7 +76,7 @@ impl Link {
                 // Locked as legacy, refused now: it may have become modern only.
                 let discovered = tokio::time::timeout(limits::PROBE_TIMEOUT, self.discover()).await;
                 match discovered.unwrap_or(Ok(greeting::Verdict::Legacy))? {
-                    greeting::Verdict::Modern(greeting) => Ok(self.peer_of(greeting, None)),
+                    greeting::Verdict::Modern(greeting) => Ok(self.modern(greeting)),
                     _ => Err(error),
                 }
             }
@@ -84,11 +86,11 @@ impl Link {
 
     async fn discover(&self) -> Result<greeting::Verdict, Error> {
         let id = self.ids.mint();
-        let head = head_of(&self.client, Revision::MODERN, None);
+        let head = self.client.post_head(&self.client.endpoint.path) + &fields_of(Revision::MODERN, None);
+        let head = head + "mcp-method: server/discover\r\n";
         let mut collected = Collected::default();
-        let fields = b"mcp-method: server/discover\r\n";
         let posted =
-            self.post(&[&head, fields], greeting::discover(id).as_bytes(), Era::Modern, id, &mut collected).await?;
+            self.post(head.as_bytes(), greeting::discover(id).as_bytes(), Era::Modern, id, &mut collected).await?;
         match (posted, collected.0) {
             (Posted::Answered { .. }, Some((source, head))) => Ok(greeting::verdict(&source, &head)),
             _ => Ok(greeting::Verdict::Legacy),
@@ -101,7 +103,7 @@ impl Link {
         let mut collected = Collected::default();
         let posted = self
             .post(
-                &[self.client.post_head(&self.client.endpoint.path).as_bytes()],
+                self.client.post_head(&self.client.endpoint.path).as_bytes(),
                 greeting::initialize(id).as_bytes(),
                 Era::Legacy,
                 id,
@@ -112,7 +114,9 @@ impl Link {
             return Err(self.unanswered(&posted));
         };
         let greeting = greeting::initialized(&source, &outgoing).map_err(refused)?;
-        let peer = self.peer_of(greeting, session_id.clone());
+        let fields = fields_of(greeting.revision, session_id.as_deref());
+        let peer =
+            Peer::legacy(greeting, session_id.clone(), self.client.post_head(&self.client.endpoint.path), fields);
         let sent = Cell::new(false);
         match self
             .post_to(
@@ -133,21 +137,21 @@ impl Link {
         }
     }
 
-    fn peer_of(&self, greeting: Greeting, session_id: Option<String>) -> Peer {
-        let head = head_of(&self.client, greeting.revision, session_id.as_deref());
-        Peer { greeting, session_id, head }
+    fn modern(&self, greeting: Greeting) -> Peer {
+        let head = self.client.post_head(&self.client.endpoint.path) + &fields_of(greeting.revision, None);
+        Peer::modern(greeting, head.into_bytes())
     }
 
     async fn post(
         &self,
-        head: &[&[u8]],
+        head: &[u8],
         body: &[u8],
         era: Era,
         id: u64,
         collected: &mut Collected,
     ) -> Result<Posted, Error> {
         let sent = Cell::new(false);
-        self.post_to(&head.concat(), body, era, Some(id), &sent, collected).await
+        self.post_to(head, body, era, Some(id), &sent, collected).await
     }
 
     pub(super) async fn post_to<R: Relay>(
@@ -167,14 +171,15 @@ impl Link {
     }
 }
 
-fn head_of(client: &Client, revision: Revision, session_id: Option<&str>) -> Vec<u8> {
-    let mut head = client.post_head(&client.endpoint.path);
+/// What every request says of its revision and session.
+fn fields_of(revision: Revision, session_id: Option<&str>) -> String {
+    let mut fields = String::new();
     // The field exists since 2025-06-18; older servers may refuse a version they do not know.
     if revision >= Revision::V2025_06_18 {
-        head.push_str(&format!("mcp-protocol-version: {revision}\r\n"));
+        fields.push_str(&format!("mcp-protocol-version: {revision}\r\n"));
     }
     if let Some(session_id) = session_id {
-        head.push_str(&format!("mcp-session-id: {session_id}\r\n"));
+        fields.push_str(&format!("mcp-session-id: {session_id}\r\n"));
     }
-    head.into_bytes()
+    fields
 }

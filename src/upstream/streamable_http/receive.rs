@@ -1,23 +1,33 @@
 //! What an HTTP backend answers to a POST: one JSON message, a long one in parts, or an event stream.
 
-use std::cell::Cell;
 use std::io::Write as _;
 
-use super::{Link, Peer, Posted};
+use super::stream::attend;
+use super::{InFlight, Link, Posted};
 use crate::catalog::Era;
 use crate::http1::Framing;
 use crate::limits;
 use crate::mcp::envelope::{self, Id, Outgoing, Shape};
-use crate::mcp::{parts, sse};
-use crate::upstream::greeting::Collected;
+use crate::mcp::json::Kind as JsonKind;
+use crate::mcp::parts;
 use crate::upstream::http::connection::{Connection, Media, Response};
 use crate::upstream::outbound::id_span;
-use crate::upstream::{Error, Kind, Message, Relay, greeting};
+use crate::upstream::{Error, Kind, Message, Relay};
 
 /// A JSON answer of this length or more is relayed as it comes, and not held.
 const PARTS_BYTES_MIN: u64 = 128 << 10;
 /// One above this is refused before anything of it was relayed.
 const PARTS_BYTES_MAX: u64 = limits::ANSWER_BYTES_MAX as u64;
+
+/// What a JSON body was.
+enum Body {
+    /// The answer to the request.
+    Answer,
+    /// The server knows the session no more, and has not looked at the request.
+    SessionOver,
+    /// Of an HTTP error, and no answer to the request.
+    Other,
+}
 
 impl Link {
     /// Reads the response to a request with this id (`None`: to a notification).
@@ -27,10 +37,11 @@ impl Link {
         id: Option<u64>,
         era: Era,
         session_may_be_over: bool,
-        peer: Option<&Peer>,
+        in_flight: Option<&InFlight<'_>>,
         relay: &mut R,
     ) -> Result<Posted, Error> {
-        let response = connection.response().await.map_err(|error| self.client.read_error(error))?;
+        let response = attend(in_flight, relay, connection.response()).await?;
+        let response = response.map_err(|error| self.client.read_error(error))?;
         let posted = match (response.status, response.media, id) {
             (404, _, Some(_)) if session_may_be_over => Posted::NotFound,
             (401 | 403, ..) => {
@@ -38,17 +49,18 @@ impl Link {
                 return Err(Error::new(Kind::Auth, true, detail));
             }
             (200, Media::EventStream, Some(id)) => {
-                self.relay_stream(&mut connection, id, era, peer, relay).await?;
+                self.relay_stream(&mut connection, (id, era), in_flight, relay).await?;
                 Posted::Answered { session_id: response.session_id }
             }
             (200 | 400..=599, Media::Json, Some(id)) => {
-                let status = response.status;
-                if self.relay_body(&mut connection, &response, id, era, session_may_be_over, relay).await? {
-                    Posted::Answered { session_id: response.session_id }
-                } else if status == 404 || session_may_be_over && status == 400 {
-                    Posted::NotFound
-                } else {
-                    Posted::Refused(status)
+                match self
+                    .relay_body(&mut connection, &response, (id, era), session_may_be_over, in_flight, relay)
+                    .await?
+                {
+                    Body::Answer => Posted::Answered { session_id: response.session_id },
+                    Body::SessionOver => Posted::NotFound,
+                    Body::Other if response.status == 404 => Posted::NotFound,
+                    Body::Other => Posted::Refused(response.status),
                 }
             }
             (200..=299, _, None) => {
@@ -62,43 +74,46 @@ impl Link {
         Ok(posted)
     }
 
-    /// Relays a JSON answer; `false` when the body of an HTTP error is no answer to this request.
+    /// Relays a JSON answer.
     async fn relay_body<R: Relay>(
         &self,
         connection: &mut Connection,
         response: &Response,
-        id: u64,
-        era: Era,
+        (id, era): (u64, Era),
         session_may_be_over: bool,
+        in_flight: Option<&InFlight<'_>>,
         relay: &mut R,
-    ) -> Result<bool, Error> {
+    ) -> Result<Body, Error> {
         if let Framing::Length(length @ PARTS_BYTES_MIN..=PARTS_BYTES_MAX) = response.framing
             && response.status == 200
             && relay.takes_parts(era)
             && self.relay_parts(connection, length, id, era, relay).await?
         {
-            return Ok(true);
+            return Ok(Body::Answer);
         }
-        let source = connection.whole_body(response.framing).await.map_err(|error| self.client.read_error(error))?;
+        let source = attend(in_flight, relay, connection.whole_body(response.framing)).await?;
+        let source = source.map_err(|error| self.client.read_error(error))?;
         let head = match envelope::outgoing(source) {
             Ok(head) => head,
-            Err(_) if response.status != 200 => return Ok(false),
+            Err(_) if response.status != 200 => return Ok(Body::Other),
             Err(error) => return Err(Error::protocol(format!("its answer is no JSON-RPC message: {:?}", error.kind))),
         };
         // A request refused before its id was read is answered without one (MCP 2026-07-28, streamable HTTP).
-        let refusal = response.status != 200 && head.error.is_some() && id_span(head.id).is_none();
-        // Many servers say so of a session they do not know any more, instead of 404: a new one settles it.
-        if refusal && session_may_be_over {
-            return Ok(false);
+        let is_error = head.version_ok && head.error.is_some_and(|error| error.kind == JsonKind::Object);
+        let refusal = response.status != 200 && is_error && id_span(head.id).is_none();
+        // Many servers say so of a session they do not know any more, instead of 404: a new one settles it. Without an
+        // id it was not dispatched; a 400 of any other form proves nothing.
+        if refusal && session_may_be_over && response.status == 400 {
+            return Ok(Body::SessionOver);
         }
         if !refusal && !is_answer_to(source, &head, id) {
             if response.status != 200 {
-                return Ok(false);
+                return Ok(Body::Other);
             }
             return Err(Error::protocol("its answer is to another request"));
         }
         relay.answer(Message { source, head: &head, era }).await?;
-        Ok(true)
+        Ok(Body::Answer)
     }
 
     /// Relays a long answer as it comes; `false`, and nothing taken, when it does not begin as such answers do.
@@ -156,60 +171,10 @@ impl Link {
         relay.end(&after, place).await?;
         Ok(true)
     }
-
-    async fn relay_stream<R: Relay>(
-        &self,
-        connection: &mut Connection,
-        id: u64,
-        era: Era,
-        peer: Option<&Peer>,
-        relay: &mut R,
-    ) -> Result<(), Error> {
-        let mut decoder = sse::Decoder::new(limits::EVENT_BYTES_MAX);
-        while let Some(mut part) = connection.next_part().await.map_err(|error| self.client.read_error(error))? {
-            while !part.is_empty() {
-                let (taken, event) = decoder
-                    .decode(part)
-                    .map_err(|error| Error::new(Kind::ResponseTooLarge, true, error.to_string()))?;
-                part = &part[taken..];
-                let Some(event) = event.filter(|event| matches!(event.name, "" | "message") && !event.data.is_empty())
-                else {
-                    continue;
-                };
-                let head = envelope::outgoing(event.data)
-                    .map_err(|error| Error::protocol(format!("an event is no JSON-RPC message: {:?}", error.kind)))?;
-                match head.shape {
-                    Shape::Response if is_answer_to(event.data, &head, id) => {
-                        relay.answer(Message { source: event.data, head: &head, era }).await?;
-                        return Ok(());
-                    }
-                    Shape::Notification => {
-                        relay.notification(Message { source: event.data, head: &head, era }).await?;
-                    }
-                    // MCP 2026-07-28 has no requests of servers; a legacy one is answered, so that it does not wait.
-                    Shape::Request if era == Era::Legacy => self.reply(peer, event.data, &head).await,
-                    _ => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
-                }
-            }
-        }
-        Err(Error::lost(true, "its stream ended without an answer"))
-    }
-
-    /// Answers a request that a legacy backend made of its client.
-    async fn reply(&self, peer: Option<&Peer>, source: &[u8], head: &Outgoing) {
-        let (Some(peer), Some(id)) = (peer, id_span(head.id)) else { return };
-        let body = greeting::reply(source, head, id.of(source));
-        let sent = Cell::new(false);
-        // Boxed: a reply is rare, and would otherwise make every exchange as large as two.
-        let mut nothing = Collected::default();
-        let posted = Box::pin(self.post_to(&peer.head, body.as_bytes(), Era::Legacy, None, &sent, &mut nothing));
-        if let Err(error) = posted.await {
-            tracing::warn!(backend = self.backend, %error, "its request could not be answered");
-        }
-    }
 }
 
-fn is_answer_to(source: &[u8], head: &Outgoing, id: u64) -> bool {
+/// Whether a message is the answer to the request with this id.
+pub(super) fn is_answer_to(source: &[u8], head: &Outgoing, id: u64) -> bool {
     let mut digits = [0; 20];
     let mut cursor = std::io::Cursor::new(&mut digits[..]);
     let _infallible = write!(cursor, "{id}");

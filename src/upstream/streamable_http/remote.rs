@@ -91,7 +91,7 @@ impl Reply {
             while !self.part.is_empty() {
                 let too_long = |error: sse::EventTooLong| Error::new(Kind::ResponseTooLarge, true, error.to_string());
                 let (taken, event) = self.decoder.decode(&self.part).map_err(too_long)?;
-                let event = event.filter(|event| matches!(event.name, "" | "message") && !event.data.is_empty());
+                let event = event.filter(sse::Event::is_message);
                 let message = event.map(|event| event.data.to_vec());
                 self.part.drain(..taken);
                 if message.is_some() {

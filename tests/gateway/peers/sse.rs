@@ -1,4 +1,5 @@
-//! Published servers over HTTP+SSE: the reference server on the TypeScript SDK, and one on the Python SDK.
+//! Published servers of the legacy era over HTTP+SSE, the reference server on the TypeScript SDK and one on the Python
+//! SDK; and the former over Streamable HTTP, with a stream for each session.
 
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
@@ -43,8 +44,8 @@ impl Server {
         server
     }
 
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/sse", self.port)
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
     }
 }
 
@@ -59,12 +60,15 @@ impl Drop for Server {
 async fn published_servers_over_sse_serve_clients_of_both_eras() {
     let Some(peers) = peers() else { return };
     let everything = peers.join("node/node_modules/@modelcontextprotocol/server-everything/dist/index.js");
-    let everything = [everything.to_str().expect("UTF-8"), "sse"];
-    let everything = Server::start(peers.join("node/bin/node"), &everything).await;
+    let everything = everything.to_str().expect("UTF-8");
+    let streamed = Server::start(peers.join("node/bin/node"), &[everything, "streamableHttp"]).await;
+    let everything = Server::start(peers.join("node/bin/node"), &[everything, "sse"]).await;
     let script = "tests/peers/servers/python_sdk_1_sse.py";
     let python = Server::start(peers.join("python-legacy/bin/python"), &[script]).await;
     let builder = Gateway::<SsePeers>::builder().workers(2);
-    let builder = builder.reference("EVERYTHING_URL", everything.url()).reference("PYTHON_URL", python.url());
+    let builder =
+        builder.reference("EVERYTHING_URL", everything.url("/sse")).reference("PYTHON_URL", python.url("/sse"));
+    let builder = builder.reference("STREAMED_URL", streamed.url("/mcp"));
     let gateway = builder.start().expect("the gateway starts");
     for mut peer in Peer::of_both_eras(&gateway).await {
         assert_eq!(peer.call("everything__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
@@ -75,7 +79,21 @@ async fn published_servers_over_sse_serve_clients_of_both_eras() {
         let text = prompt["messages"][0]["content"]["text"].as_str();
         assert!(text.is_some_and(|text| text.contains("Lyon")), "{prompt}");
         assert_eq!(peer.call("python__add", r#"{"a":2,"b":40}"#).await, "42");
+        assert_eq!(peer.call("streamed__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
     }
+    let long = Request::call("streamed__trigger-long-running-operation", r#"{"duration":0.5,"steps":3}"#);
+    let mut client = Client::connect(gateway.address()).await;
+    client.write(&long.edit(META, &format!(r#"{META},"progressToken":"t""#)).bytes()).await;
+    assert_eq!(client.head().await.field("content-type"), Some("text/event-stream"));
+    for step in 1..=3 {
+        let progress = client.message().await.expect("progress");
+        assert_eq!(
+            (&progress["params"]["progress"], &progress["params"]["progressToken"]),
+            (&step.into(), &"t".into())
+        );
+    }
+    let answer = client.message().await.expect("an answer");
+    assert!(answer["result"]["content"][0]["text"].as_str().is_some_and(|text| text.contains("completed")), "{answer}");
 
     let counted =
         Request::call("python__count", r#"{"steps":3}"#).edit(META, &format!(r#"{META},"progressToken":"t""#));

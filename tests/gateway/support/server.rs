@@ -255,6 +255,7 @@ pub(crate) fn legacy(
 ) -> impl Fn(&Request) -> Script + Send + Sync {
     move |request| match (request.method.as_str(), request.rpc()) {
         ("DELETE", _) => vec![head(204, "")],
+        ("GET", _) => vec![head(405, "content-length: 0\r\n")],
         (_, "server/discover") => {
             vec![json_answer(400, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"no session"}}"#)]
         }

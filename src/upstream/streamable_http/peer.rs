@@ -1,0 +1,146 @@
+//! A backend that was greeted, and the calls that are in flight with it: which of them a message belongs to that did not
+//! come on a call's own stream.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::limits;
+use crate::mcp::envelope::{Outgoing, Shape};
+use crate::upstream::multiplex::{Asked, Calls, Inbound, Waiting};
+use crate::upstream::outbound::id_span;
+use crate::upstream::{Error, Greeting, Kind, greeting};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) greeting: Greeting,
+    /// The session of this worker, with a legacy backend that has sessions.
+    pub(super) session_id: Option<String>,
+    /// The beginning of every POST to it.
+    pub(super) head: Vec<u8>,
+    /// The fields of its session, which every request has.
+    pub(super) fields: String,
+    /// What only a legacy backend has.
+    aside: Option<Aside>,
+}
+
+/// What goes on with a legacy backend beside the answers to its calls.
+#[derive(Debug)]
+struct Aside {
+    calls: Calls,
+    asked: RefCell<Asked>,
+    /// Messages for it that no answer comes to.
+    errands: mpsc::Sender<String>,
+    /// The other end, until somebody runs them.
+    idle: RefCell<Option<mpsc::Receiver<String>>>,
+    /// Whoever runs them and keeps the session's stream.
+    keeper: RefCell<Option<AbortHandle>>,
+}
+
+/// A call that a legacy backend is told to give up, unless it came to its end.
+#[derive(Debug)]
+pub(super) struct InFlight<'a> {
+    pub(super) peer: &'a Rc<Peer>,
+    aside: &'a Aside,
+    id: u64,
+    waiting: Rc<Waiting>,
+    /// Nothing is left to give up.
+    over: bool,
+}
+
+// === impl Peer ===
+
+impl Peer {
+    /// A modern backend.
+    pub(super) fn modern(greeting: Greeting, head: Vec<u8>) -> Self {
+        Self { greeting, session_id: None, head, fields: String::new(), aside: None }
+    }
+
+    /// A legacy one; `post` is the beginning of every POST without the fields of the session.
+    pub(super) fn legacy(greeting: Greeting, session_id: Option<String>, post: String, fields: String) -> Self {
+        let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
+        let (idle, keeper) = (RefCell::new(Some(idle)), RefCell::default());
+        let aside = Aside { calls: Calls::default(), asked: RefCell::default(), errands, idle, keeper };
+        Self { greeting, session_id, head: (post + &fields).into_bytes(), fields, aside: Some(aside) }
+    }
+
+    /// Registers a call with a legacy backend; nothing to register with a modern one, which says everything on the
+    /// call's own stream.
+    pub(super) fn begin(self: &Rc<Self>, id: u64) -> Option<InFlight<'_>> {
+        let aside = self.aside.as_ref()?;
+        aside.asked.borrow_mut().insert(id);
+        Some(InFlight { peer: self, aside, id, waiting: aside.calls.begin(id, 0), over: false })
+    }
+
+    /// Takes a message of the backend that did not come on the stream of the call that it belongs to, if any.
+    pub(super) fn sort(&self, backend: &str, source: &[u8], head: &Outgoing) {
+        let owner = match (&self.aside, head.shape) {
+            (_, Shape::Request) => return self.reply(source, head),
+            (Some(aside), Shape::Notification) => aside.asked.borrow_mut().owner(source, head).map(|id| (aside, id)),
+            _ => None,
+        };
+        match owner {
+            Some((aside, id)) => aside.calls.push(id, Inbound::new(Bytes::copy_from_slice(source), head)),
+            None => tracing::debug!(backend, "a message that belongs to no call was dropped"),
+        }
+    }
+
+    /// Answers a request of a legacy backend. One that asks and does not take what it is answered is not answered any
+    /// more.
+    fn reply(&self, source: &[u8], head: &Outgoing) {
+        if let (Some(aside), Some(span)) = (&self.aside, id_span(head.id)) {
+            drop(aside.errands.try_send(greeting::reply(source, head, span.of(source))));
+        }
+    }
+
+    /// Hands the errands to whoever runs them, once.
+    pub(super) fn errands(&self) -> Option<mpsc::Receiver<String>> {
+        self.aside.as_ref()?.idle.borrow_mut().take()
+    }
+
+    /// From now on there is somebody who runs them.
+    pub(super) fn kept_by(&self, keeper: AbortHandle) {
+        if let Some(aside) = &self.aside {
+            aside.keeper.replace(Some(keeper));
+        }
+    }
+
+    /// Its session is over, or of no more use.
+    pub(super) fn end(&self) {
+        if let Some(keeper) = self.aside.as_ref().and_then(|aside| aside.keeper.borrow_mut().take()) {
+            keeper.abort();
+        }
+    }
+}
+
+// === impl InFlight ===
+
+impl InFlight<'_> {
+    /// The next thing that came for the call elsewhere than on its own stream. Cancel safe.
+    pub(super) async fn aside(&self) -> Inbound {
+        self.waiting.next().await
+    }
+
+    /// The exchange came to an end of its own.
+    pub(super) fn ended(mut self, outcome: Result<(), &Error>) {
+        self.over = outcome.err().is_none_or(|error| !error.sent || error.kind != Kind::ClientGone);
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        let Self { aside, id, .. } = *self;
+        aside.calls.end(id);
+        if self.over {
+            aside.asked.borrow_mut().forget(id);
+        } else if aside.asked.borrow_mut().abandon(id) {
+            // MCP 2025-11-25, streamable HTTP: that nobody reads any more cancels nothing. A full queue loses the
+            // cancellation, never the call's end.
+            drop(aside.errands.try_send(greeting::cancelled(id)));
+        }
+    }
+}

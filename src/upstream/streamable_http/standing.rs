@@ -1,0 +1,114 @@
+//! What goes on with a legacy backend beside its calls: the stream of its session, on which it may speak at any time, and
+//! what it is told that no answer comes to.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::stream::{Opened, Resume};
+use super::{Link, Peer};
+use crate::catalog::Era;
+use crate::limits;
+use crate::mcp::sse;
+use crate::upstream::greeting::Collected;
+use crate::upstream::http::connection::Connection;
+use crate::upstream::multiplex::Strays;
+use crate::upstream::status::Backoff;
+use crate::upstream::{Error, Kind};
+
+impl Link {
+    /// Begins what goes on beside the calls of a backend that was just greeted; it ends with the peer's use.
+    pub(super) fn attend_to(self: &Rc<Self>, peer: &Rc<Peer>) {
+        let Some(errands) = peer.errands() else { return };
+        let (link, kept) = (Rc::clone(self), Rc::clone(peer));
+        let keeper = tokio::task::spawn_local(async move {
+            tokio::join!(link.listen(&kept), link.run_errands(&kept, errands));
+        });
+        peer.kept_by(keeper.abort_handle());
+    }
+
+    /// Keeps the stream of a session open, where the server has one.
+    async fn listen(&self, peer: &Rc<Peer>) {
+        // Without a session, a server cannot know whose stream it would be.
+        if peer.session_id.is_none() {
+            return;
+        }
+        let (mut resume, mut backoff) = (Resume::default(), Backoff::default());
+        loop {
+            let opened = Instant::now();
+            match self.open_stream(peer, resume.last_id()).await {
+                Ok(Opened::Stream(connection)) => {
+                    tracing::debug!(backend = self.backend, "the session's stream is open");
+                    let why = self.hear(peer, connection, &mut resume).await;
+                    tracing::debug!(backend = self.backend, %why, "the session's stream ended");
+                    if why.kind != Kind::OutcomeUnknown {
+                        return;
+                    }
+                }
+                Ok(Opened::Refused(404)) => return self.forget(peer),
+                // Another stream of this session is not known to be gone yet, or the server is at its limits.
+                Ok(Opened::Refused(409 | 429 | 500..)) => {}
+                Ok(Opened::Refused(_)) if resume.last_id().is_some() => resume = Resume::default(),
+                // 405 is how a server says that it has none (MCP 2025-11-25, listening for messages).
+                Ok(Opened::Refused(status)) => {
+                    tracing::debug!(backend = self.backend, status, "the session has no stream");
+                    return;
+                }
+                Err(error) => tracing::debug!(backend = self.backend, %error, "the session's stream is not open"),
+            }
+            let (_, longest) = limits::RESPAWN_BACKOFF;
+            let asked = resume.retry().unwrap_or_default().min(longest);
+            tokio::time::sleep(backoff.after(opened.elapsed()).max(asked)).await;
+        }
+    }
+
+    /// Reads the stream of a session until it ends; says why it did.
+    async fn hear(&self, peer: &Peer, mut connection: Connection, resume: &mut Resume) -> Error {
+        let mut decoder = sse::Decoder::new(limits::EVENT_BYTES_MAX);
+        let mut strays = Strays::default();
+        loop {
+            let mut part = match connection.next_part().await {
+                Ok(Some(part)) => part,
+                Ok(None) => {
+                    resume.ended(&decoder);
+                    return Error::lost(true, "it was closed");
+                }
+                Err(error) => {
+                    resume.ended(&decoder);
+                    return self.client.read_error(error);
+                }
+            };
+            while !part.is_empty() {
+                let (taken, event) = match decoder.decode(part) {
+                    Ok(decoded) => decoded,
+                    Err(error) => return Error::new(Kind::ResponseTooLarge, true, error.to_string()),
+                };
+                part = &part[taken..];
+                let Some(event) = event else { continue };
+                resume.saw(&event);
+                if !event.is_message() {
+                    continue;
+                }
+                match strays.scan(&self.backend, event.data) {
+                    Ok(Some(head)) => peer.sort(&self.backend, event.data, &head),
+                    Ok(None) => {}
+                    Err(error) => return Error::protocol(error.to_string()),
+                }
+            }
+        }
+    }
+
+    /// Posts errands, one after the other.
+    async fn run_errands(&self, peer: &Peer, mut errands: mpsc::Receiver<String>) {
+        while let Some(errand) = errands.recv().await {
+            let (sent, mut nothing) = (Cell::new(false), Collected::default());
+            let posted = self.post_to(&peer.head, errand.as_bytes(), Era::Legacy, None, &sent, &mut nothing);
+            let late = |_elapsed| Err(Error::unavailable("it takes no messages"));
+            if let Err(error) = tokio::time::timeout(limits::PROBE_TIMEOUT, posted).await.unwrap_or_else(late) {
+                tracing::warn!(backend = self.backend, %error, "a message could not be posted");
+            }
+        }
+    }
+}
