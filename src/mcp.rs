@@ -1,5 +1,6 @@
 //! The vocabulary of the protocol, sans-IO: what a message is about, without building it.
 
+pub mod client;
 pub mod envelope;
 pub mod header;
 pub mod json;

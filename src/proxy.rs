@@ -47,6 +47,7 @@ pub(crate) use site::Site;
 use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Id, Incoming};
 use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
@@ -345,7 +346,12 @@ async fn serve<T: Topology, D: Downstream>(
         },
         Method::Call(kind) => {
             let era = revision.era();
-            let caller = Caller { era, source: post.body, head: post.message, id, kind, log_level, accepts_stream };
+            let (session, profile) = match session.as_deref() {
+                Some(session) => (Some(session.key), session.profile),
+                None => (None, Profile::default()),
+            };
+            let (source, head) = (post.body, post.message);
+            let caller = Caller { era, source, head, id, kind, log_level, accepts_stream, session, profile };
             match call(worker, post, &caller, downstream).await {
                 Ok(outcome) => return outcome,
                 Err(refusal) => refusal,

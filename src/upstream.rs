@@ -44,6 +44,7 @@ pub use greeting::Greeting;
 pub use vitals::{Patient, State, Vitals};
 
 use crate::catalog::{Era, plan};
+use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{Incoming, Outgoing};
 use crate::mcp::json::Span;
 use crate::mcp::method::Level;
@@ -161,6 +162,10 @@ pub struct Call<'a> {
     pub log_level: Option<Level>,
     /// `Mcp-Param-*` fields that came with it.
     pub mcp_params: &'a [(&'a str, &'a [u8])],
+    /// The session of a legacy client. What a backend keeps for one session, it keeps under this.
+    pub session: Option<SessionKey>,
+    /// What a legacy client said it can do. A modern one says it with each message, in its `_meta`.
+    pub profile: Profile,
     /// Set as soon as any byte of it may have reached the backend.
     pub sent: Cell<bool>,
 }

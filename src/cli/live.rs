@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::catalog::Era;
 use crate::clock::Clock;
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope;
 use crate::references::References;
 use crate::upstream::any::Any;
@@ -196,6 +197,8 @@ async fn request(
         era: Era::Legacy,
         log_level: None,
         mcp_params: &[],
+        session: None,
+        profile: Profile::default(),
         sent: Cell::new(false),
     };
     let mut taken = Taken::default();

@@ -2,6 +2,7 @@
 //! its era (protocol differences of MCP 2026-07-28 against the legacy revisions); every other byte is the backend's.
 
 use crate::catalog::Era;
+use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{Id, Incoming};
 use crate::mcp::json::{Kind, Span, Text};
 use crate::mcp::method::{CallKind, Level};
@@ -25,6 +26,10 @@ pub(crate) struct Caller<'a> {
     pub(crate) log_level: Option<Level>,
     /// Whether it can read an event stream.
     pub(crate) accepts_stream: bool,
+    /// The session that a legacy client speaks in.
+    pub(crate) session: Option<SessionKey>,
+    /// What a legacy client said it can do when that began.
+    pub(crate) profile: Profile,
 }
 
 const COMPLETE: &[u8] = br#""resultType":"complete""#;

@@ -139,6 +139,8 @@ impl<T: Topology> Journey<'_, T> {
             era: caller.era,
             log_level: caller.log_level,
             mcp_params: self.mcp_params,
+            session: caller.session,
+            profile: caller.profile,
             sent: Cell::new(false),
         };
         let wait = Wait {

@@ -11,6 +11,7 @@ use super::{Carrier, Downstream, Post, Worker, respond};
 use crate::catalog::{Era, Revision, Topology, View};
 use crate::http1::{Field, RequestHead};
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::Shape;
 use crate::mcp::method::{Level, Method};
 use crate::upstream::Gone;
@@ -98,26 +99,30 @@ pub(crate) async fn initialize<T: Topology, D: Downstream>(
     #[serde(rename_all = "camelCase")]
     struct Params {
         protocol_version: String,
+        #[serde(default)]
+        capabilities: serde_json::Value,
     }
     let params = post.message.params.and_then(|params| serde_json::from_slice(params.span.of(post.body)).ok());
-    let Some(Params { protocol_version }) = params else {
+    let Some(Params { protocol_version, capabilities }) = params else {
         let refusal = Refusal::InvalidParams("`params.protocolVersion` must be a string".into());
         return respond::refuse(downstream, &refusal, Era::Legacy, Some(id)).await;
     };
     let asked = Revision::parse(protocol_version.as_bytes()).filter(|revision| revision.era() == Era::Legacy);
     let revision = asked.unwrap_or(Revision::LEGACY);
-    let fields = match post.carrier {
-        Carrier::Connection(agreement) => {
-            agreement.begin(post.view, revision);
-            String::new()
+    let profile = Profile::declared(&capabilities);
+    let begun = match post.carrier {
+        Carrier::Connection(agreement) => agreement.begin(post.view, revision, profile).map(|()| String::new()),
+        Carrier::Http(_) => {
+            let begun = worker.shared.sessions.begin(post.view, revision, profile);
+            begun.map(|session_id| format!("mcp-session-id: {}\r\n", String::from_utf8_lossy(&session_id)))
         }
-        Carrier::Http(_) => match worker.shared.sessions.begin(post.view, revision) {
-            Ok(session_id) => format!("mcp-session-id: {}\r\n", String::from_utf8_lossy(&session_id)),
-            Err(error) => {
-                tracing::error!(%error, "no random bits for a session");
-                return respond::refuse(downstream, &Refusal::Internal, Era::Legacy, Some(id)).await;
-            }
-        },
+    };
+    let fields = match begun {
+        Ok(fields) => fields,
+        Err(error) => {
+            tracing::error!(%error, "no random bits for a session");
+            return respond::refuse(downstream, &Refusal::Internal, Era::Legacy, Some(id)).await;
+        }
     };
     respond::result(downstream, id, post.view.initialize[revision as usize].as_bytes(), &fields).await
 }

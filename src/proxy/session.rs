@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::catalog::View;
 use crate::limits;
+use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::method::Level;
 
 /// The sessions of one gateway, shared by its workers: a client's requests may reach any of them.
@@ -25,7 +26,10 @@ pub(crate) type SessionId = [u8; 32];
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Session {
+    pub(crate) key: SessionKey,
     pub(crate) revision: Revision,
+    /// What its client said it can do.
+    pub(crate) profile: Profile,
     /// What it was begun in.
     view: &'static View,
     /// Set when the client ended it: its streams end too.
@@ -53,8 +57,9 @@ impl Agreement {
     }
 
     /// Begins one, in place of the one before.
-    pub(crate) fn begin(&self, view: &'static View, revision: Revision) {
-        self.0.replace(Some(Arc::new(Session::new(view, revision, 0))));
+    pub(crate) fn begin(&self, view: &'static View, revision: Revision, profile: Profile) -> std::io::Result<()> {
+        self.0.replace(Some(Arc::new(Session::new(view, revision, profile, 0)?)));
+        Ok(())
     }
 }
 
@@ -68,13 +73,19 @@ impl Default for Sessions {
 
 impl Sessions {
     /// Begins one. At the bound, the one idle longest ends.
-    pub(crate) fn begin(&self, view: &'static View, revision: Revision) -> std::io::Result<SessionId> {
+    pub(crate) fn begin(
+        &self,
+        view: &'static View,
+        revision: Revision,
+        profile: Profile,
+    ) -> std::io::Result<SessionId> {
         let id = random_id()?;
+        let session = Session::new(view, revision, profile, self.now_ms())?;
         let sessions = self.by_id.pin();
         if sessions.len() >= limits::SESSIONS_MAX {
             self.make_room();
         }
-        sessions.insert(id, Arc::new(Session::new(view, revision, self.now_ms())));
+        sessions.insert(id, Arc::new(session));
         Ok(id)
     }
 
@@ -133,14 +144,16 @@ impl Sessions {
 // === impl Session ===
 
 impl Session {
-    fn new(view: &'static View, revision: Revision, now_ms: u64) -> Self {
-        Self {
+    fn new(view: &'static View, revision: Revision, profile: Profile, now_ms: u64) -> std::io::Result<Self> {
+        Ok(Self {
+            key: SessionKey::new(random_bits()?),
             revision,
+            profile,
             view,
             over: watch::Sender::new(false),
             last_used_ms: AtomicU64::new(now_ms),
             log_level: AtomicU8::new(Level::DEFAULT.into()),
-        }
+        })
     }
 
     /// The least severity of log messages that the client wants.
@@ -161,13 +174,18 @@ impl Session {
 
 /// An id that nobody guesses.
 pub(super) fn random_id() -> std::io::Result<SessionId> {
-    let mut bits = [0; 16];
-    rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())?;
+    let bits = random_bits()?;
     let mut id = [0; 32];
     for (pair, byte) in id.chunks_exact_mut(2).zip(bits) {
         pair.copy_from_slice(&[hex(byte >> 4), hex(byte & 0xf)]);
     }
     Ok(id)
+}
+
+fn random_bits() -> std::io::Result<[u8; 16]> {
+    let mut bits = [0; 16];
+    rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())?;
+    Ok(bits)
 }
 
 fn hex(digit: u8) -> u8 {
@@ -184,7 +202,7 @@ mod tests {
     #[test]
     fn a_session_is_found_until_it_ends() {
         let sessions = Sessions::default();
-        let id = sessions.begin(&WHOLE, Revision::LEGACY).expect("random bits");
+        let id = sessions.begin(&WHOLE, Revision::LEGACY, Profile::default()).expect("random bits");
         assert_eq!(sessions.find(&WHOLE, &id).map(|session| session.revision), Some(Revision::LEGACY));
         assert!(sessions.find(&WHOLE, b"too short").is_none());
         let over = sessions.find(&WHOLE, &id).expect("still there").watch();
@@ -197,12 +215,13 @@ mod tests {
     #[test]
     fn at_the_bound_the_session_idle_longest_ends() {
         let sessions = Sessions::default();
-        let ids: Vec<_> =
-            (0..limits::SESSIONS_MAX).map(|_| sessions.begin(&WHOLE, Revision::LEGACY).expect("random bits")).collect();
+        let ids: Vec<_> = (0..limits::SESSIONS_MAX)
+            .map(|_| sessions.begin(&WHOLE, Revision::LEGACY, Profile::default()).expect("random bits"))
+            .collect();
         for (age, id) in ids.iter().enumerate() {
             sessions.by_id.pin().get(id).expect("there").last_used_ms.store(age as u64 + 1, Ordering::Relaxed);
         }
-        sessions.begin(&WHOLE, Revision::LEGACY).expect("random bits");
+        sessions.begin(&WHOLE, Revision::LEGACY, Profile::default()).expect("random bits");
         assert!(sessions.by_id.pin().get(&ids[0]).is_none());
         assert!(sessions.by_id.pin().get(&ids[1]).is_some());
         assert_eq!(sessions.by_id.len(), limits::SESSIONS_MAX);
@@ -211,7 +230,7 @@ mod tests {
     #[test]
     fn a_session_is_unknown_to_any_other_view() {
         let sessions = Sessions::default();
-        let id = sessions.begin(&OTHER, Revision::LEGACY).expect("random bits");
+        let id = sessions.begin(&OTHER, Revision::LEGACY, Profile::default()).expect("random bits");
         assert!(sessions.find(&WHOLE, &id).is_none());
         assert!(!sessions.end(&WHOLE, &id));
         assert!(sessions.find(&OTHER, &id).is_some());

@@ -146,6 +146,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::mcp::client::Profile;
     use crate::mcp::envelope;
 
     fn spliced(source: &str, from: Era, to: Era) -> Value {
@@ -158,6 +159,8 @@ mod tests {
             era: from,
             log_level: None,
             mcp_params: &[],
+            session: None,
+            profile: Profile::default(),
             sent: Cell::new(false),
         };
         let mut scratch = Scratch::default();

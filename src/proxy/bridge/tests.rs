@@ -32,6 +32,8 @@ impl Case {
             kind: self.kind,
             log_level: self.log_level.and_then(Level::parse),
             accepts_stream: true,
+            session: None,
+            profile: Profile::default(),
         };
         let outgoing: Outgoing = envelope::outgoing(message.as_bytes()).expect("the message is one");
         bridge(&Message { source: message.as_bytes(), head: &outgoing, era: self.backend }, &caller)

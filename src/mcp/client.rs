@@ -1,0 +1,130 @@
+//! What is known of a client of the legacy era beside the message in hand: which session it speaks in, and what it said
+//! it can do when that began. How sessions are kept is not here.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// What tells one session from every other: 128 random bits. It is never shown to anybody.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionKey([u8; Self::BYTES]);
+
+/// What of its client a server may ask, by the capabilities that the client declared. Servers of the legacy eras list
+/// and allow things by them, so that two clients of different profiles share no session with a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Profile(u8);
+
+// === impl SessionKey ===
+
+impl SessionKey {
+    /// How long it is.
+    pub const BYTES: usize = 16;
+
+    /// The key with these bits.
+    #[must_use]
+    pub const fn new(bits: [u8; Self::BYTES]) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits.
+    #[must_use]
+    pub const fn bits(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SessionKey(_)")
+    }
+}
+
+// === impl Profile ===
+
+impl Profile {
+    /// `roots`: it answers `roots/list`.
+    pub const ROOTS: Self = Self(1);
+    /// `sampling`: it answers `sampling/createMessage`.
+    pub const SAMPLING: Self = Self(1 << 1);
+    /// `sampling.tools`: the same with tools.
+    pub const SAMPLING_TOOLS: Self = Self(1 << 2);
+    /// `sampling.context`: the same with context of servers.
+    pub const SAMPLING_CONTEXT: Self = Self(1 << 3);
+    /// `elicitation.form`, or `elicitation` without members: it answers `elicitation/create` by a form.
+    pub const ELICITATION_FORM: Self = Self(1 << 4);
+    /// `elicitation.url`: it opens pages.
+    pub const ELICITATION_URL: Self = Self(1 << 5);
+    /// `tasks`: it runs what it is asked as tasks.
+    pub const TASKS: Self = Self(1 << 6);
+    const ALL: u8 = (1 << 7) - 1;
+
+    /// What capabilities come to. One that is no object is none.
+    #[must_use]
+    pub fn declared(capabilities: &Value) -> Self {
+        let named = |path: &str| capabilities.pointer(path).is_some_and(Value::is_object);
+        let form = named("/elicitation/form") || named("/elicitation") && !named("/elicitation/url");
+        let all = [
+            (Self::ROOTS, named("/roots")),
+            (Self::SAMPLING, named("/sampling")),
+            (Self::SAMPLING_TOOLS, named("/sampling/tools")),
+            (Self::SAMPLING_CONTEXT, named("/sampling/context")),
+            (Self::ELICITATION_FORM, form),
+            (Self::ELICITATION_URL, named("/elicitation/url")),
+            (Self::TASKS, named("/tasks")),
+        ];
+        Self(all.into_iter().filter(|(_, declared)| *declared).fold(0, |bits, (capability, _)| bits | capability.0))
+    }
+
+    /// Whether everything of another is in it.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl From<Profile> for u8 {
+    fn from(profile: Profile) -> Self {
+        profile.0
+    }
+}
+
+impl TryFrom<u8> for Profile {
+    type Error = u8;
+
+    fn try_from(bits: u8) -> Result<Self, u8> {
+        if bits <= Self::ALL { Ok(Self(bits)) } else { Err(bits) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_what_was_declared_and_nothing_else() {
+        let of = |all: &[Profile]| all.iter().fold(0, |bits, one| bits | u8::from(*one));
+        for (capabilities, expected) in [
+            ("{}", of(&[])),
+            ("null", of(&[])),
+            (r#"{"roots":{"listChanged":true},"experimental":{"x":{}}}"#, of(&[Profile::ROOTS])),
+            (r#"{"sampling":{}}"#, of(&[Profile::SAMPLING])),
+            (r#"{"sampling":{"tools":{}}}"#, of(&[Profile::SAMPLING, Profile::SAMPLING_TOOLS])),
+            (r#"{"sampling":{"context":{}}}"#, of(&[Profile::SAMPLING, Profile::SAMPLING_CONTEXT])),
+            (r#"{"elicitation":{}}"#, of(&[Profile::ELICITATION_FORM])),
+            (r#"{"elicitation":{"form":{}}}"#, of(&[Profile::ELICITATION_FORM])),
+            (r#"{"elicitation":{"url":{}}}"#, of(&[Profile::ELICITATION_URL])),
+            (
+                r#"{"elicitation":{"form":{},"url":{}},"tasks":{}}"#,
+                of(&[Profile::ELICITATION_FORM, Profile::ELICITATION_URL, Profile::TASKS]),
+            ),
+            (r#"{"roots":true,"sampling":[],"elicitation":null}"#, of(&[])),
+        ] {
+            let profile = Profile::declared(&serde_json::from_str(capabilities).expect("JSON"));
+            assert_eq!(u8::from(profile), expected, "{capabilities}");
+            assert_eq!(Profile::try_from(expected), Ok(profile));
+        }
+        assert_eq!(Profile::try_from(1 << 7), Err(1 << 7));
+        let both = Profile::try_from(3).expect("a profile");
+        assert!(both.has(Profile::ROOTS) && !both.has(Profile::TASKS) && !Profile::ROOTS.has(both));
+    }
+}
