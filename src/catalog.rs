@@ -130,6 +130,8 @@ pub struct Spec {
     pub lock_digest: &'static str,
     /// Where clients connect.
     pub listen: plan::Listen,
+    /// How sessions of clients are kept.
+    pub sessions: plan::Sessions,
     /// Every backend, in topology order.
     pub backends: &'static [plan::Backend],
     /// Routes with a pattern, in topology order.

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::catalog::Topology;
 use crate::catalog::plan::{self, Reference};
-use crate::proxy::{Counts, Site};
+use crate::proxy::{Counts, Sessions, Site};
 use crate::references::Unresolved;
 use crate::upstream::{OpenError, Patient};
 #[cfg(not(feature = "admin"))]
@@ -109,6 +109,12 @@ pub enum StartError {
     /// The admin token cannot be shown by any client.
     #[error("admin token is empty, or holds blanks or characters beyond ASCII")]
     AdminTokenForm,
+    /// The reference to the keys that sessions are sealed with does not resolve.
+    #[error("key of the sessions does not resolve")]
+    SealKey(#[source] Unresolved),
+    /// The keys that sessions are to be sealed with are none.
+    #[error("key of the sessions cannot seal: {0}; write 32 bytes in hex or base64, several separated by commas")]
+    SealKeyForm(&'static str),
     /// This build has no admin listener.
     #[error("admin listener is not part of this build: build with `--features admin`")]
     AdminOff,
@@ -212,13 +218,14 @@ impl<T: Topology> Builder<T> {
         let hosts = spec.listen.hosts.iter().map(ToString::to_string).chain(listen::names(address));
         let origins = spec.listen.origins.iter().map(ToString::to_string);
         let site = Site::new(hosts.collect(), origins.collect());
+        let sessions = self.provisions.sessions(&spec.sessions)?;
         let (draining, drain) = watch::channel(false);
         let disabled = self.provisions.disabled(spec.backends);
         let listen = &spec.listen;
         let mut running =
             Running { address, listen, disabled, children: Vec::new(), draining, threads: Vec::new(), admin: None };
         // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
-        let crew = Crew::new::<T>(workers, site, self.provisions, drain)?;
+        let crew = Crew::new::<T>(workers, site, sessions, self.provisions, drain)?;
         running.children = crew.children();
         let (ready, started) = mpsc::channel();
         let counts: Vec<_> = (0..workers).map(|_| Arc::new(Counts::new(spec.backends.len()))).collect();
@@ -250,8 +257,10 @@ impl<T: Topology> Builder<T> {
             None => &spec.whole,
         };
         let (_draining, drain) = watch::channel(false);
-        // No request comes by HTTP: there is no site to check.
-        let crew = Crew::new::<T>(1, Site::new(Vec::new(), Vec::new()), self.provisions, drain)?;
+        // No request comes by HTTP: there is no site to check, and no session to seal.
+        let site = Site::new(Vec::new(), Vec::new());
+        let sessions = Sessions::of_this_process().map_err(StartError::Worker)?;
+        let crew = Crew::new::<T>(1, site, sessions, self.provisions, drain)?;
         let place = crew.place(0, Arc::new(Counts::new(spec.backends.len())));
         drop(crew);
         place.converse::<T>(view, stop)

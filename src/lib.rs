@@ -7,7 +7,7 @@
 //!
 //! # Layers
 //!
-//! Lower layers never name higher ones: `limits, clock, references, telemetry, http1, mcp` and the crate
+//! Lower layers never name higher ones: `limits, clock, references, seal, telemetry, http1, mcp` and the crate
 //! `only1mcp-model` → [`catalog`], `websocket` → [`upstream`] → `proxy` → `downstream` → `control` → [`Gateway`] →
 //! [`cli`]. One name goes upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of
 //! the topology. The crate `only1mcp-emit` is named by the commands about topologies alone.
@@ -72,6 +72,7 @@ pub mod limits;
 pub mod mcp;
 mod proxy;
 mod references;
+mod seal;
 mod telemetry;
 pub mod upstream;
 #[cfg(any(feature = "transport-ws", feature = "websocket"))]

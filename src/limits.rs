@@ -63,10 +63,16 @@ pub const POSTED_MESSAGES_MAX: usize = 256;
 pub const POSTED_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
 /// Pings of the other side of a WebSocket within [`KEEP_ALIVE`]: above it the connection is closed.
 pub const PINGS_MAX: u32 = 100;
-/// Legacy sessions held: above it the one idle longest goes.
+/// Legacy sessions over HTTP of which something is kept, a log level or an open stream: above it what is kept of the one
+/// idle longest is let go.
 pub const SESSIONS_MAX: usize = 10_000;
-/// A legacy session without requests or streams is forgotten after this.
+/// What is kept of a legacy session without requests or streams is let go after this.
 pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
+/// The token of a legacy session over HTTP is worth nothing after this: its client begins another one.
+pub const SESSION_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Sessions that were ended before that: above it the half that would end first is forgotten, and their tokens are taken
+/// again.
+pub const ENDED_SESSIONS_MAX: usize = 65_536;
 /// A client has this long to send a head once it began.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client has this long to send a body.

@@ -284,7 +284,7 @@ struct Request<'a> {
     id: &'a [u8],
     log_level: Option<Level>,
     /// The session of a legacy request.
-    session: Option<Arc<Session>>,
+    session: Option<Session>,
 }
 
 fn classify<'a, T: Topology>(worker: &Worker<T>, post: &Post<'a>, modern: bool) -> Result<Classified<'a>, Refusal<'a>> {
@@ -310,7 +310,7 @@ fn classify<'a, T: Topology>(worker: &Worker<T>, post: &Post<'a>, modern: bool) 
             method,
             revision: session.revision,
             id: id(post.message.id, post.body)?,
-            log_level: Some(session.log_level()),
+            log_level: Some(session.log_level),
             session: Some(session),
         })),
     }
@@ -334,7 +334,7 @@ async fn serve<T: Topology, D: Downstream>(
     downstream: &D,
 ) -> Result<(), Gone> {
     let spec = T::SPEC;
-    let Request { method, revision, id, log_level, ref session } = *request;
+    let Request { method, revision, id, log_level, session } = *request;
     let refused = match method {
         Method::Ping => return respond::result(downstream, id, b"{}", "").await,
         Method::Discover => return respond::result(downstream, id, post.view.discover.as_bytes(), "").await,
@@ -346,7 +346,7 @@ async fn serve<T: Topology, D: Downstream>(
         },
         Method::Call(kind) => {
             let era = revision.era();
-            let (session, profile) = match session.as_deref() {
+            let (session, profile) = match session {
                 Some(session) => (Some(session.key), session.profile),
                 None => (None, Profile::default()),
             };
@@ -357,7 +357,7 @@ async fn serve<T: Topology, D: Downstream>(
                 Err(refusal) => refusal,
             }
         }
-        Method::SetLevel => match session.as_deref().map(|session| legacy::set_level(session, post)) {
+        Method::SetLevel => match session.map(|session| legacy::set_level(&worker.shared.sessions, session, post)) {
             Some(Ok(())) => return respond::result(downstream, id, b"{}", "").await,
             Some(Err(refusal)) => refusal,
             None => Refusal::MethodNotFound("logging/setLevel".into()),

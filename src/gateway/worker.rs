@@ -60,6 +60,13 @@ impl Provisions {
     pub(super) fn disabled(&self, backends: &[plan::Backend]) -> Box<[bool]> {
         backends.iter().map(|backend| Settings::new(backend, &self.overlay).disabled).collect()
     }
+
+    /// The sessions, sealed as the topology says: with keys that outlive the process, or with one of its own.
+    pub(super) fn sessions(&self, plan: &plan::Sessions) -> Result<Sessions, StartError> {
+        let Some(reference) = &plan.seal_key else { return Sessions::of_this_process().map_err(StartError::Worker) };
+        let keys = self.references.resolve(reference).map_err(StartError::SealKey)?;
+        Ok(Sessions::new(&only1mcp_model::seal_keys(&keys).map_err(StartError::SealKeyForm)?))
+    }
 }
 
 // === impl Crew ===
@@ -69,6 +76,7 @@ impl Crew {
     pub(super) fn new<T: Topology>(
         workers: usize,
         site: Site,
+        sessions: Sessions,
         provisions: Provisions,
         draining: watch::Receiver<bool>,
     ) -> Result<Self, StartError> {
@@ -79,7 +87,7 @@ impl Crew {
             None => std::env::current_exe().map_err(StartError::Worker)?,
         };
         let backends = spec.backends.iter().map(|backend| Settings::new(backend, &overlay)).collect();
-        let (sessions, mailboxes) = (Sessions::default(), Mailboxes::default());
+        let mailboxes = Mailboxes::default();
         let shared = Arc::new(Shared { gate: Gate::new(spec, site), sessions, mailboxes, backends });
         let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends));
         let (all_drained, working) = watch::channel(());

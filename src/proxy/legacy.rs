@@ -1,7 +1,6 @@
 //! Requests of the legacy era: the handshake, sessions, and the session's stream.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -22,7 +21,7 @@ pub(crate) enum Valid {
     /// The handshake.
     Initialize,
     /// A request within a session.
-    Request(Method, Arc<Session>),
+    Request(Method, Session),
     /// A notification, or a response to a request that nobody made.
     Taken,
 }
@@ -62,11 +61,7 @@ pub(super) fn revision(sessions: &Sessions, view: &'static View, carrier: Carrie
 }
 
 /// The session that a request belongs to. It is one of the view it was begun in: elsewhere nobody knows it.
-fn session_of(
-    sessions: &Sessions,
-    view: &'static View,
-    head: &RequestHead<'_>,
-) -> Result<Arc<Session>, Refusal<'static>> {
+fn session_of(sessions: &Sessions, view: &'static View, head: &RequestHead<'_>) -> Result<Session, Refusal<'static>> {
     let id = session_id(head.session_id)?;
     let session = sessions.find(view, id).ok_or(Refusal::SessionUnknown)?;
     // MCP 2025-06-18, protocol version header: one that is not spoken is 400, none at all is an older client.
@@ -111,10 +106,10 @@ pub(crate) async fn initialize<T: Topology, D: Downstream>(
     let revision = asked.unwrap_or(Revision::LEGACY);
     let profile = Profile::declared(&capabilities);
     let begun = match post.carrier {
-        Carrier::Connection(agreement) => agreement.begin(post.view, revision, profile).map(|()| String::new()),
+        Carrier::Connection(agreement) => agreement.begin(revision, profile).map(|()| String::new()),
         Carrier::Http(_) => {
             let begun = worker.shared.sessions.begin(post.view, revision, profile);
-            begun.map(|session_id| format!("mcp-session-id: {}\r\n", String::from_utf8_lossy(&session_id)))
+            begun.map(|token| format!("mcp-session-id: {token}\r\n"))
         }
     };
     let fields = match begun {
@@ -128,14 +123,18 @@ pub(crate) async fn initialize<T: Topology, D: Downstream>(
 }
 
 /// `logging/setLevel`: kept for the session; backends are not told, what they log is sorted out here.
-pub(crate) fn set_level(session: &Session, post: &Post<'_>) -> Result<(), Refusal<'static>> {
+pub(crate) fn set_level(sessions: &Sessions, session: Session, post: &Post<'_>) -> Result<(), Refusal<'static>> {
     #[derive(Deserialize)]
     struct Params {
         level: String,
     }
     let params = post.message.params.and_then(|params| serde_json::from_slice(params.span.of(post.body)).ok());
     let level = params.and_then(|Params { level }| Level::parse(&level));
-    session.set_log_level(level.ok_or(Refusal::InvalidParams("`params.level` is not a level".into()))?);
+    let level = level.ok_or(Refusal::InvalidParams("`params.level` is not a level".into()))?;
+    match post.carrier {
+        Carrier::Http(_) => sessions.set_log_level(session.key, level),
+        Carrier::Connection(agreement) => agreement.set_log_level(level),
+    }
     Ok(())
 }
 
@@ -154,8 +153,7 @@ pub(crate) async fn stream<T: Topology, D: Downstream>(
         Ok(session) => session,
         Err(refusal) => return respond::refuse(downstream, &refusal, Era::Legacy, None).await,
     };
-    let mut over = session.watch();
-    drop(session);
+    let mut over = worker.shared.sessions.watch(session.key);
     let quiet = worker.clock.deadline();
     downstream.keep_alive().await?;
     loop {

@@ -7,14 +7,17 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::error::Refusal;
-use super::session::{SessionId, random_id};
+use super::session::random_bits;
 use crate::limits;
 
 /// The mailboxes of one gateway, shared by its workers.
 #[derive(Debug, Default)]
 pub(crate) struct Mailboxes {
-    by_id: papaya::HashMap<SessionId, Slot>,
+    by_id: papaya::HashMap<StreamId, Slot>,
 }
+
+/// What a stream is called: 128 random bits in hex.
+type StreamId = [u8; 32];
 
 /// Where posts go in.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ type Posted = (Bytes, OwnedSemaphorePermit);
 #[derive(Debug)]
 pub(crate) struct Mailbox<'a> {
     of: &'a Mailboxes,
-    id: SessionId,
+    id: StreamId,
     posts: mpsc::Receiver<Posted>,
 }
 
@@ -47,7 +50,7 @@ impl Mailboxes {
         if boxes.len() >= limits::EVENT_STREAMS_MAX {
             return Err(Refusal::Busy("as many event streams are open as may be"));
         }
-        let id = random_id().map_err(|error| {
+        let id = stream_id().map_err(|error| {
             tracing::error!(%error, "no random bits for a stream");
             Refusal::Internal
         })?;
@@ -62,7 +65,7 @@ impl Mailboxes {
     /// Nobody has it, or it is full.
     pub(crate) fn post(&self, id: &[u8], message: &[u8]) -> Result<(), Refusal<'static>> {
         const FULL: Refusal<'_> = Refusal::Busy("messages to this stream wait already");
-        let id = SessionId::try_from(id).map_err(|_another_length| Refusal::StreamUnknown)?;
+        let id = StreamId::try_from(id).map_err(|_another_length| Refusal::StreamUnknown)?;
         let boxes = self.by_id.pin();
         let slot = boxes.get(&id).ok_or(Refusal::StreamUnknown)?;
         let bytes = u32::try_from(message.len()).map_err(|_too_long| FULL)?;
@@ -97,6 +100,14 @@ impl Drop for Mailbox<'_> {
     fn drop(&mut self) {
         self.of.by_id.pin().remove(&self.id);
     }
+}
+
+/// An id that nobody guesses.
+fn stream_id() -> std::io::Result<StreamId> {
+    let bits = u128::from_be_bytes(random_bits()?);
+    let mut id = StreamId::default();
+    id.copy_from_slice(format!("{bits:032x}").as_bytes());
+    Ok(id)
 }
 
 #[cfg(test)]

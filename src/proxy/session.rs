@@ -1,10 +1,15 @@
-//! Sessions of legacy clients: which revision was agreed on, and whether the session still stands.
+//! Sessions of legacy clients. A session is what its token says, which the client holds and nobody else can make or read;
+//! the gateway keeps no list of them. What it does keep is what no token can hold: the log level, who is to be told that
+//! the session is over, and which ones are.
 
-use std::cell::RefCell;
+mod ended;
+
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
+use only1mcp_model::SealKey;
 use only1mcp_model::revision::{Era, Revision};
 use tokio::sync::watch;
 
@@ -12,26 +17,33 @@ use crate::catalog::View;
 use crate::limits;
 use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::method::Level;
+use crate::seal::Seal;
+use ended::Ended;
 
 /// The sessions of one gateway, shared by its workers: a client's requests may reach any of them.
 #[derive(Debug)]
 pub(crate) struct Sessions {
+    seal: Seal,
     started: Instant,
-    by_id: papaya::HashMap<SessionId, Arc<Session>>,
+    /// Those of which something is kept.
+    live: papaya::HashMap<SessionKey, Arc<Live>>,
+    ended: Ended,
 }
 
-/// What a client holds: 128 random bits in hex.
-pub(crate) type SessionId = [u8; 32];
-
-/// One session.
-#[derive(Debug)]
+/// One session, as the request in hand knows it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Session {
     pub(crate) key: SessionKey,
     pub(crate) revision: Revision,
     /// What its client said it can do.
     pub(crate) profile: Profile,
-    /// What it was begun in.
-    view: &'static View,
+    /// The least severity of log messages that the client wants.
+    pub(crate) log_level: Level,
+}
+
+/// What is kept of one session.
+#[derive(Debug)]
+struct Live {
     /// Set when the client ended it: its streams end too.
     over: watch::Sender<bool>,
     last_used_ms: AtomicU64,
@@ -39,200 +51,206 @@ pub(crate) struct Session {
     log_level: AtomicU8,
 }
 
+/// What a token says.
+#[derive(Debug)]
+struct Token {
+    session: Session,
+    /// In seconds since 1970.
+    issued: u64,
+}
+
 /// What one connection that carries messages agreed on: at most one session, which ends with it.
 #[derive(Debug, Default)]
-pub(crate) struct Agreement(RefCell<Option<Arc<Session>>>);
+pub(crate) struct Agreement(Cell<Option<Session>>);
+
+/// What the keys that seal tokens of sessions are for.
+const PURPOSE: &str = "session";
+/// Whose sessions they are, as far as clients are told apart.
+const ANONYMOUS: &[u8] = b"";
 
 // === impl Agreement ===
 
 impl Agreement {
     /// The session that was begun on it.
-    pub(crate) fn session(&self) -> Option<Arc<Session>> {
-        self.0.borrow().clone()
+    pub(crate) fn session(&self) -> Option<Session> {
+        self.0.get()
     }
 
     /// The era of what is said on it, as far as that is known.
     pub(crate) fn era(&self) -> Era {
-        if self.0.borrow().is_some() { Era::Legacy } else { Era::Modern }
+        if self.0.get().is_some() { Era::Legacy } else { Era::Modern }
     }
 
     /// Begins one, in place of the one before.
-    pub(crate) fn begin(&self, view: &'static View, revision: Revision, profile: Profile) -> std::io::Result<()> {
-        self.0.replace(Some(Arc::new(Session::new(view, revision, profile, 0)?)));
+    pub(crate) fn begin(&self, revision: Revision, profile: Profile) -> std::io::Result<()> {
+        self.0.set(Some(Session::new(revision, profile)?));
         Ok(())
+    }
+
+    /// From now on, log messages from this severity on are wanted.
+    pub(crate) fn set_log_level(&self, log_level: Level) {
+        self.0.set(self.0.get().map(|session| Session { log_level, ..session }));
     }
 }
 
 // === impl Sessions ===
 
-impl Default for Sessions {
-    fn default() -> Self {
-        Self { started: Instant::now(), by_id: papaya::HashMap::new() }
-    }
-}
-
 impl Sessions {
-    /// Begins one. At the bound, the one idle longest ends.
-    pub(crate) fn begin(
-        &self,
-        view: &'static View,
-        revision: Revision,
-        profile: Profile,
-    ) -> std::io::Result<SessionId> {
-        let id = random_id()?;
-        let session = Session::new(view, revision, profile, self.now_ms())?;
-        let sessions = self.by_id.pin();
-        if sessions.len() >= limits::SESSIONS_MAX {
+    /// Those sealed with these keys: by this gateway before, or by another one that has them too.
+    pub(crate) fn new(keys: &[SealKey]) -> Self {
+        let seal = Seal::new(keys, PURPOSE);
+        Self { seal, started: Instant::now(), live: papaya::HashMap::new(), ended: Ended::default() }
+    }
+
+    /// Those sealed with a key that nobody else has, and that goes with the process.
+    pub(crate) fn of_this_process() -> std::io::Result<Self> {
+        let mut key = SealKey::default();
+        rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
+        Ok(Self::new(&[key]))
+    }
+
+    /// Begins one at a view: its token.
+    pub(crate) fn begin(&self, view: &View, revision: Revision, profile: Profile) -> std::io::Result<String> {
+        self.token(view, &Token { session: Session::new(revision, profile)?, issued: now() })
+    }
+
+    fn token(&self, view: &View, token: &Token) -> std::io::Result<String> {
+        let Token { session: Session { key, revision, profile, log_level: _ }, issued } = token;
+        let what = [*revision as u8, u8::from(*profile)];
+        self.seal.seal(&context(view), &[&issued.to_be_bytes()[..], key.bits(), &what].concat())
+    }
+
+    /// The session of a view that this is the token of.
+    pub(crate) fn find(&self, view: &View, token: &[u8]) -> Option<Session> {
+        self.open(view, token).map(|token| token.session)
+    }
+
+    fn open(&self, view: &View, token: &[u8]) -> Option<Token> {
+        let plain = self.seal.open(&context(view), token)?;
+        let (issued, rest) = plain.split_first_chunk()?;
+        let (key, rest) = rest.split_first_chunk()?;
+        let &[revision, profile] = rest else { return None };
+        let (issued, key) = (u64::from_be_bytes(*issued), SessionKey::new(*key));
+        let revision = *Revision::ALL.get(usize::from(revision)).filter(|revision| revision.era() == Era::Legacy)?;
+        let profile = Profile::try_from(profile).ok()?;
+        if now().saturating_sub(issued) > limits::SESSION_AGE.as_secs() || self.ended.has(&key) {
+            return None;
+        }
+        let live = self.live.pin();
+        let log_level = live.get(&key).map_or(Level::DEFAULT, |live| {
+            live.last_used_ms.store(self.now_ms(), Ordering::Relaxed);
+            Level::try_from(live.log_level.load(Ordering::Relaxed)).unwrap_or(Level::DEFAULT)
+        });
+        Some(Token { session: Session { key, revision, profile, log_level }, issued })
+    }
+
+    /// From now on, log messages from this severity on are wanted.
+    pub(crate) fn set_log_level(&self, session: SessionKey, level: Level) {
+        self.live(session).log_level.store(level.into(), Ordering::Relaxed);
+    }
+
+    /// Ready once the session is over.
+    pub(crate) fn watch(&self, session: SessionKey) -> watch::Receiver<bool> {
+        let over = self.live(session).over.subscribe();
+        // Whoever ended it meanwhile may not have seen that somebody watches.
+        if self.ended.has(&session) {
+            self.remove(session);
+        }
+        over
+    }
+
+    /// Ends one of a view; `false` when it has none with this token.
+    pub(crate) fn end(&self, view: &View, token: &[u8]) -> bool {
+        let Some(Token { session, issued }) = self.open(view, token) else { return false };
+        self.ended.add(session.key, issued + limits::SESSION_AGE.as_secs());
+        self.remove(session.key);
+        true
+    }
+
+    /// What is kept of a session, from now on. At the bound, that of the one idle longest is let go.
+    fn live(&self, session: SessionKey) -> Arc<Live> {
+        let live = self.live.pin();
+        if live.len() >= limits::SESSIONS_MAX && !live.contains_key(&session) {
             self.make_room();
         }
-        sessions.insert(id, Arc::new(session));
-        Ok(id)
-    }
-
-    /// The session of a view with this id, which counts as used now.
-    pub(crate) fn find(&self, view: &'static View, id: &[u8]) -> Option<Arc<Session>> {
-        let id = SessionId::try_from(id).ok()?;
-        let sessions = self.by_id.pin();
-        let session = sessions.get(&id).filter(|session| std::ptr::eq(view, session.view))?;
-        session.last_used_ms.store(self.now_ms(), Ordering::Relaxed);
-        Some(Arc::clone(session))
-    }
-
-    /// Ends one of a view; `false` when it has none with this id.
-    pub(crate) fn end(&self, view: &'static View, id: &[u8]) -> bool {
-        let Ok(id) = SessionId::try_from(id) else { return false };
-        let own = self.by_id.pin().get(&id).is_some_and(|session| std::ptr::eq(view, session.view));
-        own && self.remove(&id)
-    }
-
-    fn remove(&self, id: &SessionId) -> bool {
-        let sessions = self.by_id.pin();
-        let ended = sessions.remove(id);
-        ended.map(|session| session.over.send_replace(true)).is_some()
-    }
-
-    /// Ends those idle for longer than [`limits::SESSION_IDLE`]. One with an open stream is not idle.
-    pub(crate) fn sweep(&self) {
-        let idle_max = u64::try_from(limits::SESSION_IDLE.as_millis()).unwrap_or(u64::MAX);
         let now_ms = self.now_ms();
-        self.by_id.pin().retain(|_, session| {
-            let idle_ms = now_ms.saturating_sub(session.last_used_ms.load(Ordering::Relaxed));
-            session.over.receiver_count() > 0 || idle_ms <= idle_max
+        Arc::clone(live.get_or_insert_with(session, || Arc::new(Live::new(now_ms))))
+    }
+
+    fn remove(&self, session: SessionKey) {
+        let live = self.live.pin();
+        if let Some(live) = live.remove(&session) {
+            live.over.send_replace(true);
+        }
+    }
+
+    /// Forgets what is kept of those idle for longer than [`limits::SESSION_IDLE`]. One with an open stream is not idle.
+    pub(crate) fn sweep(&self) {
+        let idle_max = millis(limits::SESSION_IDLE);
+        let now_ms = self.now_ms();
+        self.live.pin().retain(|_, live| {
+            let idle_ms = now_ms.saturating_sub(live.last_used_ms.load(Ordering::Relaxed));
+            live.over.receiver_count() > 0 || idle_ms <= idle_max
         });
+        self.ended.sweep(now());
     }
 
     fn make_room(&self) {
         self.sweep();
-        let sessions = self.by_id.pin();
-        if sessions.len() < limits::SESSIONS_MAX {
+        let live = self.live.pin();
+        if live.len() < limits::SESSIONS_MAX {
             return;
         }
         // One with an open stream is not idle, unless all have one.
-        let idle = sessions.iter().min_by_key(|(_, session)| {
-            (session.over.receiver_count() > 0, session.last_used_ms.load(Ordering::Relaxed))
-        });
-        if let Some((id, _)) = idle {
-            self.remove(id);
+        let idle = live
+            .iter()
+            .min_by_key(|(_, live)| (live.over.receiver_count() > 0, live.last_used_ms.load(Ordering::Relaxed)));
+        if let Some((session, _)) = idle {
+            self.remove(*session);
         }
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.started.elapsed())
     }
 }
 
 // === impl Session ===
 
 impl Session {
-    fn new(view: &'static View, revision: Revision, profile: Profile, now_ms: u64) -> std::io::Result<Self> {
-        Ok(Self {
-            key: SessionKey::new(random_bits()?),
-            revision,
-            profile,
-            view,
-            over: watch::Sender::new(false),
-            last_used_ms: AtomicU64::new(now_ms),
-            log_level: AtomicU8::new(Level::DEFAULT.into()),
-        })
-    }
-
-    /// The least severity of log messages that the client wants.
-    pub(crate) fn log_level(&self) -> Level {
-        Level::try_from(self.log_level.load(Ordering::Relaxed)).unwrap_or(Level::DEFAULT)
-    }
-
-    /// From now on, that.
-    pub(crate) fn set_log_level(&self, level: Level) {
-        self.log_level.store(level.into(), Ordering::Relaxed);
-    }
-
-    /// Ready once the session is over.
-    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
-        self.over.subscribe()
+    fn new(revision: Revision, profile: Profile) -> std::io::Result<Self> {
+        Ok(Self { key: SessionKey::new(random_bits()?), revision, profile, log_level: Level::DEFAULT })
     }
 }
 
-/// An id that nobody guesses.
-pub(super) fn random_id() -> std::io::Result<SessionId> {
-    let bits = random_bits()?;
-    let mut id = [0; 32];
-    for (pair, byte) in id.chunks_exact_mut(2).zip(bits) {
-        pair.copy_from_slice(&[hex(byte >> 4), hex(byte & 0xf)]);
+// === impl Live ===
+
+impl Live {
+    fn new(now_ms: u64) -> Self {
+        let log_level = AtomicU8::new(Level::DEFAULT.into());
+        Self { over: watch::Sender::new(false), last_used_ms: AtomicU64::new(now_ms), log_level }
     }
-    Ok(id)
 }
 
-fn random_bits() -> std::io::Result<[u8; 16]> {
+/// What a token is bound to: elsewhere it is none.
+fn context(view: &View) -> [&[u8]; 2] {
+    [view.patterns.name.as_bytes(), ANONYMOUS]
+}
+
+fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// 128 bits that nobody guesses.
+pub(super) fn random_bits() -> std::io::Result<[u8; 16]> {
     let mut bits = [0; 16];
     rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())?;
     Ok(bits)
 }
 
-fn hex(digit: u8) -> u8 {
-    if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    static WHOLE: View = View::bare("", 1);
-    static OTHER: View = View::bare("other", 2);
-
-    #[test]
-    fn a_session_is_found_until_it_ends() {
-        let sessions = Sessions::default();
-        let id = sessions.begin(&WHOLE, Revision::LEGACY, Profile::default()).expect("random bits");
-        assert_eq!(sessions.find(&WHOLE, &id).map(|session| session.revision), Some(Revision::LEGACY));
-        assert!(sessions.find(&WHOLE, b"too short").is_none());
-        let over = sessions.find(&WHOLE, &id).expect("still there").watch();
-        assert!(sessions.end(&WHOLE, &id));
-        assert!(*over.borrow());
-        assert!(!sessions.end(&WHOLE, &id));
-        assert!(sessions.find(&WHOLE, &id).is_none());
-    }
-
-    #[test]
-    fn at_the_bound_the_session_idle_longest_ends() {
-        let sessions = Sessions::default();
-        let ids: Vec<_> = (0..limits::SESSIONS_MAX)
-            .map(|_| sessions.begin(&WHOLE, Revision::LEGACY, Profile::default()).expect("random bits"))
-            .collect();
-        for (age, id) in ids.iter().enumerate() {
-            sessions.by_id.pin().get(id).expect("there").last_used_ms.store(age as u64 + 1, Ordering::Relaxed);
-        }
-        sessions.begin(&WHOLE, Revision::LEGACY, Profile::default()).expect("random bits");
-        assert!(sessions.by_id.pin().get(&ids[0]).is_none());
-        assert!(sessions.by_id.pin().get(&ids[1]).is_some());
-        assert_eq!(sessions.by_id.len(), limits::SESSIONS_MAX);
-    }
-
-    #[test]
-    fn a_session_is_unknown_to_any_other_view() {
-        let sessions = Sessions::default();
-        let id = sessions.begin(&OTHER, Revision::LEGACY, Profile::default()).expect("random bits");
-        assert!(sessions.find(&WHOLE, &id).is_none());
-        assert!(!sessions.end(&WHOLE, &id));
-        assert!(sessions.find(&OTHER, &id).is_some());
-    }
-}
+mod tests;

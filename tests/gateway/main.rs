@@ -33,6 +33,7 @@ mod regression;
 mod resumption;
 mod sandbox;
 mod session_stream;
+mod sessions;
 mod stdio;
 mod stdio_client;
 mod streamable_http;

@@ -115,7 +115,7 @@ pub fn module(plan: &Plan, path: &str) -> Result<Module, Error> {
 /// `static SPEC`.
 fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, Error> {
     let (name, topology, lock) = (&plan.name, &plan.topology_digest, &plan.lock_digest);
-    let listen = constant(&plan.listen)?;
+    let (listen, sessions) = (constant(&plan.listen)?, constant(&plan.sessions)?);
     let wildcards = plan.wildcards.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let templates = tables::templates(plan);
     let whole = view(plan, lists, None)?;
@@ -130,6 +130,7 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
             topology_digest: #topology,
             lock_digest: #lock,
             listen: #listen,
+            sessions: #sessions,
             backends: &BACKENDS,
             wildcards: &[#(#wildcards),*],
             templates: &[#(#templates),*],

@@ -19,6 +19,7 @@ mod view;
 
 use crate::Features;
 use crate::diagnostic::{Code, Problems};
+use crate::plan::Reference;
 use crate::topology::{BACKEND_NAME, Names, Topology};
 use crate::yaml::{Document, Step, steps};
 
@@ -46,6 +47,7 @@ impl Check<'_> {
     pub(crate) fn topology(&mut self) {
         self.mcp_listener();
         self.admin_listener();
+        self.seal_key();
         self.name_rules();
         self.backend_names();
         self.ambiguous_prefixes();
@@ -67,6 +69,16 @@ impl Check<'_> {
 
     pub(crate) fn invalid(&mut self, code: Code, path: &[Step<'_>], message: String, why: &str) {
         self.problems.error(code, self.document.value(path), message).label(why);
+    }
+
+    fn seal_key(&mut self) {
+        if let Some(Reference::Literal(_)) = self.topology.sessions.seal_key {
+            let place = self.document.value(steps!["sessions", "seal_key"]);
+            self.problems
+                .error(Code::LiteralSecret, place, "secret among the session settings")
+                .label("a key is never written into a topology")
+                .help("write `env:ONLY1MCP_SEAL_KEY`, or `file:PATH`: the gateway reads it when it starts");
+        }
     }
 
     fn name_rules(&mut self) {

@@ -31,6 +31,7 @@ mod lines;
 mod param_header;
 mod resolve;
 mod rule;
+mod seal_key;
 mod secret;
 mod source;
 mod yaml;
@@ -46,6 +47,7 @@ pub use constant::Constant;
 pub use decode::near_miss;
 pub use features::Features;
 pub use lock::lock_path;
+pub use seal_key::{SealKey, seal_keys};
 pub use secret::check_token;
 pub use source::{LOCK_BYTES_MAX, Source, SourceError, TOPOLOGIES, TOPOLOGY_BYTES_MAX, topology_path};
 

@@ -63,6 +63,14 @@ constant! {
 }
 
 constant! {
+    /// How sessions of clients are kept.
+    pub struct Sessions {
+        /// The keys that session ids are sealed with, see [`crate::seal_keys`]; never stated.
+        pub seal_key: Option<Reference>,
+    }
+}
+
+constant! {
     /// One MCP server behind the gateway.
     pub struct Backend {
         /// Its name in the topology.
@@ -209,6 +217,8 @@ pub struct Plan {
     pub lock_digest: String,
     /// Where clients connect.
     pub listen: Listen,
+    /// How sessions of clients are kept.
+    pub sessions: Sessions,
     /// Every backend, in topology order.
     pub backends: Vec<Backend>,
     /// Routes for names that the catalog does not hold: exact names first, then patterns, each in topology order.

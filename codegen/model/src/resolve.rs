@@ -153,6 +153,7 @@ pub(crate) fn plan(
                 hosts: table(&admin.hosts),
             }),
         },
+        sessions: plan::Sessions { seal_key: topology.sessions.seal_key.clone() },
         wildcards,
         offers: offers(lock, &catalog),
         alone: if mcp.backends { alone(topology, lock, &catalog) } else { Vec::new() },

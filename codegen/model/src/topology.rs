@@ -65,6 +65,8 @@ record! {
         name: String where NAME | { "NAME".to_owned() },
         /// Where clients connect.
         listen: Listen = Listen::default(),
+        /// How sessions of clients are kept.
+        sessions: Sessions = Sessions::default(),
         /// How the names of tools and prompts are exposed.
         names: Names = Names::default(),
         /// What backends have unless they say otherwise.
@@ -117,6 +119,15 @@ record! {
         token: Option<Reference> = None,
         /// Host names allowed besides loopback names and the address listened on.
         hosts: Vec<String> = Vec::new(),
+    }
+}
+
+record! {
+    /// How sessions of clients are kept.
+    default struct Sessions: "session settings" {
+        /// The keys that session ids are sealed with, so that they outlive the process and other replicas know them:
+        /// `env:NAME` or `file:PATH`. 32 bytes in hex or base64, several separated by commas: the first one seals.
+        seal_key: Option<Reference> = None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The gateways that are tested, compiled from the topologies beside the tests.
 
-use only1mcp::{Gateway, Running};
+use only1mcp::{Gateway, Running, StartError};
 
 use super::recorder::Recorder;
 
@@ -9,6 +9,9 @@ only1mcp::topology!(pub(crate) Recorded = "tests/gateway/topologies/recorded.yam
 only1mcp::topology!(pub(crate) Views = "tests/gateway/topologies/views.yaml");
 only1mcp::topology!(pub(crate) Alone = "tests/gateway/topologies/alone.yaml");
 only1mcp::topology!(pub(crate) Large = "topologies/large.yaml");
+
+/// The key of sessions that most tests are content with.
+pub(crate) const SEAL_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// In front of the demo servers as children.
 pub(crate) fn demo() -> Running {
@@ -25,9 +28,13 @@ pub(crate) fn recorded(upstream: &Recorder) -> Running {
 
 /// The same in front of the views of such a server.
 pub(crate) fn views(upstream: &Recorder) -> Running {
-    let builder = Gateway::<Views>::builder().workers(2);
-    let builder = builder.reference("ADMIN_URL", upstream.url()).reference("DATA_URL", upstream.url());
-    builder.start().expect("the gateway starts")
+    sealed(upstream, SEAL_KEY).expect("the gateway starts")
+}
+
+/// The same with these keys for its sessions.
+pub(crate) fn sealed(upstream: &Recorder, keys: &str) -> Result<Running, StartError> {
+    let builder = Gateway::<Views>::builder().workers(2).reference("SEAL_KEY", keys);
+    builder.reference("ADMIN_URL", upstream.url()).reference("DATA_URL", upstream.url()).start()
 }
 
 /// In front of three servers that are also asked alone, the last of which has much of what the second has.

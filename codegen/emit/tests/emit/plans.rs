@@ -181,6 +181,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         name: name.to_owned(),
         topology_digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
         lock_digest: String::new(),
+        sessions: only1mcp_model::plan::Sessions { seal_key: None },
         listen: Listen {
             address: Reference::Literal("127.0.0.1:8080".into()),
             path: "/mcp".into(),

@@ -54,6 +54,9 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             ),
         }),
     },
+    sessions: ::only1mcp::catalog::plan::Sessions {
+        seal_key: None,
+    },
     backends: &BACKENDS,
     wildcards: &[],
     templates: &[],

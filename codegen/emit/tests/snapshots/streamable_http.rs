@@ -38,6 +38,9 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         backends: false,
         admin: None,
     },
+    sessions: ::only1mcp::catalog::plan::Sessions {
+        seal_key: None,
+    },
     backends: &BACKENDS,
     wildcards: &[
         ::only1mcp::catalog::plan::WildcardRoute {

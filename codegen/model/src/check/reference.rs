@@ -6,6 +6,7 @@ use super::Check;
 use crate::address::{check_address, check_url};
 use crate::diagnostic::{Code, quoted};
 use crate::plan::Reference;
+use crate::seal_key::seal_keys;
 use crate::secret::check_token;
 use crate::transport::{check_field_value, check_password, check_username};
 use crate::yaml::{Place, Step, steps};
@@ -24,6 +25,7 @@ pub(crate) enum Form {
     FieldValue,
     Username,
     Password,
+    SealKey,
 }
 
 // === impl Check ===
@@ -65,6 +67,9 @@ impl<'a> Check<'a> {
             let place = document.value(steps!["listen", "admin", "token"]);
             found.extend(admin.token.iter().map(|token| (place, token, Form::Token)));
         }
+        if let Some(key) = &topology.sessions.seal_key {
+            found.push((document.value(steps!["sessions", "seal_key"]), key, Form::SealKey));
+        }
         for (name, backend) in topology.backends.iter() {
             for (index, endpoint) in backend.endpoints.iter().enumerate() {
                 let place = document.value(steps!["backends", name, "endpoints", index, "url"]);
@@ -93,6 +98,7 @@ impl Form {
             Self::FieldValue => ("value of a header", check_field_value(value)),
             Self::Username => ("username", check_username(value)),
             Self::Password => ("password", check_password(value)),
+            Self::SealKey => ("key to seal with", seal_keys(value).map(drop)),
         };
         checked.map_err(|why| (noun, why))
     }
