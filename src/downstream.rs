@@ -1,9 +1,63 @@
-//! The transports towards clients.
+//! The transports towards clients, and how a connection comes to one of them.
 
 mod conversation;
-pub(crate) mod http;
+mod http;
 #[cfg(feature = "transport-http")]
 pub(crate) mod remote;
 pub(crate) mod stdio;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "websocket")]
 mod websocket;
+
+use std::rc::Rc;
+
+pub(crate) use stream::Stream;
+#[cfg(feature = "tls")]
+pub(crate) use tls::{PROTOCOLS, Shown};
+
+use crate::catalog::Topology;
+use crate::proxy::Worker;
+
+/// What is shown over TLS: nothing, in a build without it.
+#[cfg(not(feature = "tls"))]
+#[derive(Clone, Debug)]
+pub(crate) enum Shown {}
+
+/// Where the connections of one worker come in.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    #[cfg(feature = "tls")]
+    tls: Option<tls::Acceptor>,
+}
+
+// === impl Entrance ===
+
+impl Entrance {
+    /// With this over TLS, or in plain.
+    pub(crate) fn new(shown: Option<Shown>) -> Self {
+        #[cfg(not(feature = "tls"))]
+        debug_assert!(shown.is_none(), "there is no value of its type");
+        Self {
+            #[cfg(feature = "tls")]
+            tls: shown.map(tls::Acceptor::new),
+        }
+    }
+
+    /// Serves one connection until it ends.
+    pub(crate) async fn serve<T: Topology>(&self, worker: Rc<Worker<T>>, stream: Stream) {
+        if let Stream::Tcp(tcp) = &stream
+            // Answers leave in one write; waiting to fill a segment only adds latency. A socket that refuses is gone.
+            && tcp.set_nodelay(true).is_err()
+        {
+            return;
+        }
+        #[cfg(feature = "tls")]
+        if let (Some(acceptor), Stream::Tcp(_)) = (&self.tls, &stream) {
+            // Boxed: a handshake would make every connection as large as it is.
+            return Box::pin(acceptor.serve(worker, stream)).await;
+        }
+        http::serve(worker, stream).await;
+    }
+}

@@ -9,11 +9,16 @@ mod admin;
 mod listen;
 #[cfg(not(feature = "admin"))]
 mod no_admin;
+#[cfg(not(feature = "tls"))]
+mod no_tls;
+mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 mod worker;
 
 use std::marker::PhantomData;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
@@ -25,8 +30,12 @@ use crate::catalog::plan::{self, Reference};
 use crate::proxy::{Counts, Sessions, Site};
 use crate::references::Unresolved;
 use crate::upstream::{OpenError, Patient};
+use listen::{Address, Listening};
 #[cfg(not(feature = "admin"))]
 use no_admin as admin;
+#[cfg(not(feature = "tls"))]
+use no_tls as tls;
+use socket::SocketFile;
 use worker::{Crew, Provisions};
 
 /// The listener for clients, where errors have to name it.
@@ -41,6 +50,7 @@ pub struct Gateway<T>(PhantomData<T>);
 pub struct Builder<T> {
     listen: Option<Listen>,
     admin_address: Option<String>,
+    tls: Option<plan::ListenerTls>,
     provisions: Provisions,
     workers: Option<usize>,
     topology: PhantomData<T>,
@@ -56,13 +66,16 @@ enum Listen {
 /// A gateway that serves. It stops when this is dropped; [`Running::stop`] says how that went.
 #[derive(Debug)]
 pub struct Running {
-    address: SocketAddr,
+    address: Address,
+    file: Option<SocketFile>,
     listen: &'static plan::Listen,
     /// By the index of the backend: whether the overlay disables it.
     disabled: Box<[bool]>,
     children: Vec<Patient>,
     draining: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    /// Looks after the certificate.
+    tls: Option<tls::Watch>,
     /// Behind the workers: it answers until the last of them is done.
     admin: Option<admin::Serving>,
 }
@@ -97,6 +110,38 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The path of a Unix socket is none.
+    #[error("MCP address `{address}` names no socket: {why}")]
+    SocketPath {
+        /// The address.
+        address: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// A Unix socket cannot be listened on.
+    #[error("socket `{}` cannot be listened on", path.display())]
+    Socket {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process listens on a Unix socket.
+    #[error("socket `{}` has a process that listens on it", .0.display())]
+    SocketTaken(PathBuf),
+    /// Something that is no socket is where one is to be.
+    #[error("file `{}` is in the way of a socket", .0.display())]
+    NotSocket(PathBuf),
+    /// The listener is to speak TLS on a Unix socket.
+    #[error("socket `{}` is not served over TLS: drop `listen.mcp.tls`, or listen on `host:port`", .0.display())]
+    SocketTls(PathBuf),
+    /// The certificate of the listener, or its key, is of no use.
+    #[error("listener cannot speak TLS")]
+    Tls(#[source] TlsError),
+    /// This build has no TLS.
+    #[error("TLS is not part of this build: build with `--features tls`")]
+    TlsOff,
     /// The listener that was handed over is none.
     #[error("listener cannot be used")]
     Listener(#[source] std::io::Error),
@@ -129,6 +174,56 @@ pub enum StartError {
     Worker(#[source] std::io::Error),
 }
 
+/// A certificate, or a private key, that is of no use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("{part} cannot be read")]
+    Unresolved {
+        /// `certificate` or `private key`.
+        part: &'static str,
+        /// Why.
+        #[source]
+        source: Unresolved,
+    },
+    /// A file holds something else than PEM.
+    #[error("`{file}` is not PEM: {why}")]
+    Pem {
+        /// As the topology has it.
+        file: String,
+        /// What the parser says.
+        why: String,
+    },
+    /// A file of certificates holds none.
+    #[error("`{0}` holds no certificate")]
+    NoCertificate(String),
+    /// A file of a private key holds none.
+    #[error("`{0}` holds no private key")]
+    NoKey(String),
+    /// A private key is locked by a passphrase.
+    #[error("`{0}` holds a private key that is encrypted: store it without a passphrase")]
+    EncryptedKey(String),
+    /// The two are not a pair.
+    #[error("private key in `{key}` does not belong to the certificate in `{cert}`")]
+    Mismatch {
+        /// As the topology has it.
+        cert: String,
+        /// As the topology has it.
+        key: String,
+    },
+    /// They cannot be used for another reason.
+    #[error("certificate in `{cert}` with the private key in `{key}` is not usable: {why}")]
+    Unusable {
+        /// As the topology has it.
+        cert: String,
+        /// As the topology has it.
+        key: String,
+        /// What the implementation of TLS says.
+        why: String,
+    },
+}
+
 // === impl Gateway ===
 
 impl<T: Topology> Gateway<T> {
@@ -138,6 +233,7 @@ impl<T: Topology> Gateway<T> {
         Builder {
             listen: None,
             admin_address: None,
+            tls: None,
             provisions: Provisions::default(),
             workers: None,
             topology: PhantomData,
@@ -148,7 +244,7 @@ impl<T: Topology> Gateway<T> {
 // === impl Builder ===
 
 impl<T: Topology> Builder<T> {
-    /// Listens on this address instead of the topology's. Port 0 lets the system choose.
+    /// Listens on this address, `host:port` or `unix:/path`, instead of the topology's. Port 0 lets the system choose.
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.listen = Some(Listen::Address(address.into()));
@@ -160,6 +256,15 @@ impl<T: Topology> Builder<T> {
     #[must_use]
     pub fn listener(mut self, listener: std::net::TcpListener) -> Self {
         self.listen = Some(Listen::Socket(listener));
+        self
+    }
+
+    /// Serves clients over TLS with the certificate and the private key in these PEM files instead of the topology's, also
+    /// where the topology has none. They are read anew when they change.
+    #[must_use]
+    pub fn tls(mut self, cert: impl Into<String>, key: impl Into<String>) -> Self {
+        let file = |path: String| Reference::File(path.into());
+        self.tls = Some(plan::ListenerTls { cert: file(cert.into()), key: file(key.into()) });
         self
     }
 
@@ -206,33 +311,35 @@ impl<T: Topology> Builder<T> {
     pub fn start(self) -> Result<Running, StartError> {
         let spec = T::SPEC;
         let workers = self.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
-        let (address, listeners) = match self.listen {
-            Some(Listen::Socket(listener)) => listen::share(listener, workers).map_err(StartError::Listener)?,
-            Some(Listen::Address(address)) => {
-                let address = Reference::Literal(address.into());
-                listen::bind(listen::resolve(MCP, &address, &self.provisions.references)?, workers)?
+        let references = &self.provisions.references;
+        let tls = self.tls.or_else(|| spec.listen.tls.clone());
+        let tls = tls.map(|tls| tls::Watch::start(tls, references)).transpose()?;
+        let Listening { address, listeners, file } = match self.listen {
+            Some(Listen::Socket(listener)) => {
+                let (address, listeners) = listen::share(listener, workers).map_err(StartError::Listener)?;
+                Listening::tcp(address, listeners)
             }
-            None => listen::bind(listen::resolve(MCP, &spec.listen.address, &self.provisions.references)?, workers)?,
+            Some(Listen::Address(address)) => listen::open(&Reference::Literal(address.into()), references, workers)?,
+            None => listen::open(&spec.listen.address, references, workers)?,
         };
-        let admin = admin::bind(spec.listen.admin.as_ref(), self.admin_address, &self.provisions.references)?;
-        let hosts = spec.listen.hosts.iter().map(ToString::to_string).chain(listen::names(address));
-        let origins = spec.listen.origins.iter().map(ToString::to_string);
-        let site = Site::new(hosts.collect(), origins.collect());
+        let site = site(&spec.listen, &address, tls.is_some())?;
+        let admin = admin::bind(spec.listen.admin.as_ref(), self.admin_address, references)?;
         let sessions = self.provisions.sessions(&spec.sessions)?;
         let (draining, drain) = watch::channel(false);
         let disabled = self.provisions.disabled(spec.backends);
         let listen = &spec.listen;
-        let mut running =
-            Running { address, listen, disabled, children: Vec::new(), draining, threads: Vec::new(), admin: None };
+        let shown = tls.as_ref().map(tls::Watch::shown);
+        let (children, threads) = (Vec::new(), Vec::new());
+        let mut running = Running { address, file, listen, disabled, children, draining, threads, tls, admin: None };
         // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
         let crew = Crew::new::<T>(workers, site, sessions, self.provisions, drain)?;
         running.children = crew.children();
         let (ready, started) = mpsc::channel();
         let counts: Vec<_> = (0..workers).map(|_| Arc::new(Counts::new(spec.backends.len()))).collect();
         for ((worker, listener), counts) in listeners.into_iter().enumerate().zip(counts.iter().cloned()) {
-            let (place, ready) = (crew.place(worker, counts), ready.clone());
+            let (place, ready, shown) = (crew.place(worker, counts), ready.clone(), shown.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{worker}"));
-            let thread = thread.spawn(move || place.run::<T>(listener, &ready)).map_err(StartError::Worker)?;
+            let thread = thread.spawn(move || place.run::<T>(listener, shown, &ready)).map_err(StartError::Worker)?;
             running.threads.push(thread);
         }
         drop((ready, crew));
@@ -267,13 +374,41 @@ impl<T: Topology> Builder<T> {
     }
 }
 
+/// Under which names clients may ask at this address.
+fn site(listen: &plan::Listen, address: &Address, tls: bool) -> Result<Site, StartError> {
+    let hosts = listen.hosts.iter().map(ToString::to_string);
+    let origins = listen.origins.iter().map(ToString::to_string).collect();
+    match address {
+        Address::Tcp(address) => Ok(Site::new(hosts.chain(listen::names(*address)).collect(), origins)),
+        Address::Unix(path) if tls => Err(StartError::SocketTls(path.clone())),
+        Address::Unix(_) => Ok(Site::on_socket(hosts.collect(), origins)),
+    }
+}
+
 // === impl Running ===
 
 impl Running {
-    /// The address listened on.
+    /// The address listened on. Where that is a [socket file](Self::socket_path) there is none: all zeros.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match self.address {
+            Address::Tcp(address) => address,
+            Address::Unix(_) => SocketAddr::from(([0; 4], 0)),
+        }
+    }
+
+    /// The file of the Unix socket listened on, if it is one.
+    #[must_use]
+    pub fn socket_path(&self) -> Option<&Path> {
+        self.file.as_ref().map(SocketFile::path)
+    }
+
+    /// Reads the certificate and its key anew, if clients are served over TLS, without waiting for the next look at the
+    /// files. A pair that is of no use changes nothing; the log says so.
+    pub fn reload_certificate(&self) {
+        if let Some(tls) = &self.tls {
+            tls.look();
+        }
     }
 
     /// Whether the overlay disables the backend of this index.
@@ -293,16 +428,24 @@ impl Running {
         &self.children
     }
 
-    /// The URL of the MCP endpoint.
+    /// The URL of the MCP endpoint; on a Unix socket `unix:` with the file, and the path behind a colon.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}{}", self.address, self.listen.path)
+        self.url_of(&self.listen.path)
     }
 
     /// The URL of a view.
     #[must_use]
     pub fn view_url(&self, view: &str) -> String {
-        format!("http://{}{}", self.address, self.listen.view_path(view))
+        self.url_of(&self.listen.view_path(view))
+    }
+
+    fn url_of(&self, path: &str) -> String {
+        match &self.address {
+            Address::Tcp(address) if self.tls.is_some() => format!("https://{address}{path}"),
+            Address::Tcp(address) => format!("http://{address}{path}"),
+            Address::Unix(file) => format!("unix:{}:{path}", file.display()),
+        }
     }
 
     /// Stops accepting, lets calls in flight finish within [`DRAIN_GRACE`](crate::limits::DRAIN_GRACE), ends the
@@ -314,6 +457,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // First: who finds no file does not wait for a gateway that accepts nobody.
+        self.file = None;
         self.draining.send_replace(true);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {

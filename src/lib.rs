@@ -78,7 +78,7 @@ pub mod upstream;
 #[cfg(any(feature = "transport-ws", feature = "websocket"))]
 mod websocket;
 
-pub use gateway::{Builder, Gateway, Running, StartError};
+pub use gateway::{Builder, Gateway, Running, StartError, TlsError};
 pub use only1mcp_macros::{Dispatch, topology};
 #[doc(hidden)]
 pub use phf;

@@ -39,6 +39,10 @@ pub const BACKEND_CALLS_MAX: usize = 4096;
 pub const IDLE_CONNECTIONS_MAX: usize = 256;
 /// Client connections per worker: above it new ones wait in the accept queue.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// TLS handshakes under way per worker: above it those that begin wait for their turn.
+pub const HANDSHAKES_MAX: usize = 256;
+/// A client has this long for its TLS handshake, with its turn.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Admin connections: above it new ones wait in the accept queue.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 /// The head of an admin request: above it 431. No admin request has a body: 413.

@@ -19,11 +19,12 @@ const LAYERS: [&[&str]; 9] = [
 /// Where a name goes upwards, with the reason in `src/lib.rs`.
 const UPWARDS: [(&str, &str); 1] = [("src/catalog.rs", "upstream")];
 /// What the crate's root gives another name.
-const RENAMED: [(&str, &str); 5] = [
+const RENAMED: [(&str, &str); 6] = [
     ("Gateway", "gateway"),
     ("Builder", "gateway"),
     ("Running", "gateway"),
     ("StartError", "gateway"),
+    ("TlsError", "gateway"),
     ("Unresolved", "references"),
 ];
 /// What the crate's root has of its own: macros, and a crate for generated code.

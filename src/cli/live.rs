@@ -16,6 +16,7 @@ use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope;
 use crate::references::References;
+use crate::telemetry::chain;
 use crate::upstream::any::Any;
 use crate::upstream::{self, Call, Error, Message, Relay, Transport as _};
 
@@ -226,12 +227,6 @@ impl Relay for Taken {
         });
         Ok(())
     }
-}
-
-/// What an error says, with its causes, in one line.
-fn chain(said: String, error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(said, |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

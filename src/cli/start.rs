@@ -74,15 +74,23 @@ impl Start {
         let _entered = runtime.enter();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let running = builder.start()?;
         // Clients are served all the same.
         if let Err(error) = print(&banner::<T>(&running)) {
             tracing::warn!("{error:#}");
         }
         runtime.block_on(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return,
+                    _ = interrupt.recv() => return,
+                    // The terminal closed, unless there is something to be read anew.
+                    _ = hangup.recv() => match T::SPEC.listen.tls {
+                        Some(_) => running.reload_certificate(),
+                        None => return,
+                    },
+                }
             }
         });
         tracing::info!("stopping");
@@ -97,6 +105,9 @@ fn address(own: &plan::Reference, host: Option<&str>, port: Option<u16>) -> anyh
         (Some(host), Some(port)) => (host.to_owned(), port),
         (host, port) => {
             let own = crate::references::References::default().resolve(own)?;
+            if own.starts_with("unix:") {
+                anyhow::bail!("listen address `{own}` has neither host nor port: give both, `--host` and `--port`");
+            }
             let (own_host, own_port) = own.rsplit_once(':').context("listen address has no port")?;
             let own_port = own_port.parse().context("listen address has no port")?;
             (host.unwrap_or(own_host).to_owned(), port.unwrap_or(own_port))

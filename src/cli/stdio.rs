@@ -16,7 +16,8 @@ pub(super) struct Stdio {
     /// Show what this view shows, instead of everything.
     #[arg(long, value_name = "NAME")]
     view: Option<String>,
-    /// Pass everything on to the MCP server at this URL, such as a gateway that runs already.
+    /// Pass everything on to the MCP server at this URL, such as a gateway that runs already. `unix:/path` is that of a
+    /// socket; the path of the endpoint may follow behind a colon.
     #[arg(long, value_name = "URL", conflicts_with = "overlay")]
     #[cfg(feature = "transport-http")]
     connect: Option<String>,
@@ -28,8 +29,10 @@ impl Stdio {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
         #[cfg(feature = "transport-http")]
         if let Some(url) = &self.connect {
+            // A socket alone means the usual path there; the path of a view goes on from that.
+            let usual = if url.strip_prefix("unix:").is_some_and(|rest| !rest.contains(':')) { ":/mcp" } else { "" };
             let view = self.view.iter().flat_map(|view| ["/", view]);
-            let url: String = [url.trim_end_matches('/')].into_iter().chain(view).collect();
+            let url: String = [url.trim_end_matches('/'), usual].into_iter().chain(view).collect();
             let bridged = remote::bridge(&url, stopped());
             return bridged.map(|()| Exit::Ok).with_context(|| format!("`{url}` cannot be bridged to"));
         }

@@ -6,15 +6,12 @@ mod writer;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead as _, AsyncReadExt as _, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 
 use crate::catalog::{Era, Topology, View};
 use crate::clock::Deadline;
@@ -26,6 +23,7 @@ use crate::proxy::{self, Downstream as _, Refusal, RequestKind, Worker};
 use crate::upstream::Gone;
 use writer::Writer;
 
+use super::stream::Stream;
 #[cfg(feature = "websocket")]
 use super::websocket;
 
@@ -42,7 +40,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What is read of a connection.
 #[derive(Debug)]
 struct Reader<'a> {
-    half: &'a RefCell<ReadHalf<'a>>,
+    stream: &'a RefCell<Stream>,
     deadline: &'a Deadline,
     buffer: Vec<u8>,
     /// The deadline of the head in hand is running.
@@ -52,8 +50,7 @@ struct Reader<'a> {
 /// The client's end of a connection, as the request in hand uses it.
 #[derive(Debug)]
 struct Peer<'a> {
-    read: &'a RefCell<ReadHalf<'a>>,
-    write: &'a WriteHalf<'a>,
+    stream: &'a RefCell<Stream>,
     writing: &'a Deadline,
     /// What it sent while its request was being answered.
     ahead: RefCell<Vec<u8>>,
@@ -70,28 +67,32 @@ enum Next {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve<T: Topology>(worker: Rc<Worker<T>>, mut stream: TcpStream) {
-    // Answers leave in one write; waiting to fill a segment only adds latency. A socket that refuses is gone.
-    if stream.set_nodelay(true).is_err() {
-        return;
+pub(super) async fn serve<T: Topology>(worker: Rc<Worker<T>>, stream: Stream) {
+    let stream = RefCell::new(stream);
+    match requests(&worker, &stream).await {
+        #[cfg(feature = "websocket")]
+        Some((view, ahead)) => Box::pin(websocket::serve(worker, view, stream.into_inner(), ahead)).await,
+        _ => stream.into_inner().part(),
     }
-    let switched = requests(&worker, &mut stream).await;
-    #[cfg(feature = "websocket")]
-    if let Some((view, ahead)) = switched {
-        Box::pin(websocket::serve(worker, view, stream, ahead)).await;
+}
+
+/// Says why nothing is served on this connection.
+#[cfg(feature = "tls")]
+pub(super) async fn turn_away<T: Topology>(worker: &Worker<T>, stream: Stream, refusal: &Refusal<'_>) {
+    let stream = RefCell::new(stream);
+    let (reading, writing) = (worker.clock.deadline(), worker.clock.deadline());
+    let peer = Peer { stream: &stream, writing: &writing, ahead: RefCell::default() };
+    if refuse(&mut Writer::new(&peer), refusal).await.is_ok() {
+        linger(&mut Reader { stream: &stream, deadline: &reading, buffer: Vec::new(), began: false }).await;
     }
-    #[cfg(not(feature = "websocket"))]
-    debug_assert!(switched.is_none(), "nothing asks for another protocol");
 }
 
 /// Serves requests until there are no more. Where the connection goes on as a WebSocket: what is seen there, and what
 /// came of it already.
-async fn requests<T: Topology>(worker: &Rc<Worker<T>>, stream: &mut TcpStream) -> Option<(&'static View, Vec<u8>)> {
+async fn requests<T: Topology>(worker: &Rc<Worker<T>>, stream: &RefCell<Stream>) -> Option<(&'static View, Vec<u8>)> {
     let (reading, writing) = (worker.clock.deadline(), worker.clock.deadline());
-    let (read_half, write_half) = stream.split();
-    let read_half = RefCell::new(read_half);
-    let peer = Peer { read: &read_half, write: &write_half, writing: &writing, ahead: RefCell::default() };
-    let mut reader = Reader { half: &read_half, deadline: &reading, buffer: Vec::new(), began: false };
+    let peer = Peer { stream, writing: &writing, ahead: RefCell::default() };
+    let mut reader = Reader { stream, deadline: &reading, buffer: Vec::new(), began: false };
     loop {
         reader.began = false;
         let next = request(worker, &mut reader, &peer).await;
@@ -104,7 +105,7 @@ async fn requests<T: Topology>(worker: &Rc<Worker<T>>, stream: &mut TcpStream) -
             Err(Gone) => return None,
         }
     }
-    linger(&mut reader, &write_half).await;
+    linger(&mut reader).await;
     None
 }
 
@@ -273,8 +274,8 @@ impl Reader<'_> {
 
     async fn read(&mut self) -> io::Result<()> {
         self.buffer.reserve(READ_BYTES);
-        let (half, deadline, buffer) = (self.half, self.deadline, &mut self.buffer);
-        poll_fn(|cx| match poll_read(half, buffer, cx) {
+        let (stream, deadline, buffer) = (self.stream, self.deadline, &mut self.buffer);
+        poll_fn(|cx| match poll_read(stream, buffer, cx) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             Poll::Ready(read) => Poll::Ready(read.map(drop)),
             Poll::Pending => deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
@@ -285,8 +286,8 @@ impl Reader<'_> {
 
 /// Reads through `AsyncRead` and not `try_read`: after a read that did not fill the buffer it knows, without asking the
 /// kernel, that there is nothing more.
-fn poll_read(half: &RefCell<ReadHalf<'_>>, buffer: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    pin!(half.borrow_mut().read_buf(buffer)).poll(cx)
+fn poll_read(stream: &RefCell<Stream>, buffer: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pin!(stream.borrow_mut().read_buf(buffer)).poll(cx)
 }
 
 // === impl Peer ===
@@ -300,7 +301,7 @@ impl Peer<'_> {
             // Reserved only when something arrives: most requests are answered before anything does.
             let mut part = [0; 1024];
             let mut part = ReadBuf::new(&mut part);
-            match Pin::new(&mut *self.read.borrow_mut()).poll_read(cx, &mut part) {
+            match Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, &mut part) {
                 Poll::Ready(Ok(())) if !part.filled().is_empty() => ahead.extend_from_slice(part.filled()),
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
@@ -312,10 +313,13 @@ impl Peer<'_> {
 
 /// Reads a little of what a refused client still sends: closing at once would reset the connection before it has read
 /// its answer.
-async fn linger(reader: &mut Reader<'_>, write_half: &WriteHalf<'_>) {
+async fn linger(reader: &mut Reader<'_>) {
     reader.deadline.set(LINGER);
-    let socket: &TcpStream = write_half.as_ref();
-    if socket2::SockRef::from(socket).shutdown(Shutdown::Write).is_err() {
+    let shut = poll_fn(|cx| match Pin::new(&mut *reader.stream.borrow_mut()).poll_shutdown(cx) {
+        Poll::Pending => reader.deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+        shut => shut,
+    });
+    if shut.await.is_err() {
         return;
     }
     let mut left = limits::HEAD_BYTES_MAX;

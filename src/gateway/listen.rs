@@ -2,15 +2,65 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 
+use only1mcp_model::url;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::StartError;
+use super::socket::{self, SocketFile};
+use super::{MCP, StartError};
 use crate::catalog::plan::Reference;
+use crate::downstream::Stream;
 use crate::references::References;
 
 /// Connections that may wait for a worker.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
+
+/// Where clients connect.
+#[derive(Clone, Debug)]
+pub(super) enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// A socket that listens, before it belongs to a runtime.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// The same within the runtime of a worker.
+#[derive(Debug)]
+pub(super) enum Accepting {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+/// The listeners of all workers.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) address: Address,
+    pub(super) listeners: Vec<Listener>,
+    /// That of a Unix socket.
+    pub(super) file: Option<SocketFile>,
+}
+
+/// Listens for clients at `host:port`, or `unix:/path`.
+pub(super) fn open(address: &Reference, references: &References, workers: usize) -> Result<Listening, StartError> {
+    let text = references.resolve(address).map_err(|source| StartError::Reference { listener: MCP, source })?;
+    let Some(path) = url::socket_path(&text) else {
+        let (address, listeners) = bind(resolve(MCP, address, references)?, workers)?;
+        return Ok(Listening::tcp(address, listeners));
+    };
+    let path = path.map_err(|why| StartError::SocketPath { address: text.clone(), why })?;
+    let (listener, file) = socket::bind(path.as_ref())?;
+    let failed = |source| StartError::Socket { path: path.into(), source };
+    let clone = || listener.try_clone().map(Listener::Unix);
+    let listeners = std::iter::repeat_with(clone).take(workers).collect::<io::Result<_>>().map_err(failed)?;
+    Ok(Listening { address: Address::Unix(path.into()), listeners, file: Some(file) })
+}
 
 /// The first address that the `host:port` of this listener stands for.
 pub(super) fn resolve(
@@ -27,12 +77,12 @@ pub(super) fn resolve(
 pub(super) fn bind(wanted: SocketAddr, workers: usize) -> Result<(SocketAddr, Vec<TcpListener>), StartError> {
     let failed = |source| StartError::Listen { address: wanted, source };
     // Sockets that share a port do not notice another gateway that shares it too; one that does not share does.
-    drop(socket(wanted, false).map_err(failed)?);
-    let first = socket(wanted, true).map_err(failed)?;
+    drop(listener(wanted, false).map_err(failed)?);
+    let first = listener(wanted, true).map_err(failed)?;
     let address = first.local_addr().map_err(failed)?;
     let mut listeners = vec![first];
     while listeners.len() < workers {
-        listeners.push(socket(address, true).map_err(failed)?);
+        listeners.push(listener(address, true).map_err(failed)?);
     }
     Ok((address, listeners))
 }
@@ -59,7 +109,40 @@ pub(super) fn names(address: SocketAddr) -> Option<String> {
     }
 }
 
-fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+// === impl Listening ===
+
+impl Listening {
+    pub(super) fn tcp(address: SocketAddr, listeners: Vec<TcpListener>) -> Self {
+        let listeners = listeners.into_iter().map(Listener::Tcp).collect();
+        Self { address: Address::Tcp(address), listeners, file: None }
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Makes the runtime of this thread wait for clients.
+    pub(super) fn enter(self) -> io::Result<Accepting> {
+        match self {
+            Self::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Accepting::Tcp),
+            Self::Unix(listener) => tokio::net::UnixListener::from_std(listener).map(Accepting::Unix),
+        }
+    }
+}
+
+// === impl Accepting ===
+
+impl Accepting {
+    /// The next client.
+    pub(super) async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(tcp, _peer)| Stream::Tcp(tcp)),
+            Self::Unix(listener) => listener.accept().await.map(|(unix, _peer)| Stream::Unix(unix)),
+        }
+    }
+}
+
+fn listener(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     // Connections of an earlier run that wait to be forgotten do not hold the port.
     socket.set_reuse_address(true)?;

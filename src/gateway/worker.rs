@@ -7,13 +7,13 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use only1mcp_model::overlay::Overlay;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use super::StartError;
+use super::listen::{Accepting, Listener};
 use crate::catalog::{Topology, View, plan};
 use crate::clock::Clock;
-use crate::downstream;
+use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
 use crate::proxy::{Counts, Drain, Gate, Mailboxes, Sessions, Settings, Shared, Site, Worker};
 use crate::references::References;
@@ -120,7 +120,8 @@ impl Place {
     /// Serves a listener until the gateway stops.
     pub(super) fn run<T: Topology>(
         self,
-        listener: std::net::TcpListener,
+        listener: Listener,
+        shown: Option<Shown>,
         ready: &mpsc::Sender<Result<(), StartError>>,
     ) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -129,11 +130,11 @@ impl Place {
         };
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, async {
-            let listener = || TcpListener::from_std(listener).map_err(StartError::Worker);
+            let listener = || listener.enter().map_err(StartError::Worker);
             match self.open::<T>().and_then(|worker| Ok((worker, listener()?))) {
                 Ok((worker, listener)) => {
                     drop(ready.send(Ok(())));
-                    self.serve(worker, listener).await;
+                    self.serve(worker, listener, Rc::new(Entrance::new(shown))).await;
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }
@@ -186,8 +187,9 @@ impl Place {
     }
 
     /// Accepts until the gateway stops, then lets go of everything in order.
-    async fn serve<T: Topology>(self, worker: Rc<Worker<T>>, listener: TcpListener) {
+    async fn serve<T: Topology>(self, worker: Rc<Worker<T>>, listener: Accepting, entrance: Rc<Entrance>) {
         let connections = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+        let accept = || accept(&worker, &listener, &entrance, &connections);
         let mut draining = self.crew.draining.clone();
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
@@ -196,12 +198,12 @@ impl Place {
                 // Ending with an error means that nobody is left to say it: the same.
                 _ = draining.wait_for(|draining| *draining) => break,
                 _ = sweep.tick(), if self.worker == 0 => self.crew.shared.sessions.sweep(),
-                () = accept(&worker, &listener, &connections) => {}
+                () = accept() => {}
             }
         }
         worker.drain.begin();
         // What waits in the accept queue was accepted by the kernel: closing the listener would reset it.
-        while let Ok(()) = tokio::time::timeout(Duration::ZERO, accept(&worker, &listener, &connections)).await {}
+        while let Ok(()) = tokio::time::timeout(Duration::ZERO, accept()).await {}
         drop(listener);
         let all = u32::try_from(limits::CONNECTIONS_MAX).unwrap_or(u32::MAX);
         if tokio::time::timeout(limits::DRAIN_GRACE, connections.acquire_many(all)).await.is_err() {
@@ -233,14 +235,19 @@ impl Place {
     }
 }
 
-async fn accept<T: Topology>(worker: &Rc<Worker<T>>, listener: &TcpListener, connections: &Arc<Semaphore>) {
+async fn accept<T: Topology>(
+    worker: &Rc<Worker<T>>,
+    listener: &Accepting,
+    entrance: &Rc<Entrance>,
+    connections: &Arc<Semaphore>,
+) {
     let Ok(permit) = Arc::clone(connections).acquire_owned().await else { return };
     match listener.accept().await {
-        Ok((stream, _peer)) => {
-            let worker = Rc::clone(worker);
+        Ok(stream) => {
+            let (worker, entrance) = (Rc::clone(worker), Rc::clone(entrance));
             worker.counts.accepted.add(1);
             tokio::task::spawn_local(async move {
-                downstream::http::serve(Rc::clone(&worker), stream).await;
+                entrance.serve(Rc::clone(&worker), stream).await;
                 worker.counts.closed.add(1);
                 drop(permit);
             });

@@ -8,6 +8,8 @@ use crate::http1::Field;
 pub(crate) struct Site {
     /// Without port, lower case.
     hosts: Vec<String>,
+    /// Every name is meant for this listener.
+    any_host: bool,
     origins: Vec<String>,
 }
 
@@ -24,7 +26,14 @@ pub(crate) enum Foreign {
 
 impl Site {
     pub(crate) fn new(hosts: Vec<String>, origins: Vec<String>) -> Self {
-        Self { hosts: hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect(), origins }
+        Self { hosts: hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect(), any_host: false, origins }
+    }
+
+    /// That of a listener on a Unix socket. No page makes a name point there, so that any will do; where names are
+    /// written, they are those of a proxy in front, of which that may be untrue.
+    pub(crate) fn on_socket(hosts: Vec<String>, origins: Vec<String>) -> Self {
+        let any_host = hosts.is_empty();
+        Self { any_host, ..Self::new(hosts, origins) }
     }
 
     /// Checks what a head says of whom it was made for and where.
@@ -42,7 +51,7 @@ impl Site {
 
     fn is_allowed_host(&self, host: &str) -> bool {
         let name = without_port(host);
-        is_loopback(name) || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+        self.any_host || is_loopback(name) || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
     }
 
     fn check_origin(&self, origin: Field<'_>, fetch_site: Field<'_>) -> Result<(), Foreign> {

@@ -1,12 +1,13 @@
 //! Where a backend listens that is reached by a URL: the URL taken apart once, and new connections to it.
 
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{self, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::credentials::Fields;
 use super::{Context, Error, OpenError, plan};
@@ -21,6 +22,8 @@ pub(super) struct Endpoint {
     pub(super) path: String,
     host: String,
     port: u16,
+    /// The file of a Unix socket, which is connected to instead.
+    socket: Option<PathBuf>,
     /// Its URL as whoever reads errors may see it.
     pub(super) shown: String,
     /// How long a connection has to come up.
@@ -47,6 +50,7 @@ pub(super) struct Place<'a> {
 #[derive(Debug)]
 pub(super) enum Io {
     Plain(TcpStream),
+    Unix(UnixStream),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
@@ -85,6 +89,7 @@ impl Endpoint {
             path: parts.path.to_owned(),
             host: parts.host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: parts.port,
+            socket: None,
             connect_timeout,
             fields: Fields::default(),
             #[cfg(feature = "tls")]
@@ -98,9 +103,30 @@ impl Endpoint {
         format!("{method} {path} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: only1mcp/{version}\r\n{fields}")
     }
 
+    /// The endpoint at this path behind a Unix socket.
+    pub(super) fn behind(socket: &str, path: &str, connect_timeout: Duration) -> Self {
+        Self {
+            shown: format!("unix:{socket}:{path}"),
+            authority: "localhost".to_owned(),
+            path: path.to_owned(),
+            host: String::new(),
+            port: 0,
+            socket: Some(socket.into()),
+            connect_timeout,
+            fields: Fields::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
     /// A new connection. Nothing of a call has been sent when this fails.
     pub(super) async fn connect(&self) -> Result<Io, Error> {
         let connect = async {
+            if let Some(socket) = &self.socket {
+                let unix = UnixStream::connect(socket).await;
+                let failed = |error| Error::unavailable(format!("connection to `{}`: {error}", socket.display()));
+                return unix.map(Io::Unix).map_err(failed);
+            }
             let tcp = TcpStream::connect((self.host.as_str(), self.port))
                 .await
                 .map_err(|error| Error::unavailable(format!("connection to {}: {error}", self.authority)))?;
@@ -128,6 +154,7 @@ impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut task::Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Self::Unix(unix) => Pin::new(unix).poll_read(cx, buffer),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
         }
@@ -138,6 +165,7 @@ impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut task::Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buffer),
+            Self::Unix(unix) => Pin::new(unix).poll_write(cx, buffer),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buffer),
         }
@@ -146,6 +174,7 @@ impl AsyncWrite for Io {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
@@ -154,6 +183,7 @@ impl AsyncWrite for Io {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }

@@ -7,6 +7,8 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::rc::Rc;
 
+use only1mcp_model::url;
+
 use super::endpoint::{Endpoint, Place};
 use super::{Context, Error, Kind, OpenError, plan};
 use crate::clock::Clock;
@@ -30,9 +32,13 @@ impl Client {
         Ok(Self { endpoint, pool: Pool::new(context.clock.clone()) })
     }
 
-    /// The server at a URL, with nothing but that. The error says what is wrong with the URL.
+    /// The server at a URL, or at `unix:/socket:/path`, with nothing but that. The error says what is wrong with it.
     pub(super) fn at(url: &str, clock: Clock) -> Result<Self, String> {
-        let endpoint = Endpoint::at(url, false, None, limits::CONNECT_TIMEOUT)?;
+        let endpoint = match url::parse_unix(url) {
+            Some(Ok((socket, path))) => Endpoint::behind(socket, path, limits::CONNECT_TIMEOUT),
+            Some(Err(why)) => return Err(format!("`{url}` is not the URL of a Unix socket: {why}")),
+            None => Endpoint::at(url, false, None, limits::CONNECT_TIMEOUT)?,
+        };
         Ok(Self { endpoint, pool: Pool::new(clock) })
     }
 

@@ -40,7 +40,10 @@ mod streamable_http;
 mod streams;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_listener;
 mod topologies;
+mod unix_socket;
 mod views;
 mod websocket;
 mod websocket_client;

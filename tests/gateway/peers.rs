@@ -20,7 +20,11 @@ use only1mcp::{Gateway, Running};
 use serde_json::Value;
 
 use crate::legacy;
+#[cfg(feature = "tls")]
+use crate::support::authority::Authority;
 use crate::support::client::{Answer, Client, Request};
+#[cfg(feature = "tls")]
+use crate::support::ledger::Directory;
 
 only1mcp::topology!(Default = "topologies/default.yaml");
 
@@ -59,7 +63,13 @@ fn command(program: impl AsRef<OsStr>) -> Command {
 
 /// Runs a script of the repository to its end; what it printed, as an error where it did not exit with 0.
 fn script(path: &str, arguments: &[&OsStr]) -> Result<String, String> {
-    let output = command(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).args(arguments).output();
+    script_with(path, arguments, &[])
+}
+
+/// The same with further variables.
+fn script_with(path: &str, arguments: &[&OsStr], variables: &[(&str, &OsStr)]) -> Result<String, String> {
+    let mut command = command(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+    let output = command.args(arguments).envs(variables.iter().copied()).output();
     let output = output.map_err(|error| format!("{path}: {error}"))?;
     let printed = [output.stdout, output.stderr].concat();
     let printed = String::from_utf8_lossy(&printed).into_owned();
@@ -135,6 +145,27 @@ fn published_clients_find_what_they_expect_in_every_era() {
     }
     let gateway = default_gateway();
     if let Err(printed) = script("tests/peers/clients/run", &[gateway.url().as_ref()]) {
+        panic!("{printed}");
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn published_clients_trust_the_certificate_of_their_authority() {
+    if peers().is_none() {
+        return;
+    }
+    let (directory, authority) = (Directory::new(), Authority::new());
+    let (cert, key) = authority.write(&directory, "127.0.0.1");
+    let builder = Gateway::<Default>::builder().address("127.0.0.1:0").program(env!("CARGO_BIN_EXE_only1mcp"));
+    let gateway = builder.tls(cert, key).start().expect("the gateway starts");
+    let ca = directory.path("ca.pem");
+    std::fs::write(&ca, authority.pem()).expect("a directory of this test");
+    // Where those of Python and those of Node look.
+    let variables = [("SSL_CERT_FILE", ca.as_os_str()), ("NODE_EXTRA_CA_CERTS", ca.as_os_str())];
+    let url = gateway.url();
+    assert!(url.starts_with("https://127.0.0.1:"), "{url}");
+    if let Err(printed) = script_with("tests/peers/clients/run", &[url.as_ref()], &variables) {
         panic!("{printed}");
     }
 }

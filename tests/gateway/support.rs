@@ -1,5 +1,7 @@
 //! What the topics share: a client that writes exact bytes, servers that are played, gateways that are started.
 
+#[cfg(feature = "tls")]
+pub(crate) mod authority;
 pub(crate) mod child;
 pub(crate) mod client;
 pub(crate) mod gateways;

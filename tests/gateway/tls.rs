@@ -4,12 +4,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tokio_rustls::TlsAcceptor;
 
+use crate::support::authority::Authority;
 use crate::support::ledger::Directory;
 use crate::support::scripted::{Outcome, assert_serves, call, with_servers};
 use crate::support::server::{Request, Server, json_answer, modern, result_body, text_body};
@@ -17,19 +18,15 @@ use crate::support::socket_server::{SocketServer, say};
 
 /// What makes a server one for `name`, with a certificate of a new private authority, and that authority in PEM.
 fn acceptor(name: &str) -> (TlsAcceptor, String) {
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = || KeyPair::generate().expect("a key");
-    let authority = CertifiedIssuer::self_signed(authority, key()).expect("an authority");
-    let own_key = key();
-    let own = CertificateParams::new([name.to_owned()]).expect("a name");
-    let own = own.signed_by(&own_key, &authority).expect("a certificate");
-    let own_key = PrivateKeyDer::try_from(own_key.serialize_der()).expect("a key");
+    let authority = Authority::new();
+    let (own, own_key) = authority.issue(name);
+    let own = CertificateDer::from_pem_slice(own.as_bytes()).expect("a certificate");
+    let own_key = PrivateKeyDer::from_pem_slice(own_key.as_bytes()).expect("a key");
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("protocol versions")
         .with_no_client_auth()
-        .with_single_cert(vec![own.der().clone()], own_key)
+        .with_single_cert(vec![own], own_key)
         .expect("a certificate and its key");
     (TlsAcceptor::from(Arc::new(config)), authority.pem())
 }

@@ -69,8 +69,10 @@ pub struct Report {
 pub struct ListenerLine {
     /// What it is for.
     pub role: &'static str,
-    /// `host:port`, or where that comes from.
+    /// `host:port`, `unix:/path`, or where that comes from.
     pub address: String,
+    /// Whether it speaks TLS.
+    pub tls: bool,
     /// The path of its endpoint.
     pub path: String,
 }
@@ -220,13 +222,14 @@ pub fn report(plan: &Plan, found: &[Diagnostic]) -> Result<Report, Error> {
 
 fn listeners(plan: &Plan) -> Vec<ListenerLine> {
     let mcp = &plan.listen;
-    let line = |role, address: &Reference, path: &str| ListenerLine {
+    let line = |role, address: &Reference, tls, path: &str| ListenerLine {
         role,
         address: address.to_string(),
+        tls,
         path: path.to_owned(),
     };
-    let admin = mcp.admin.iter().map(|admin| line("admin", &admin.address, ADMIN_PATH));
-    [line("mcp", &mcp.address, &mcp.path)].into_iter().chain(admin).collect()
+    let admin = mcp.admin.iter().map(|admin| line("admin", &admin.address, false, ADMIN_PATH));
+    [line("mcp", &mcp.address, mcp.tls.is_some(), &mcp.path)].into_iter().chain(admin).collect()
 }
 
 fn view_line(plan: &Plan, view: &View) -> ViewLine {

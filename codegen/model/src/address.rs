@@ -13,6 +13,8 @@ use crate::yaml::Node;
 const SCHEMES: [&str; 4] = ["http://", "https://", "ws://", "wss://"];
 /// What an origin begins with.
 const ORIGIN_SCHEMES: [&str; 2] = ["http://", "https://"];
+/// The longest path of a Unix socket that the system takes, without its final zero.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// The longest host name there is.
 const HOST_BYTES_MAX: usize = 253;
 
@@ -76,10 +78,35 @@ pub(crate) fn check_origin(origin: &str) -> Result<(), &'static str> {
 
 /// Whether a text is `host:port` to listen on; port 0 lets the system choose.
 pub(crate) fn check_address(address: &str) -> Result<(), &'static str> {
+    if address.starts_with("unix:") {
+        return Err("only the listener for MCP has a unix socket");
+    }
     match split_port(address)? {
         (_, None) => Err("a port is missing"),
         _ => check_authority(address, 0),
     }
+}
+
+/// Whether a text is what the listener for MCP may have: `host:port`, or `unix:` and the path of a socket.
+pub(crate) fn check_mcp_address(address: &str) -> Result<(), &'static str> {
+    address.strip_prefix("unix:").map_or_else(|| check_address(address), check_socket_path)
+}
+
+/// Whether a path can be that of a Unix socket.
+pub(crate) fn check_socket_path(path: &str) -> Result<(), &'static str> {
+    if !path.starts_with('/') {
+        return Err("the path of a socket begins with `/`");
+    }
+    if path.len() > SOCKET_PATH_BYTES_MAX {
+        return Err("the path of a socket is longer than 107 bytes");
+    }
+    if path.ends_with('/') {
+        return Err("the path of a socket ends with its name");
+    }
+    if path.contains(':') || path.chars().any(char::is_control) {
+        return Err("the path of a socket has no colon and no control character");
+    }
+    Ok(())
 }
 
 /// Whether a text is a host without a port.

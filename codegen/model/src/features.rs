@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::topology::Topology;
 use crate::transport;
 
-/// The cargo feature for TLS towards backends.
+/// The cargo feature for TLS, towards backends and clients.
 pub(crate) const TLS: &str = "tls";
 /// The cargo feature for the demo servers.
 pub(crate) const DEMO: &str = "demo";
@@ -75,7 +75,8 @@ impl Features {
 pub(crate) fn needs(topology: &Topology) -> Vec<&'static str> {
     let backends = topology.backends.iter();
     let admin = topology.listen.admin.iter().map(|_| ADMIN);
-    let needed = backends.flat_map(|(_, backend)| backend.transport.needs(backend)).chain(admin);
+    let tls = topology.listen.mcp.tls.iter().map(|_| TLS);
+    let needed = backends.flat_map(|(_, backend)| backend.transport.needs(backend)).chain(admin).chain(tls);
     let needed: BTreeSet<&str> = needed.collect();
     Features::known().filter(|feature| needed.contains(feature)).collect()
 }

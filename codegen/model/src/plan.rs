@@ -35,18 +35,31 @@ constant! {
 constant! {
     /// Where clients connect.
     pub struct Listen {
-        /// `host:port`, or `env:NAME`.
+        /// `host:port`, `unix:/path`, or `env:NAME`.
         pub address: Reference,
+        /// What clients are shown over TLS; in plain without.
+        pub tls: Option<ListenerTls>,
         /// The path of the MCP endpoint, exact, with its leading slash.
         pub path: Text,
         /// Origins allowed besides those of the listener itself and loopback ones.
         pub origins: Table<Text>,
-        /// Host names allowed besides loopback names and the address listened on.
+        /// Host names allowed besides loopback names and the address listened on. On a Unix socket every name is, unless
+        /// there are some.
         pub hosts: Table<Text>,
         /// Whether each backend is also served alone, under a path that ends in its name.
         pub backends: bool,
         /// The listener for administration and metrics.
         pub admin: Option<AdminListener>,
+    }
+}
+
+constant! {
+    /// What a listener shows over TLS.
+    pub struct ListenerTls {
+        /// The certificate in PEM, followed by those that lead to its authority.
+        pub cert: Reference,
+        /// Its private key in PEM.
+        pub key: Reference,
     }
 }
 

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use crate::decode::{Decode, Entries};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
+use crate::plan::Reference;
 use crate::topology::Millis;
 use crate::yaml::{Node, Place, Value};
 
@@ -42,6 +43,12 @@ pub(crate) struct Word {
 pub(crate) struct Filled {
     /// What messages call it.
     pub(crate) noun: &'static str,
+}
+
+/// A value that is read from a file when the gateway starts.
+pub(crate) struct InFile {
+    /// What messages call it, with its verb.
+    pub(crate) said: &'static str,
 }
 
 /// A number or duration between two bounds.
@@ -161,6 +168,21 @@ impl Rule<String> for Word {
 
     fn schema(&self, of_type: String) -> String {
         with_members(&of_type, &format!(",{}", self.stated()))
+    }
+}
+
+// === impl InFile ===
+
+impl Rule<Reference> for InFile {
+    fn check(&self, value: &Reference, node: &Node, problems: &mut Problems) {
+        if matches!(value, Reference::Literal(_) | Reference::Env(_)) {
+            let message = format!("{} read from a file", self.said);
+            problems.error(Code::InvalidValue, node.place, message).label("write `file:PATH`");
+        }
+    }
+
+    fn schema(&self, _of_type: String) -> String {
+        text_schema(r"^file:[\s\S]", &format!("{} read from a file: write `file:PATH`", self.said))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::json::token;
 use crate::names::LENGTH_MAX;
 use crate::plan::Reference;
 use crate::revision::Era;
-use crate::rule::{Keyed, Within, Word, numbers_to, text_schema};
+use crate::rule::{InFile, Keyed, Within, Word, numbers_to, text_schema};
 use crate::yaml::{Node, Value};
 
 pub use crate::decode::Entries;
@@ -53,6 +53,8 @@ pub(crate) const VARIABLE: Word = Word {
 const BACKENDS: Keyed =
     Keyed { name: BACKEND_NAME, empty: Some("topology without backends"), snippet: TransportSettings::first_snippet };
 const VIEWS: Keyed = Keyed { name: Word { noun: "view", ..NAME }, empty: None, snippet: || None };
+const CERTIFICATE: InFile = InFile { said: "certificate is" };
+const PRIVATE_KEY: InFile = InFile { said: "private key is" };
 const NAME_LENGTH: Within<usize> = Within { noun: "name length", range: 48..=128 };
 const PAGE_ITEMS: Within<usize> = Within { noun: "page length", range: 1..=10_000 };
 pub(crate) const TIMEOUT: Within<Millis> = Within { noun: "timeout", range: Millis(1)..=Millis(600_000) };
@@ -97,16 +99,29 @@ record! {
 record! {
     /// The listener for MCP.
     default struct McpListener: "a listener" {
-        /// `host:port`, or `env:NAME`.
+        /// `host:port`, `unix:/path` of a socket, or `env:NAME`.
         address: Reference = Reference::Literal("127.0.0.1:8080".into()),
+        /// What clients are shown over TLS; without it they are served in plain.
+        tls: Option<ListenerTls> = None,
         /// The path of the MCP endpoint.
         path: String = "/mcp".to_owned(),
         /// Origins allowed besides those of the listener itself and loopback ones.
         origins: Vec<String> = Vec::new(),
-        /// Host names allowed besides loopback names and the address listened on.
+        /// Host names allowed besides loopback names and the address listened on. On a Unix socket every name is, unless
+        /// some are written.
         hosts: Vec<String> = Vec::new(),
         /// Whether each backend is also served alone, under a path that ends in its name.
         backends: bool = true,
+    }
+}
+
+record! {
+    /// What a listener shows over TLS. Files that change are read anew while it serves.
+    struct ListenerTls: "TLS settings" {
+        /// The certificate in PEM, followed by those that lead to its authority: `file:PATH`.
+        cert: Reference where CERTIFICATE | { Reference::File("".into()) },
+        /// Its private key in PEM: `file:PATH`.
+        key: Reference where PRIVATE_KEY | { Reference::File("".into()) },
     }
 }
 

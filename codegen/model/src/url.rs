@@ -38,9 +38,53 @@ pub fn parse(url: &str) -> Result<Parts<'_>, &'static str> {
     Ok(Parts { tls, websocket, authority, host, port, path: if path.is_empty() { "/" } else { path } })
 }
 
+/// The path of the Unix socket that an address such as `unix:/run/gateway.sock` names; `None` where it names none.
+///
+/// # Errors
+/// What is wrong with the path.
+#[must_use]
+pub fn socket_path(address: &str) -> Option<Result<&str, &'static str>> {
+    let path = address.strip_prefix("unix:")?;
+    Some(address::check_socket_path(path).map(|()| path))
+}
+
+/// Takes the URL of an endpoint behind a Unix socket apart: `unix:/path/of/the/socket`, and behind a colon the path of the
+/// endpoint, `/mcp` where none is written. `None` where it is no such URL.
+///
+/// # Errors
+/// What is wrong with either path.
+#[must_use]
+pub fn parse_unix(url: &str) -> Option<Result<(&str, &str), &'static str>> {
+    let rest = url.strip_prefix("unix:")?;
+    let (socket, path) = rest.split_once(':').unwrap_or((rest, "/mcp"));
+    Some(address::check_socket_path(socket).and_then(|()| {
+        let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        if is_path { Ok((socket, path)) } else { Err("the path behind the socket is none of a URL") }
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_is_named_by_its_path() {
+        assert_eq!(socket_path("127.0.0.1:80"), None);
+        assert_eq!(socket_path("unix:/run/a b.sock"), Some(Ok("/run/a b.sock")));
+        let long = format!("unix:/{}", "x".repeat(107));
+        for address in
+            ["unix:", "unix:run/a", "unix:@a", "unix:/", "unix:/run/", "unix:/a:b", "unix:/a\n", "unix:/\0", &long]
+        {
+            assert!(matches!(socket_path(address), Some(Err(_))), "{address}");
+        }
+        assert!(matches!(socket_path(&long[..long.len() - 1]), Some(Ok(_))));
+        assert_eq!(parse_unix("unix:/run/a"), Some(Ok(("/run/a", "/mcp"))));
+        assert_eq!(parse_unix("unix:/run/a:/mcp/coding?x"), Some(Ok(("/run/a", "/mcp/coding?x"))));
+        assert_eq!(parse_unix("http://a"), None);
+        for url in ["unix:/run/a:", "unix:/run/a:mcp", "unix::/mcp", "unix:/a:/m cp"] {
+            assert!(matches!(parse_unix(url), Some(Err(_))), "{url}");
+        }
+    }
 
     #[test]
     fn a_url_is_taken_apart() {

@@ -1,7 +1,7 @@
 //! Deadlines of a connection that are too long to be waited for through a gateway.
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::clock::Clock;
@@ -17,13 +17,12 @@ async fn connection() -> (TcpStream, TcpStream) {
 #[tokio::test]
 async fn a_body_that_does_not_come_in_time_is_given_up() {
     for (framing, part) in [(Framing::Length(10), "ab"), (Framing::Chunked, "a\r\nab")] {
-        let (mut stream, mut client) = connection().await;
+        let (stream, mut client) = connection().await;
         client.write_all(part.as_bytes()).await.expect("the gateway reads");
         let clock = Clock::late(limits::BODY_TIMEOUT + Duration::from_secs(1));
         let deadline = clock.deadline();
-        let (read_half, _write_half) = stream.split();
-        let half = RefCell::new(read_half);
-        let mut reader = Reader { half: &half, deadline: &deadline, buffer: Vec::new(), began: false };
+        let stream = RefCell::new(Stream::Tcp(stream));
+        let mut reader = Reader { stream: &stream, deadline: &deadline, buffer: Vec::new(), began: false };
         let mut chunked = Vec::new();
         let read = tokio::select! {
             biased;

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice, Write as _};
+use std::io::{IoSlice, Write as _};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite as _;
 
 use super::Peer;
 use crate::http1::{Method, RequestHead};
@@ -100,26 +101,23 @@ impl<'p, 'a> Writer<'p, 'a> {
         }
         self.peer.writing.set(limits::WRITE_TIMEOUT);
         let written = poll_fn(|cx| {
+            let mut stream = self.peer.stream.borrow_mut();
             loop {
                 while slices.first().is_some_and(|slice| slice.is_empty()) {
                     IoSlice::advance_slices(&mut slices, 0);
                 }
                 if slices.is_empty() {
-                    return Poll::Ready(Ok(()));
+                    match Pin::new(&mut *stream).poll_flush(cx) {
+                        Poll::Ready(flushed) => return Poll::Ready(flushed.map_err(|_lost| Gone)),
+                        Poll::Pending => break,
+                    }
                 }
-                match self.peer.write.try_write_vectored(slices) {
-                    Ok(0) => return Poll::Ready(Err(Gone)),
-                    Ok(count) => {
+                match stream.poll_write_some(cx, slices) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Gone)),
+                    Poll::Ready(Ok(count)) => {
                         IoSlice::advance_slices(&mut slices, count);
                         self.peer.writing.set(limits::WRITE_TIMEOUT);
-                        continue;
                     }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return Poll::Ready(Err(Gone)),
-                }
-                match AsRef::<TcpStream>::as_ref(self.peer.write).poll_write_ready(cx) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Gone)),
                     Poll::Pending => break,
                 }
             }

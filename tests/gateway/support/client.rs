@@ -1,11 +1,12 @@
 //! An HTTP/1.1 client that writes exactly the bytes it is given and reads what comes back, and the requests that most
 //! tests begin with. Every step has a deadline: a hang is a failure.
 
+use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// How long any one step may take.
@@ -18,12 +19,17 @@ pub(crate) const META: &str =
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Duplex>,
     /// Read and not yet taken.
     buffer: Vec<u8>,
     /// Decoded of a stream of events and not yet taken.
     events: Vec<u8>,
 }
+
+/// Whatever bytes go both ways on.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + Debug {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Debug> Duplex for S {}
 
 /// A response.
 #[derive(Debug)]
@@ -62,15 +68,19 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = within("connect", TcpStream::connect(address)).await.expect("the gateway listens");
         stream.set_nodelay(true).expect("a socket");
-        Self { stream, buffer: Vec::new(), events: Vec::new() }
+        Self::over(stream)
+    }
+
+    /// A client on this connection.
+    pub(crate) fn over(stream: impl Duplex + 'static) -> Self {
+        Self { stream: Box::new(stream), buffer: Vec::new(), events: Vec::new() }
     }
 
     /// A client whose socket takes in little while nobody reads from it.
     pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(16 << 10).expect("a socket");
-        let stream = within("connect", socket.connect(address)).await.expect("the gateway listens");
-        Self { stream, buffer: Vec::new(), events: Vec::new() }
+        Self::over(within("connect", socket.connect(address)).await.expect("the gateway listens"))
     }
 
     /// One request on a connection of its own.

@@ -17,6 +17,10 @@ pub struct Open {
 pub(super) fn all(plan: &Plan) -> Vec<Open> {
     let mut open = Vec::new();
     open.extend(reference("address of the listener", &plan.listen.address));
+    if let Some(tls) = &plan.listen.tls {
+        open.extend(reference("certificate of the listener", &tls.cert));
+        open.extend(reference("private key of the listener", &tls.key));
+    }
     if let Some(admin) = &plan.listen.admin {
         open.extend(reference("address of the admin listener", &admin.address));
         open.extend(admin.token.as_ref().and_then(|token| reference("token of the admin listener", token)));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use only1mcp_model::topology::Millis;
 
-use super::{AloneLine, BackendLine, Counts, ListLine, Report, TableLine, ViewLine};
+use super::{AloneLine, BackendLine, Counts, ListLine, ListenerLine, Report, TableLine, ViewLine};
 
 /// Cells of a row.
 type Row = Vec<String>;
@@ -15,8 +15,9 @@ impl fmt::Display for Report {
         writeln!(f, "topology {}", self.name)?;
         rows(f, &[row(["text", &format!("sha256:{}", self.topology_digest)]), row(["lock", &lock])])?;
         writeln!(f, "listeners")?;
-        let listeners = self.listeners.iter();
-        rows(f, &listeners.map(|one| row([one.role, &format!("{} {}", one.address, one.path)])).collect::<Vec<_>>())?;
+        let place =
+            |one: &ListenerLine| format!("{} {}{}", one.address, one.path, if one.tls { ", over TLS" } else { "" });
+        rows(f, &self.listeners.iter().map(|one| row([one.role, &place(one)])).collect::<Vec<_>>())?;
         writeln!(f, "backends")?;
         rows(f, &self.backends.iter().map(BackendLine::row).collect::<Vec<_>>())?;
         writeln!(f, "catalog")?;

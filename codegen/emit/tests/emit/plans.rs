@@ -184,6 +184,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         sessions: only1mcp_model::plan::Sessions { seal_key: None },
         listen: Listen {
             address: Reference::Literal("127.0.0.1:8080".into()),
+            tls: None,
             path: "/mcp".into(),
             origins: vec![].into(),
             hosts: vec![].into(),

@@ -36,6 +36,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         address: ::only1mcp::catalog::plan::Reference::Literal(
             ::std::borrow::Cow::Borrowed("127.0.0.1:8080"),
         ),
+        tls: None,
         path: ::std::borrow::Cow::Borrowed("/mcp"),
         origins: ::std::borrow::Cow::Borrowed(&[]),
         hosts: ::std::borrow::Cow::Borrowed(&[]),

@@ -1,9 +1,9 @@
 //! Whether the listeners can be listened on, and by whom they can be reached.
 
 use super::Check;
-use crate::address::{check_address, check_host, check_origin, collide, is_loopback};
+use crate::address::{check_address, check_host, check_mcp_address, check_origin, collide, is_loopback};
 use crate::diagnostic::{Code, quoted};
-use crate::features::ADMIN;
+use crate::features::{ADMIN, TLS};
 use crate::plan::Reference;
 use crate::topology::AdminListener;
 use crate::yaml::{Step, steps};
@@ -14,7 +14,8 @@ impl Check<'_> {
     /// Every check of the listener for MCP.
     pub(super) fn mcp_listener(&mut self) {
         let mcp = &self.topology.listen.mcp;
-        self.address(steps!["listen", "mcp", "address"], &mcp.address);
+        self.address(steps!["listen", "mcp", "address"], &mcp.address, check_mcp_address);
+        self.listener_tls();
         if !mcp.path.starts_with('/') || !mcp.path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#')) {
             let message = format!("path {} is not that of a URL", quoted(&mcp.path));
             self.invalid(Code::InvalidListen, steps!["listen", "mcp", "path"], message, "a path begins with `/`");
@@ -36,7 +37,7 @@ impl Check<'_> {
     /// Every check of the listener for administration.
     pub(super) fn admin_listener(&mut self) {
         let Some(admin) = &self.topology.listen.admin else { return };
-        self.address(steps!["listen", "admin", "address"], &admin.address);
+        self.address(steps!["listen", "admin", "address"], &admin.address, check_address);
         for (index, host) in admin.hosts.iter().enumerate() {
             self.host(steps!["listen", "admin", "hosts", index], host);
         }
@@ -48,7 +49,29 @@ impl Check<'_> {
         self.same_port(admin);
     }
 
-    fn address(&mut self, path: &[Step<'_>], address: &Reference) {
+    fn listener_tls(&mut self) {
+        let mcp = &self.topology.listen.mcp;
+        if mcp.tls.is_none() {
+            return;
+        }
+        let (place, address) = (self.document.key(steps!["listen", "mcp", "tls"]), steps!["listen", "mcp", "address"]);
+        if matches!(&mcp.address, Reference::Literal(address) if address.starts_with("unix:")) && self.is_sound(address)
+        {
+            let also = self.document.value(address);
+            self.problems
+                .error(Code::InvalidListen, place, "TLS on a unix socket")
+                .label("nothing but this machine reaches a socket, and its file says who may")
+                .help("drop `tls`, or listen on `host:port`")
+                .also(also, "the address of the listener");
+        }
+        if !self.features.has(TLS) {
+            self.problems
+                .error(Code::TlsOff, place, "listener for MCP needs TLS, which is not part of this build")
+                .help(self.features.remedy(self.topology));
+        }
+    }
+
+    fn address(&mut self, path: &[Step<'_>], address: &Reference, check: fn(&str) -> Result<(), &'static str>) {
         match address {
             Reference::Env(_) => {}
             Reference::File(_) => {
@@ -56,7 +79,7 @@ impl Check<'_> {
                 self.invalid(Code::InvalidListen, path, message, "write it, or `env:NAME`");
             }
             Reference::Literal(address) => {
-                if let Err(why) = check_address(address) {
+                if let Err(why) = check(address) {
                     let message = format!("address {} cannot be listened on", quoted(address));
                     self.invalid(Code::InvalidListen, path, message, why);
                 }

@@ -3,7 +3,7 @@
 //! How a reference resolves is up to the caller: this crate reads neither the environment nor files named by a topology.
 
 use super::Check;
-use crate::address::{check_address, check_url};
+use crate::address::{check_address, check_mcp_address, check_url};
 use crate::diagnostic::{Code, quoted};
 use crate::plan::Reference;
 use crate::seal_key::seal_keys;
@@ -61,6 +61,10 @@ impl<'a> Check<'a> {
         let (topology, document) = (self.topology, self.document);
         let mcp = &topology.listen.mcp.address;
         let mut found = vec![(document.value(steps!["listen", "mcp", "address"]), mcp, Form::Address)];
+        if let Some(tls) = &topology.listen.mcp.tls {
+            let place = |key| document.value(steps!["listen", "mcp", "tls", key]);
+            found.extend([(place("cert"), &tls.cert, Form::Any), (place("key"), &tls.key, Form::Any)]);
+        }
         if let Some(admin) = &topology.listen.admin {
             let place = document.value(steps!["listen", "admin", "address"]);
             found.push((place, &admin.address, Form::AdminAddress));
@@ -93,7 +97,8 @@ impl Form {
         let (noun, checked) = match self {
             Self::Any => return Ok(()),
             Self::Url => ("URL of an endpoint", check_url(value)),
-            Self::Address | Self::AdminAddress => ("address to listen on", check_address(value)),
+            Self::Address => ("address to listen on", check_mcp_address(value)),
+            Self::AdminAddress => ("address to listen on", check_address(value)),
             Self::Token => ("token", check_token(value)),
             Self::FieldValue => ("value of a header", check_field_value(value)),
             Self::Username => ("username", check_username(value)),

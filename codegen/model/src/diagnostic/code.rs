@@ -95,8 +95,8 @@ codes! {
         information or fragment. A URL may also be taken from the environment at start.\n\n    \
         url: \"htp://10.0.0.4:8124/mcp\"    # http://, or env:WEATHER_URL\n"
     /// An address, path, origin or host name of a listener that cannot be used.
-    InvalidListen = "E0103": "A listener has an address of host and port, a path that begins with `/`, origins as browsers \
-        send them (scheme, host, port; no path) and host names without a port.\n\n    address: \"localhost\"    # localhost:8080\n"
+    InvalidListen = "E0103": "A listener has an address of host and port, or `unix:` and the path of a socket for MCP (without TLS), \
+        a path that begins with `/`, origins as browsers send them (scheme, host, port; no path) and host names without a port.\n\n    address: \"localhost\"    # localhost:8080\n"
     /// A secret written into the topology.
     LiteralSecret = "E0104": "The topology is in version control and is compiled into the binary, so it never holds secrets. \
         Name where the value comes from when the gateway starts.\n\n    \
@@ -220,8 +220,8 @@ codes! {
         gateway names it where it depends on it: `only1mcp = { version = \"…\", features = [\"transport-http\"] }`.\n\n    \
         cargo build --features transport-http\n    topology-prod = [\"transport-http\"]    # in Cargo.toml, for --features topology-prod\n"
     /// TLS is needed and left out of this build.
-    TlsOff = "E0402": "An endpoint begins with `https://`, or trusts a `ca`, and the cargo feature `tls` is off in this \
-        build.\n\n    cargo build --features tls\n"
+    TlsOff = "E0402": "An endpoint begins with `https://`, or trusts a `ca`, or the listener for MCP has `tls`, and the cargo feature `tls` is off in \
+        this build.\n\n    cargo build --features tls\n"
     /// A value left to the process that is not there, or of another form.
     UndefinedReference = "E0403": "The topology takes a value from an environment variable or a file, and the process that checks \
         it does not have it, or it is no URL, no address or no token where one belongs. The gateway would not start here; elsewhere it may.\n\n    \

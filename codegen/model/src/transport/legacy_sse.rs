@@ -1,7 +1,7 @@
 //! `legacy_sse`: a server reached by HTTP+SSE, the transport of MCP 2024-11-05.
 
 use super::credentials::{AuthSettings, Credentials, HEADERS};
-use super::reach::{self, Authorities, CONNECT_TIMEOUT, Reach};
+use super::reach::{self, AUTHORITIES, CONNECT_TIMEOUT, Reach};
 use super::{Planned, Recorded, Settings};
 use crate::check::{Check, Form};
 use crate::constant::constant;
@@ -16,7 +16,7 @@ record! {
     /// A server reached by HTTP+SSE.
     default struct LegacySseSettings: "a legacy_sse transport" {
         /// `file:PATH` of authorities to trust beside those of the system, in PEM.
-        ca: Option<Reference> where Authorities = None,
+        ca: Option<Reference> where AUTHORITIES = None,
         /// How long a connection has to come up, TLS included; `5s` without it.
         connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
         /// Fields that every request carries: text, `env:NAME` or `file:PATH`.

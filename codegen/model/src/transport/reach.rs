@@ -5,18 +5,18 @@ use super::credentials::{AuthSettings, Credentials};
 use crate::address::{is_over_tls, is_websocket, leads_to};
 use crate::check::{Check, Form};
 use crate::decode::Entries;
-use crate::diagnostic::{Code, Problems, quoted};
+use crate::diagnostic::{Code, quoted};
 use crate::features::TLS;
 use crate::plan::Reference;
-use crate::rule::{Rule, Within, text_schema};
+use crate::rule::{InFile, Within};
 use crate::topology::{Backend, Endpoint, Millis, TIMEOUT};
 use crate::url;
-use crate::yaml::{Node, Step, steps};
+use crate::yaml::{Step, steps};
 
 pub(super) const CONNECT_TIMEOUT: Within<Millis> = Within { noun: "connect timeout", ..TIMEOUT };
 
 /// The rule for what names authorities.
-pub(super) struct Authorities;
+pub(super) const AUTHORITIES: InFile = InFile { said: "authorities are" };
 
 /// What the settings of such a transport say.
 #[derive(Clone, Copy)]
@@ -29,20 +29,6 @@ pub(super) struct Reach<'a> {
     pub(super) connect_timeout: Option<Millis>,
     pub(super) headers: &'a Entries<Reference>,
     pub(super) auth: Option<&'a AuthSettings>,
-}
-
-impl Rule<Reference> for Authorities {
-    fn check(&self, value: &Reference, node: &Node, problems: &mut Problems) {
-        if matches!(value, Reference::Literal(_) | Reference::Env(_)) {
-            problems
-                .error(Code::InvalidValue, node.place, "authorities are read from a file")
-                .label("write `file:PATH`");
-        }
-    }
-
-    fn schema(&self, _of_type: String) -> String {
-        text_schema(r"^file:[\s\S]", "authorities are read from a file: write `file:PATH`")
-    }
 }
 
 // === impl Reach ===

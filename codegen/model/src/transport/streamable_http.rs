@@ -1,7 +1,7 @@
 //! `streamable_http`: a server reached by HTTP.
 
 use super::credentials::{AuthSettings, Credentials, HEADERS};
-use super::reach::{self, Authorities, CONNECT_TIMEOUT, Reach};
+use super::reach::{self, AUTHORITIES, CONNECT_TIMEOUT, Reach};
 use super::{Planned, Recorded, Settings};
 use crate::check::{Check, Form};
 use crate::constant::constant;
@@ -14,7 +14,7 @@ record! {
     /// A server reached by Streamable HTTP.
     default struct StreamableHttpSettings: "a streamable_http transport" {
         /// `file:PATH` of authorities to trust beside those of the system, in PEM.
-        ca: Option<Reference> where Authorities = None,
+        ca: Option<Reference> where AUTHORITIES = None,
         /// How long a connection has to come up, TLS included; `5s` without it.
         connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
         /// Fields that every request carries: text, `env:NAME` or `file:PATH`.

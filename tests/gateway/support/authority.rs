@@ -1,0 +1,84 @@
+//! A certificate authority of one test: the certificates it issues, and clients that trust it and nobody else.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::client::within;
+use super::ledger::Directory;
+
+/// An authority that nobody knows but who is told.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+// === impl Authority ===
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, new_key()).expect("an authority"))
+    }
+
+    /// Its own certificate in PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for this name or address, and its private key, in PEM.
+    pub(crate) fn issue(&self, name: &str) -> (String, String) {
+        let key = new_key();
+        let params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let own = params.signed_by(&key, &self.0).expect("a certificate");
+        (own.pem(), key.serialize_pem())
+    }
+
+    /// The same as the files `tls.crt` and `tls.key`.
+    pub(crate) fn write(&self, directory: &Directory, name: &str) -> (String, String) {
+        let (cert, key) = self.issue(name);
+        let write = |file: &str, text: String| {
+            let path = directory.path(file);
+            fs::write(&path, text).expect("a directory of this test");
+            path.to_str().expect("paths of tests are text").to_owned()
+        };
+        (write("tls.crt", cert), write("tls.key", key))
+    }
+
+    /// What a client trusts who trusts this, and offers these protocols.
+    pub(crate) fn trusted(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&[u8]],
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("a certificate")).expect("an authority");
+        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let builder = builder.with_protocol_versions(versions).expect("versions");
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// A connection to a server of this name.
+    pub(crate) async fn connect(
+        &self,
+        address: SocketAddr,
+        name: &'static str,
+        protocols: &[&[u8]],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let tcp = within("connect", TcpStream::connect(address)).await?;
+        let connector = TlsConnector::from(self.trusted(rustls::ALL_VERSIONS, protocols));
+        within("TLS", connector.connect(ServerName::try_from(name).expect("a name"), tcp)).await
+    }
+}
+
+fn new_key() -> KeyPair {
+    KeyPair::generate().expect("a key")
+}
