@@ -3,10 +3,12 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::StartError;
@@ -21,6 +23,8 @@ pub(super) struct SocketFile {
     path: PathBuf,
     /// Device and number: which file it is.
     identity: (u64, u64),
+    /// Holds on to the file: its number is given to no other one.
+    _pinned: OwnedFd,
 }
 
 /// Binds a listener.
@@ -44,8 +48,11 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), StartError
         }
         socket => socket.map_err(failed)?,
     };
+    let pinned = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let pinned = pinned.map_err(|errno| failed(errno.into()))?;
     let metadata = fs::symlink_metadata(path).map_err(failed)?;
-    let file = SocketFile { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) };
+    let identity = (metadata.dev(), metadata.ino());
+    let file = SocketFile { path: path.to_owned(), identity, _pinned: pinned };
     // Before it listens: nobody connects until then.
     fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(failed)?;
     socket.listen(BACKLOG).map_err(failed)?;
