@@ -2,6 +2,8 @@
 
 mod conversation;
 mod http;
+#[cfg(feature = "http2")]
+mod http2;
 #[cfg(feature = "transport-http")]
 pub(crate) mod remote;
 pub(crate) mod stdio;

@@ -23,17 +23,17 @@
 //!
 //! # Features
 //!
-//! `transport-*` and `tls` say what can be reached, `authoring` and `demo` which commands there are, `admin` whether there
-//! may be a listener for administration and metrics, `topology-NAME` what is compiled into the program. Dependencies can
-//! only be dropped by features; a transport that no topology uses is dropped by the linker, since nothing but the
-//! generated dispatch (and `authoring`, for any topology there is) names it.
+//! `transport-*` and `tls` say what can be reached, `websocket`, `http2` and `tls` how clients may come, `authoring` and
+//! `demo` which commands there are, `admin` whether there may be a listener for administration and metrics, `topology-NAME`
+//! what is compiled into the program. Dependencies can only be dropped by features; a transport that no topology uses is
+//! dropped by the linker, since nothing but the generated dispatch (and `authoring`, for any topology there is) names it.
 //!
 //! # Threads
 //!
 //! One worker a core, each a single-threaded runtime with its own listener, connections and counters. A stdio child is
 //! shared by nature: it lives on one worker, and the others reach it through bounded channels; so does a client's stream of
-//! HTTP+SSE, to which any worker may be told something. One further thread forks children and does nothing else, and one
-//! serves the admin listener where there is one.
+//! HTTP+SSE, to which any worker may be told something. One further thread forks children and does nothing else, one
+//! looks after the certificate of a listener over TLS, and one serves the admin listener where there is one.
 //!
 //! **Invariant:** bytes that are not spliced cross unchanged: numbers, key order, duplicate and unknown members, escapes.
 //! **Invariant:** everything that can grow has a bound in [`limits`].

@@ -43,6 +43,22 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 pub const HANDSHAKES_MAX: usize = 256;
 /// A client has this long for its TLS handshake, with its turn.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests under way on one connection of HTTP/2: above it further ones are refused with `REFUSED_STREAM`.
+pub const HTTP2_STREAMS_MAX: u32 = 100;
+/// Bodies that such a connection sends at once, in bytes: above it the request is refused with `REFUSED_STREAM`.
+pub const HTTP2_BODIES_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+/// What a client may send on such a connection before any of it is taken.
+pub const HTTP2_WINDOW_BYTES: u32 = 1 << 20;
+/// The same for one request.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// What of an answer waits on such a connection for its client to read, for each request: above it the rest waits where it
+/// comes from.
+pub const HTTP2_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Requests that a client of HTTP/2 took back before anybody looked at them: above it the connection ends with
+/// `ENHANCE_YOUR_CALM`.
+pub const HTTP2_TAKEN_BACK_MAX: usize = 20;
+/// Requests of HTTP/2 that broke a rule, for each connection: above it the same.
+pub const HTTP2_BROKEN_MAX: usize = 1024;
 /// Admin connections: above it new ones wait in the accept queue.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 /// The head of an admin request: above it 431. No admin request has a body: 413.

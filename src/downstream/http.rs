@@ -1,6 +1,6 @@
 //! HTTP/1.1 towards clients: one task a connection, requests in order, one write an answer.
 
-mod events;
+pub(super) mod events;
 mod writer;
 
 use std::cell::RefCell;
@@ -19,10 +19,12 @@ use crate::http1::{BodyDecoder, Framing, Parsed, RequestHead};
 use crate::limits;
 #[cfg(feature = "websocket")]
 use crate::proxy::Admitted;
-use crate::proxy::{self, Downstream as _, Refusal, RequestKind, Worker};
+use crate::proxy::{self, Downstream, Refusal, RequestKind, Worker};
 use crate::upstream::Gone;
 use writer::Writer;
 
+#[cfg(feature = "http2")]
+use super::http2;
 use super::stream::Stream;
 #[cfg(feature = "websocket")]
 use super::websocket;
@@ -45,6 +47,8 @@ struct Reader<'a> {
     buffer: Vec<u8>,
     /// The deadline of the head in hand is running.
     began: bool,
+    /// Nothing was served on it before.
+    first: bool,
 }
 
 /// The client's end of a connection, as the request in hand uses it.
@@ -64,6 +68,19 @@ enum Next {
     /// It goes on as a WebSocket of this view.
     #[cfg(feature = "websocket")]
     WebSocket(&'static View),
+    /// It is one of HTTP/2 from its beginning.
+    #[cfg(feature = "http2")]
+    Http2,
+}
+
+/// How requests on a connection came to an end, and what was read of it beyond them.
+#[derive(Debug)]
+enum Last {
+    End,
+    #[cfg(feature = "websocket")]
+    WebSocket(&'static View, Vec<u8>),
+    #[cfg(feature = "http2")]
+    Http2(Vec<u8>),
 }
 
 /// Serves one connection until it ends.
@@ -71,8 +88,10 @@ pub(super) async fn serve<T: Topology>(worker: Rc<Worker<T>>, stream: Stream) {
     let stream = RefCell::new(stream);
     match requests(&worker, &stream).await {
         #[cfg(feature = "websocket")]
-        Some((view, ahead)) => Box::pin(websocket::serve(worker, view, stream.into_inner(), ahead)).await,
-        _ => stream.into_inner().part(),
+        Last::WebSocket(view, ahead) => Box::pin(websocket::serve(worker, view, stream.into_inner(), ahead)).await,
+        #[cfg(feature = "http2")]
+        Last::Http2(ahead) => Box::pin(http2::serve(worker, stream.into_inner(), ahead)).await,
+        Last::End => stream.into_inner().part(),
     }
 }
 
@@ -83,30 +102,32 @@ pub(super) async fn turn_away<T: Topology>(worker: &Worker<T>, stream: Stream, r
     let (reading, writing) = (worker.clock.deadline(), worker.clock.deadline());
     let peer = Peer { stream: &stream, writing: &writing, ahead: RefCell::default() };
     if refuse(&mut Writer::new(&peer), refusal).await.is_ok() {
-        linger(&mut Reader { stream: &stream, deadline: &reading, buffer: Vec::new(), began: false }).await;
+        linger(&mut Reader { stream: &stream, deadline: &reading, buffer: Vec::new(), began: false, first: true })
+            .await;
     }
 }
 
-/// Serves requests until there are no more. Where the connection goes on as a WebSocket: what is seen there, and what
-/// came of it already.
-async fn requests<T: Topology>(worker: &Rc<Worker<T>>, stream: &RefCell<Stream>) -> Option<(&'static View, Vec<u8>)> {
+/// Serves requests until there are no more.
+async fn requests<T: Topology>(worker: &Rc<Worker<T>>, stream: &RefCell<Stream>) -> Last {
     let (reading, writing) = (worker.clock.deadline(), worker.clock.deadline());
     let peer = Peer { stream, writing: &writing, ahead: RefCell::default() };
-    let mut reader = Reader { stream, deadline: &reading, buffer: Vec::new(), began: false };
+    let mut reader = Reader { stream, deadline: &reading, buffer: Vec::new(), began: false, first: true };
     loop {
         reader.began = false;
         let next = request(worker, &mut reader, &peer).await;
         reader.buffer.append(&mut peer.ahead.borrow_mut());
         match next {
-            Ok(Next::Request) => {}
+            Ok(Next::Request) => reader.first = false,
             Ok(Next::Close) => break,
             #[cfg(feature = "websocket")]
-            Ok(Next::WebSocket(view)) => return Some((view, reader.buffer)),
-            Err(Gone) => return None,
+            Ok(Next::WebSocket(view)) => return Last::WebSocket(view, reader.buffer),
+            #[cfg(feature = "http2")]
+            Ok(Next::Http2) => return Last::Http2(reader.buffer),
+            Err(Gone) => return Last::End,
         }
     }
     linger(&mut reader).await;
-    None
+    Last::End
 }
 
 /// Serves one request.
@@ -154,6 +175,8 @@ async fn request<T: Topology>(worker: &Rc<Worker<T>>, reader: &mut Reader<'_>, p
                 }
             }
             Ok(Parsed::Partial) => None,
+            #[cfg(feature = "http2")]
+            Err(_) if reader.first && http2::begins(&reader.buffer) => return Ok(Next::Http2),
             Err(error) => return refuse(&mut writer, &Refusal::Head(error)).await,
         };
         let read = match missing {
@@ -196,7 +219,7 @@ async fn refuse(writer: &mut Writer<'_, '_>, refusal: &Refusal<'_>) -> Result<Ne
     Ok(Next::Close)
 }
 
-async fn write_refusal(writer: &Writer<'_, '_>, refusal: &Refusal<'_>) -> Result<(), Gone> {
+pub(super) async fn write_refusal(writer: &impl Downstream, refusal: &Refusal<'_>) -> Result<(), Gone> {
     let verdict = refusal.verdict(Era::Modern);
     let body = verdict.body(None);
     let answer =

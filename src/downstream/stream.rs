@@ -41,6 +41,12 @@ impl Stream {
         }
     }
 
+    /// Whether the client chose this protocol in its handshake.
+    #[cfg(all(feature = "http2", feature = "tls"))]
+    pub(super) fn chose(&self, protocol: &[u8]) -> bool {
+        matches!(self, Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(protocol))
+    }
+
     /// Says goodbye where the protocol has one, as far as that goes without waiting: TLS tells an end from a cut.
     pub(super) fn part(&mut self) {
         #[cfg(feature = "tls")]

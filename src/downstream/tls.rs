@@ -10,6 +10,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+#[cfg(feature = "http2")]
+use super::http2;
 use super::{Stream, http};
 use crate::catalog::Topology;
 use crate::limits;
@@ -19,7 +21,11 @@ use crate::proxy::{Refusal, Worker};
 pub(crate) type Shown = watch::Receiver<Arc<ServerConfig>>;
 
 /// What may be spoken inside, the best first.
-pub(crate) const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+pub(crate) const PROTOCOLS: &[&[u8]] = &[
+    #[cfg(feature = "http2")]
+    b"h2",
+    b"http/1.1",
+];
 
 /// The first byte of whoever speaks TLS: a record of the handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
@@ -48,6 +54,8 @@ impl Acceptor {
             () = async { worker.drain.begun().await; sleep(LAST_CALL).await } => return,
         };
         match begun {
+            #[cfg(feature = "http2")]
+            Ok(Ok(stream)) if stream.chose(b"h2") => http2::serve(worker, stream, Vec::new()).await,
             Ok(Ok(stream)) => http::serve(worker, stream).await,
             Ok(Err(Some(stream))) => {
                 let refusal =

@@ -11,7 +11,7 @@ pub(crate) enum Framing {
     Length(u64),
     /// Chunked transfer coding.
     Chunked,
-    /// Everything until the connection closes (responses only).
+    /// Everything until the connection closes, or the stream of HTTP/2. No request of HTTP/1.1 is framed so.
     UntilClose,
 }
 

@@ -204,9 +204,61 @@ impl<'a> RequestHead<'a> {
         };
         refuse_bare_line_feed(&buffer[..length])?;
         let http10 = request.version == Some(0);
-        let mut head = Self {
-            method: method(request.method.unwrap_or_default()),
-            target: target(request.path.unwrap_or_default())?,
+        let line = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+        let mut head = Self::of_line(line, http10)?;
+        let mut connection = Connection::default();
+        for field in request.headers.iter() {
+            if !connection.take(field.name, field.value) {
+                head.take(field.name, field.value)?;
+            }
+        }
+        head.finish(&connection)?;
+        Ok(Parsed::Head(head, length))
+    }
+
+    /// The head of a request of HTTP/2 (RFC 9113, section 8.3.1), held to the same rules. Whether it has a body is known
+    /// from its frames.
+    ///
+    /// # Errors
+    /// The head is malformed or over a limit: answer.
+    #[cfg(feature = "http2")]
+    pub(crate) fn of_http2(
+        (method, authority, target): (&str, Option<&'a str>, &'a str),
+        fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+        has_body: bool,
+    ) -> Result<Self, HeadError> {
+        let mut head = Self::of_line((method, target), false)?;
+        let mut connection = Connection::default();
+        for (count, (name, value)) in fields.enumerate() {
+            if count >= limits::FIELDS_MAX {
+                return Err(HeadError::TooLarge);
+            }
+            if !connection.take(name, value) {
+                head.take(name, value)?;
+            }
+        }
+        if let Some(authority) = authority {
+            // Whoever reads one of them and whoever reads the other would not serve the same site.
+            if head.host.count > 0 && !head.host.value.eq_ignore_ascii_case(authority.as_bytes()) {
+                return Err(HeadError::Malformed("`Host` is not `:authority`"));
+            }
+            if authority.contains('@') {
+                return Err(HeadError::Malformed("`:authority` has user information"));
+            }
+            head.host = Field { value: authority.as_bytes(), count: head.host.count.max(1) };
+        }
+        head.finish(&connection)?;
+        if has_body && head.framing == Framing::None {
+            head.framing = Framing::UntilClose;
+        }
+        Ok(head)
+    }
+
+    /// A head of which nothing but the first line is known.
+    fn of_line((name, path): (&str, &'a str), http10: bool) -> Result<Self, HeadError> {
+        Ok(Self {
+            method: method(name),
+            target: target(path)?,
             keep_alive: !http10,
             http10,
             framing: Framing::None,
@@ -224,15 +276,7 @@ impl<'a> RequestHead<'a> {
             mcp_name: Field::default(),
             session_id: Field::default(),
             mcp_params: Vec::new(),
-        };
-        let mut connection = Connection::default();
-        for field in request.headers.iter() {
-            if !connection.take(field.name, field.value) {
-                head.take(field.name, field.value)?;
-            }
-        }
-        head.finish(&connection)?;
-        Ok(Parsed::Head(head, length))
+        })
     }
 
     fn take(&mut self, name: &'a str, value: &'a [u8]) -> Result<(), HeadError> {

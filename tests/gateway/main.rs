@@ -18,6 +18,8 @@ mod embed;
 mod eras;
 mod fallback;
 mod http;
+#[cfg(feature = "http2")]
+mod http2;
 mod jsonrpc;
 mod last_words;
 mod legacy;
@@ -29,6 +31,7 @@ mod modern;
 mod peers;
 mod plain;
 mod pool;
+mod quiet;
 mod regression;
 mod resumption;
 mod sandbox;

@@ -5,6 +5,8 @@ pub(crate) mod authority;
 pub(crate) mod child;
 pub(crate) mod client;
 pub(crate) mod gateways;
+#[cfg(feature = "http2")]
+pub(crate) mod http2;
 pub(crate) mod ledger;
 pub(crate) mod program;
 pub(crate) mod recorder;

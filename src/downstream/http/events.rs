@@ -6,24 +6,29 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use super::write_refusal;
-use super::writer::Writer;
 use crate::catalog::{Topology, View};
 use crate::downstream::conversation::{Conversation, Outbox};
 use crate::http1::RequestHead;
 use crate::limits;
-use crate::proxy::{Answer, Downstream as _, MESSAGES_PATH, Mailbox, Refusal, Worker};
+use crate::proxy::{Answer, Downstream, MESSAGES_PATH, Mailbox, Refusal, Worker};
 use crate::upstream::Gone;
 
 /// The parameter of a POST that names its stream.
 const STREAM: &str = "sessionId=";
 
+/// A response that may be a stream of bytes.
+pub(in crate::downstream) trait Chunks: Downstream {
+    /// Writes one piece of the stream, which begins with the first.
+    async fn chunk(&self, part: &[u8]) -> Result<(), Gone>;
+}
+
 /// Serves a stream until its client closes it, or the gateway stops. Calls that are in flight then are still answered,
 /// within [`limits::DRAIN_GRACE`]; those of a client that is gone are cancelled, for no other connection can bring their
 /// answers.
-pub(super) async fn stream<T: Topology>(
+pub(in crate::downstream) async fn stream<T: Topology>(
     worker: &Rc<Worker<T>>,
     view: &'static View,
-    writer: &Writer<'_, '_>,
+    writer: &impl Chunks,
 ) -> Result<(), Gone> {
     let mailbox = match worker.shared.mailboxes.open() {
         Ok(mailbox) => mailbox,
@@ -70,7 +75,7 @@ async fn take<T: Topology>(worker: &Worker<T>, mut mailbox: Mailbox<'_>, mut con
 }
 
 /// Writes each message as an event, and a comment where there is none for long.
-async fn write<T: Topology>(worker: &Worker<T>, mut outbox: Outbox, writer: &Writer<'_, '_>) -> Result<(), Gone> {
+async fn write<T: Topology>(worker: &Worker<T>, mut outbox: Outbox, writer: &impl Chunks) -> Result<(), Gone> {
     let quiet = worker.clock.deadline();
     loop {
         quiet.set(limits::KEEP_ALIVE);
@@ -86,11 +91,11 @@ async fn write<T: Topology>(worker: &Worker<T>, mut outbox: Outbox, writer: &Wri
 }
 
 /// Takes a message for the stream that the target names; what it comes to is said there.
-pub(super) async fn post<T: Topology>(
+pub(in crate::downstream) async fn post<T: Topology>(
     worker: &Worker<T>,
     head: &RequestHead<'_>,
     body: &[u8],
-    writer: &Writer<'_, '_>,
+    writer: &impl Chunks,
 ) -> Result<(), Gone> {
     let query = head.target.split_once('?').map_or("", |(_path, query)| query);
     let id = query.split('&').find_map(|parameter| parameter.strip_prefix(STREAM));

@@ -22,7 +22,7 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
         let clock = Clock::late(limits::BODY_TIMEOUT + Duration::from_secs(1));
         let deadline = clock.deadline();
         let stream = RefCell::new(Stream::Tcp(stream));
-        let mut reader = Reader { stream: &stream, deadline: &deadline, buffer: Vec::new(), began: false };
+        let mut reader = Reader { stream: &stream, deadline: &deadline, buffer: Vec::new(), began: false, first: true };
         let mut chunked = Vec::new();
         let read = tokio::select! {
             biased;

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite as _;
 
 use super::Peer;
+use super::events::Chunks;
 use crate::http1::{Method, RequestHead};
 use crate::limits;
 use crate::mcp::sse;
@@ -147,9 +148,10 @@ impl<'p, 'a> Writer<'p, 'a> {
                 x-accel-buffering: no\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
         }
     }
+}
 
-    /// Writes one piece of the stream, which begins with the first.
-    pub(super) async fn chunk(&self, part: &[u8]) -> Result<(), Gone> {
+impl Chunks for Writer<'_, '_> {
+    async fn chunk(&self, part: &[u8]) -> Result<(), Gone> {
         let head = self.stream_head();
         if self.http10 {
             return self.write(&mut [IoSlice::new(head), IoSlice::new(part)]).await;

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -24,6 +24,9 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        // Otherwise what it issues would look as if it had signed itself.
+        params.distinguished_name.push(DnType::CommonName, "authority of a test");
         Self(CertifiedIssuer::self_signed(params, new_key()).expect("an authority"))
     }
 
@@ -35,7 +38,9 @@ impl Authority {
     /// A certificate for this name or address, and its private key, in PEM.
     pub(crate) fn issue(&self, name: &str) -> (String, String) {
         let key = new_key();
-        let params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.use_authority_key_identifier_extension = true;
         let own = params.signed_by(&key, &self.0).expect("a certificate");
         (own.pem(), key.serialize_pem())
     }

@@ -193,6 +193,16 @@ impl Client {
         std::mem::take(&mut self.buffer)
     }
 
+    /// So many bytes as they come; `None` where the connection ends before.
+    pub(crate) async fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.buffer.len() < count {
+            if !self.fill().await {
+                return None;
+            }
+        }
+        Some(self.buffer.drain(..count).collect())
+    }
+
     async fn chunk(&mut self) -> Option<Vec<u8>> {
         let line = loop {
             if let Some(end) = find(&self.buffer, b"\r\n") {
@@ -328,6 +338,11 @@ impl Request {
         assert!(body.contains(from), "{from} in {body}");
         self.body = body.replacen(from, to, 1).into_bytes();
         self
+    }
+
+    /// Its first line, its fields and its body.
+    pub(crate) fn parts(&self) -> (&str, &[(String, Vec<u8>)], &[u8]) {
+        (&self.line, &self.fields, &self.body)
     }
 
     /// As it is sent: framed by `Content-Length` unless it says otherwise.
