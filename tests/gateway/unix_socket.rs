@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 
 use crate::stdio_client;
 use crate::support::client::{Client, Event, Request, within};
-use crate::support::gateways::{Demo, Recorded, Views};
+use crate::support::gateways::{Demo, Recorded, SEAL_KEY, Views};
 use crate::support::ledger::Directory;
 
 /// A gateway on a socket in this directory.
@@ -108,7 +108,8 @@ async fn a_client_on_pipes_is_bridged_to_a_socket() {
     let address = format!("unix:{}", directory.path("gateway.sock").display());
     let nowhere = "http://127.0.0.1:9/mcp";
     let builder = Gateway::<Views>::builder().address(&address).workers(1);
-    let builder = builder.reference("ADMIN_URL", nowhere).reference("DATA_URL", nowhere);
+    let builder =
+        builder.reference("SEAL_KEY", SEAL_KEY).reference("ADMIN_URL", nowhere).reference("DATA_URL", nowhere);
     let gateway = builder.start().expect("the gateway starts");
     let url = gateway.url();
     let mut sizes = Vec::new();
