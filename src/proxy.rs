@@ -51,7 +51,7 @@ use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Id, Incoming};
 use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
-use crate::upstream::Gone;
+use crate::upstream::{Gone, SessionKey, Transport as _};
 use bridge::Caller;
 use session::Session;
 
@@ -205,6 +205,11 @@ impl<T: Topology> Worker<T> {
     /// Refuses what a head alone shows to be out of place.
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
         self.shared.gate.admit(head)
+    }
+
+    /// A session is over: what backends keep for it alone may go.
+    pub(crate) fn leave(&self, session: SessionKey) {
+        self.links.iter().flatten().for_each(|link| link.leave(session));
     }
 }
 

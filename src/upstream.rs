@@ -44,7 +44,9 @@ pub use greeting::Greeting;
 pub use vitals::{Patient, State, Vitals};
 
 use crate::catalog::{Era, plan};
-use crate::mcp::client::{Profile, SessionKey};
+pub use crate::mcp::client::SessionKey;
+
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Incoming, Outgoing};
 use crate::mcp::json::Span;
 use crate::mcp::method::Level;
@@ -73,6 +75,11 @@ pub trait Transport: Sized + 'static {
     /// # Errors
     /// When it cannot be reached or answers no greeting of either era.
     async fn greet(&self) -> Result<Greeting, Error>;
+
+    /// The session is over: what is kept for it alone may go.
+    fn leave(&self, session: SessionKey) {
+        let _ = session;
+    }
 
     /// Ends what this worker holds open at the backend.
     async fn close(&self);

@@ -171,6 +171,14 @@ impl<T: Topology> Conversation<T> {
     }
 }
 
+impl<T: Topology> Drop for Conversation<T> {
+    fn drop(&mut self) {
+        if let Some(session) = self.peer.agreement.session() {
+            self.worker.leave(session.key);
+        }
+    }
+}
+
 /// The id of a message that is a call, as written.
 fn call_id(message: &Incoming, body: &[u8]) -> Option<Box<[u8]>> {
     let method = message.method.filter(|_| message.shape == Shape::Request)?.decode(body);

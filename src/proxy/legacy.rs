@@ -178,8 +178,12 @@ pub(crate) async fn end<T: Topology, D: Downstream>(
     if is_modern(head) {
         return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
     }
-    let ended = session_id(head.session_id)
-        .and_then(|id| if worker.shared.sessions.end(view, id) { Ok(()) } else { Err(Refusal::SessionUnknown) });
+    let ended = session_id(head.session_id).and_then(|id| {
+        let session = worker.shared.sessions.find(view, id).map(|session| session.key);
+        let ended = worker.shared.sessions.end(view, id);
+        session.filter(|_| ended).ok_or(Refusal::SessionUnknown)
+    });
+    let ended = ended.map(|session| worker.leave(session));
     match ended {
         Ok(()) => downstream.answer(&super::Answer { status: 200, fields: "", body: &[], close: false }).await,
         Err(refusal) => respond::refuse(downstream, &refusal, Era::Legacy, None).await,

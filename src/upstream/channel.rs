@@ -208,6 +208,18 @@ impl Link {
         drop(self.hub.try_send(ToHub::Wake));
     }
 
+    /// Has a channel that is up ended as soon as it has no call in flight, if `still` holds of it.
+    pub(super) fn retire(&self, still: impl FnOnce() -> bool) {
+        let generation = match *self.status.borrow() {
+            Status::Ready { generation, .. } => generation,
+            _ => return,
+        };
+        // After the generation was read: the next one may be for somebody else. A full queue leaves it to its idle time.
+        if still() {
+            drop(self.hub.try_send(ToHub::Retire { generation }));
+        }
+    }
+
     /// Counts a call.
     pub(super) fn load(&self) -> Load<'_> {
         self.load.fetch_add(1, Ordering::Relaxed);

@@ -29,6 +29,7 @@ mod life;
 mod lists;
 mod modern;
 mod peers;
+mod per_session;
 mod plain;
 mod pool;
 mod quiet;

@@ -47,6 +47,12 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 }
             }
 
+            fn leave(&self, session: ::only1mcp::upstream::SessionKey) {
+                match self {
+                    #(Self::#variants(link) => <#types as ::only1mcp::upstream::Transport>::leave(link, session),)*
+                }
+            }
+
             async fn close(&self) {
                 match self {
                     #(Self::#variants(link) => <#types as ::only1mcp::upstream::Transport>::close(link).await,)*
@@ -149,7 +155,7 @@ mod tests {
         ))
         .unwrap()
         .to_string();
-        for method in ["carries", "open", "exchange", "greet", "close"] {
+        for method in ["carries", "open", "exchange", "greet", "leave", "close"] {
             for transport in ["a :: One", "Two"] {
                 let call = format!("< {transport} as :: only1mcp :: upstream :: Transport > :: {method} (");
                 assert!(code.contains(&call), "{call}");

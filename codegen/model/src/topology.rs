@@ -17,7 +17,7 @@ use crate::yaml::{Node, Value};
 
 pub use crate::decode::Entries;
 pub use crate::transport::{
-    Confinement, Instances, Pool, Profile, Sandbox, Size, Start, StdioSettings, StreamableHttpSettings,
+    Confinement, Instances, Profile, Sandbox, Several, Size, Start, StdioSettings, StreamableHttpSettings,
     TransportSettings,
 };
 

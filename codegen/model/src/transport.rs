@@ -25,8 +25,8 @@ pub use credentials::{
 pub use legacy_sse::{LegacySse, LegacySseSettings};
 pub(crate) use recorded::{Difference, Recorded};
 pub use stdio::{
-    Access, Confined, Confinement, Instances, Life, Pool, Profile, Program, Sandbox, Size, Start, Stdio, StdioSettings,
-    User, Variable,
+    Access, Confined, Confinement, Instances, Life, Profile, Program, Sandbox, Several, Size, Start, Stdio,
+    StdioSettings, User, Variable,
 };
 pub use streamable_http::{StreamableHttp, StreamableHttpSettings};
 pub use websocket::{WebSocket, WebSocketSettings};

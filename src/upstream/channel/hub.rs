@@ -34,6 +34,8 @@ pub(super) enum ToHub {
     Cancel { id: u64 },
     /// Make the channel if it is asleep: a call waits for it.
     Wake,
+    /// Nobody will call the channel of this generation any more.
+    Retire { generation: u64 },
 }
 
 /// See the module.
@@ -55,6 +57,8 @@ pub(super) struct Hub<C: Channel> {
     unwritten: VecDeque<(u64, u64)>,
     /// When a call began or ended last.
     used: Instant,
+    /// Nobody will call this channel any more.
+    retired: bool,
 }
 
 /// Notices a backend that has stopped reading: a call that cannot be written would only ever time out, and so would the
@@ -100,6 +104,7 @@ impl<C: Channel> Hub<C> {
             asked: Asked::default(),
             unwritten: VecDeque::new(),
             used: Instant::now(),
+            retired: false,
         }
     }
 
@@ -159,7 +164,7 @@ impl<C: Channel> Hub<C> {
                     None => return Err(StartError::Closed),
                     Some(ToHub::Attach { worker, workers, inbox }) => attach(inboxes, outbox, worker, workers, inbox),
                     Some(ToHub::Call { id, .. }) => give_back(inboxes, id).await,
-                    Some(ToHub::Cancel { .. } | ToHub::Wake) => {}
+                    Some(ToHub::Cancel { .. } | ToHub::Wake | ToHub::Retire { .. }) => {}
                 },
             }
         }
@@ -180,7 +185,7 @@ impl<C: Channel> Hub<C> {
                     Some(ToHub::Call { id, .. }) => {
                         refuse(&self.inboxes, id, Kind::Unavailable, "it ended and is not up again").await;
                     }
-                    Some(ToHub::Cancel { .. } | ToHub::Wake) => {}
+                    Some(ToHub::Cancel { .. } | ToHub::Wake | ToHub::Retire { .. }) => {}
                 },
             }
         }
@@ -201,7 +206,7 @@ impl<C: Channel> Hub<C> {
                         return Some(());
                     }
                     ToHub::Wake => return Some(()),
-                    ToHub::Cancel { .. } => {}
+                    ToHub::Cancel { .. } | ToHub::Retire { .. } => {}
                 },
             }
         }
@@ -215,9 +220,10 @@ impl<C: Channel> Hub<C> {
         self.tell(Status::Ready { generation: self.generation, greeting });
         let mut batch = Vec::with_capacity(BATCH);
         let mut stall = Stall::new();
-        self.used = Instant::now();
+        (self.used, self.retired) = (Instant::now(), false);
         loop {
             let room = channel.pending() < PENDING_BYTES_MAX;
+            let rest = self.rest_begins();
             // In random order: a backend that never stops talking must not keep calls from it.
             let event = tokio::select! {
                 event = channel.turn() => event,
@@ -233,7 +239,7 @@ impl<C: Channel> Hub<C> {
                     channel.end().await;
                     return End::Closed;
                 }
-                () = until(self.life.idle.map(|idle| self.used + idle)), if self.asked.len() == 0 => {
+                () = until(rest), if self.asked.len() == 0 => {
                     if !self.calls.is_empty() {
                         self.used = Instant::now();
                         continue;
@@ -275,6 +281,11 @@ impl<C: Channel> Hub<C> {
         }
     }
 
+    /// When the channel is ended, if no call begins before.
+    fn rest_begins(&self) -> Option<Instant> {
+        if self.retired { Some(self.used) } else { self.life.idle.map(|idle| self.used + idle) }
+    }
+
     /// Takes what workers asked for.
     async fn take(&mut self, batch: &mut Vec<ToHub>, channel: &mut C) {
         for request in batch.drain(..) {
@@ -300,6 +311,7 @@ impl<C: Channel> Hub<C> {
                         self.used = Instant::now();
                     }
                 }
+                ToHub::Retire { generation } => self.retired |= generation == self.generation,
                 ToHub::Wake => {}
             }
         }

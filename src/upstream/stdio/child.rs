@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, ChildStdout};
 
 use super::framer::Framer;
+use super::seats::Seat;
 use super::stderr::Stderr;
 use crate::catalog::plan;
 use crate::limits;
@@ -32,6 +33,8 @@ pub(super) struct Nursery {
     pub(super) recipe: Rc<Recipe>,
     pub(super) life: plan::Life,
     pub(super) chart: Chart,
+    /// The place that a session has it for, if it is for one.
+    pub(super) seat: Option<Seat>,
 }
 
 /// The child and what flows to and from it.
@@ -71,6 +74,9 @@ impl Channel for Child {
             Status::Asleep => State::Asleep,
             Status::Closed => State::Closed,
         };
+        if let (Status::Asleep, Some(seat)) = (status, &nursery.seat) {
+            seat.leave();
+        }
         nursery.chart.note(|vitals| {
             (vitals.state, vitals.generation) = (state, generation);
             match status {

@@ -24,6 +24,7 @@ pub(crate) fn stdio() -> Plan {
         cwd: Some("/data".into()),
         life: Life { lazy: true, idle_ms: Some(600_000), start_timeout_ms: 120_000, restarts: 10 },
         instances: 4,
+        sessions: 0,
         sandbox: Some(Confined {
             memory_bytes: 1 << 30,
             file_bytes: Some(1 << 30),

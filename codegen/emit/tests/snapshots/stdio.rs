@@ -172,6 +172,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                 restarts: 10,
             },
             instances: 4,
+            sessions: 0,
             sandbox: Some(::only1mcp::catalog::plan::Confined {
                 memory_bytes: 1073741824,
                 file_bytes: Some(1073741824),

@@ -337,6 +337,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
                 restarts: 0,
             },
             instances: 0,
+            sessions: 0,
             sandbox: None,
         }),
         era: None,

@@ -16,12 +16,14 @@ use crate::secret::{is_confidential, suspect, suspect_argument, suspect_variable
 use crate::topology::{Backend, Millis, VARIABLE};
 use crate::yaml::{Step, steps};
 
-pub use instances::{Instances, Pool};
+pub use instances::{Instances, Several};
 use life::{IDLE, RESTARTS, START_TIMEOUT};
 pub use life::{Life, Start};
 pub use sandbox::{Access, Confined, Confinement, Profile, Sandbox, Size, User};
 
 const COMMAND: Filled = Filled { noun: "command" };
+/// When a child that is kept for one session is ended, unless the topology says otherwise.
+const SESSION_IDLE: Millis = Millis(600_000);
 const DIRECTORY: Filled = Filled { noun: "working directory" };
 const VARIABLES: Keyed = Keyed { name: VARIABLE, empty: None, snippet: || None };
 
@@ -38,13 +40,15 @@ record! {
         cwd: Option<String> where DIRECTORY = None,
         /// When it is started first.
         start: Start = Start::Eager,
-        /// It is ended after so long without a call, and started again by the next one; never unless this is written.
+        /// It is ended after so long without a call, and started again by the next one; never unless this is written, and
+        /// after `10m` where each session has one.
         idle: Option<Millis> where IDLE = None,
         /// How long it has to come up: a first `npx` or `uvx` downloads and installs.
         start_timeout: Millis where START_TIMEOUT = Millis(120_000),
         /// How often in a row it is started again when it does not last; after that only a call starts it.
         restarts: usize where RESTARTS = 10,
-        /// How many of it run side by side: `shared` is one for all, `{ pool: N }` are so many.
+        /// How many of it run side by side: `shared` is one for all, `{ pool: N }` are so many, `per_session` is one for each
+        /// session.
         instances: Instances = Instances::Shared,
         /// What it may do and use.
         sandbox: Sandbox = Sandbox::default(),
@@ -65,8 +69,10 @@ constant! {
         pub cwd: Option<Text>,
         /// When it is started and ended.
         pub life: Life,
-        /// How many run side by side.
+        /// How many run side by side for all clients.
         pub instances: u64,
+        /// How many sessions may have one of their own; 0: none has.
+        pub sessions: u64,
         /// What it may do and use; everything without it.
         pub sandbox: Option<Confined>,
     }
@@ -107,6 +113,7 @@ impl Settings for StdioSettings {
         check.variables(name, self);
         check.arguments(name, self);
         check.sandbox(name, self);
+        check.eager_sessions(name, self);
         check.demo(name, self);
     }
 
@@ -124,6 +131,7 @@ impl Settings for StdioSettings {
     fn planned(&self, _backend: &Backend) -> Stdio {
         let variable =
             |(name, value): (&str, &Reference)| Variable { name: name.to_owned().into(), value: value.clone() };
+        let per_session = self.instances.sessions() > 0;
         Stdio {
             program: match self.command.as_str() {
                 "self" => Program::Current,
@@ -133,12 +141,13 @@ impl Settings for StdioSettings {
             env: self.env.iter().map(variable).collect(),
             cwd: self.cwd.clone().map(Into::into),
             life: Life {
-                lazy: self.start == Start::Lazy,
-                idle_ms: self.idle.map(|idle| idle.0),
+                lazy: self.start == Start::Lazy || per_session,
+                idle_ms: self.idle.or(per_session.then_some(SESSION_IDLE)).map(|idle| idle.0),
                 start_timeout_ms: self.start_timeout.0,
                 restarts: self.restarts as u64,
             },
-            instances: self.instances.count() as u64,
+            instances: self.instances.shared() as u64,
+            sessions: self.instances.sessions() as u64,
             sandbox: self.sandbox.planned(),
         }
     }
@@ -179,10 +188,16 @@ impl Planned for Stdio {
 }
 
 impl Stdio {
-    /// How many children run side by side: one at least.
+    /// How many children run side by side for all clients: one at least.
     #[must_use]
     pub fn instances(&self) -> usize {
         usize::try_from(self.instances).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// How many sessions may have one of their own.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        usize::try_from(self.sessions).unwrap_or(usize::MAX)
     }
 }
 
@@ -272,6 +287,17 @@ impl Check<'_> {
                 let path = steps!["backends", name, "transport", "stdio", "args", index];
                 self.invalid(Code::InvalidValue, path, "argument holds a zero byte".to_owned(), "");
             }
+        }
+    }
+
+    /// Nobody knows of a session before it calls.
+    fn eager_sessions(&mut self, name: &str, stdio: &StdioSettings) {
+        let path = steps!["backends", name, "transport", "stdio", "start"];
+        if stdio.instances.sessions() > 0 && stdio.start == Start::Eager && self.document.has(path) {
+            self.problems
+                .error(Code::InvalidValue, self.document.value(path), "children for one session each cannot be eager")
+                .label("each is started by the first call of its session")
+                .help("leave `start` out");
         }
     }
 
