@@ -38,6 +38,9 @@ const UNCACHED: &[u8] = br#""ttlMs":0,"cacheScope":"private","#;
 /// What a legacy server says of a resource it does not have, and what a modern one says.
 const RESOURCE_NOT_FOUND: i64 = -32002;
 const INVALID_PARAMS: &[u8] = b"-32602";
+const INTERNAL_ERROR: &[u8] = b"-32603";
+/// Legacy servers have a client open a page by it, modern ones have another way.
+const URL_ELICITATION: i64 = -32042;
 
 /// The answer for the client, and the HTTP status under which a modern client gets it.
 ///
@@ -114,6 +117,16 @@ fn error<'a>(message: &Message<'a>, caller: &Caller<'a>, splice: &mut Splice<'a>
         splice.replace(Span { start: error.span.end, end: length }, b"}");
     }
     if caller.era == Era::Legacy {
+        return Ok(200);
+    }
+    // Codes of the modern era, where they cannot be about what the client sent: the gateway spoke for itself.
+    let untrue = match number {
+        -32022 | URL_ELICITATION => true,
+        -32021 | -32020 => message.era == Era::Legacy,
+        _ => false,
+    };
+    if untrue {
+        splice.replace(code.span, INTERNAL_ERROR);
         return Ok(200);
     }
     if number == RESOURCE_NOT_FOUND {

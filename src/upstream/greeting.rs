@@ -90,9 +90,25 @@ pub(super) fn verdict(source: &[u8], head: &Outgoing) -> Verdict {
         };
     }
     match error_code(source, head) {
+        // What it names may all be of the other era: some know the code and none of its revisions.
+        Some(-32022) if names_legacy_alone(source, head) => Verdict::Legacy,
         Some(-32022..=-32020) => Verdict::Incompatible(error_line(source, head)),
         _ => Verdict::Legacy,
     }
+}
+
+/// Whether an error names the revisions that are supported, and the gateway knows some of the legacy era and no others.
+fn names_legacy_alone(source: &[u8], head: &Outgoing) -> bool {
+    #[derive(Deserialize)]
+    struct Supported {
+        supported: Vec<String>,
+    }
+    let data = head.error_data.and_then(|data| serde_json::from_slice::<Supported>(data.span.of(source)).ok());
+    let known = |version: &String| Revision::parse(version.as_bytes()).map(Revision::era);
+    data.is_some_and(|data| {
+        let eras: Vec<Era> = data.supported.iter().filter_map(known).collect();
+        !eras.is_empty() && eras.iter().all(|era| *era == Era::Legacy)
+    })
 }
 
 /// Reads the answer to `initialize`.
@@ -133,7 +149,8 @@ pub(super) fn reply(source: &[u8], head: &Outgoing, id: &[u8]) -> String {
     )
 }
 
-fn error_code(source: &[u8], head: &Outgoing) -> Option<i64> {
+/// The code of an error answer.
+pub(super) fn error_code(source: &[u8], head: &Outgoing) -> Option<i64> {
     std::str::from_utf8(head.error_code?.span.of(source)).ok()?.parse().ok()
 }
 

@@ -9,7 +9,7 @@ mod remote;
 mod standing;
 mod stream;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::header;
 use peer::{InFlight, Peer};
+use receive::Staleness;
 pub(crate) use remote::{Remote, Reply};
 
 /// A request buffer that grew past this is given back.
@@ -36,7 +37,8 @@ pub struct StreamableHttp(Rc<Link>);
 struct Link {
     backend: String,
     client: Client,
-    assumed_era: Option<Era>,
+    /// What it was greeted in last, or was locked in: asked for first, and verified.
+    assumed_era: Cell<Option<Era>>,
     pinned_era: Option<Era>,
     peer: RefCell<Option<Rc<Peer>>>,
     /// The outcome of the greeting that is under way.
@@ -56,7 +58,9 @@ enum Posted {
     Answered { session_id: Option<String> },
     /// 202: a notification or response was taken.
     Accepted,
-    /// 404 without a meaning in JSON-RPC, or any 404 for a session: start over.
+    /// It has no such session, or is a server of another era by now, and has not looked at the request: start over.
+    Over,
+    /// 404 without a meaning in JSON-RPC.
     NotFound,
     /// Another status whose body is no JSON-RPC message.
     Refused(u16),
@@ -83,7 +87,7 @@ impl Transport for StreamableHttp {
         Ok(Self(Rc::new(Link {
             backend: backend.name.to_string(),
             client: Client::open(context, backend, &place)?,
-            assumed_era: backend.era.or(backend.locked_era),
+            assumed_era: Cell::new(backend.era.or(backend.locked_era)),
             pinned_era: backend.era,
             peer: RefCell::new(None),
             greeting: RefCell::default(),
@@ -110,10 +114,10 @@ impl Transport for StreamableHttp {
 impl Link {
     async fn exchange<R: Relay>(self: &Rc<Self>, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
         let peer = self.peer().await?;
-        match self.carry(&peer, call, peer.session_id.is_some(), relay).await? {
+        match self.carry(&peer, call, peer.staleness(), relay).await? {
             Posted::Answered { .. } => return Ok(()),
             // MCP 2025-11-25, session management: 404 means that the session is over and the request was not dispatched.
-            Posted::NotFound if peer.session_id.is_some() => {}
+            Posted::Over => {}
             other => {
                 // It may be another server by now, of another era: the next call finds out.
                 if peer.session_id.is_none() {
@@ -122,11 +126,11 @@ impl Link {
                 return Err(self.unanswered(&other));
             }
         }
-        tracing::info!(backend = self.backend, "session is over: greeting again");
+        tracing::info!(backend = self.backend, "it knows the gateway no more: greeting again");
         self.forget(&peer);
         call.sent.set(false);
         let peer = self.peer().await?;
-        match self.carry(&peer, call, false, relay).await? {
+        match self.carry(&peer, call, Staleness::None, relay).await? {
             Posted::Answered { .. } => Ok(()),
             // Not dispatched either: somebody else may take it.
             Posted::NotFound if peer.session_id.is_some() => {
@@ -163,7 +167,7 @@ impl Link {
         &self,
         peer: &Rc<Peer>,
         call: &Call<'_>,
-        session_may_be_over: bool,
+        may_be: Staleness,
         relay: &mut R,
     ) -> Result<Posted, Error> {
         let era = peer.greeting.era;
@@ -194,9 +198,7 @@ impl Link {
         request.shrink_to(REQUEST_KEPT_BYTES);
         self.buffer.replace(request);
         let outcome = match sent {
-            Ok(connection) => {
-                self.receive(connection, Some(id), era, session_may_be_over, in_flight.as_ref(), relay).await
-            }
+            Ok(connection) => self.receive(connection, Some(id), era, may_be, in_flight.as_ref(), relay).await,
             Err(error) => Err(error),
         };
         if let Some(in_flight) = in_flight {
@@ -207,7 +209,9 @@ impl Link {
 
     fn unanswered(&self, posted: &Posted) -> Error {
         match posted {
-            Posted::NotFound => Error::protocol(format!("`{}` answered with status 404", self.client.endpoint.shown)),
+            Posted::Over | Posted::NotFound => {
+                Error::protocol(format!("`{}` answered with status 404", self.client.endpoint.shown))
+            }
             Posted::Refused(status) => {
                 let url = &self.client.endpoint.shown;
                 Error::protocol(format!("`{url}` answered with status {status} and no JSON-RPC message"))

@@ -33,6 +33,7 @@ mod per_session;
 mod plain;
 mod pool;
 mod quiet;
+mod probes;
 mod regression;
 mod resumption;
 mod sandbox;

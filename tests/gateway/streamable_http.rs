@@ -8,7 +8,7 @@ use std::time::Duration;
 use only1mcp::limits;
 use serde_json::json;
 
-use crate::support::client::{Client, Request as Asked};
+use crate::support::client::{Client, META, Request as Asked};
 use crate::support::scripted::{Outcome, assert_serves, call, with_servers};
 use crate::support::server::{
     Request, Script, Server, Step, answer, chunk, error_body, event, event_stream, head, json_answer, last_chunk,
@@ -119,6 +119,9 @@ async fn answers_that_are_none_are_protocol_errors() {
         row("broken", Expected::Protocol, |_| vec![head(500, "content-length: 0\r\n")]),
         row("tool_error", Expected::Error(-32602), |id| vec![json_answer(200, &error_body(id, -32602))]),
         row("bad_request", Expected::Error(-32602), |id| vec![json_answer(400, &error_body(id, -32602))]),
+        row("lacks_capability", Expected::Error(-32021), |id| vec![json_answer(400, &error_body(id, -32021))]),
+        row("other_version", Expected::Error(-32603), |id| vec![json_answer(400, &error_body(id, -32022))]),
+        row("wants_a_page", Expected::Error(-32603), |id| vec![json_answer(200, &error_body(id, -32042))]),
     ];
     run(ROWS).await;
 }
@@ -427,6 +430,44 @@ async fn a_refusal_that_does_not_say_that_the_session_is_over_is_not_followed_by
         assert_serves(gateway.address(), "odd").await;
     }
     assert_eq!((calls.load(Ordering::SeqCst), sessions.load(Ordering::SeqCst)), (4, 1));
+}
+
+#[tokio::test]
+async fn a_legacy_backend_gives_modern_clients_no_errors_of_their_era() {
+    let codes = [-32020, -32021, -32022, -32042];
+    let odd = Server::start(legacy(
+        || "session".to_owned(),
+        move |request: &Request| vec![json_answer(200, &error_body(&request.id(), request.argument()))],
+    ));
+    let good = Server::start(modern(echo));
+    let gateway = with_servers(&odd, &good);
+    for code in codes {
+        assert_eq!(call(gateway.address(), "odd__fails", &code.to_string()).await, Outcome::Error(-32603), "{code}");
+    }
+    assert_eq!(call(gateway.address(), "odd__fails", "-32050").await, Outcome::Error(-32050));
+}
+
+#[tokio::test]
+async fn progress_of_another_call_is_not_taken_for_a_calls_own() {
+    let odd = Server::start(modern(|request: &Request| {
+        let progress = |token: String, step: u32| {
+            let params = format!(r#"{{"progressToken":{token},"progress":{step}}}"#);
+            format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}"#)
+        };
+        let id = request.id();
+        let text = format!("\"{id}\"");
+        let all = [progress("77".to_owned(), 1), progress(text, 2), progress(id.clone(), 3), ok(&id)];
+        event_stream(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    }));
+    let good = Server::start(modern(echo));
+    let gateway = with_servers(&odd, &good);
+    let mut client = Client::connect(gateway.address()).await;
+    let tracked = Asked::call("odd__work", "{}").edit(META, &format!(r#"{META},"progressToken":"mine""#));
+    client.write(&tracked.bytes()).await;
+    assert_eq!(client.head().await.status, 200);
+    let told = client.message().await.expect("progress");
+    assert_eq!(told["params"], json!({ "progressToken": "mine", "progress": 3 }));
+    assert_eq!(client.message().await.expect("an answer")["result"]["content"][0]["text"], "ok");
 }
 
 #[tokio::test]

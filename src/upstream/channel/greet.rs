@@ -1,5 +1,6 @@
 //! The first words on a channel: it is made, and its backend greeted in the era it speaks.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,9 @@ pub(super) enum StartError {
     Closed,
     /// It could not be made, or its backend would not be greeted.
     Failed(Error),
+    /// The same of a backend that was sent the modern greeting and never answered it: that greeting may be why, and on
+    /// another channel the legacy one goes first.
+    Silent(Error),
 }
 
 /// Why a backend was not greeted.
@@ -44,7 +48,8 @@ impl<C: Channel> Running<C> {
         patience: Duration,
     ) -> Result<Self, StartError> {
         let mut channel = C::open(backend, recipe).await.map_err(StartError::Failed)?;
-        let greeted = tokio::time::timeout(patience, greet(&mut channel, backend, eras, patience)).await;
+        let silent = Cell::new(false);
+        let greeted = tokio::time::timeout(patience, greet(&mut channel, backend, eras, patience, &silent)).await;
         match greeted.unwrap_or_else(|_elapsed| Err(in_time(patience))) {
             Ok(greeting) => Ok(Self { greeting, channel }),
             Err(Ungreeted::AsLocked(detail)) => {
@@ -52,7 +57,8 @@ impl<C: Channel> Running<C> {
                 Box::pin(Self::start(backend, recipe, (None, None), patience)).await
             }
             Err(Ungreeted::Failed(detail)) => {
-                Err(StartError::Failed(Error::unavailable(channel.end_now(detail).await)))
+                let error = Error::unavailable(channel.end_now(detail).await);
+                Err(if silent.get() { StartError::Silent(error) } else { StartError::Failed(error) })
             }
         }
     }
@@ -63,16 +69,19 @@ impl<C: Channel> Running<C> {
 ///
 /// A backend that does not answer `server/discover` in time is sent `initialize` as well, and whichever it answers
 /// decides. It reads them in order: one that was merely slow (a first `npx` installs) still finds the modern
-/// greeting first, and one that keeps silent about methods it does not know gets the other. Ending a child instead
-/// would break off its installation.
+/// greeting first, and one that keeps silent about methods it does not know gets the other. Ending a child at that point
+/// would break off its installation; one that then answers neither, or ends, is greeted the legacy way first on the next
+/// channel.
 async fn greet<C: Channel>(
     channel: &mut C,
     backend: &str,
     (pinned, locked): (Option<Era>, Option<Era>),
     patience: Duration,
+    silent: &Cell<bool>,
 ) -> Result<Greeting, Ungreeted> {
     if pinned.or(locked) != Some(Era::Legacy) {
         channel.push(&greeting::discover(DISCOVER_ID).into());
+        silent.set(pinned.is_none());
         // What is left is for the other greeting, unless there is none.
         let probing = match (pinned, locked) {
             (Some(_), _) => patience,
@@ -81,6 +90,7 @@ async fn greet<C: Channel>(
         };
         if let Ok(answer) = tokio::time::timeout(probing, answer(channel, backend, &[DISCOVER_ID])).await {
             let (_, source, head) = answer?;
+            silent.set(false);
             if let Some(greeting) = verdict(&source, &head, pinned)? {
                 return Ok(greeting);
             }
@@ -92,6 +102,7 @@ async fn greet<C: Channel>(
     loop {
         let (id, source, head) = answer(channel, backend, &[DISCOVER_ID, INITIALIZE_ID]).await?;
         if id == DISCOVER_ID {
+            silent.set(false);
             if let Some(greeting) = verdict(&source, &head, pinned)? {
                 return Ok(greeting);
             }

@@ -43,7 +43,8 @@ pub(super) struct Hub<C: Channel> {
     backend: String,
     recipe: C::Recipe,
     pinned_era: Option<Era>,
-    locked_era: Option<Era>,
+    /// What it was greeted in last, or was locked in: asked for first, and verified.
+    assumed_era: Option<Era>,
     life: Life,
     calls: mpsc::Receiver<ToHub>,
     /// Apart from the calls: a backend that reads no more also holds up their queue.
@@ -94,7 +95,7 @@ impl<C: Channel> Hub<C> {
             life: C::life(&recipe),
             recipe,
             pinned_era: backend.era,
-            locked_era: backend.locked_era,
+            assumed_era: backend.locked_era,
             calls,
             closing,
             status,
@@ -112,13 +113,23 @@ impl<C: Channel> Hub<C> {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(C::BACKOFF);
         let mut on_demand = self.life.lazy;
+        // The era is assumed for want of an answer.
+        let mut guessed = false;
         loop {
             if on_demand && self.sleep().await.is_none() {
                 break;
             }
             self.generation += 1;
             self.tell(Status::Starting);
-            let (error, served) = match self.start().await {
+            let start = self.start().await;
+            let silent = matches!(start, Err(StartError::Silent(_))) && !guessed;
+            (guessed, self.assumed_era) = match &start {
+                Ok(running) => (false, Some(running.greeting.era)),
+                Err(StartError::Silent(_)) if silent => (true, Some(Era::Legacy)),
+                Err(_) if guessed => (false, None),
+                Err(_) => (false, self.assumed_era),
+            };
+            let (error, served) = match start {
                 Ok(running) => {
                     let ready = Instant::now();
                     match self.serve(running).await {
@@ -132,12 +143,13 @@ impl<C: Channel> Hub<C> {
                     }
                 }
                 Err(StartError::Closed) => break,
-                Err(StartError::Failed(error)) => (error, Duration::ZERO),
+                Err(StartError::Failed(error) | StartError::Silent(error)) => (error, Duration::ZERO),
             };
             tracing::warn!(backend = self.backend, why = error.detail, "{} is gone", C::NOUN);
             let delay = backoff.after(served);
             on_demand = self.life.lazy || backoff.failures() > self.life.restarts;
-            if !delay.is_zero() {
+            // The other greeting is tried at once, in place of the first attempt after a pause.
+            if !delay.is_zero() && !(silent && backoff.failures() == 1) {
                 self.tell(Status::Down(error));
                 if self.rest(delay).await.is_none() {
                     break;
@@ -154,8 +166,8 @@ impl<C: Channel> Hub<C> {
 
     /// Makes a channel, while calls that were meant for an earlier one are given back.
     async fn start(&mut self) -> Result<Running<C>, StartError> {
-        let Self { backend, recipe, pinned_era, locked_era, life, calls, closing, inboxes, outbox, .. } = self;
-        let mut starting = pin!(Running::<C>::start(backend, recipe, (*pinned_era, *locked_era), life.patience));
+        let Self { backend, recipe, pinned_era, assumed_era, life, calls, closing, inboxes, outbox, .. } = self;
+        let mut starting = pin!(Running::<C>::start(backend, recipe, (*pinned_era, *assumed_era), life.patience));
         loop {
             tokio::select! {
                 running = &mut starting => break running,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tokio::sync::watch;
 
-use super::{Greeted, Link, Peer, Posted};
+use super::{Greeted, Link, Peer, Posted, Staleness};
 use crate::catalog::{Era, Revision};
 use crate::limits;
 use crate::upstream::greeting::Collected;
@@ -32,6 +32,7 @@ impl Link {
             if let Ok(peer) = &greeted {
                 tracing::info!(backend = link.backend, revision = %peer.greeting.revision, "backend greeted");
                 link.attend_to(peer);
+                link.assumed_era.set(Some(peer.greeting.era));
                 link.peer.replace(Some(Rc::clone(peer)));
             }
             link.greeting.replace(None);
@@ -50,7 +51,8 @@ impl Link {
 
     /// Greets the backend in the era it is pinned to or was locked in, else in the modern one first.
     async fn introduce(&self) -> Result<Peer, Error> {
-        if self.assumed_era != Some(Era::Legacy) {
+        let assumed_era = self.assumed_era.get();
+        if assumed_era != Some(Era::Legacy) {
             let discovered = tokio::time::timeout(limits::PROBE_TIMEOUT, self.discover()).await;
             // Silence is what some servers have for methods they do not know.
             match discovered.unwrap_or(Ok(greeting::Verdict::Legacy))? {
@@ -69,9 +71,7 @@ impl Link {
         let initialized = tokio::time::timeout(limits::PROBE_TIMEOUT, self.initialize()).await;
         match initialized.unwrap_or_else(|_elapsed| Err(Error::unavailable("it answered no greeting in time"))) {
             Err(error)
-                if self.assumed_era == Some(Era::Legacy)
-                    && self.pinned_era.is_none()
-                    && error.kind == Kind::Protocol =>
+                if assumed_era == Some(Era::Legacy) && self.pinned_era.is_none() && error.kind == Kind::Protocol =>
             {
                 // Locked as legacy, refused now: it may have become modern only.
                 let discovered = tokio::time::timeout(limits::PROBE_TIMEOUT, self.discover()).await;
@@ -132,7 +132,9 @@ impl Link {
             Posted::Refused(status) => {
                 Err(refused(format!("`notifications/initialized` was answered with status {status}")))
             }
-            Posted::NotFound => Err(refused("`notifications/initialized` was answered with status 404".to_owned())),
+            Posted::Over | Posted::NotFound => {
+                Err(refused("`notifications/initialized` was answered with status 404".to_owned()))
+            }
             Posted::Accepted | Posted::Answered { .. } => Ok(peer),
         }
     }
@@ -167,7 +169,7 @@ impl Link {
         http::end_head(&mut request, body.len());
         request.extend_from_slice(body);
         let connection = self.client.send(&request, sent).await?;
-        self.receive(connection, id, era, false, None, relay).await
+        self.receive(connection, id, era, Staleness::None, None, relay).await
     }
 }
 

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::Staleness;
+use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::envelope::{Outgoing, Shape};
 use crate::upstream::multiplex::{Asked, Calls, Inbound, Waiting};
@@ -66,6 +68,15 @@ impl Peer {
         let (idle, keeper) = (RefCell::new(Some(idle)), RefCell::default());
         let aside = Aside { calls: Calls::default(), asked: RefCell::default(), errands, idle, keeper };
         Self { greeting, session_id, head: (post + &fields).into_bytes(), fields, aside: Some(aside) }
+    }
+
+    /// What may have become of it since it was greeted.
+    pub(super) fn staleness(&self) -> Staleness {
+        match (&self.session_id, self.greeting.era) {
+            (Some(_), _) => Staleness::SessionOver,
+            (None, Era::Modern) => Staleness::Legacy,
+            (None, Era::Legacy) => Staleness::None,
+        }
     }
 
     /// Registers a call with a legacy backend; nothing to register with a modern one, which says everything on the

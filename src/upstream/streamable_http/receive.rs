@@ -12,19 +12,30 @@ use crate::mcp::json::Kind as JsonKind;
 use crate::mcp::parts;
 use crate::upstream::http::connection::{Connection, Media, Response};
 use crate::upstream::outbound::id_span;
-use crate::upstream::{Error, Kind, Message, Relay};
+use crate::upstream::{Error, Kind, Message, Relay, greeting};
 
 /// A JSON answer of this length or more is relayed as it comes, and not held.
 const PARTS_BYTES_MIN: u64 = 128 << 10;
 /// One above this is refused before anything of it was relayed.
 const PARTS_BYTES_MAX: u64 = limits::ANSWER_BYTES_MAX as u64;
 
+/// What may have become of a server since it was greeted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Staleness {
+    /// Nothing: it was greeted just now.
+    None,
+    /// It may know the session no more.
+    SessionOver,
+    /// A legacy server may have taken the place of a modern one.
+    Legacy,
+}
+
 /// What a JSON body was.
 enum Body {
     /// The answer to the request.
     Answer,
-    /// The server knows the session no more, and has not looked at the request.
-    SessionOver,
+    /// The server knows the session no more, or is of another era, and has not looked at the request.
+    Over,
     /// Of an HTTP error, and no answer to the request.
     Other,
 }
@@ -36,14 +47,14 @@ impl Link {
         mut connection: Connection,
         id: Option<u64>,
         era: Era,
-        session_may_be_over: bool,
+        may_be: Staleness,
         in_flight: Option<&InFlight<'_>>,
         relay: &mut R,
     ) -> Result<Posted, Error> {
         let response = attend(in_flight, relay, connection.response()).await?;
         let response = response.map_err(|error| self.client.read_error(error))?;
         let posted = match (response.status, response.media, id) {
-            (404, _, Some(_)) if session_may_be_over => Posted::NotFound,
+            (404, _, Some(_)) if may_be == Staleness::SessionOver => Posted::Over,
             (401 | 403, ..) => {
                 let detail = format!("`{}` answered with status {}", self.client.endpoint.shown, response.status);
                 return Err(Error::new(Kind::Auth, true, detail));
@@ -53,12 +64,9 @@ impl Link {
                 Posted::Answered { session_id: response.session_id }
             }
             (200 | 400..=599, Media::Json, Some(id)) => {
-                match self
-                    .relay_body(&mut connection, &response, (id, era), session_may_be_over, in_flight, relay)
-                    .await?
-                {
+                match self.relay_body(&mut connection, &response, (id, era), may_be, in_flight, relay).await? {
                     Body::Answer => Posted::Answered { session_id: response.session_id },
-                    Body::SessionOver => Posted::NotFound,
+                    Body::Over => Posted::Over,
                     Body::Other if response.status == 404 => Posted::NotFound,
                     Body::Other => Posted::Refused(response.status),
                 }
@@ -80,7 +88,7 @@ impl Link {
         connection: &mut Connection,
         response: &Response,
         (id, era): (u64, Era),
-        session_may_be_over: bool,
+        may_be: Staleness,
         in_flight: Option<&InFlight<'_>>,
         relay: &mut R,
     ) -> Result<Body, Error> {
@@ -103,8 +111,8 @@ impl Link {
         let refusal = response.status != 200 && is_error && id_span(head.id).is_none();
         // Many servers say so of a session they do not know any more, instead of 404: a new one settles it. Without an
         // id it was not dispatched; a 400 of any other form proves nothing.
-        if refusal && session_may_be_over && response.status == 400 {
-            return Ok(Body::SessionOver);
+        if refusal && response.status == 400 && may_be.shows_in(source, &head) {
+            return Ok(Body::Over);
         }
         if !refusal && !is_answer_to(source, &head, id) {
             if response.status != 200 {
@@ -170,6 +178,20 @@ impl Link {
         connection.finish_parts();
         relay.end(&after, place).await?;
         Ok(true)
+    }
+}
+
+// === impl Staleness ===
+
+impl Staleness {
+    /// Whether a 400 without an id shows it. Modern servers answer so too, with codes of their era or of JSON-RPC for what
+    /// is in the request: those that legacy ones have for a request outside of a session are neither.
+    fn shows_in(self, source: &[u8], head: &Outgoing) -> bool {
+        match self {
+            Self::None => false,
+            Self::SessionOver => true,
+            Self::Legacy => matches!(greeting::error_code(source, head), Some(-32600 | -32019..=-32000)),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ fn scripted_child() {
     let ledger = Ledger::at(std::env::var_os("CHILD_LEDGER").expect("CHILD_LEDGER").into());
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock past 1970");
     ledger.note(format_args!("spawn {} {}", std::process::id(), now.as_millis()));
-    Child { ledger, start, asked: None }.run();
+    Child { ledger, start, asked: None, locked: false }.run();
     exit(0);
 }
 
@@ -35,6 +35,8 @@ struct Child {
     start: String,
     /// The call that waits for the answers to the child's own requests, and those that came.
     asked: Option<(Value, Vec<Value>)>,
+    /// It was asked something before `initialize`, and is of no more use.
+    locked: bool,
 }
 
 /// What a request is answered with.
@@ -93,9 +95,13 @@ impl Child {
             Some("server/discover") => match self.start.as_str() {
                 // As some do with methods that they do not know.
                 "silent_about_discover" => {}
+                // As others do with whatever is not `initialize` first.
+                "dies_of_discover" => exit(5),
+                "locked_by_discover" => self.locked = true,
                 "modern" => say(result(id, &discovered())),
                 _ => say(error(id, "-32601", "no such method")),
             },
+            Some("initialize") if self.locked => say(error(id, "-32600", "not the first request")),
             Some("initialize") => say(result(id, &initialized())),
             Some("tools/call") => {
                 let name = message["params"]["name"].as_str().unwrap_or_default();
