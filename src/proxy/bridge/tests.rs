@@ -124,7 +124,6 @@ fn an_error_keeps_its_bytes_and_gets_the_status_of_its_code() {
         (Modern, "-32600", 400),
         (Modern, "-32020", 400),
         (Modern, "-32021", 400),
-        (Modern, "-32022", 400),
         (Modern, "-32601", 404),
         (Modern, "-32602", 200),
         (Modern, "-32603", 200),
@@ -132,12 +131,31 @@ fn an_error_keeps_its_bytes_and_gets_the_status_of_its_code() {
         (Legacy, "-32601", 200),
         (Legacy, "-32600", 200),
         (Legacy, "-32002", 200),
+        (Legacy, "-32042", 200),
     ] {
         let error = format!(r#"{{"code":{code},"message":"\u006d","data":[1.0]}}"#);
         let case = Case { client, ..MODERN };
         let expected = format!(r#"{{"jsonrpc":"2.0","id":"c","error":{error}}}"#);
         let message = format!(r#"{{"jsonrpc":"2.0","id":7,"error":{error}}}"#);
         assert_eq!(case.answer(&message), Ok((expected, status)), "{client:?} {code}");
+    }
+}
+
+#[test]
+fn an_error_that_cannot_be_about_the_clients_request_is_none_of_its_era() {
+    use Era::{Legacy, Modern};
+    for (backend, code, expected) in [
+        (Modern, "-32022", "-32603"),
+        (Modern, "-32042", "-32603"),
+        (Legacy, "-32020", "-32603"),
+        (Legacy, "-32021", "-32603"),
+        (Legacy, "-32042", "-32603"),
+    ] {
+        let case = Case { backend, ..MODERN };
+        let body = |id: &str, code: &str| {
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"m","data":[1.0]}}}}"#)
+        };
+        assert_eq!(case.answer(&body("7", code)), Ok((body("\"c\"", expected), 200)), "{backend:?} {code}");
     }
 }
 
