@@ -121,6 +121,24 @@ pub const RESPAWN_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), D
 pub const RECONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How long a child has after its stdin closed, and again after SIGTERM.
 pub const CHILD_GRACE: Duration = Duration::from_secs(2);
+/// Calls of legacy sessions over HTTP in flight, and so to be cancelled: above it `overloaded`.
+pub const SESSION_CALLS_MAX: usize = 65_536;
+/// A call of a session of 2025-11-25 that is not answered after this begins its stream, by which its client can come back
+/// to it.
+pub const STREAM_AFTER: Duration = Duration::from_secs(1);
+/// How long a client of such a session waits before it comes back to a stream that ended.
+pub const RETRY: Duration = Duration::from_secs(1);
+/// Streams of calls that clients may come back to: above it the one that is over for the longest is forgotten, and where
+/// none is over a new one has no event ids.
+pub const REPLAY_STREAMS_MAX: usize = 4096;
+/// Events kept of such a stream: above it the oldest is forgotten.
+pub const REPLAY_STREAM_EVENTS_MAX: usize = 256;
+/// The same in bytes; the largest answer fits.
+pub const REPLAY_STREAM_BYTES_MAX: usize = ANSWER_BYTES_MAX + (1 << 20);
+/// The same of all streams: above it the events of the stream that stood still for the longest are forgotten.
+pub const REPLAY_BYTES_MAX: usize = 64 << 20;
+/// A stream that is over is forgotten after this.
+pub const REPLAY_AGE: Duration = Duration::from_secs(300);
 /// How long calls in flight have when the gateway stops.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
 /// Pages followed when a backend's list is read.

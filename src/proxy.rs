@@ -7,6 +7,7 @@
 //! plane. **Invariant:** a request that is refused here has caused nothing at any backend.
 
 mod admit;
+mod attended;
 mod batch;
 mod bridge;
 mod counts;
@@ -48,7 +49,7 @@ use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
 use crate::mcp::client::Profile;
-use crate::mcp::envelope::{self, Id, Incoming};
+use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
 use crate::upstream::{Gone, SessionKey, Transport as _};
@@ -105,6 +106,8 @@ pub(crate) trait Downstream {
     async fn part(&self, parts: &[&[u8]]) -> Result<(), Gone>;
     /// Writes one message, in pieces, to the request's stream, which begins with the first.
     async fn event(&self, message: &[&[u8]]) -> Result<(), Gone>;
+    /// Writes what is encoded as events already.
+    async fn raw(&self, events: &[u8]) -> Result<(), Gone>;
     /// Shows on the stream that the request is alive; begins the stream if need be.
     async fn keep_alive(&self) -> Result<(), Gone>;
     /// Ends the stream.
@@ -331,6 +334,13 @@ fn id(id: Id, body: &[u8]) -> Result<&[u8], Refusal<'static>> {
     }
 }
 
+/// The id, as written, of the request that a message cancels.
+pub(crate) fn cancelled<'a>(message: &Incoming, body: &'a [u8]) -> Option<&'a [u8]> {
+    let is_cancelled = message.method.is_some_and(|method| method.is(body, "notifications/cancelled"));
+    let id = message.request_id.filter(|id| matches!(id.kind, Kind::Number | Kind::String))?;
+    (message.shape == Shape::Notification && is_cancelled).then(|| id.span.of(body))
+}
+
 async fn serve<T: Topology, D: Downstream>(
     worker: &Worker<T>,
     post: &Post<'_>,
@@ -356,8 +366,16 @@ async fn serve<T: Topology, D: Downstream>(
                 None => (None, Profile::default()),
             };
             let (source, head) = (post.body, post.message);
-            let caller = Caller { era, source, head, id, kind, log_level, accepts_stream, session, profile };
-            match call(worker, post, &caller, downstream).await {
+            let quiet = attended::quiet(request, post.carrier);
+            let caller = Caller { era, source, head, id, kind, log_level, accepts_stream, quiet, session, profile };
+            let outcome = match (request.session, post.carrier) {
+                // Boxed: legacy calls are not on the straight path, and would make every connection larger.
+                (Some(session), Carrier::Http(_)) => {
+                    Box::pin(attended::call(worker, post, &caller, session, &Erased::new(downstream))).await
+                }
+                _ => call(worker, post, &caller, downstream).await,
+            };
+            match outcome {
                 Ok(outcome) => return outcome,
                 Err(refusal) => refusal,
             }

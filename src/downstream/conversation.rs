@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::catalog::{Topology, View};
 use crate::limits;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
-use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Span};
+use crate::mcp::json::{ScanError, ScanErrorKind, Span};
 use crate::mcp::method::Method;
 use crate::proxy::{self, Agreement, Answer, Batch, Carrier, Downstream, Erased, Left, Post, Refusal, Worker};
 use crate::upstream::Gone;
@@ -161,11 +161,8 @@ impl<T: Topology> Conversation<T> {
 
     /// Takes note of `notifications/cancelled`. A request that is unknown was answered meanwhile.
     fn cancel(&self, message: &Incoming, body: &[u8]) {
-        let is_cancelled = message.method.is_some_and(|method| method.is(body, "notifications/cancelled"));
-        let id = message.request_id.filter(|id| {
-            message.shape == Shape::Notification && is_cancelled && matches!(id.kind, Kind::Number | Kind::String)
-        });
-        if let Some(call) = id.and_then(|id| self.peer.in_flight.borrow().get(id.span.of(body)).cloned()) {
+        let id = proxy::cancelled(message, body);
+        if let Some(call) = id.and_then(|id| self.peer.in_flight.borrow().get(id).cloned()) {
             call.cancel();
         }
     }
@@ -264,6 +261,10 @@ impl Downstream for Answers<'_> {
         self.peer.hold(message.len());
         let _held = Held { all: &self.peer.held_bytes, own: message.len() };
         self.peer.outbox.send(message).await.map_err(|_closed| Gone)
+    }
+
+    async fn raw(&self, _events: &[u8]) -> Result<(), Gone> {
+        Err(Gone)
     }
 
     async fn keep_alive(&self) -> Result<(), Gone> {

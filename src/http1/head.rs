@@ -105,6 +105,8 @@ pub(crate) struct RequestHead<'a> {
     pub mcp_name: Field<'a>,
     /// `Mcp-Session-Id`
     pub session_id: Field<'a>,
+    /// `Last-Event-ID`
+    pub last_event_id: Field<'a>,
     /// `Mcp-Param-*`, as name and value.
     pub mcp_params: Vec<(&'a str, &'a [u8])>,
 }
@@ -275,6 +277,7 @@ impl<'a> RequestHead<'a> {
             mcp_method: Field::default(),
             mcp_name: Field::default(),
             session_id: Field::default(),
+            last_event_id: Field::default(),
             mcp_params: Vec::new(),
         })
     }
@@ -305,6 +308,7 @@ impl<'a> RequestHead<'a> {
             8 if name.eq_ignore_ascii_case("mcp-name") => &mut self.mcp_name,
             10 if name.eq_ignore_ascii_case("mcp-method") => &mut self.mcp_method,
             12 if name.eq_ignore_ascii_case("content-type") => &mut self.content_type,
+            13 if name.eq_ignore_ascii_case("last-event-id") => &mut self.last_event_id,
             14 if name.eq_ignore_ascii_case("mcp-session-id") => &mut self.session_id,
             14 if name.eq_ignore_ascii_case("sec-fetch-site") => &mut self.fetch_site,
             16 if name.eq_ignore_ascii_case("content-encoding") => &mut self.content_encoding,

@@ -1,6 +1,8 @@
 //! Server-sent events, sans-IO: a bounded decoder for what backends stream (WHATWG HTML, 9.2.6) and an encoder for what
 //! clients read. Deadlines and what an event means are not here.
 
+use std::time::Duration;
+
 use super::splice::extend_line;
 
 /// Memory kept for the next event; what a longer one needed is given back.
@@ -62,6 +64,19 @@ pub fn encode(data: &[&[u8]], out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: message\ndata: ");
     data.iter().for_each(|piece| extend_line(piece, out));
     out.extend_from_slice(b"\n\n");
+}
+
+/// Appends the id of the event that follows: a client that lost its connection names the last one it has.
+pub fn identify(id: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"id: ");
+    out.extend_from_slice(id.as_bytes());
+    out.push(b'\n');
+}
+
+/// Appends an event without content, by whose id a client comes back, so long after its connection ended.
+pub fn prime(id: &str, retry: Duration, out: &mut Vec<u8>) {
+    identify(id, out);
+    out.extend_from_slice(format!("retry: {}\ndata: \n\n", retry.as_millis()).as_bytes());
 }
 
 // === impl Event ===

@@ -161,6 +161,10 @@ impl Downstream for Place<'_> {
         Err(Gone)
     }
 
+    async fn raw(&self, _events: &[u8]) -> Result<(), Gone> {
+        Err(Gone)
+    }
+
     async fn keep_alive(&self) -> Result<(), Gone> {
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! The answers and notifications of a backend as the client has to read them: its own id and token, the result shape of
 //! its era (protocol differences of MCP 2026-07-28 against the legacy revisions); every other byte is the backend's.
 
+use std::time::Duration;
+
 use crate::catalog::Era;
 use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{Id, Incoming};
@@ -26,6 +28,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) log_level: Option<Level>,
     /// Whether it can read an event stream.
     pub(crate) accepts_stream: bool,
+    /// After which time without an answer its stream begins, if it can read one.
+    pub(crate) quiet: Duration,
     /// The session that a legacy client speaks in.
     pub(crate) session: Option<SessionKey>,
     /// What a legacy client said it can do when that began.
@@ -122,7 +126,7 @@ fn error<'a>(message: &Message<'a>, caller: &Caller<'a>, splice: &mut Splice<'a>
     // Codes of the modern era, where they cannot be about what the client sent: the gateway spoke for itself.
     let untrue = match number {
         -32022 | URL_ELICITATION => true,
-        -32021 | -32020 => message.era == Era::Legacy,
+        -32020 => message.era == Era::Legacy,
         _ => false,
     };
     if untrue {

@@ -190,7 +190,7 @@ async fn exchange<D: Downstream>(
     wait: &Wait<'_, D>,
 ) -> Result<(), Error> {
     let accepts_stream = relay.accepts_stream();
-    wait.quiet.set(limits::KEEP_ALIVE);
+    wait.quiet.set(relay.quiet());
     let mut exchange = pin!(link.exchange(call, relay));
     loop {
         match poll_fn(|cx| wait.poll(cx, exchange.as_mut())).await {
@@ -225,10 +225,11 @@ impl<D: Downstream> Wait<'_, D> {
         if self.deadline.poll(cx).is_ready() || share.is_some_and(|share| share.poll(cx).is_ready()) {
             return Poll::Ready(Turn::Expired);
         }
-        if !self.left.get()
-            && let Poll::Ready(why) = self.downstream.poll_left(cx)
-        {
-            return Poll::Ready(Turn::Left(why));
+        match self.downstream.poll_left(cx) {
+            // Whose call goes on nevertheless, until it is cancelled.
+            Poll::Ready(Left::Away) if self.left.get() => {}
+            Poll::Ready(why) => return Poll::Ready(Turn::Left(why)),
+            Poll::Pending => {}
         }
         self.quiet.poll(cx).map(|()| Turn::Quiet)
     }

@@ -18,6 +18,7 @@ trait Object {
     fn begin<'f>(&'f self, length: u64, parts: &'f [&[u8]]) -> Written<'f>;
     fn part<'f>(&'f self, parts: &'f [&[u8]]) -> Written<'f>;
     fn event<'f>(&'f self, message: &'f [&[u8]]) -> Written<'f>;
+    fn raw<'f>(&'f self, events: &'f [u8]) -> Written<'f>;
     fn keep_alive(&self) -> Written<'_>;
     fn finish(&self) -> Written<'_>;
     fn streaming(&self) -> bool;
@@ -46,6 +47,10 @@ impl Downstream for Erased<'_> {
 
     async fn event(&self, message: &[&[u8]]) -> Result<(), Gone> {
         self.0.event(message).await
+    }
+
+    async fn raw(&self, events: &[u8]) -> Result<(), Gone> {
+        self.0.raw(events).await
     }
 
     async fn keep_alive(&self) -> Result<(), Gone> {
@@ -84,6 +89,10 @@ impl<D: Downstream> Object for D {
 
     fn event<'f>(&'f self, message: &'f [&[u8]]) -> Written<'f> {
         Box::pin(Downstream::event(self, message))
+    }
+
+    fn raw<'f>(&'f self, events: &'f [u8]) -> Written<'f> {
+        Box::pin(Downstream::raw(self, events))
     }
 
     fn keep_alive(&self) -> Written<'_> {

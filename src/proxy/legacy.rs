@@ -1,15 +1,16 @@
-//! Requests of the legacy era: the handshake, sessions, and the session's stream.
+//! Requests of the legacy era: the handshake, and sessions from their beginning to their end.
 
-use std::future::poll_fn;
+mod stream;
 
 use serde::Deserialize;
+
+pub(super) use stream::stream;
 
 use super::error::Refusal;
 use super::session::{Session, Sessions};
 use super::{Carrier, Downstream, Post, Worker, respond};
 use crate::catalog::{Era, Revision, Topology, View};
 use crate::http1::{Field, RequestHead};
-use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::Shape;
 use crate::mcp::method::{Level, Method};
@@ -34,7 +35,13 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
         return Ok(Valid::Initialize);
     }
     let session = match post.carrier {
-        Carrier::Http(head) => session_of(sessions, post.view, head)?,
+        Carrier::Http(head) => {
+            let session = session_of(sessions, post.view, head)?;
+            if let Some(id) = super::cancelled(message, post.body) {
+                sessions.calls.cancel(session.key, id);
+            }
+            session
+        }
         // JSON-RPC 2.0, section 4.1: a notification has no answer, not even an error. HTTP has a status to answer with.
         Carrier::Connection(_) if matches!(message.shape, Shape::Notification | Shape::Response) => {
             return Ok(Valid::Taken);
@@ -136,36 +143,6 @@ pub(crate) fn set_level(sessions: &Sessions, session: Session, post: &Post<'_>) 
         Carrier::Connection(agreement) => agreement.set_log_level(level),
     }
     Ok(())
-}
-
-/// GET: the stream on which a session hears of what belongs to no request. It carries comments while there is nothing
-/// to say, and ends with the session.
-pub(crate) async fn stream<T: Topology, D: Downstream>(
-    worker: &Worker<T>,
-    view: &'static View,
-    head: &RequestHead<'_>,
-    downstream: &D,
-) -> Result<(), Gone> {
-    if is_modern(head) {
-        return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
-    }
-    let session = match session_of(&worker.shared.sessions, view, head) {
-        Ok(session) => session,
-        Err(refusal) => return respond::refuse(downstream, &refusal, Era::Legacy, None).await,
-    };
-    let mut over = worker.shared.sessions.watch(session.key);
-    let quiet = worker.clock.deadline();
-    downstream.keep_alive().await?;
-    loop {
-        quiet.set(limits::KEEP_ALIVE);
-        tokio::select! {
-            _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
-            () = poll_fn(|cx| quiet.poll(cx)) => downstream.keep_alive().await?,
-            // Ending with an error means that the sender is gone: the same to a stream.
-            _ = over.wait_for(|over| *over) => return downstream.finish().await,
-            () = worker.drain.begun() => return downstream.finish().await,
-        }
-    }
 }
 
 /// DELETE: the client ends its session.

@@ -191,6 +191,10 @@ impl Downstream for Bare<'_> {
         Err(Gone)
     }
 
+    async fn raw(&self, _events: &[u8]) -> Result<(), Gone> {
+        Err(Gone)
+    }
+
     async fn keep_alive(&self) -> Result<(), Gone> {
         Ok(())
     }

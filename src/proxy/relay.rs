@@ -51,6 +51,11 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         self.caller.accepts_stream
     }
 
+    /// After which time without an answer the client's stream begins.
+    pub(crate) fn quiet(&self) -> Duration {
+        self.caller.quiet
+    }
+
     /// Set when the client went away and its call goes on.
     pub(crate) fn left(&self) -> Rc<Cell<bool>> {
         Rc::clone(&self.left)

@@ -1,8 +1,10 @@
 //! Sessions of legacy clients. A session is what its token says, which the client holds and nobody else can make or read;
 //! the gateway keeps no list of them. What it does keep is what no token can hold: the log level, who is to be told that
-//! the session is over, and which ones are.
+//! the session is over, which ones are, the [`calls`] in flight, and for a [`replay`] what was said on their streams.
 
+mod calls;
 mod ended;
+mod replay;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -18,7 +20,11 @@ use crate::limits;
 use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::method::Level;
 use crate::seal::Seal;
+use calls::Calls;
+pub(super) use calls::Cancellation;
 use ended::Ended;
+use replay::Replays;
+pub(super) use replay::{EventId, Found, Reader, Replay};
 
 /// The sessions of one gateway, shared by its workers: a client's requests may reach any of them.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ pub(crate) struct Sessions {
     /// Those of which something is kept.
     live: papaya::HashMap<SessionKey, Arc<Live>>,
     ended: Ended,
+    pub(super) calls: Calls,
+    pub(super) replays: Replays,
 }
 
 /// One session, as the request in hand knows it.
@@ -99,7 +107,14 @@ impl Sessions {
     /// Those sealed with these keys: by this gateway before, or by another one that has them too.
     pub(crate) fn new(keys: &[SealKey]) -> Self {
         let seal = Seal::new(keys, PURPOSE);
-        Self { seal, started: Instant::now(), live: papaya::HashMap::new(), ended: Ended::default() }
+        Self {
+            seal,
+            started: Instant::now(),
+            live: papaya::HashMap::new(),
+            ended: Ended::default(),
+            calls: Calls::default(),
+            replays: Replays::default(),
+        }
     }
 
     /// Those sealed with a key that nobody else has, and that goes with the process.
@@ -159,11 +174,13 @@ impl Sessions {
         over
     }
 
-    /// Ends one of a view; `false` when it has none with this token.
+    /// Ends one of a view, with its calls; `false` when it has none with this token.
     pub(crate) fn end(&self, view: &View, token: &[u8]) -> bool {
         let Some(Token { session, issued }) = self.open(view, token) else { return false };
         self.ended.add(session.key, issued + limits::SESSION_AGE.as_secs());
         self.remove(session.key);
+        self.calls.cancel_all(session.key);
+        self.replays.end(session.key);
         true
     }
 
@@ -193,6 +210,7 @@ impl Sessions {
             live.over.receiver_count() > 0 || idle_ms <= idle_max
         });
         self.ended.sweep(now());
+        self.replays.sweep();
     }
 
     fn make_room(&self) {

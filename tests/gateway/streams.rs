@@ -22,7 +22,7 @@ fn logged(tool: &str, arguments: &str, level: &str) -> Request {
     Request::call(tool, arguments).edit(META, &format!(r#"{META},"io.modelcontextprotocol/logLevel":"{level}""#))
 }
 
-fn progress(token: &str, step: u32) -> String {
+pub(crate) fn progress(token: &str, step: u32) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step}}}}}"#
     )
@@ -38,12 +38,12 @@ async fn begin(address: SocketAddr, request: &Request) -> Client {
 }
 
 /// What the admin demo server says of itself.
-async fn status(client: &mut Client) -> Value {
+pub(crate) async fn status(client: &mut Client) -> Value {
     client.exchange(&Request::call("admin__status", "{}")).await.json()["result"]["structuredContent"].clone()
 }
 
 /// Asks until the demo server's state is as wanted.
-async fn until(client: &mut Client, wanted: impl Fn(&Value) -> bool) {
+pub(crate) async fn until(client: &mut Client, wanted: impl Fn(&Value) -> bool) {
     within("the wanted state of the demo server", async {
         while !wanted(&status(client).await) {
             tokio::task::yield_now().await;

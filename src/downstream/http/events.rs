@@ -16,26 +16,20 @@ use crate::upstream::Gone;
 /// The parameter of a POST that names its stream.
 const STREAM: &str = "sessionId=";
 
-/// A response that may be a stream of bytes.
-pub(in crate::downstream) trait Chunks: Downstream {
-    /// Writes one piece of the stream, which begins with the first.
-    async fn chunk(&self, part: &[u8]) -> Result<(), Gone>;
-}
-
 /// Serves a stream until its client closes it, or the gateway stops. Calls that are in flight then are still answered,
 /// within [`limits::DRAIN_GRACE`]; those of a client that is gone are cancelled, for no other connection can bring their
 /// answers.
 pub(in crate::downstream) async fn stream<T: Topology>(
     worker: &Rc<Worker<T>>,
     view: &'static View,
-    writer: &impl Chunks,
+    writer: &impl Downstream,
 ) -> Result<(), Gone> {
     let mailbox = match worker.shared.mailboxes.open() {
         Ok(mailbox) => mailbox,
         Err(refusal) => return write_refusal(writer, &refusal).await,
     };
     let endpoint = format!("event: endpoint\ndata: {MESSAGES_PATH}?{STREAM}{}\n\n", mailbox.id());
-    writer.chunk(endpoint.as_bytes()).await?;
+    writer.raw(endpoint.as_bytes()).await?;
     let (conversation, outbox) = Conversation::new(Rc::clone(worker), view);
     // Side by side: the outbox is bounded, so a message may have to wait until answers to earlier ones were written.
     let mut writing = pin!(write(worker, outbox, writer));
@@ -75,7 +69,7 @@ async fn take<T: Topology>(worker: &Worker<T>, mut mailbox: Mailbox<'_>, mut con
 }
 
 /// Writes each message as an event, and a comment where there is none for long.
-async fn write<T: Topology>(worker: &Worker<T>, mut outbox: Outbox, writer: &impl Chunks) -> Result<(), Gone> {
+async fn write<T: Topology>(worker: &Worker<T>, mut outbox: Outbox, writer: &impl Downstream) -> Result<(), Gone> {
     let quiet = worker.clock.deadline();
     loop {
         quiet.set(limits::KEEP_ALIVE);
@@ -95,7 +89,7 @@ pub(in crate::downstream) async fn post<T: Topology>(
     worker: &Worker<T>,
     head: &RequestHead<'_>,
     body: &[u8],
-    writer: &impl Chunks,
+    writer: &impl Downstream,
 ) -> Result<(), Gone> {
     let query = head.target.split_once('?').map_or("", |(_path, query)| query);
     let id = query.split('&').find_map(|parameter| parameter.strip_prefix(STREAM));

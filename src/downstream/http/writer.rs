@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite as _;
 
 use super::Peer;
-use super::events::Chunks;
 use crate::http1::{Method, RequestHead};
 use crate::limits;
 use crate::mcp::sse;
@@ -150,19 +149,6 @@ impl<'p, 'a> Writer<'p, 'a> {
     }
 }
 
-impl Chunks for Writer<'_, '_> {
-    async fn chunk(&self, part: &[u8]) -> Result<(), Gone> {
-        let head = self.stream_head();
-        if self.http10 {
-            return self.write(&mut [IoSlice::new(head), IoSlice::new(part)]).await;
-        }
-        let size = format!("{:x}\r\n", part.len());
-        let slices =
-            &mut [IoSlice::new(head), IoSlice::new(size.as_bytes()), IoSlice::new(part), IoSlice::new(b"\r\n")];
-        self.write(slices).await
-    }
-}
-
 impl Downstream for Writer<'_, '_> {
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
         if answer.close {
@@ -215,14 +201,25 @@ impl Downstream for Writer<'_, '_> {
         let length: usize = message.iter().map(|slice| slice.len()).sum();
         let mut event = Vec::with_capacity(length + 32);
         sse::encode(message, &mut event);
-        self.chunk(&event).await
+        self.raw(&event).await
+    }
+
+    async fn raw(&self, events: &[u8]) -> Result<(), Gone> {
+        let head = self.stream_head();
+        if self.http10 {
+            return self.write(&mut [IoSlice::new(head), IoSlice::new(events)]).await;
+        }
+        let size = format!("{:x}\r\n", events.len());
+        let slices =
+            &mut [IoSlice::new(head), IoSlice::new(size.as_bytes()), IoSlice::new(events), IoSlice::new(b"\r\n")];
+        self.write(slices).await
     }
 
     async fn keep_alive(&self) -> Result<(), Gone> {
         if self.busy.get() || self.begun.get() == Begun::Sized {
             return Ok(());
         }
-        self.chunk(b": keep-alive\n\n").await
+        self.raw(b": keep-alive\n\n").await
     }
 
     async fn finish(&self) -> Result<(), Gone> {

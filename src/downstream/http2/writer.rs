@@ -12,7 +12,6 @@ use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, UPGR
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::clock::Deadline;
-use crate::downstream::http::events::Chunks;
 use crate::limits;
 use crate::mcp::sse;
 use crate::proxy::{Answer, Downstream, Left};
@@ -173,13 +172,6 @@ fn fields_of(length: u64, lines: &str) -> HeaderMap {
     fields
 }
 
-impl Chunks for Writer {
-    async fn chunk(&self, part: &[u8]) -> Result<(), Gone> {
-        self.begin_stream()?;
-        self.write(&[part], false).await
-    }
-}
-
 impl Downstream for Writer {
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
         self.sized.set(true);
@@ -210,14 +202,19 @@ impl Downstream for Writer {
         let length: usize = message.iter().map(|slice| slice.len()).sum();
         let mut event = Vec::with_capacity(length + 32);
         sse::encode(message, &mut event);
-        self.chunk(&event).await
+        self.raw(&event).await
+    }
+
+    async fn raw(&self, events: &[u8]) -> Result<(), Gone> {
+        self.begin_stream()?;
+        self.write(&[events], false).await
     }
 
     async fn keep_alive(&self) -> Result<(), Gone> {
         if self.busy.get() || self.sized.get() {
             return Ok(());
         }
-        self.chunk(b": keep-alive\n\n").await
+        self.raw(b": keep-alive\n\n").await
     }
 
     async fn finish(&self) -> Result<(), Gone> {

@@ -32,6 +32,7 @@ impl Case {
             kind: self.kind,
             log_level: self.log_level.and_then(Level::parse),
             accepts_stream: true,
+            quiet: Duration::MAX,
             session: None,
             profile: Profile::default(),
         };
@@ -148,7 +149,6 @@ fn an_error_that_cannot_be_about_the_clients_request_is_none_of_its_era() {
         (Modern, "-32022", "-32603"),
         (Modern, "-32042", "-32603"),
         (Legacy, "-32020", "-32603"),
-        (Legacy, "-32021", "-32603"),
         (Legacy, "-32042", "-32603"),
     ] {
         let case = Case { backend, ..MODERN };

@@ -24,6 +24,8 @@ pub(crate) struct Client {
     buffer: Vec<u8>,
     /// Decoded of a stream of events and not yet taken.
     events: Vec<u8>,
+    /// Of the events so far.
+    last_event_id: Option<String>,
 }
 
 /// Whatever bytes go both ways on.
@@ -45,6 +47,10 @@ pub(crate) struct Answer {
 pub(crate) enum Event {
     Comment(String),
     Message(String),
+    /// Nothing but an id, and how long to wait with it.
+    Primed {
+        retry_ms: u64,
+    },
     /// `endpoint` of HTTP+SSE.
     Endpoint(String),
 }
@@ -73,7 +79,7 @@ impl Client {
 
     /// A client on this connection.
     pub(crate) fn over(stream: impl Duplex + 'static) -> Self {
-        Self { stream: Box::new(stream), buffer: Vec::new(), events: Vec::new() }
+        Self { stream: Box::new(stream), buffer: Vec::new(), events: Vec::new(), last_event_id: None }
     }
 
     /// A client whose socket takes in little while nobody reads from it.
@@ -162,7 +168,7 @@ impl Client {
         };
         let block: Vec<u8> = self.events.drain(..end + 2).collect();
         let block = String::from_utf8(block).expect("event streams are UTF-8");
-        let lines: Vec<&str> = block.trim_end().split(['\n', '\r']).collect();
+        let mut lines: Vec<&str> = block.trim_end_matches('\n').split(['\n', '\r']).collect();
         if let [comment] = lines[..]
             && let Some(comment) = comment.strip_prefix(':')
         {
@@ -170,6 +176,14 @@ impl Client {
         }
         if let ["event: endpoint", data] = lines[..] {
             return Some(Event::Endpoint(data.strip_prefix("data: ").expect("it has data").to_owned()));
+        }
+        if let Some(id) = lines[0].strip_prefix("id: ") {
+            self.last_event_id = Some(id.to_owned());
+            lines.remove(0);
+        }
+        if let [retry, "data: "] = lines[..] {
+            let retry_ms = retry.strip_prefix("retry: ").and_then(|retry| retry.parse().ok());
+            return Some(Event::Primed { retry_ms: retry_ms.expect("what primes says when to come back") });
         }
         let data = lines.iter().filter_map(|line| line.strip_prefix("data: "));
         let unexpected = lines.iter().find(|line| !line.starts_with("data: ") && **line != "event: message");
@@ -181,10 +195,15 @@ impl Client {
     pub(crate) async fn message(&mut self) -> Option<Value> {
         loop {
             match self.event().await? {
-                Event::Comment(_) | Event::Endpoint(_) => {}
+                Event::Comment(_) | Event::Endpoint(_) | Event::Primed { .. } => {}
                 Event::Message(data) => return Some(serde_json::from_str(&data).expect("messages are JSON")),
             }
         }
+    }
+
+    /// The id of the last event that had one.
+    pub(crate) fn last_event_id(&self) -> &str {
+        self.last_event_id.as_deref().expect("an event with an id")
     }
 
     /// Reads to the end of the connection and returns what still came.
@@ -249,6 +268,13 @@ impl Answer {
     /// The body as JSON; null where it is none.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The answer, whether it is the body or the last event of a stream.
+    pub(crate) fn message(&self) -> Value {
+        let text = String::from_utf8_lossy(&self.body);
+        let last = text.lines().rev().find_map(|line| line.strip_prefix("data: {"));
+        last.map_or_else(|| self.json(), |rest| serde_json::from_str(&format!("{{{rest}")).unwrap_or_default())
     }
 
     pub(crate) fn code(&self) -> Option<i64> {

@@ -165,7 +165,7 @@ impl Outcome {
 
     /// What a modern client is told.
     pub(crate) fn of(answer: &Answer) -> Self {
-        let body = answer.json();
+        let body = answer.message();
         let other = || Self::Other(format!("{} {}", answer.status, answer.text()));
         if body["id"] != 1 || body["jsonrpc"] != "2.0" {
             return other();
