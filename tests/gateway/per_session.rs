@@ -80,7 +80,8 @@ async fn each_session_has_a_child_and_whoever_has_none_shares_one() {
     assert_eq!(modern().await, shared);
     pids.push(shared);
     let mut spawned = rig.ledger.spawned();
-    (pids.sort_unstable(), spawned.sort_unstable());
+    pids.sort_unstable();
+    spawned.sort_unstable();
     assert_eq!(pids, spawned, "four children, and each is another one");
 }
 
@@ -164,7 +165,7 @@ async fn a_connection_is_a_session_and_its_child_ends_with_it() {
 async fn no_child_ever_serves_two_sessions() {
     let rig = rig();
     let address = rig.address();
-    let clients = (0..24_u64).map(|number| {
+    let client = |number: u64| {
         tokio::spawn(async move {
             let session = Session::begin(address).await;
             let mut served = Vec::new();
@@ -178,9 +179,10 @@ async fn no_child_ever_serves_two_sessions() {
             }
             (number, served)
         })
-    });
+    };
+    let clients: Vec<_> = (0..24).map(client).collect();
     let mut owners = HashMap::new();
-    for client in clients.collect::<Vec<_>>() {
+    for client in clients {
         let (number, served) = client.await.expect("a client");
         assert!(!served.is_empty(), "everybody is served at times");
         for pid in served {

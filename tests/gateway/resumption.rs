@@ -58,16 +58,21 @@ fn unknown() -> Outcome {
     Outcome::failed("outcome_unknown", true)
 }
 
-fn rows() -> Vec<Row> {
-    fn row(
-        tool: &'static str,
-        expected: Outcome,
-        behind: &'static [&'static str],
-        post: fn(&str) -> Script,
-        get: fn(&str, usize) -> Script,
-    ) -> Row {
-        Row { tool, post, get, expected, behind }
-    }
+fn row(
+    tool: &'static str,
+    expected: Outcome,
+    behind: &'static [&'static str],
+    post: fn(&str) -> Script,
+    get: fn(&str, usize) -> Script,
+) -> Row {
+    Row { tool, post, get, expected, behind }
+}
+
+fn rows() -> impl Iterator<Item = Row> {
+    gone_on_with().into_iter().chain(lost())
+}
+
+fn gone_on_with() -> Vec<Row> {
     vec![
         row(
             "polled",
@@ -117,6 +122,11 @@ fn rows() -> Vec<Row> {
                 _ => vec![stream_head(), chunk(event(&ok(id))), last_chunk()],
             },
         ),
+    ]
+}
+
+fn lost() -> Vec<Row> {
+    vec![
         row("no_ids", unknown(), &[], |_| vec![stream_head(), chunk(": hello\n\n"), last_chunk()], |_, _| status(500)),
         row(
             "no_id_any_more",
@@ -186,7 +196,7 @@ fn played() -> (Server, Arc<Mutex<Played>>) {
     let greets = legacy(
         || "session".to_owned(),
         move |request: &Request| {
-            let Some(row) = rows().into_iter().find(|row| row.tool == request.name()) else {
+            let Some(row) = rows().find(|row| row.tool == request.name()) else {
                 return vec![json_answer(200, &text_body(&request.id(), request.argument()))];
             };
             let mut played = called.lock().expect("not poisoned");
@@ -201,7 +211,7 @@ fn played() -> (Server, Arc<Mutex<Played>>) {
                 let mut played = kept.lock().expect("not poisoned");
                 let before = played.gets.len();
                 played.gets.push((Instant::now(), behind.to_owned()));
-                let row = rows().into_iter().find(|row| row.tool == played.call.1).expect("a row");
+                let row = rows().find(|row| row.tool == played.call.1).expect("a row");
                 (row.get)(&played.call.0, before)
             }
             _ => greets(request),

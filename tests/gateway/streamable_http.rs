@@ -389,9 +389,9 @@ async fn a_session_that_is_over_is_begun_anew_and_the_call_carried_once_more() {
     // Many calls find out at once: one greeting serves them all, and each is carried once more.
     sessions.fetch_add(1, Ordering::SeqCst);
     let before = echoed.load(Ordering::SeqCst);
-    let calls =
-        (0..64).map(|own| tokio::spawn(async move { (own, call(address, "odd__echo", &own.to_string()).await) }));
-    for outcome in calls.collect::<Vec<_>>() {
+    let carried = |own: usize| tokio::spawn(async move { (own, call(address, "odd__echo", &own.to_string()).await) });
+    let calls: Vec<_> = (0..64).map(carried).collect();
+    for outcome in calls {
         let (own, outcome) = outcome.await.expect("it does not panic");
         assert_eq!(outcome, Outcome::Text(own.to_string()));
     }

@@ -88,7 +88,6 @@ pub(crate) trait Planned {
 macro_rules! transports {
     ($(#[doc = $meaning:literal] $Link:ident($Settings:ident): $key:literal, $feature:literal;)+) => {
         /// How to reach a backend, as the topology says it.
-        #[expect(clippy::large_enum_variant, reason = "a topology has few of them, and they are not moved about")]
         #[derive(Clone, Debug, PartialEq)]
         pub enum TransportSettings {
             $(#[doc = $meaning] $Link($Settings),)+
@@ -96,7 +95,6 @@ macro_rules! transports {
 
         constant! {
             /// How bytes move to a backend.
-            #[expect(clippy::large_enum_variant, reason = "a gateway has one a backend, and a constant cannot be boxed")]
             pub enum Transport {
                 $(#[doc = $meaning] $Link($Link),)+
             }

@@ -149,7 +149,8 @@ impl<C: Channel> Hub<C> {
             let delay = backoff.after(served);
             on_demand = self.life.lazy || backoff.failures() > self.life.restarts;
             // The other greeting is tried at once, in place of the first attempt after a pause.
-            if !delay.is_zero() && !(silent && backoff.failures() == 1) {
+            let at_once = delay.is_zero() || silent && backoff.failures() == 1;
+            if !at_once {
                 self.tell(Status::Down(error));
                 if self.rest(delay).await.is_none() {
                     break;
