@@ -19,6 +19,8 @@ pub trait Topology: 'static {
     type Upstream: Transport;
     /// Everything constant about it.
     const SPEC: &'static Spec;
+    /// Whether its clients come over TLS: a constant, so that nothing of TLS is linked where they do not.
+    const SERVES_TLS: bool = Self::SPEC.listen.tls.is_some();
 
     /// The tool that clients know by this name.
     fn tool(name: &str) -> Option<&'static Entry>;

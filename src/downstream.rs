@@ -22,28 +22,27 @@ pub(crate) use tls::{PROTOCOLS, Shown};
 use crate::catalog::Topology;
 use crate::proxy::Worker;
 
-/// What is shown over TLS: nothing, in a build without it.
+/// What makes the handshakes of a worker: nobody, in a build without TLS.
 #[cfg(not(feature = "tls"))]
-#[derive(Clone, Debug)]
-pub(crate) enum Shown {}
+pub(crate) type Shown = std::convert::Infallible;
 
 /// Where the connections of one worker come in.
 #[derive(Debug)]
 pub(crate) struct Entrance {
     #[cfg(feature = "tls")]
-    tls: Option<tls::Acceptor>,
+    tls: Option<Box<dyn tls::Handshakes>>,
 }
 
 // === impl Entrance ===
 
 impl Entrance {
     /// With this over TLS, or in plain.
-    pub(crate) fn new(shown: Option<Shown>) -> Self {
+    pub(crate) fn new(shown: Option<&Shown>) -> Self {
         #[cfg(not(feature = "tls"))]
         debug_assert!(shown.is_none(), "there is no value of its type");
         Self {
             #[cfg(feature = "tls")]
-            tls: shown.map(tls::Acceptor::new),
+            tls: shown.map(|shown| shown.handshakes()),
         }
     }
 
@@ -55,11 +54,13 @@ impl Entrance {
         {
             return;
         }
-        #[cfg(feature = "tls")]
-        if let (Some(acceptor), Stream::Tcp(_)) = (&self.tls, &stream) {
-            // Boxed: a handshake would make every connection as large as it is.
-            return Box::pin(acceptor.serve(worker, stream)).await;
+        match stream {
+            #[cfg(feature = "tls")]
+            Stream::Tcp(tcp) if let Some(handshakes) = &self.tls => {
+                // Boxed: a handshake would make every connection as large as it is.
+                Box::pin(tls::serve(handshakes.as_ref(), worker, tcp)).await;
+            }
+            stream => http::serve(worker, stream).await,
         }
-        http::serve(worker, stream).await;
     }
 }

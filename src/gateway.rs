@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::catalog::Topology;
 use crate::catalog::plan::{self, Reference};
 use crate::proxy::{Counts, Sessions, Site};
-use crate::references::Unresolved;
+use crate::references::{References, Unresolved};
 use crate::upstream::{OpenError, Patient};
 use listen::{Address, Listening};
 #[cfg(not(feature = "admin"))]
@@ -50,11 +50,15 @@ pub struct Gateway<T>(PhantomData<T>);
 pub struct Builder<T> {
     listen: Option<Listen>,
     admin_address: Option<String>,
-    tls: Option<plan::ListenerTls>,
+    /// Instead of the topology's. With what begins to serve it, which nothing else names for a topology without TLS.
+    tls: Option<(plan::ListenerTls, Serve)>,
     provisions: Provisions,
     workers: Option<usize>,
     topology: PhantomData<T>,
 }
+
+/// What begins to serve clients over TLS.
+type Serve = fn(plan::ListenerTls, &References) -> Result<tls::Watch, StartError>;
 
 /// Where to listen instead of at the topology's address.
 #[derive(Debug)]
@@ -264,7 +268,8 @@ impl<T: Topology> Builder<T> {
     #[must_use]
     pub fn tls(mut self, cert: impl Into<String>, key: impl Into<String>) -> Self {
         let file = |path: String| Reference::File(path.into());
-        self.tls = Some(plan::ListenerTls { cert: file(cert.into()), key: file(key.into()) });
+        let settings = plan::ListenerTls { cert: file(cert.into()), key: file(key.into()) };
+        self.tls = Some((settings, tls::Watch::start));
         self
     }
 
@@ -312,8 +317,11 @@ impl<T: Topology> Builder<T> {
         let spec = T::SPEC;
         let workers = self.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
         let references = &self.provisions.references;
-        let tls = self.tls.or_else(|| spec.listen.tls.clone());
-        let tls = tls.map(|tls| tls::Watch::start(tls, references)).transpose()?;
+        let tls = match (self.tls, &spec.listen.tls) {
+            (Some((settings, serve)), _) => Some(serve(settings, references)?),
+            (None, Some(settings)) if T::SERVES_TLS => Some(tls::Watch::start(settings.clone(), references)?),
+            (None, _) => None,
+        };
         let Listening { address, listeners, file } = match self.listen {
             Some(Listen::Socket(listener)) => {
                 let (address, listeners) = listen::share(listener, workers).map_err(StartError::Listener)?;

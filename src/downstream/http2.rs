@@ -183,7 +183,10 @@ async fn serve_one<T: Topology>(
     let body = match (Body { stream: body, shared, held: 0 }).read(head.framing, &deadline).await {
         Ok(body) => body,
         Err(Unread::Refused(refusal)) => return write_refusal(&writer, &refusal).await,
-        Err(Unread::NotNow) => return Ok(writer.refuse_stream(Reason::REFUSED_STREAM)),
+        Err(Unread::NotNow) => {
+            writer.refuse_stream(Reason::REFUSED_STREAM);
+            return Ok(());
+        }
         Err(Unread::Gone) => return Err(Gone),
     };
     drop(deadline);

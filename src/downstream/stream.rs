@@ -7,8 +7,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+/// What bytes go both ways on.
 #[cfg(feature = "tls")]
-use tokio_rustls::server::TlsStream;
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + std::fmt::Debug {}
+
+#[cfg(feature = "tls")]
+impl<S: AsyncRead + AsyncWrite + Unpin + std::fmt::Debug> Duplex for S {}
 
 /// One connection.
 #[derive(Debug)]
@@ -17,9 +22,9 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
-    /// TLS over TCP, after its handshake.
+    /// TLS over TCP, after its handshake. Behind a pointer, so that who serves none need not have any linked.
     #[cfg(feature = "tls")]
-    Tls(Box<TlsStream<TcpStream>>),
+    Inside(Box<dyn Duplex>),
 }
 
 // === impl Stream ===
@@ -37,20 +42,14 @@ impl Stream {
             },
             Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, slices),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+            Self::Inside(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
         }
-    }
-
-    /// Whether the client chose this protocol in its handshake.
-    #[cfg(all(feature = "http2", feature = "tls"))]
-    pub(super) fn chose(&self, protocol: &[u8]) -> bool {
-        matches!(self, Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(protocol))
     }
 
     /// Says goodbye where the protocol has one, as far as that goes without waiting: TLS tells an end from a cut.
     pub(super) fn part(&mut self) {
         #[cfg(feature = "tls")]
-        if let Self::Tls(tls) = self {
+        if let Self::Inside(tls) = self {
             // Whether the client hears it makes no difference: the connection is dropped.
             let _said = Pin::new(tls).poll_shutdown(&mut Context::from_waker(std::task::Waker::noop()));
         }
@@ -63,7 +62,7 @@ impl AsyncRead for Stream {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
             Self::Unix(unix) => Pin::new(unix).poll_read(cx, buffer),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+            Self::Inside(tls) => Pin::new(tls).poll_read(cx, buffer),
         }
     }
 }
@@ -90,7 +89,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(_) => Poll::Ready(Ok(())),
             Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Inside(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
@@ -99,7 +98,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Inside(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }

@@ -67,12 +67,12 @@ impl Watch {
                 }
             }
         });
-        Ok(Self { shown, look: Some(look), thread: Some(thread.map_err(StartError::Worker)?) })
+        Ok(Self { shown: Arc::new(shown), look: Some(look), thread: Some(thread.map_err(StartError::Worker)?) })
     }
 
     /// What a handshake shows, whenever it begins.
     pub(super) fn shown(&self) -> Shown {
-        self.shown.clone()
+        Arc::clone(&self.shown)
     }
 
     /// Looks at the files now.

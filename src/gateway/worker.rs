@@ -134,7 +134,7 @@ impl Place {
             match self.open::<T>().and_then(|worker| Ok((worker, listener()?))) {
                 Ok((worker, listener)) => {
                     drop(ready.send(Ok(())));
-                    self.serve(worker, listener, Rc::new(Entrance::new(shown))).await;
+                    self.serve(worker, listener, Rc::new(Entrance::new(shown.as_ref()))).await;
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }

@@ -90,7 +90,7 @@ async fn the_workers_share_a_socket_that_is_handed_over() {
 
 /// What is linked into a program, of these: each is part of the mangled name of everything in a module or crate.
 fn linked(program: &Path) -> BTreeSet<&'static str> {
-    let parts = ["8upstream5stdio", "8upstream15streamable_http", "8upstream9websocket", "8upstream3tls"];
+    let parts = ["8upstream5stdio", "8upstream15streamable_http", "8upstream9websocket", "6rustls"];
     let bytes = fs::read(program).expect("the program is there");
     let program = object::File::parse(&*bytes).expect("it is an executable");
     let names: Vec<&str> = program.symbols().filter_map(|symbol| symbol.name().ok()).collect();
@@ -103,6 +103,6 @@ fn a_transport_that_the_topology_does_not_use_is_not_linked() {
     // The example knows one topology, whose backends are all children; every transport is compiled.
     assert_eq!(linked(example()), ["8upstream5stdio"].into());
     // Of this very program the same question has another answer: it has topologies of every kind.
-    let all = ["8upstream5stdio", "8upstream15streamable_http", "8upstream9websocket", "8upstream3tls"];
+    let all = ["8upstream5stdio", "8upstream15streamable_http", "8upstream9websocket", "6rustls"];
     assert_eq!(linked(&std::env::current_exe().expect("it has a path")), all.into());
 }

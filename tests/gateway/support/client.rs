@@ -59,9 +59,12 @@ pub(crate) enum Event {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     line: String,
-    fields: Vec<(String, Vec<u8>)>,
+    fields: Fields,
     body: Vec<u8>,
 }
+
+/// Fields with values that need not be text.
+pub(crate) type Fields = Vec<(String, Vec<u8>)>;
 
 /// Awaits a step.
 pub(crate) async fn within<F: Future>(what: &str, step: F) -> F::Output {
@@ -367,7 +370,7 @@ impl Request {
     }
 
     /// Its first line, its fields and its body.
-    pub(crate) fn parts(&self) -> (&str, &[(String, Vec<u8>)], &[u8]) {
+    pub(crate) fn parts(&self) -> (&str, &Fields, &[u8]) {
         (&self.line, &self.fields, &self.body)
     }
 
