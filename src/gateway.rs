@@ -185,7 +185,7 @@ pub enum TlsError {
     /// A file cannot be read.
     #[error("{part} cannot be read")]
     Unresolved {
-        /// `certificate` or `private key`.
+        /// `certificate`, `private key` or `authorities of clients`.
         part: &'static str,
         /// Why.
         #[source]
@@ -215,6 +215,14 @@ pub enum TlsError {
         cert: String,
         /// As the topology has it.
         key: String,
+    },
+    /// An authority of clients is none.
+    #[error("authority of clients in `{file}` is not usable: {why}")]
+    ClientAuthority {
+        /// As the topology has it.
+        file: String,
+        /// What the implementation of TLS says.
+        why: String,
     },
     /// They cannot be used for another reason.
     #[error("certificate in `{cert}` with the private key in `{key}` is not usable: {why}")]
@@ -268,9 +276,18 @@ impl<T: Topology> Builder<T> {
     #[must_use]
     pub fn tls(mut self, cert: impl Into<String>, key: impl Into<String>) -> Self {
         let file = |path: String| Reference::File(path.into());
-        let settings = plan::ListenerTls { cert: file(cert.into()), key: file(key.into()) };
+        let settings = plan::ListenerTls { cert: file(cert.into()), key: file(key.into()), client_ca: None };
         self.tls = Some((settings, tls::Watch::start));
         self
+    }
+
+    /// The same, for clients that show a certificate of one of the authorities in the PEM file `client_ca`, and nobody else.
+    #[must_use]
+    pub fn mutual_tls(self, cert: impl Into<String>, key: impl Into<String>, client_ca: impl Into<String>) -> Self {
+        let client_ca = Some(Reference::File(client_ca.into().into()));
+        let builder = self.tls(cert, key);
+        let tls = builder.tls.map(|(settings, serve)| (plan::ListenerTls { client_ca, ..settings }, serve));
+        Self { tls, ..builder }
     }
 
     /// Has an admin listener on this address instead of the topology's, also where the topology has none. Port 0 lets

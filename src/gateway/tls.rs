@@ -9,9 +9,12 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{InconsistentKeys, ServerConfig};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use tokio::sync::watch;
 
 use super::{StartError, TlsError};
@@ -37,6 +40,7 @@ pub(super) struct Watch {
 struct Texts {
     cert: String,
     key: String,
+    client_ca: Option<String>,
 }
 
 /// Where they are.
@@ -140,17 +144,14 @@ impl Files {
         let text = |part, reference: &Reference| {
             self.references.resolve(reference).map_err(|source| TlsError::Unresolved { part, source })
         };
-        Ok(Texts { cert: text("certificate", &self.tls.cert)?, key: text("private key", &self.tls.key)? })
+        let client_ca = self.tls.client_ca.as_ref().map(|ca| text("authorities of clients", ca)).transpose()?;
+        Ok(Texts { cert: text("certificate", &self.tls.cert)?, key: text("private key", &self.tls.key)?, client_ca })
     }
 
     /// What they amount to.
     fn config(&self, texts: &Texts) -> Result<Arc<ServerConfig>, TlsError> {
         let (cert, key) = (self.tls.cert.to_string(), self.tls.key.to_string());
-        let chain = CertificateDer::pem_slice_iter(texts.cert.as_bytes()).collect::<Result<Vec<_>, _>>();
-        let chain = chain.map_err(|error| TlsError::Pem { file: cert.clone(), why: error.to_string() })?;
-        if chain.is_empty() {
-            return Err(TlsError::NoCertificate(cert));
-        }
+        let chain = certificates(&texts.cert, &cert)?;
         let private = PrivateKeyDer::from_pem_slice(texts.key.as_bytes()).map_err(|error| match error {
             pem::Error::NoItemsFound if texts.key.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") => {
                 TlsError::EncryptedKey(key.clone())
@@ -158,9 +159,14 @@ impl Files {
             pem::Error::NoItemsFound => TlsError::NoKey(key.clone()),
             error => TlsError::Pem { file: key.clone(), why: error.to_string() },
         })?;
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let clients = match &texts.client_ca {
+            Some(text) => self.clients(text, &provider)?,
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
+        let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
+            .and_then(|builder| builder.with_client_cert_verifier(clients).with_single_cert(chain, private));
         let mut config = config.map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::Mismatch { cert, key },
             error => TlsError::Unusable { cert, key, why: error.to_string() },
@@ -168,6 +174,28 @@ impl Files {
         config.alpn_protocols = PROTOCOLS.iter().map(|name| name.to_vec()).collect();
         Ok(Arc::new(config))
     }
+
+    /// Who may come, by the authorities in a text.
+    fn clients(&self, text: &str, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let file = self.tls.client_ca.as_ref().map(ToString::to_string).unwrap_or_default();
+        let refused = |why: String| TlsError::ClientAuthority { file: file.clone(), why };
+        let mut roots = RootCertStore::empty();
+        for authority in certificates(text, &file)? {
+            roots.add(authority).map_err(|error| refused(error.to_string()))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
+        verifier.map_err(|error| refused(error.to_string()))
+    }
+}
+
+/// The certificates in a text, of which there are some.
+fn certificates(text: &str, file: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|error| TlsError::Pem { file: file.to_owned(), why: error.to_string() })?;
+    if certificates.is_empty() {
+        return Err(TlsError::NoCertificate(file.to_owned()));
+    }
+    Ok(certificates)
 }
 
 /// What an error says, with its causes.

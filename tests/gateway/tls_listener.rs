@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use only1mcp::{Gateway, Running, StartError, TlsError};
 use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -198,6 +199,57 @@ async fn a_symbolic_link_that_is_turned_is_noticed() {
     while !trusts(&new, &gateway).await {
         assert!(began.elapsed() < PATIENCE, "the new certificate is never shown");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Whether whoever came this far is served: TLS 1.3 refuses a client after its own handshake is done.
+async fn is_served(tls: std::io::Result<tokio_rustls::client::TlsStream<TcpStream>>) -> bool {
+    let Ok(mut tls) = tls else { return false };
+    let mut answer = [0; 12];
+    let asked = async {
+        tls.write_all(&sum().bytes()).await?;
+        tls.read_exact(&mut answer).await
+    };
+    within("an answer or an alert", asked).await.is_ok() && answer == *b"HTTP/1.1 200"
+}
+
+/// A60
+#[tokio::test]
+async fn clients_show_a_certificate_where_the_gateway_asks_for_one() {
+    let (authority, own, directory) = (Authority::new(), Authority::new(), Directory::new());
+    let (cert, key) = authority.write(&directory, "localhost");
+    let ca = directory.path("clients.pem").to_str().expect("paths of tests are text").to_owned();
+    fs::write(&ca, own.pem()).expect("a directory of this test");
+    let builder =
+        || Gateway::<Demo>::builder().address("127.0.0.1:0").program(env!("CARGO_BIN_EXE_only1mcp")).workers(1);
+    let gateway = builder().mutual_tls(&cert, &key, &ca).start().expect("the gateway starts");
+    let address = gateway.address();
+    assert!(is_served(authority.connect_as(address, &own.issue("client")).await).await);
+    assert!(!is_served(authority.connect_as(address, &authority.issue("client")).await).await, "another authority");
+    assert!(!is_served(authority.connect_as(address, &own.issue_expired("client")).await).await, "no more");
+    assert!(!is_served(authority.connect(address, "localhost", HTTP1).await).await, "none");
+
+    // Whom to trust is read anew too.
+    let other = Authority::new();
+    replace(&ca, &other.pem());
+    gateway.reload_certificate();
+    let began = Instant::now();
+    while !is_served(authority.connect_as(address, &other.issue("client")).await).await {
+        assert!(began.elapsed() < PATIENCE, "the new authority is never trusted");
+    }
+    assert!(!is_served(authority.connect_as(address, &own.issue("client")).await).await);
+
+    for (text, why) in [
+        ("", format!("`file:{ca}` holds no certificate")),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            format!("authority of clients in `file:{ca}` is not usable: "),
+        ),
+    ] {
+        replace(&ca, text);
+        let refused = builder().mutual_tls(&cert, &key, &ca).start().expect_err("it cannot start");
+        let refused = format!("{:#}", anyhow::Error::from(refused));
+        assert!(refused.contains(&why), "{refused}");
     }
 }
 

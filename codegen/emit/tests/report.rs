@@ -7,6 +7,7 @@ use only1mcp_model::plan::Plan;
 use only1mcp_model::{Features, Source, load};
 
 const TOPOLOGY: &str = "name: some
+listen: { mcp: { tls: { cert: file:tls.crt, key: file:tls.key, client_ca: file:ca.crt } } }
 backends:
   child: { transport: { stdio: { command: npx, env: { KEY: env:KEY } } } }
   pinned: { transport: { streamable_http: { ca: file:ca.pem } }, endpoints: [{ url: env:URL }], era: modern }
@@ -24,6 +25,9 @@ fn reported(text: &str) -> (Plan, Report) {
 fn what_the_process_decides_is_listed_with_the_reason() {
     let (_, report) = reported(TOPOLOGY);
     let expected = [
+        ("certificate of the listener", "`file:tls.crt`: read at start"),
+        ("private key of the listener", "`file:tls.key`: read at start"),
+        ("authorities of clients of the listener", "`file:ca.crt`: read at start"),
         ("variable `KEY` of backend `child`", "`env:KEY`: read at start"),
         ("catalog of backend `child`", "it is not in the lock: nothing that it offers is in a table or a list"),
         ("era of backend `child`", "neither pinned nor locked: found out on first contact"),
@@ -34,6 +38,7 @@ fn what_the_process_decides_is_listed_with_the_reason() {
     ];
     let expected = expected.map(|(what, why)| Open { what: what.to_owned(), why: why.to_owned() });
     assert_eq!(report.open, expected);
+    assert!(report.to_string().contains("127.0.0.1:8080 /mcp, over TLS"), "{report}");
     assert_eq!(report.warnings[0].code, "E0501");
     let plain = reported("name: t\nbackends: { a: { transport: { stdio: { command: a } }, era: legacy } }\n").1;
     assert_eq!(plain.open.len(), 1, "only the catalog: {:?}", plain.open);

@@ -60,6 +60,8 @@ constant! {
         pub cert: Reference,
         /// Its private key in PEM.
         pub key: Reference,
+        /// Authorities in PEM, one of which has issued the certificate that each client has to show.
+        pub client_ca: Option<Reference>,
     }
 }
 

@@ -143,7 +143,11 @@ pub(crate) fn plan(
         lock_digest: sources.1.map(Source::digest).unwrap_or_default(),
         listen: plan::Listen {
             address: mcp.address.clone(),
-            tls: mcp.tls.as_ref().map(|tls| plan::ListenerTls { cert: tls.cert.clone(), key: tls.key.clone() }),
+            tls: mcp.tls.as_ref().map(|tls| plan::ListenerTls {
+                cert: tls.cert.clone(),
+                key: tls.key.clone(),
+                client_ca: tls.client_ca.clone(),
+            }),
             path: mcp.path.clone().into(),
             origins: table(&mcp.origins),
             hosts: table(&mcp.hosts),

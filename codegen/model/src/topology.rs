@@ -55,6 +55,7 @@ const BACKENDS: Keyed =
 const VIEWS: Keyed = Keyed { name: Word { noun: "view", ..NAME }, empty: None, snippet: || None };
 const CERTIFICATE: InFile = InFile { said: "certificate is" };
 const PRIVATE_KEY: InFile = InFile { said: "private key is" };
+const CLIENT_AUTHORITIES: InFile = InFile { said: "authorities of clients are" };
 const NAME_LENGTH: Within<usize> = Within { noun: "name length", range: 48..=128 };
 const PAGE_ITEMS: Within<usize> = Within { noun: "page length", range: 1..=10_000 };
 pub(crate) const TIMEOUT: Within<Millis> = Within { noun: "timeout", range: Millis(1)..=Millis(600_000) };
@@ -122,6 +123,9 @@ record! {
         cert: Reference where CERTIFICATE | { Reference::File("".into()) },
         /// Its private key in PEM: `file:PATH`.
         key: Reference where PRIVATE_KEY | { Reference::File("".into()) },
+        /// Authorities in PEM, one of which has issued the certificate that each client has to show: `file:PATH`. Without it
+        /// clients show none.
+        client_ca: Option<Reference> where CLIENT_AUTHORITIES = None,
     }
 }
 

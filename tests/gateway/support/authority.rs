@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -45,6 +45,14 @@ impl Authority {
         (own.pem(), key.serialize_pem())
     }
 
+    /// The same of one whose time is over.
+    pub(crate) fn issue_expired(&self, name: &str) -> (String, String) {
+        let key = new_key();
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
+    }
+
     /// The same as the files `tls.crt` and `tls.key`.
     pub(crate) fn write(&self, directory: &Directory, name: &str) -> (String, String) {
         let (cert, key) = self.issue(name);
@@ -56,17 +64,38 @@ impl Authority {
         (write("tls.crt", cert), write("tls.key", key))
     }
 
+    /// A connection to a server of this name, of a client who shows a certificate and has its key.
+    pub(crate) async fn connect_as(
+        &self,
+        address: SocketAddr,
+        (cert, key): &(String, String),
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let cert = CertificateDer::from_pem_slice(cert.as_bytes()).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().expect("versions");
+        let builder = builder.with_root_certificates(self.roots());
+        let config = builder.with_client_auth_cert(vec![cert], key).expect("a pair");
+        let tcp = within("connect", TcpStream::connect(address)).await?;
+        let name = ServerName::try_from("localhost").expect("a name");
+        within("TLS", TlsConnector::from(Arc::new(config)).connect(name, tcp)).await
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("a certificate")).expect("an authority");
+        roots
+    }
+
     /// What a client trusts who trusts this, and offers these protocols.
     pub(crate) fn trusted(
         &self,
         versions: &[&'static SupportedProtocolVersion],
         protocols: &[&[u8]],
     ) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("a certificate")).expect("an authority");
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
         let builder = builder.with_protocol_versions(versions).expect("versions");
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        let mut config = builder.with_root_certificates(self.roots()).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)
     }

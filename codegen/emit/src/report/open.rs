@@ -20,6 +20,7 @@ pub(super) fn all(plan: &Plan) -> Vec<Open> {
     if let Some(tls) = &plan.listen.tls {
         open.extend(reference("certificate of the listener", &tls.cert));
         open.extend(reference("private key of the listener", &tls.key));
+        open.extend(tls.client_ca.as_ref().and_then(|ca| reference("authorities of clients of the listener", ca)));
     }
     if let Some(admin) = &plan.listen.admin {
         open.extend(reference("address of the admin listener", &admin.address));

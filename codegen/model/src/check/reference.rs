@@ -64,6 +64,7 @@ impl<'a> Check<'a> {
         if let Some(tls) = &topology.listen.mcp.tls {
             let place = |key| document.value(steps!["listen", "mcp", "tls", key]);
             found.extend([(place("cert"), &tls.cert, Form::Any), (place("key"), &tls.key, Form::Any)]);
+            found.extend(tls.client_ca.iter().map(|ca| (place("client_ca"), ca, Form::Any)));
         }
         if let Some(admin) = &topology.listen.admin {
             let place = document.value(steps!["listen", "admin", "address"]);
