@@ -276,7 +276,7 @@ fn validate_utf8(rest: &[u8], notes: &mut Notes) -> Result<(), Fault> {
 /// All bits in each byte that is not plain: control characters, `"`, `\`, and what is beyond ASCII.
 #[inline(always)]
 fn specials(block: [u8; BLOCK]) -> i8x16 {
-    let block = i8x16::new(block.map(u8::cast_signed));
+    let block: i8x16 = wide::bytemuck::cast(block);
     // Flipping bit 1 moves `"` (0x22) right behind the control characters, and signed, bytes beyond ASCII are below
     // those: one comparison finds all three.
     let up_to_quote = (block ^ i8x16::splat(0x02)).simd_lt(i8x16::splat(0x21));
