@@ -170,6 +170,9 @@ pub enum StartError {
     /// The topology has no such view.
     #[error("view `{0}` is not compiled in")]
     View(String),
+    /// The client on stdin and stdout reads no more.
+    #[error("client reads no more")]
+    Unread,
     /// A backend's link cannot be prepared.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -380,7 +383,7 @@ impl<T: Topology> Builder<T> {
     /// Returns when the client has closed its end and its calls are answered, or after `stop`.
     ///
     /// # Errors
-    /// When there is no such view, or a reference of the topology does not resolve.
+    /// When there is no such view, a reference of the topology does not resolve, or the client reads no more.
     pub fn serve_stdio(self, view: Option<&str>, stop: impl Future<Output = ()>) -> Result<(), StartError> {
         let spec = T::SPEC;
         let named = |name: &str| spec.views.iter().find(|view| view.patterns.name == name);

@@ -57,6 +57,8 @@ struct Agreed {
 struct InFlight {
     era: Era,
     task: AbortHandle,
+    /// Its client wants no answer, and the server was told so.
+    cancelled: bool,
 }
 
 /// The server cannot be talked to.
@@ -175,7 +177,7 @@ impl Bridge {
             let _gone = bridge.exchange(&line, Some(&own), era, &fields).await;
             bridge.in_flight.borrow_mut().remove(&own);
         });
-        self.in_flight.borrow_mut().insert(key, InFlight { era, task });
+        self.in_flight.borrow_mut().insert(key, InFlight { era, task, cancelled: false });
         Ok(())
     }
 
@@ -216,7 +218,8 @@ impl Bridge {
         let id = message.request_id.filter(|id| matches!(id.kind, Kind::Number | Kind::String));
         let Some(id) = id.map(|id| id.span.of(line)) else { return false };
         let mut in_flight = self.in_flight.borrow_mut();
-        if in_flight.get(id).is_none_or(|call| call.era == Era::Legacy) {
+        if let Some(call) = in_flight.get_mut(id).filter(|call| call.era == Era::Legacy) {
+            call.cancelled = true;
             return false;
         }
         in_flight.remove(id).is_some_and(|call| {
@@ -239,6 +242,9 @@ impl Bridge {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
+        if id.is_some_and(|id| self.in_flight.borrow().get(id).is_some_and(|call| call.cancelled)) {
+            return Ok(());
+        }
         tracing::warn!(%error, "message got no answer");
         if let Some(id) = id {
             self.refuse(&Refusal::Upstream("remote", &error), era, Some(id)).await?;

@@ -14,25 +14,29 @@ use crate::upstream::Gone;
 
 /// Serves until the client closes its end, or the gateway stops. Calls that are in flight then are still answered, within
 /// [`limits::DRAIN_GRACE`].
+///
+/// # Errors
+/// The client took no more while it still might have asked for something.
 pub(crate) async fn serve<T: Topology>(
     worker: Rc<Worker<T>>,
     view: &'static View,
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin + 'static,
-) {
+) -> Result<(), Gone> {
     let (mut conversation, outbox) = Conversation::new(Rc::clone(&worker), view);
     let mut writing = tokio::task::spawn_local(write(outbox, output));
     tokio::select! {
-        // Whether the client closed its end or reads no more: the end is the same.
-        _ended = read(&mut conversation, input) => {}
+        // At the end of what the client says, or with nobody left to read what it comes to.
+        taken = read(&mut conversation, input) => taken?,
         () = worker.drain.begun() => {}
-        _ended = &mut writing => return,
+        _ended = &mut writing => return Err(Gone),
     }
     if tokio::time::timeout(limits::DRAIN_GRACE, conversation.finish()).await.is_err() {
         tracing::warn!("calls are left at the end of the grace period");
     }
     drop(conversation);
     drop(writing.await);
+    Ok(())
 }
 
 async fn read<T: Topology>(conversation: &mut Conversation<T>, input: impl AsyncRead + Unpin) -> Result<(), Gone> {

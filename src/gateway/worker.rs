@@ -17,7 +17,7 @@ use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
 use crate::proxy::{Counts, Drain, Gate, Mailboxes, Sessions, Settings, Shared, Site, Worker};
 use crate::references::References;
-use crate::upstream::{self, Transport};
+use crate::upstream::{self, Gone, Transport};
 
 /// How often what is idle is looked for.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -153,15 +153,15 @@ impl Place {
             let worker = self.open::<T>()?;
             let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
             let mut serving = pin!(downstream::stdio::serve(Rc::clone(&worker), view, input, output));
-            tokio::select! {
-                () = &mut serving => {}
+            let ended = tokio::select! {
+                ended = &mut serving => ended,
                 () = stop => {
                     worker.drain.begin();
-                    serving.await;
+                    serving.await
                 }
-            }
+            };
             self.close(worker).await;
-            Ok(())
+            ended.map_err(|Gone| StartError::Unread)
         });
         drop(local);
         // A read of stdin cannot be taken back: whoever holds its other end may never write or close.

@@ -80,19 +80,21 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
 
 impl<D: Downstream> Relay for ClientRelay<'_, D> {
     async fn notification(&mut self, message: Message<'_>) -> Result<(), Error> {
+        if self.caller.accepts_stream
+            && !self.left.get()
+            && let Some(splice) = bridge::notification(&message, self.caller)
+        {
+            self.told = true;
+            // As of a part of an answer: how long the client takes to read is not the backend's time.
+            self.deadline.clear();
+            match self.downstream.event(&slices(&splice)).await {
+                // A legacy client that left has not cancelled: its call goes on.
+                Err(Gone) if self.caller.era == Era::Legacy => self.left.set(true),
+                written => written?,
+            }
+        }
         // A call that reports progress is alive; it still ends at `CALL_MAX`.
         self.deadline.set(self.timeout.min(limits::CALL_MAX.saturating_sub(self.elapsed())));
-        if !self.caller.accepts_stream || self.left.get() {
-            return Ok(());
-        }
-        let Some(splice) = bridge::notification(&message, self.caller) else { return Ok(()) };
-        self.told = true;
-        let written = self.downstream.event(&slices(&splice)).await;
-        match written {
-            // A legacy client that left has not cancelled: its call goes on.
-            Err(Gone) if self.caller.era == Era::Legacy => self.left.set(true),
-            written => written?,
-        }
         Ok(())
     }
 

@@ -23,11 +23,31 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
-        command.arg("stdio").args(arguments).kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg("stdio").args(arguments).stderr(Stdio::piped());
+        Self::spawn(command)
+    }
+
+    /// What any command starts. Where it is this test binary in a role of its own, the harness says so first.
+    pub(crate) async fn of(command: Command) -> Self {
+        let in_role = command.as_std().get_program() == std::env::current_exe().expect("a path").as_os_str();
+        let mut gateway = Self::spawn(command);
+        while in_role
+            && within("a role", gateway.output.next_line()).await.expect("a pipe").expect("it has not ended")
+                != "running 1 test"
+        {}
+        gateway
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().expect("it starts");
         let (input, output) = (process.stdin.take().expect("a pipe"), process.stdout.take().expect("a pipe"));
         Self { process, input, output: BufReader::new(output).lines() }
+    }
+
+    /// Its id.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.process.id()
     }
 
     pub(crate) async fn say(&mut self, line: &str) {
@@ -206,6 +226,17 @@ async fn what_is_no_message_is_refused_and_nothing_else_is_disturbed() {
     assert_eq!(text(&served), "2");
     let (rest, code, _) = gateway.close().await;
     assert_eq!((rest, code), (vec![], Some(0)));
+}
+
+/// W16.
+#[tokio::test]
+async fn a_client_that_reads_no_more_is_an_error_and_the_end() {
+    let Gateway { mut process, mut input, output } = Gateway::start(&[]);
+    drop(output);
+    let asked = format!("{}\n", call("1", "admin__echo", "{}"));
+    input.write_all(asked.as_bytes()).await.expect("it reads");
+    let code = within("its end", process.wait()).await.expect("it can be waited for").code();
+    assert_eq!(code, Some(1));
 }
 
 #[tokio::test]
