@@ -20,8 +20,9 @@ pub const URI_BYTES_MAX: usize = 8 << 10;
 pub const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// One line of a stdio backend: above it the child is ended.
 pub const LINE_BYTES_MAX: usize = 16 << 20;
-/// One event of a backend's stream: above it `upstream_response_too_large`; a stream that many calls share ends with it.
-pub const EVENT_BYTES_MAX: usize = 4 << 20;
+/// One event of a backend's stream, which may be an answer: above it `upstream_response_too_large`; a stream that many calls
+/// share ends with it.
+pub const EVENT_BYTES_MAX: usize = ANSWER_BYTES_MAX;
 /// Lines of a child, or events of a shared stream, that are not JSON before it is ended.
 pub const BANNER_LINES_MAX: u32 = 100;
 /// Last lines of a child's stderr that are kept; each is cut at 512 bytes.
@@ -30,6 +31,8 @@ pub const STDERR_LINES_KEPT: usize = 20;
 pub const STDERR_BYTES_TOLD: usize = 1 << 10;
 /// Messages a call may have waiting for its client: above it notifications are dropped; the answer never is.
 pub const CALL_MESSAGES_MAX: usize = 64;
+/// The same in bytes: a client that does not read must not have a long queue of long ones.
+pub const CALL_BYTES_MAX: usize = 1 << 20;
 /// Calls waiting for a stdio backend to take them: above it `overloaded`. Cancellations and replies that wait to be posted to
 /// a backend over HTTP+SSE: above it they are dropped.
 pub const BACKEND_QUEUE_MAX: usize = 1024;

@@ -24,6 +24,8 @@ pub(super) struct Calls(RefCell<HashMap<u64, Rc<Waiting>>>);
 pub(super) struct Waiting {
     generation: u64,
     queue: RefCell<VecDeque<Inbound>>,
+    /// Bytes of notifications in `queue`.
+    queued: Cell<usize>,
     waker: RefCell<Option<Waker>>,
     /// Whether its last message was handed on: nothing is left to cancel.
     settled: Cell<bool>,
@@ -72,8 +74,8 @@ pub(super) struct TooMany;
 impl Calls {
     /// A call that waits from now on, for the connection of this generation.
     pub(super) fn begin(&self, id: u64, generation: u64) -> Rc<Waiting> {
-        let (queue, waker, settled) = (RefCell::default(), RefCell::default(), Cell::default());
-        let waiting = Rc::new(Waiting { generation, queue, waker, settled });
+        let (queue, queued, waker, settled) = Default::default();
+        let waiting = Rc::new(Waiting { generation, queue, queued, waker, settled });
         self.0.borrow_mut().insert(id, Rc::clone(&waiting));
         waiting
     }
@@ -145,10 +147,14 @@ impl Waiting {
 
     pub(super) fn push(&self, inbound: Inbound) {
         let mut queue = self.queue.borrow_mut();
-        let notification = matches!(&inbound, Inbound::Message(_, head) if head.method.is_some());
-        if notification && queue.len() >= limits::CALL_MESSAGES_MAX {
+        let queued = self.queued.get() + inbound.notification_bytes();
+        // One that is longer than all of them may be is taken where none waits.
+        let full = queue.len() >= limits::CALL_MESSAGES_MAX || queued > limits::CALL_BYTES_MAX;
+        if full && !queue.is_empty() && inbound.notification_bytes() > 0 {
             return;
         }
+        self.queued.set(queued);
+        let inbound = if queue.is_empty() { inbound } else { inbound.alone() };
         queue.push_back(inbound);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
@@ -157,7 +163,10 @@ impl Waiting {
 
     fn poll_next(&self, waker: &Waker) -> Poll<Inbound> {
         match self.queue.borrow_mut().pop_front() {
-            Some(inbound) => Poll::Ready(inbound),
+            Some(inbound) => {
+                self.queued.update(|queued| queued - inbound.notification_bytes());
+                Poll::Ready(inbound)
+            }
             None => {
                 self.waker.replace(Some(waker.clone()));
                 Poll::Pending
@@ -176,6 +185,24 @@ impl Inbound {
             return Self::Failed(Error::protocol("its answer is no JSON-RPC message"));
         }
         Self::Message(source, *head)
+    }
+
+    /// Without what it was read with: a short notification that waits must not keep a long answer in memory.
+    fn alone(self) -> Self {
+        match self {
+            Self::Message(source, head) if head.method.is_some() => {
+                Self::Message(Bytes::copy_from_slice(&source), head)
+            }
+            other => other,
+        }
+    }
+
+    /// How long it is, if it is no answer.
+    fn notification_bytes(&self) -> usize {
+        match self {
+            Self::Message(source, head) if head.method.is_some() => source.len(),
+            _ => 0,
+        }
     }
 }
 

@@ -12,16 +12,16 @@ use crate::support::gateways;
 use crate::support::recorder::Recorder;
 
 /// A stream and where to post to it.
-struct Stream {
+pub(crate) struct Stream {
     address: SocketAddr,
-    events: Client,
+    pub(crate) events: Client,
     endpoint: String,
 }
 
 // === impl Stream ===
 
 impl Stream {
-    async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         Self::open_at(address, "/sse", Client::connect(address).await).await
     }
 
@@ -47,12 +47,12 @@ impl Stream {
         Client::ask(self.address, &self.request(body)).await
     }
 
-    async fn say(&self, body: &str) {
+    pub(crate) async fn say(&self, body: &str) {
         let answer = self.post(body).await;
         assert_eq!((answer.status, answer.body.len()), (202, 0), "{}", answer.text());
     }
 
-    async fn hear(&mut self) -> Value {
+    pub(crate) async fn hear(&mut self) -> Value {
         self.events.message().await.expect("a message")
     }
 

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -256,50 +255,4 @@ async fn calls_in_flight_are_answered_when_the_gateway_stops() {
     assert_eq!(client.rest().await, b"");
     within("the gateway's end", stopping).await.expect("the gateway stops");
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
-}
-
-/// H99: a client that does not read holds its backend back; what is on the way fits into the sockets' buffers.
-#[tokio::test]
-async fn a_client_that_stops_reading_holds_its_backend_back() {
-    const EVENT_BYTES: usize = 64 << 10;
-    const EVENTS: usize = 1024;
-    const BUFFERED_BYTES_MAX: usize = 48 << 20;
-    let (tell, mut told) = mpsc::channel(1);
-    let sent = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&sent);
-    let upstream = Recorder::play(async move |post: Post, wire: &mut Wire<'_>| {
-        let event = progress(&post.id, 1)
-            .replace(r#""progress":1"#, &format!(r#""progress":1,"x":"{}""#, "x".repeat(EVENT_BYTES)));
-        wire.stream().await?;
-        for _ in 0..EVENTS {
-            let mut writing = std::pin::pin!(wire.event(&event));
-            // An event that does not fit for this long is held back.
-            match tokio::time::timeout(Duration::from_secs(1), &mut writing).await {
-                Ok(written) => written?,
-                Err(_held_back) => {
-                    tell.try_send(()).unwrap_or_default();
-                    writing.await?;
-                }
-            }
-            counter.fetch_add(EVENT_BYTES, Ordering::SeqCst);
-        }
-        tell.try_send(()).unwrap_or_default();
-        let response = wire.response(DONE);
-        wire.event(&response).await?;
-        wire.end().await
-    });
-    let gateway = gateways::recorded(&upstream);
-    let mut client = begin(gateway.address(), &tracked("admin__echo", "{}", "1")).await;
-    within("the backend to be held back", told.recv()).await;
-    let held_back = sent.load(Ordering::SeqCst);
-    assert!(held_back < BUFFERED_BYTES_MAX, "{held_back} bytes went on to nobody");
-    // Other clients are served meanwhile.
-    let other = Client::ask(gateway.address(), &Request::modern("tools/list", None, "")).await;
-    assert_eq!(other.status, 200);
-    // Nothing was lost of what was held back.
-    let mut events = 0;
-    while let Some(event) = client.event().await {
-        events += usize::from(matches!(event, Event::Message(message) if message.contains("notifications/progress")));
-    }
-    assert_eq!(events, EVENTS);
 }

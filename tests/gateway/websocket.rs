@@ -89,6 +89,11 @@ fn play(request: &Request) -> Script {
         "binary" => vec![raw(0x82, answer.as_bytes())],
         "not_utf8" => vec![raw(0x81, b"{\"\xff\":1}")],
         "masked" => vec![Step::Write(vec![0x81, 0x82, 0, 0, 0, 0, b'{', b'}'])],
+        "endless_fragments" => {
+            let part = |first: u8| Step::Write(said(first, &vec![b' '; 1 << 20]));
+            let rest = only1mcp::limits::ANSWER_BYTES_MAX / (1 << 20);
+            [part(1)].into_iter().chain((0..rest).map(|_| part(0))).collect()
+        }
         "gigabyte" => vec![Step::Write([&[0x81, 127][..], &(1_u64 << 30).to_be_bytes()].concat())],
         "compressed" => vec![raw(0xc1, answer.as_bytes())],
         "floods_pings" => vec![Step::Write(said(0x89, b"").repeat(only1mcp::limits::PINGS_MAX as usize + 1))],
@@ -151,6 +156,7 @@ async fn a_backend_that_breaks_off_or_breaks_the_rules_loses_its_calls_and_is_re
         ("binary", &protocol, Some(1003)),
         ("not_utf8", &protocol, Some(1007)),
         ("gigabyte", &protocol, Some(1009)),
+        ("endless_fragments", &protocol, Some(1009)),
         ("masked", &protocol, Some(1002)),
         ("compressed", &protocol, Some(1002)),
         ("floods_pings", &protocol, Some(1008)),

@@ -16,6 +16,8 @@ use super::ledger::Ledger;
 
 /// A text longer than any line that a child may write.
 const TOO_LONG: usize = only1mcp::limits::LINE_BYTES_MAX + (1 << 20);
+/// How many long messages of progress a flood of them has.
+const PROGRESS: usize = 80;
 /// Longer than any test waits.
 const FOREVER: Duration = Duration::from_secs(600);
 
@@ -153,6 +155,13 @@ impl Child {
                 Answer::Bytes((request("3", "sampling/createMessage") + "\n").into())
             }
             "complains" => self.complain(7),
+            "floods_progress" => {
+                let params = json!({ "progressToken": id, "progress": 1, "message": "x".repeat(1 << 20) });
+                let line = notification("notifications/progress", &params);
+                (0..PROGRESS).for_each(|_| say(&line));
+                self.ledger.note(format_args!("flooded {PROGRESS}"));
+                Answer::Bytes(text(id, "flooded"))
+            }
             "grandchild" => Answer::Bytes(text(id, &grandchild().to_string())),
             "confinement" => Answer::Bytes(text(id, &confinement(arguments).to_string())),
             "surroundings" => Answer::Bytes(text(id, &surroundings().to_string())),
@@ -302,6 +311,7 @@ fn misanswers(id: &Value, name: &str) -> Vec<u8> {
         "text_code" => with_code("\"-32602\""),
         "huge_code" => with_code("1e99"),
         "tool_error" => with_code("-32602"),
+        "neither" => format!("{{\"jsonrpc\":\"2.0\",\"id\":{id}}}\n").into(),
         "not_utf8" => {
             joined(&[b"{\"jsonrpc\":\"2.0\",\"id\":", id.to_string().as_bytes(), b",\"result\":{\"x\":\"\xff\"}}\n"])
         }
