@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 
-use only1mcp::demo::{self, Eras};
+use only1mcp::demo::Eras;
 use only1mcp::{Builder, Gateway, Running};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use crate::support::client::{Client, META, Request};
+use crate::support::demo::over_http;
 use crate::support::scripted::{Outcome, Servers, WithChildren, assert_serves, call};
 use crate::support::server::{Request as Received, Script, Server, json_answer, legacy, modern, text_body};
 
@@ -129,25 +129,6 @@ fn start<T: only1mcp::catalog::Topology>(with: impl FnOnce(Builder<T>) -> Builde
     with(builder).start().expect("the gateway starts")
 }
 
-/// A demo server over HTTP for as long as the sender is kept.
-fn serve_demo(eras: Eras) -> (SocketAddr, oneshot::Sender<()>) {
-    let (ready, address) = std::sync::mpsc::channel();
-    let (stop, stopped) = oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let at = ([127, 0, 0, 1], 0).into();
-            tokio::select! {
-                served = demo::serve_http(demo::Kind::Admin, eras, at, |at| ready.send(at).expect("it is waited for")) => {
-                    served.expect("a free port");
-                }
-                _ = stopped => {}
-            }
-        });
-    });
-    (address.recv().expect("it listens"), stop)
-}
-
 #[tokio::test]
 async fn clients_of_both_eras_are_served_by_a_legacy_child() {
     check(&start::<StdioLegacy>(|builder| builder), Eras::Legacy).await;
@@ -161,8 +142,9 @@ async fn clients_of_both_eras_are_served_by_a_modern_child() {
 #[tokio::test]
 async fn clients_of_both_eras_are_served_by_http_servers_of_each_era() {
     for eras in [Eras::Legacy, Eras::Modern, Eras::Both] {
-        let (address, _stop) = serve_demo(eras);
-        let gateway = start::<Http>(|builder| builder.reference("PEER_URL", format!("http://{address}/mcp")));
+        let server = over_http(eras, ([127, 0, 0, 1], 0).into());
+        let url = format!("http://{}/mcp", server.address);
+        let gateway = start::<Http>(|builder| builder.reference("PEER_URL", url));
         check(&gateway, eras).await;
     }
 }

@@ -144,7 +144,9 @@ fn published_clients_find_what_they_expect_in_every_era() {
         return;
     }
     let gateway = default_gateway();
-    if let Err(printed) = script("tests/peers/clients/run", &[gateway.url().as_ref()]) {
+    if let Err(printed) =
+        script("tests/peers/clients/run", &[gateway.url().as_ref(), env!("CARGO_BIN_EXE_only1mcp").as_ref()])
+    {
         panic!("{printed}");
     }
 }

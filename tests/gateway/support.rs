@@ -4,6 +4,8 @@
 pub(crate) mod authority;
 pub(crate) mod child;
 pub(crate) mod client;
+pub(crate) mod demo;
+pub(crate) mod front;
 pub(crate) mod gateways;
 #[cfg(feature = "http2")]
 pub(crate) mod http2;

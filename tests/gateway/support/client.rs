@@ -117,7 +117,12 @@ impl Client {
 
     /// Reads a whole response.
     pub(crate) async fn answer(&mut self) -> Answer {
-        let mut answer = self.head().await;
+        let head = self.head().await;
+        self.body_of(head).await
+    }
+
+    /// Reads what follows a head.
+    pub(crate) async fn body_of(&mut self, mut answer: Answer) -> Answer {
         answer.body = match (answer.field("content-length"), answer.field("transfer-encoding")) {
             (Some(length), _) => {
                 let length = length.parse().expect("a length");

@@ -1,10 +1,12 @@
 """The Python SDK 1, which knows the legacy era only, as a client of the server at URL, over Streamable HTTP or, where `sse`
-says so, over HTTP+SSE. Usage: python_sdk_1.py URL [sse]"""
+says so, over HTTP+SSE; or on the pipes of a command that it starts.
+Usage: python_sdk_1.py URL [sse], or python_sdk_1.py - stdio COMMAND…"""
 
 from contextlib import asynccontextmanager
 
-from mcp import ClientSession, McpError
+from mcp import ClientSession, McpError, StdioServerParameters
 from mcp.client.sse import sse_client
+from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamablehttp_client
 from pydantic import AnyUrl
 
@@ -35,22 +37,24 @@ class Calls:
 
 
 @asynccontextmanager
-async def streams(url: str, sse: bool):
-    """The two directions, and whether the server named a session: a stream of HTTP+SSE is one."""
-    if sse:
+async def streams(url: str, kind: str, command: list[str]):
+    """The two directions, and whether the server named a session: a stream of HTTP+SSE is one, and so are pipes."""
+    if kind == "sse":
         async with sse_client(url) as (read, write):
+            yield read, write, lambda: True
+    elif kind == "stdio":
+        async with stdio_client(StdioServerParameters(command=command[0], args=command[1:])) as (read, write):
             yield read, write, lambda: True
     else:
         async with streamablehttp_client(url) as (read, write, session_id):
             yield read, write, session_id
 
 
-async def run(url: str, kind: str = "") -> bool:
-    sse = kind == "sse"
-    checks = Checks("python-1-sse" if sse else "python-1", McpError)
+async def run(url: str, kind: str = "", *command: str) -> bool:
+    checks = Checks(f"python-1-{kind}" if kind else "python-1", McpError)
 
     async def session():
-        async with streams(url, sse) as (read, write, session_id):
+        async with streams(url, kind, list(command)) as (read, write, session_id):
             async with ClientSession(read, write) as session:
                 version = (await session.initialize()).protocolVersion
                 expect(version == "2025-11-25", f"negotiated {version}")

@@ -1,6 +1,7 @@
-"""The Python SDK 2 as a client of the server at URL. Usage: python_sdk_2.py URL (auto | legacy | 2026-07-28)"""
+"""The Python SDK 2 as a client of the server at URL, or on the pipes of a command that it starts.
+Usage: python_sdk_2.py (URL | -) (auto | legacy | 2026-07-28) [COMMAND…]"""
 
-from mcp import Client, MCPError
+from mcp import Client, MCPError, StdioServerParameters
 
 from checks import Checks, expect, main
 
@@ -31,11 +32,12 @@ class Calls:
         return self._client.get_prompt(name, arguments)
 
 
-async def run(url: str, mode: str) -> bool:
-    checks = Checks(f"python-2 {mode}", MCPError)
+async def run(url: str, mode: str, *command: str) -> bool:
+    server = StdioServerParameters(command=command[0], args=list(command[1:])) if command else url
+    checks = Checks(f"python-2{'-stdio' if command else ''} {mode}", MCPError)
 
     async def session():
-        async with Client(url, mode=mode) as client:
+        async with Client(server, mode=mode) as client:
             version = client.protocol_version
             expect(version == NEGOTIATED[mode], f"negotiated {version}")
             await checks.all(Calls(client))
