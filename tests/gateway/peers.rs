@@ -5,6 +5,7 @@
 
 mod conformance;
 mod editor;
+mod fronts;
 mod npm;
 mod python;
 mod sse;

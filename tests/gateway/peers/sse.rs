@@ -18,7 +18,7 @@ only1mcp::topology!(SsePeers = "tests/gateway/topologies/sse_peers.yaml");
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A server; ended when it is dropped.
-struct Server {
+pub(super) struct Server {
     process: Child,
     port: u16,
 }
@@ -27,7 +27,7 @@ struct Server {
 
 impl Server {
     /// Starts a program that listens on the port in its environment and its last argument.
-    async fn start(program: std::path::PathBuf, arguments: &[&str]) -> Self {
+    pub(super) async fn start(program: std::path::PathBuf, arguments: &[&str]) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.expect("a free port").port();
         let mut command = command(program);
@@ -44,7 +44,7 @@ impl Server {
         server
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 }
@@ -63,8 +63,8 @@ async fn published_servers_over_sse_serve_clients_of_both_eras() {
     let everything = everything.to_str().expect("UTF-8");
     let streamed = Server::start(peers.join("node/bin/node"), &[everything, "streamableHttp"]).await;
     let everything = Server::start(peers.join("node/bin/node"), &[everything, "sse"]).await;
-    let script = "tests/peers/servers/python_sdk_1_sse.py";
-    let python = Server::start(peers.join("python-legacy/bin/python"), &[script]).await;
+    let script = ["tests/peers/servers/python_sdk_1.py", "sse"];
+    let python = Server::start(peers.join("python-legacy/bin/python"), &script).await;
     let builder = Gateway::<SsePeers>::builder().workers(2);
     let builder =
         builder.reference("EVERYTHING_URL", everything.url("/sse")).reference("PYTHON_URL", python.url("/sse"));

@@ -1,10 +1,10 @@
-"""A server on the Python SDK 1 over HTTP+SSE. Usage: python_sdk_1_sse.py PORT"""
+"""A server on the Python SDK 1. Usage: python_sdk_1.py (sse | streamable-http) PORT"""
 
 import sys
 
 from mcp.server.fastmcp import Context, FastMCP
 
-server = FastMCP("python-sse", host="127.0.0.1", port=int(sys.argv[1]), log_level="WARNING")
+server = FastMCP("python", host="127.0.0.1", port=int(sys.argv[2]), log_level="WARNING")
 
 
 @server.tool()
@@ -19,4 +19,4 @@ async def count(steps: int, context: Context) -> str:
     return f"counted to {steps}"
 
 
-server.run("sse")
+server.run(sys.argv[1])
