@@ -9,6 +9,7 @@ use only1mcp::catalog::{Entry, ListKind, NameTable, Revision, Spec, Topology};
 use only1mcp::mcp::envelope::{self, Id, Incoming, Outgoing};
 use only1mcp::mcp::json::ScanError;
 use only1mcp::mcp::splice::Splice;
+use only1mcp::seal::{Opened, Seal};
 
 type Table = NameTable<Vec<u32>, Vec<Entry>>;
 
@@ -228,6 +229,24 @@ fn last_cursor(spec: &'static Spec) -> &'static str {
     pages.last().expect("a list has a page").cursor
 }
 
+// === Session ===
+
+/// What the token of a session holds, and the view and the client that it is bound to.
+const TOKEN: ([u8; 26], [&[u8]; 2]) = ([7; 26], [b"", b""]);
+
+fn sealed() -> (Seal, String) {
+    let seal = Seal::new(&[[1; 32]], "session");
+    let token = seal.seal(&TOKEN.1, &TOKEN.0).expect("random bits");
+    (seal, token)
+}
+
+// What a request of the legacy era over HTTP pays for its session, and no other.
+#[library_benchmark]
+#[bench::own(args = (), setup = sealed, config = at_most(6_000))]
+fn open_session((seal, token): (Seal, String)) -> Option<Opened> {
+    seal.open(&TOKEN.1, black_box(token.as_bytes()))
+}
+
 library_benchmark_group!(name = steps; benchmarks =
-    scan_call, scan_answer, splice_call, lookup, route_mixed, route_many, control_through_a_vtable, list_answer);
+    scan_call, scan_answer, splice_call, lookup, route_mixed, route_many, control_through_a_vtable, list_answer, open_session);
 main!(library_benchmark_groups = steps);

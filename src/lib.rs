@@ -72,7 +72,7 @@ pub mod limits;
 pub mod mcp;
 mod proxy;
 mod references;
-mod seal;
+pub mod seal;
 mod telemetry;
 pub mod upstream;
 #[cfg(any(feature = "transport-ws", feature = "websocket"))]

@@ -126,13 +126,13 @@ pub const RECONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(100),
 pub const CHILD_GRACE: Duration = Duration::from_secs(2);
 /// Calls of legacy sessions over HTTP in flight, and so to be cancelled: above it `overloaded`.
 pub const SESSION_CALLS_MAX: usize = 65_536;
-/// A call of a session of 2025-11-25 that is not answered after this begins its stream, by which its client can come back
-/// to it.
-pub const STREAM_AFTER: Duration = Duration::from_secs(1);
+/// A call of a session of 2025-11-25 that is not answered after this begins its stream: from then on its client can come
+/// back to it.
+pub const STREAM_AFTER: Duration = Duration::from_millis(50);
 /// How long a client of such a session waits before it comes back to a stream that ended.
 pub const RETRY: Duration = Duration::from_secs(1);
-/// Streams of calls that clients may come back to: above it the one that is over for the longest is forgotten, and where
-/// none is over a new one has no event ids.
+/// Streams of calls that clients may come back to: above it a quarter of those that are over is forgotten, and where none
+/// is over a new one has no event ids.
 pub const REPLAY_STREAMS_MAX: usize = 4096;
 /// Events kept of such a stream: above it the oldest is forgotten.
 pub const REPLAY_STREAM_EVENTS_MAX: usize = 256;

@@ -9,20 +9,24 @@ use smallvec::SmallVec;
 
 /// The keys of one purpose.
 #[derive(Debug)]
-pub(crate) struct Seal {
+pub struct Seal {
     /// The first one seals, all of them open.
     keys: Box<[LessSafeKey]>,
 }
 
 /// What was sealed, opened.
-pub(crate) type Opened = SmallVec<[u8; 128]>;
+pub type Opened = SmallVec<[u8; 128]>;
 
 /// Of every token. Another one would be of another form.
 const VERSION: u8 = 1;
 
 impl Seal {
     /// Keys of their own, made from these, for one purpose.
-    pub(crate) fn new(keys: &[SealKey], purpose: &'static str) -> Self {
+    ///
+    /// # Panics
+    /// Never: a key is shorter than what the derivation may give.
+    #[must_use]
+    pub fn new(keys: &[SealKey], purpose: &'static str) -> Self {
         // The nonces are random. Where one comes twice after 2^32 tokens or so, this cipher gives away what these two
         // hold, and no key.
         let derived = keys.iter().map(|key| {
@@ -38,7 +42,7 @@ impl Seal {
     ///
     /// # Errors
     /// There are no random bits.
-    pub(crate) fn seal(&self, context: &[&[u8]], plain: &[u8]) -> std::io::Result<String> {
+    pub fn seal(&self, context: &[&[u8]], plain: &[u8]) -> std::io::Result<String> {
         let mut nonce = [0; NONCE_LEN];
         rustix::rand::getrandom(&mut nonce, rustix::rand::GetRandomFlags::empty())?;
         let key = self.keys.first().ok_or(std::io::ErrorKind::NotFound)?;
@@ -49,7 +53,8 @@ impl Seal {
     }
 
     /// What a token holds that was sealed in this context; `None` for any other text.
-    pub(crate) fn open(&self, context: &[&[u8]], token: &[u8]) -> Option<Opened> {
+    #[must_use]
+    pub fn open(&self, context: &[&[u8]], token: &[u8]) -> Option<Opened> {
         let mut bytes = [0; 128];
         let length = URL_SAFE_NO_PAD.decode_slice(token, &mut bytes).ok()?;
         let (&VERSION, rest) = bytes.get(..length)?.split_first()? else { return None };

@@ -8,6 +8,7 @@ mod editor;
 mod fronts;
 mod npm;
 mod python;
+mod resuming;
 mod sse;
 mod supergateway;
 

@@ -167,13 +167,20 @@ impl Replays {
         });
     }
 
-    /// Forgets the stream that has been over for the longest; `false` where none is.
+    /// Forgets a quarter of the streams that are over, those first that have been for the longest; `false` where none is.
+    /// A quarter, so that not every new one has to look for the oldest.
     fn drop_oldest(&self) -> bool {
-        let streams = self.by_id.pin();
-        let over = streams.values().filter(|replay| replay.kept.borrow().over);
-        let Some(oldest) = over.min_by_key(|replay| replay.kept.borrow().touched) else { return false };
-        oldest.clear();
-        streams.remove(&oldest.id);
+        let since = |replay: &Replay| {
+            let kept = replay.kept.borrow();
+            kept.over.then_some(kept.touched)
+        };
+        let mut over: Vec<Instant> = self.by_id.pin().values().filter_map(|replay| since(replay)).collect();
+        let quarter = over.len() / 4;
+        if over.is_empty() {
+            return false;
+        }
+        let last = *over.select_nth_unstable(quarter).1;
+        self.retain(|replay| since(replay).is_none_or(|touched| touched > last));
         true
     }
 

@@ -139,7 +139,7 @@ async fn at_the_bound_of_all_streams_those_that_are_over_go_first() {
 }
 
 #[tokio::test]
-async fn there_are_no_more_streams_than_may_be_and_the_oldest_that_is_over_goes() {
+async fn there_are_no_more_streams_than_may_be_and_the_oldest_that_are_over_go() {
     let replays = Replays::default();
     let all: Vec<_> = (0..limits::REPLAY_STREAMS_MAX).map(|_| replays.open(OWN).expect("room")).collect();
     assert!(replays.open(OWN).is_none(), "all of them run");
