@@ -118,12 +118,11 @@ fn the_gateway_conforms_in_both_eras_before_a_backend_over_websocket() {
 }
 
 /// Scenarios, by how they begin, of which something may fail: what a gateway need not carry. All else is required.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 7] = [
     "completion-",
     "elicitation-",
     "resources-subscribe:",
     "resources-unsubscribe:",
-    "server-sse-polling:",
     "tasks-",
     "tools-call-elicitation:",
     "tools-call-sampling:",
