@@ -24,7 +24,8 @@ use crate::proxy::Worker;
 
 /// What makes the handshakes of a worker: nobody, in a build without TLS.
 #[cfg(not(feature = "tls"))]
-pub(crate) type Shown = std::convert::Infallible;
+#[derive(Clone, Debug)]
+pub(crate) enum Shown {}
 
 /// Where the connections of one worker come in.
 #[derive(Debug)]

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 
-use crate::catalog::{Era, Topology, View};
+#[cfg(feature = "websocket")]
+use crate::catalog::View;
+use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
 use crate::http1::{BodyDecoder, Framing, Parsed, RequestHead};
 use crate::limits;
