@@ -260,3 +260,6 @@ impl Drop for Body<'_> {
         self.shared.held.set(self.shared.held.get() - self.held);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,12 +60,15 @@ impl Drop for Started {
 }
 
 #[tokio::test]
-async fn start_says_where_it_listens_and_ends_in_order_on_sigterm() {
-    let mut gateway = Started::new(0);
-    let answer = Client::ask(gateway.address, &Request::modern("tools/list", None, "")).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    signal(gateway.process.id(), Signal::TERM);
-    assert_eq!(gateway.process.wait().expect("it ended").code(), Some(0));
+async fn start_says_where_it_listens_and_ends_in_order_on_a_signal() {
+    // That of a terminal that closes asks for nothing else where there is no certificate to be read anew.
+    for end in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut gateway = Started::new(0);
+        let answer = Client::ask(gateway.address, &Request::modern("tools/list", None, "")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        signal(gateway.process.id(), end);
+        assert_eq!(gateway.process.wait().expect("it ended").code(), Some(0), "{end:?}");
+    }
 }
 
 #[test]

@@ -20,7 +20,6 @@ mod embed;
 mod eras;
 mod fallback;
 mod http;
-#[cfg(feature = "http2")]
 mod http2;
 mod jsonrpc;
 mod last_words;

@@ -7,7 +7,6 @@ pub(crate) mod client;
 pub(crate) mod demo;
 pub(crate) mod front;
 pub(crate) mod gateways;
-#[cfg(feature = "http2")]
 pub(crate) mod http2;
 pub(crate) mod ledger;
 pub(crate) mod program;
