@@ -97,18 +97,27 @@ pub(super) fn verdict(source: &[u8], head: &Outgoing) -> Verdict {
     }
 }
 
+/// Whether an answer to `server/discover` refuses the revision and names it as supported nevertheless: it wants to be
+/// asked once more (MCP 2026-07-28, versioning).
+pub(super) fn wants_another(source: &[u8], head: &Outgoing) -> bool {
+    error_code(source, head) == Some(-32022) && supported(source, head).contains(&Revision::MODERN)
+}
+
 /// Whether an error names the revisions that are supported, and the gateway knows some of the legacy era and no others.
 fn names_legacy_alone(source: &[u8], head: &Outgoing) -> bool {
+    let supported = supported(source, head);
+    !supported.is_empty() && supported.iter().all(|revision| revision.era() == Era::Legacy)
+}
+
+/// The revisions that an error names as supported, as far as the gateway knows them.
+fn supported(source: &[u8], head: &Outgoing) -> Vec<Revision> {
     #[derive(Deserialize)]
     struct Supported {
         supported: Vec<String>,
     }
     let data = head.error_data.and_then(|data| serde_json::from_slice::<Supported>(data.span.of(source)).ok());
-    let known = |version: &String| Revision::parse(version.as_bytes()).map(Revision::era);
-    data.is_some_and(|data| {
-        let eras: Vec<Era> = data.supported.iter().filter_map(known).collect();
-        !eras.is_empty() && eras.iter().all(|era| *era == Era::Legacy)
-    })
+    let named = data.map(|data| data.supported).unwrap_or_default();
+    named.iter().filter_map(|version| Revision::parse(version.as_bytes())).collect()
 }
 
 /// Reads the answer to `initialize`.

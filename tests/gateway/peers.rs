@@ -7,6 +7,7 @@ mod conformance;
 mod editor;
 mod fronts;
 mod npm;
+mod played;
 mod python;
 mod resuming;
 mod sse;

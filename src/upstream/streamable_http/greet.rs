@@ -85,16 +85,22 @@ impl Link {
     }
 
     async fn discover(&self) -> Result<greeting::Verdict, Error> {
-        let id = self.ids.mint();
         let head = self.client.post_head(&self.client.endpoint.path) + &fields_of(Revision::MODERN, None);
         let head = head + "mcp-method: server/discover\r\n";
-        let mut collected = Collected::default();
-        let posted =
-            self.post(head.as_bytes(), greeting::discover(id).as_bytes(), Era::Modern, id, &mut collected).await?;
-        match (posted, collected.0) {
-            (Posted::Answered { .. }, Some((source, head))) => Ok(greeting::verdict(&source, &head)),
-            _ => Ok(greeting::Verdict::Legacy),
+        for again in [false, true] {
+            let (id, mut collected) = (self.ids.mint(), Collected::default());
+            let body = greeting::discover(id);
+            let posted = self.post(head.as_bytes(), body.as_bytes(), Era::Modern, id, &mut collected).await?;
+            match (posted, collected.0) {
+                (Posted::Answered { .. }, Some((source, head))) => {
+                    if again || !greeting::wants_another(&source, &head) {
+                        return Ok(greeting::verdict(&source, &head));
+                    }
+                }
+                _ => break,
+            }
         }
+        Ok(greeting::Verdict::Legacy)
     }
 
     async fn initialize(&self) -> Result<Peer, Error> {
