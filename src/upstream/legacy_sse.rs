@@ -5,6 +5,7 @@ mod reference;
 mod stream;
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -25,7 +26,6 @@ use stream::Errand;
 pub struct LegacySse(Rc<Link>);
 
 /// Shared with the task that keeps the stream.
-#[derive(Debug)]
 struct Link {
     backend: String,
     /// The URL of the stream.
@@ -125,6 +125,13 @@ impl Transport for LegacySse {
 }
 
 // === impl Link ===
+
+impl fmt::Debug for Link {
+    /// Without what its requests hold: credentials, the session.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("backend", &self.backend).finish_non_exhaustive()
+    }
+}
 
 impl Link {
     /// Waits while the stream comes up, which begins with whoever asks first; fails at once while it is down.

@@ -10,6 +10,7 @@ mod standing;
 mod stream;
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 
 use tokio::sync::watch;
@@ -33,7 +34,6 @@ const REQUEST_KEPT_BYTES: usize = 64 << 10;
 pub struct StreamableHttp(Rc<Link>);
 
 /// Shared with the task that greets the backend, which goes on when the call that began it gives up.
-#[derive(Debug)]
 struct Link {
     backend: String,
     client: Client,
@@ -110,6 +110,13 @@ impl Transport for StreamableHttp {
 }
 
 // === impl Link ===
+
+impl fmt::Debug for Link {
+    /// Without what its requests hold: credentials, the session.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("backend", &self.backend).finish_non_exhaustive()
+    }
+}
 
 impl Link {
     async fn exchange<R: Relay>(self: &Rc<Self>, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 //! come on a call's own stream.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -17,7 +18,6 @@ use crate::upstream::outbound::id_span;
 use crate::upstream::{Error, Greeting, Kind, greeting};
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Peer {
     pub(super) greeting: Greeting,
     /// The session of this worker, with a legacy backend that has sessions.
@@ -55,6 +55,13 @@ pub(super) struct InFlight<'a> {
 }
 
 // === impl Peer ===
+
+impl fmt::Debug for Peer {
+    /// Without what its requests hold: credentials, the session.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("greeting", &self.greeting).finish_non_exhaustive()
+    }
+}
 
 impl Peer {
     /// A modern backend.
