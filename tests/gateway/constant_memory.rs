@@ -24,7 +24,7 @@ use crate::support::socket::SocketClient;
 const STREAM_MIB: (&str, usize) = ("ONLY1MCP_STREAM_MIB", 64);
 const EVENT_BYTES: usize = 64 << 10;
 /// What a gateway may take beyond what it has when it is idle; far less than what is streamed.
-const EXTRA_KIB_MAX: usize = 16 << 10;
+const EXTRA_KIB_MAX: usize = 32 << 10;
 /// What may be on its way to somebody who does not read: sockets hold it, on both sides of the gateway.
 const AHEAD_BYTES_MAX: usize = 48 << 20;
 
