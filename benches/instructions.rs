@@ -242,7 +242,7 @@ fn sealed() -> (Seal, String) {
 
 // What a request of the legacy era over HTTP pays for its session, and no other.
 #[library_benchmark]
-#[bench::own(args = (), setup = sealed, config = at_most(6_000))]
+#[bench::own(args = (), setup = sealed, config = at_most(3_000))]
 fn open_session((seal, token): (Seal, String)) -> Option<Opened> {
     seal.open(&TOKEN.1, black_box(token.as_bytes()))
 }
