@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -31,6 +31,8 @@ const AHEAD_BYTES_MAX: usize = 48 << 20;
 /// A gateway, as a process.
 struct Process {
     child: Child,
+    /// The harness says after a minute that it still runs: with nobody there to read that, it would end.
+    _said: BufReader<ChildStdout>,
     address: SocketAddr,
     /// Its peak when it was idle.
     idle_kib: usize,
@@ -65,10 +67,10 @@ impl Process {
         command.args(["gateway_of_its_own", "--ignored", "--nocapture", "-q"]);
         command.env("GATEWAY_TOPOLOGY", topology).envs(variables.iter().copied());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let mut lines = lines.map(|line| line.expect("it has not ended"));
+        let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut lines = said.by_ref().lines().map(|line| line.expect("it has not ended"));
         let address = lines.find_map(|line| line.strip_prefix("listening ")?.parse().ok()).expect("it says where");
-        let mut process = Self { child, address, idle_kib: 0 };
+        let mut process = Self { child, _said: said, address, idle_kib: 0 };
         process.idle_kib = process.peak_kib();
         process
     }
