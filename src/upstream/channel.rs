@@ -190,11 +190,14 @@ fn invalid(backend: &plan::Backend, detail: &str) -> OpenError {
 impl Link {
     /// Carries one call: see [`super::Transport::exchange`].
     pub(super) async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
-        let _load = self.load();
-        while let Carried::NotTaken = self.carry(self.ready().await?, call, relay).await? {
+        loop {
+            let load = self.load();
+            let ready = self.ready().await?;
+            if self.carry(ready, call, relay, load).await? == Carried::Answered {
+                return Ok(());
+            }
             call.sent.set(false);
         }
-        Ok(())
     }
 
     /// Waits until the channel is up; has one that is asleep made.
@@ -243,6 +246,7 @@ impl Link {
         (generation, greeting): Ready,
         call: &Call<'_>,
         relay: &mut R,
+        load: Load<'_>,
     ) -> Result<Carried, Error> {
         let era = greeting.era;
         let id = self.ids.mint();
@@ -264,7 +268,8 @@ impl Link {
         })?;
         // From here on another task writes it: whoever gives up cannot know that it has not.
         call.sent.set(true);
-        in_flight.waiting.carry(era, relay).await
+        // Who has its answer and calls again must not find the channel busy with what it has.
+        in_flight.waiting.carry(era, relay, || drop(load)).await
     }
 
     /// What the backend said of itself.

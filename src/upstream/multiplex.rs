@@ -107,11 +107,16 @@ impl Waiting {
     /// Hands on what comes, up to the answer, where every call is taken.
     #[cfg(feature = "transport-sse")]
     pub(super) async fn relay<R: Relay>(&self, era: Era, relay: &mut R) -> Result<(), Error> {
-        self.carry(era, relay).await.map(|_answered| ())
+        self.carry(era, relay, || ()).await.map(|_answered| ())
     }
 
-    /// Hands on what comes, up to the answer.
-    pub(super) async fn carry<R: Relay>(&self, era: Era, relay: &mut R) -> Result<Carried, Error> {
+    /// Hands on what comes, up to the answer; `answered` is called when that is there, before the client has it.
+    pub(super) async fn carry<R: Relay>(
+        &self,
+        era: Era,
+        relay: &mut R,
+        answered: impl FnOnce(),
+    ) -> Result<Carried, Error> {
         loop {
             match self.next().await {
                 Inbound::NotTaken => {
@@ -128,6 +133,7 @@ impl Waiting {
                         relay.notification(message).await?;
                     } else {
                         self.settled.set(true);
+                        answered();
                         return relay.answer(message).await.map(|()| Carried::Answered);
                     }
                 }

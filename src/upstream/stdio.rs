@@ -107,11 +107,11 @@ impl Transport for Stdio {
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
         loop {
-            let (link, ready, _load) = match call.session.filter(|_| self.shared < self.links.len()) {
+            let (link, ready, load) = match call.session.filter(|_| self.shared < self.links.len()) {
                 Some(session) => self.own(session).await?,
                 None => self.choose().await?,
             };
-            if link.carry(ready, call, relay).await? == Carried::Answered {
+            if link.carry(ready, call, relay, load).await? == Carried::Answered {
                 return Ok(());
             }
             call.sent.set(false);
