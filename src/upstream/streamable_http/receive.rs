@@ -60,7 +60,8 @@ impl Link {
                 return Err(Error::new(Kind::Auth, true, detail));
             }
             (200, Media::EventStream, Some(id)) => {
-                self.relay_stream(&mut connection, (id, era), in_flight, relay).await?;
+                // Boxed: it may have to come back for the rest, and would make every client's connection larger.
+                Box::pin(self.relay_stream(&mut connection, (id, era), in_flight, relay)).await?;
                 Posted::Answered { session_id: response.session_id }
             }
             (200 | 400..=599, Media::Json, Some(id)) => {
