@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::address::EndpointUrl;
-use crate::decode::{Choice, DURATION, Decode, Key, record, text, word, words_schema, wrong_type};
+use crate::decode::{Choice, DURATION, Decode, Key, record, text, word, words, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::names::LENGTH_MAX;
@@ -326,21 +326,7 @@ impl EraChoice {
     ];
 }
 
-impl Decode for EraChoice {
-    const EXPECTED: &'static str = "`auto`, `modern` or `legacy`";
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        word(node, Self::EXPECTED, &Self::WORDS, problems)
-    }
-
-    fn schema() -> String {
-        words_schema(&Self::WORDS)
-    }
-
-    fn written(&self) -> Option<String> {
-        Self::WORDS.iter().find(|(_, choice, _)| choice == self).map(|(word, _, _)| token(word))
-    }
-}
+words!(EraChoice: "`auto`, `modern` or `legacy`");
 
 // === impl Millis ===
 

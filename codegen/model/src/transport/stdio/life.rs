@@ -1,12 +1,9 @@
 //! When the child of a stdio backend is started, and when it is ended or left alone.
 
 use crate::constant::constant;
-use crate::decode::{Choice, Decode, word, words_schema};
-use crate::diagnostic::Problems;
-use crate::json::token;
+use crate::decode::{Choice, words};
 use crate::rule::Within;
 use crate::topology::{Millis, TIMEOUT};
-use crate::yaml::Node;
 
 pub(super) const IDLE: Within<Millis> = Within { noun: "idle time", range: Millis(1)..=Millis(24 * 3_600_000) };
 pub(super) const START_TIMEOUT: Within<Millis> = Within { noun: "start timeout", ..TIMEOUT };
@@ -43,18 +40,4 @@ impl Start {
         [("eager", Self::Eager, "With the gateway."), ("lazy", Self::Lazy, "With its first call, which waits for it.")];
 }
 
-impl Decode for Start {
-    const EXPECTED: &'static str = "`eager` or `lazy`";
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        word(node, Self::EXPECTED, &Self::WORDS, problems)
-    }
-
-    fn schema() -> String {
-        words_schema(&Self::WORDS)
-    }
-
-    fn written(&self) -> Option<String> {
-        Self::WORDS.iter().find(|(_, choice, _)| choice == self).map(|(word, _, _)| token(word))
-    }
-}
+words!(Start: "`eager` or `lazy`");

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::constant::constant;
-use crate::decode::{Choice, Decode, record, word, words_schema, wrong_type};
+use crate::decode::{Choice, Decode, parsed, record, word, words, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::plan::{Reference, Table};
@@ -169,21 +169,7 @@ impl Profile {
     ];
 }
 
-impl Decode for Profile {
-    const EXPECTED: &'static str = "`default` or `strict`";
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        word(node, Self::EXPECTED, &Self::WORDS, problems)
-    }
-
-    fn schema() -> String {
-        words_schema(&Self::WORDS)
-    }
-
-    fn written(&self) -> Option<String> {
-        Self::WORDS.iter().find(|(_, choice, _)| choice == self).map(|(word, _, _)| token(word))
-    }
-}
+words!(Profile: "`default` or `strict`");
 
 // === impl Sandbox ===
 
@@ -284,21 +270,9 @@ impl Decode for User {
     const EXPECTED: &'static str = "a user such as `1000` or `1000:1000`";
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let found = match &node.value {
-            Value::String(found) => found.clone(),
-            Value::Int(number) => number.to_string(),
-            _ => {
-                wrong_type(node, Self::EXPECTED, problems);
-                return None;
-            }
-        };
-        let user = Self::parse(&found);
-        if user.is_none() {
-            let message = format!("{} is not {}", quoted(&found), Self::EXPECTED);
-            let help = "write numbers from 1, of the user and of its group: names are not looked up, and root is no other user";
-            problems.error(Code::InvalidValue, node.place, message).help(help);
-        }
-        user
+        let help =
+            "write numbers from 1, of the user and of its group: names are not looked up, and root is no other user";
+        parsed(node, Self::EXPECTED, Self::parse, help, problems)
     }
 
     fn schema() -> String {
@@ -336,20 +310,7 @@ impl Decode for Size {
     const EXPECTED: &'static str = "a size such as `512MiB`";
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let found = match &node.value {
-            Value::String(found) => found.clone(),
-            Value::Int(number) => number.to_string(),
-            _ => {
-                wrong_type(node, Self::EXPECTED, problems);
-                return None;
-            }
-        };
-        let size = Self::parse(&found);
-        if size.is_none() {
-            let message = format!("{} is not {}", quoted(&found), Self::EXPECTED);
-            problems.error(Code::InvalidValue, node.place, message).help(Self::HELP);
-        }
-        size
+        parsed(node, Self::EXPECTED, Self::parse, Self::HELP, problems)
     }
 
     fn schema() -> String {
