@@ -100,22 +100,36 @@ pub(crate) struct Settings {
 pub(crate) trait Downstream {
     /// Writes a whole answer.
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone>;
-    /// Begins an answer of known length whose body comes in parts.
-    async fn begin(&self, length: u64, parts: &[&[u8]]) -> Result<(), Gone>;
+    /// Begins an answer of known length whose body comes in parts, if it [takes](Self::takes_parts) them.
+    async fn begin(&self, _length: u64, _parts: &[&[u8]]) -> Result<(), Gone> {
+        Err(Gone)
+    }
     /// More of its body.
-    async fn part(&self, parts: &[&[u8]]) -> Result<(), Gone>;
+    async fn part(&self, _parts: &[&[u8]]) -> Result<(), Gone> {
+        Err(Gone)
+    }
     /// Writes one message, in pieces, to the request's stream, which begins with the first.
     async fn event(&self, message: &[&[u8]]) -> Result<(), Gone>;
     /// Writes what is encoded as events already.
-    async fn raw(&self, events: &[u8]) -> Result<(), Gone>;
+    async fn raw(&self, _events: &[u8]) -> Result<(), Gone> {
+        Err(Gone)
+    }
     /// Shows on the stream that the request is alive; begins the stream if need be.
-    async fn keep_alive(&self) -> Result<(), Gone>;
+    async fn keep_alive(&self) -> Result<(), Gone> {
+        Ok(())
+    }
     /// Ends the stream.
-    async fn finish(&self) -> Result<(), Gone>;
+    async fn finish(&self) -> Result<(), Gone> {
+        Ok(())
+    }
     /// Whether a stream was begun.
-    fn streaming(&self) -> bool;
+    fn streaming(&self) -> bool {
+        false
+    }
     /// Whether a long answer may come in parts: nothing else has to wait until the last of them is there.
-    fn takes_parts(&self) -> bool;
+    fn takes_parts(&self) -> bool {
+        false
+    }
     /// Ready once nobody waits for the answer.
     fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Left>;
 }

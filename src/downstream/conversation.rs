@@ -247,40 +247,11 @@ impl Downstream for Answers<'_> {
         self.event(answer.body).await
     }
 
-    async fn begin(&self, _length: u64, _parts: &[&[u8]]) -> Result<(), Gone> {
-        // Not asked for: see `takes_parts`.
-        Err(Gone)
-    }
-
-    async fn part(&self, _parts: &[&[u8]]) -> Result<(), Gone> {
-        Err(Gone)
-    }
-
     async fn event(&self, message: &[&[u8]]) -> Result<(), Gone> {
         let message = message.concat();
         self.peer.hold(message.len());
         let _held = Held { all: &self.peer.held_bytes, own: message.len() };
         self.peer.outbox.send(message).await.map_err(|_closed| Gone)
-    }
-
-    async fn raw(&self, _events: &[u8]) -> Result<(), Gone> {
-        Err(Gone)
-    }
-
-    async fn keep_alive(&self) -> Result<(), Gone> {
-        Ok(())
-    }
-
-    async fn finish(&self) -> Result<(), Gone> {
-        Ok(())
-    }
-
-    fn streaming(&self) -> bool {
-        false
-    }
-
-    fn takes_parts(&self) -> bool {
-        false
     }
 
     fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Left> {

@@ -177,38 +177,9 @@ impl Downstream for Bare<'_> {
         self.failed(answer, error.span.of(&body), (code.unwrap_or_default(), data.map(|data| data.kind))).await
     }
 
-    async fn begin(&self, _length: u64, _parts: &[&[u8]]) -> Result<(), Gone> {
-        // Not asked for: see `takes_parts`.
-        Err(Gone)
-    }
-
-    async fn part(&self, _parts: &[&[u8]]) -> Result<(), Gone> {
-        Err(Gone)
-    }
-
     async fn event(&self, _message: &[&[u8]]) -> Result<(), Gone> {
         // Nobody here reads a stream.
         Err(Gone)
-    }
-
-    async fn raw(&self, _events: &[u8]) -> Result<(), Gone> {
-        Err(Gone)
-    }
-
-    async fn keep_alive(&self) -> Result<(), Gone> {
-        Ok(())
-    }
-
-    async fn finish(&self) -> Result<(), Gone> {
-        Ok(())
-    }
-
-    fn streaming(&self) -> bool {
-        false
-    }
-
-    fn takes_parts(&self) -> bool {
-        false
     }
 
     fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Left> {
