@@ -176,9 +176,11 @@ impl Refusal<'_> {
             Self::NotAcceptable => {
                 verdict(406, "invalid_request", "`Accept` must allow `application/json` and `text/event-stream`")
             }
-            Self::UnsupportedMediaType => {
-                verdict(415, "invalid_request", "body must be `application/json` in UTF-8 without content coding")
-            }
+            Self::UnsupportedMediaType => verdict(
+                415,
+                "invalid_request",
+                "`Content-Type` must be `application/json` in UTF-8, without `Content-Encoding`",
+            ),
             Self::Upgrade => verdict(400, "invalid_request", "upgrade is not offered here").closing(),
             Self::UpgradeRequired => {
                 let mut verdict = verdict(426, "invalid_request", "this is the path of WebSockets, version 13");
