@@ -94,6 +94,22 @@ pub trait Relay {
     /// The client is gone.
     async fn notification(&mut self, message: Message<'_>) -> Result<(), Error>;
 
+    /// A request that the backend makes on behalf of the call. What is answered to it comes out of [`Relay::reply`].
+    /// `false` when nobody is there to be asked: then the transport refuses it.
+    ///
+    /// # Errors
+    /// The client is gone.
+    async fn request(&mut self, message: Message<'_>) -> Result<bool, Error> {
+        let _ = message;
+        Ok(false)
+    }
+
+    /// The next message for the backend: the answer to a request that it made, under the id that it chose. Pending for as
+    /// long as there is none. Cancel safe.
+    async fn reply(&mut self) -> String {
+        std::future::pending().await
+    }
+
     /// The answer: the last message of the call.
     ///
     /// # Errors
