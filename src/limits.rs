@@ -126,6 +126,14 @@ pub const RECONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(100),
 pub const CHILD_GRACE: Duration = Duration::from_secs(2);
 /// Calls of legacy sessions over HTTP in flight, and so to be cancelled: above it `overloaded`.
 pub const SESSION_CALLS_MAX: usize = 65_536;
+/// What the backend of a call may ask its client at once: above it a question is refused.
+pub const CALL_QUESTIONS_MAX: usize = 16;
+/// What backends may ask all clients at once: above it the same.
+pub const QUESTIONS_MAX: usize = 10_000;
+/// How often the backend of one call may ask for input before it answers: above it the call fails.
+pub const INPUT_ROUNDS_MAX: u32 = 10;
+/// Between two rounds in which the backend asks for nothing but to be called again: so much longer with each.
+pub const INPUT_PAUSE: Duration = Duration::from_millis(20);
 /// A call of a session of 2025-11-25 that is not answered after this begins its stream: from then on its client can come
 /// back to it.
 pub const STREAM_AFTER: Duration = Duration::from_millis(50);

@@ -14,6 +14,7 @@ mod counts;
 mod dispatch;
 mod erased;
 mod error;
+mod interview;
 mod legacy;
 mod mailbox;
 mod modern;

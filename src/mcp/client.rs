@@ -1,6 +1,7 @@
 //! What is known of a client of the legacy era beside the message in hand: which session it speaks in, and what it said
 //! it can do when that began. How sessions are kept is not here.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
@@ -75,6 +76,28 @@ impl Profile {
         Self(all.into_iter().filter(|(_, declared)| *declared).fold(0, |bits, (capability, _)| bits | capability.0))
     }
 
+    /// The capabilities, as one that has them declares them. Not `tasks`: the gateway runs none for anybody.
+    #[must_use]
+    pub fn capabilities(self) -> Cow<'static, str> {
+        if self == Self::default() {
+            return Cow::Borrowed("{}");
+        }
+        let group = |name: &str, declared: bool, members: [(&str, Self); 2]| {
+            let members =
+                members.into_iter().filter(|(_, one)| self.has(*one)).map(|(name, _)| format!("\"{name}\":{{}}"));
+            declared.then(|| format!("\"{name}\":{{{}}}", members.collect::<Vec<_>>().join(",")))
+        };
+        let sampling = [("tools", Self::SAMPLING_TOOLS), ("context", Self::SAMPLING_CONTEXT)];
+        let elicitation = [("form", Self::ELICITATION_FORM), ("url", Self::ELICITATION_URL)];
+        let elicits = elicitation.iter().any(|(_, one)| self.has(*one));
+        let all = [
+            self.has(Self::ROOTS).then(|| "\"roots\":{}".to_owned()),
+            group("sampling", self.has(Self::SAMPLING), sampling),
+            group("elicitation", elicits, elicitation),
+        ];
+        Cow::Owned(format!("{{{}}}", all.into_iter().flatten().collect::<Vec<_>>().join(",")))
+    }
+
     /// Whether everything of another is in it.
     #[must_use]
     pub const fn has(self, other: Self) -> bool {
@@ -122,6 +145,8 @@ mod tests {
             let profile = Profile::declared(&serde_json::from_str(capabilities).expect("JSON"));
             assert_eq!(u8::from(profile), expected, "{capabilities}");
             assert_eq!(Profile::try_from(expected), Ok(profile));
+            let declared = serde_json::from_str(&profile.capabilities()).expect("JSON");
+            assert_eq!(u8::from(Profile::declared(&declared)), expected & !u8::from(Profile::TASKS), "{capabilities}");
         }
         assert_eq!(Profile::try_from(1 << 7), Err(1 << 7));
         let both = Profile::try_from(3).expect("a profile");

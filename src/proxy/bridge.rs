@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::catalog::Era;
 use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{Id, Incoming};
-use crate::mcp::json::{Kind, Span, Text};
+use crate::mcp::json::{Kind, Span, Text, Value};
 use crate::mcp::method::{CallKind, Level};
 use crate::mcp::splice::Splice;
 use crate::upstream::{Error, Message};
@@ -143,6 +143,18 @@ fn error<'a>(message: &Message<'a>, caller: &Caller<'a>, splice: &mut Splice<'a>
         return Ok(200);
     }
     Ok(super::error::relayed_status(number))
+}
+
+/// The id, as written, of the request that a backend takes back.
+pub(crate) fn cancelled<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
+    let is_cancelled = message.head.method?.is(message.source, "notifications/cancelled");
+    message.head.request_id.filter(|_| is_cancelled).map(|id| id.span.of(message.source))
+}
+
+/// Whether a backend answers a call by asking for input that a client of its own era would give.
+pub(crate) fn requires_input(message: &Message<'_>) -> bool {
+    let result_type = message.head.result_type.and_then(Value::text);
+    message.era == Era::Modern && result_type.is_some_and(|text| text.is(message.source, "input_required"))
 }
 
 /// A notification for the client; `None` when it is none that this client asked for.

@@ -14,7 +14,9 @@ use super::{Downstream, Left, Worker, respond};
 use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
 use crate::limits;
+use crate::mcp::envelope::{self, Incoming};
 use crate::mcp::json::Value;
+use crate::mcp::method::CallKind;
 use crate::upstream::{Call, Error, Gone, Kind, Target, Transport};
 
 /// What happened first while an exchange was waited for.
@@ -65,7 +67,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     let deadline = worker.clock.deadline();
     deadline.set(timeout);
     let journey = Journey { worker, caller, name, route, mcp_params, deadline: &deadline };
-    let mut relay = ClientRelay::new(caller, downstream, &deadline, timeout);
+    let mut relay = ClientRelay::new(caller, downstream, &deadline, timeout, &worker.shared.sessions.questions);
     // What answers a backend's question is for that backend alone (MCP 2026-07-28, multi round-trip requests).
     let mut fallbacks = if caller.head.resumes { &[][..] } else { route.fallbacks }.iter();
     let mut backend = route.backend;
@@ -129,35 +131,90 @@ impl<T: Topology> Journey<'_, T> {
             counts.refused(error.kind);
             return Err(error);
         };
-        let (written, decoded) = self.name;
-        let upstream = self.route.upstream;
-        let call = Call {
-            source: caller.source,
-            head: caller.head,
+        let call = self.call(caller.source, caller.head, self.name.0);
+        let wait = self.wait(relay, self.share(others), &call.sent);
+        let before = relay.elapsed();
+        let mut outcome = exchange(link, &call, relay, &wait).await;
+        if outcome.is_ok()
+            && let Some(required) = relay.take_required()
+        {
+            // Boxed: only few calls take more than one round.
+            outcome = Box::pin(self.rounds(link, relay, required)).await;
+        }
+        let took = relay.elapsed().saturating_sub(before);
+        // Who was not there any more to read an answer was answered.
+        let failure = outcome.as_ref().err().map(|error| error.kind);
+        counts.tried(failure.filter(|kind| *kind != Kind::ClientGone || !relay.answered()), took);
+        outcome
+    }
+
+    /// The call with this message, in which the name stands there.
+    fn call<'c>(&'c self, source: &'c [u8], head: &'c Incoming, written: Value) -> Call<'c> {
+        let (caller, name) = (self.caller, self.route.upstream);
+        Call {
+            source,
+            head,
             method: caller.kind.as_str(),
-            target: Some(Target { span: written.span, name: upstream, renamed: upstream != decoded }),
+            target: Some(Target { span: written.span, name, renamed: name != self.name.1 }),
             era: caller.era,
             log_level: caller.log_level,
             mcp_params: self.mcp_params,
             session: caller.session,
             profile: caller.profile,
             sent: Cell::new(false),
-        };
-        let wait = Wait {
-            downstream: relay.downstream(),
-            deadline: self.deadline,
-            share: self.share(others),
-            sent: &call.sent,
-            quiet: worker.clock.deadline(),
-            left: relay.left(),
-        };
-        let before = relay.elapsed();
-        let outcome = exchange(link, &call, relay, &wait).await;
-        let took = relay.elapsed().saturating_sub(before);
-        // Who was not there any more to read an answer was answered.
-        let failure = outcome.as_ref().err().map(|error| error.kind);
-        counts.tried(failure.filter(|kind| *kind != Kind::ClientGone || !relay.answered()), took);
-        outcome
+        }
+    }
+
+    fn wait<'w, D: Downstream>(
+        &'w self,
+        relay: &ClientRelay<'w, D>,
+        share: Option<Deadline>,
+        sent: &'w Cell<bool>,
+    ) -> Wait<'w, D> {
+        let (downstream, left) = (relay.downstream(), relay.left());
+        Wait { downstream, deadline: self.deadline, share, sent, quiet: self.worker.clock.deadline(), left }
+    }
+
+    /// Asks the client for what a backend requires and makes the call again with that, until there is an answer.
+    async fn rounds<D: Downstream>(
+        &self,
+        link: &impl Transport,
+        relay: &mut ClientRelay<'_, D>,
+        mut required: Box<[u8]>,
+    ) -> Result<(), Error> {
+        let (caller, sent) = (self.caller, Cell::new(true));
+        for round in 0..limits::INPUT_ROUNDS_MAX {
+            let (wait, accepts_stream) = (self.wait(relay, None, &sent), relay.accepts_stream());
+            let mut members = None;
+            wait.quiet.set(limits::KEEP_ALIVE);
+            let interview = async {
+                members = relay.interview(&required).await?;
+                if members.as_ref().is_some_and(|members| !members.contains("inputResponses")) {
+                    // It asks for nothing but patience.
+                    tokio::time::sleep(limits::INPUT_PAUSE * round).await;
+                }
+                Ok(())
+            };
+            // Whoever left cannot be asked.
+            drive(interview, &wait, accepts_stream, false).await?;
+            let Some(members) = members else { return Ok(()) };
+            let mut source = caller.source.to_vec();
+            let inside = caller.head.params.map_or(0, |params| params.span.start as usize + 1);
+            source.splice(inside..inside, members.into_bytes());
+            let head = envelope::incoming(&source)
+                .map_err(|error| Error::protocol(format!("the input that it requires makes no message: {error:?}")))?;
+            let name = match caller.kind {
+                CallKind::Tool | CallKind::Prompt => head.name,
+                CallKind::Resource => head.uri,
+            };
+            let call = self.call(&source, &head, name.unwrap_or(self.name.0));
+            exchange(link, &call, relay, &self.wait(relay, None, &call.sent)).await?;
+            match relay.take_required() {
+                Some(again) => required = again,
+                None => return Ok(()),
+            }
+        }
+        Err(Error::protocol(format!("it asked for input {} times and gave no answer", limits::INPUT_ROUNDS_MAX)))
     }
 
     /// How long a backend may take to get ready for the call, so that as much is left for each of the others.
@@ -191,18 +248,28 @@ async fn exchange<D: Downstream>(
 ) -> Result<(), Error> {
     let accepts_stream = relay.accepts_stream();
     wait.quiet.set(relay.quiet());
-    let mut exchange = pin!(link.exchange(call, relay));
+    drive(link.exchange(call, relay), wait, accepts_stream, call.era == Era::Legacy).await
+}
+
+/// Does so with any part of a call. Whether it goes on when its client went away is `outlives`.
+async fn drive<D: Downstream>(
+    work: impl Future<Output = Result<(), Error>>,
+    wait: &Wait<'_, D>,
+    accepts_stream: bool,
+    outlives: bool,
+) -> Result<(), Error> {
+    let mut work = pin!(work);
     loop {
-        match poll_fn(|cx| wait.poll(cx, exchange.as_mut())).await {
+        match poll_fn(|cx| wait.poll(cx, work.as_mut())).await {
             Turn::Done(outcome) => return outcome,
-            Turn::Expired if call.sent.get() => {
+            Turn::Expired if wait.sent.get() => {
                 return Err(Error::new(Kind::Timeout, true, "no answer within the deadline"));
             }
             Turn::Expired if wait.deadline.passed() => {
                 return Err(Error::unavailable("it was not ready within the deadline"));
             }
             Turn::Expired => return Err(Error::unavailable("it was not ready within its share of the deadline")),
-            Turn::Left(Left::Away) if call.era == Era::Legacy => wait.left.set(true),
+            Turn::Left(Left::Away) if outlives => wait.left.set(true),
             Turn::Left(_) => return Err(Error::client_gone()),
             Turn::Quiet => {
                 wait.quiet.set(limits::KEEP_ALIVE);
@@ -217,8 +284,8 @@ async fn exchange<D: Downstream>(
 // === impl Wait ===
 
 impl<D: Downstream> Wait<'_, D> {
-    fn poll(&self, cx: &mut Context<'_>, exchange: Pin<&mut impl Future<Output = Result<(), Error>>>) -> Poll<Turn> {
-        if let Poll::Ready(outcome) = exchange.poll(cx) {
+    fn poll(&self, cx: &mut Context<'_>, work: Pin<&mut impl Future<Output = Result<(), Error>>>) -> Poll<Turn> {
+        if let Poll::Ready(outcome) = work.poll(cx) {
             return Poll::Ready(Turn::Done(outcome));
         }
         let share = self.share.as_ref().filter(|_| !self.sent.get());

@@ -12,7 +12,7 @@ use super::{Carrier, Downstream, Post, Worker, respond};
 use crate::catalog::{Era, Revision, Topology, View};
 use crate::http1::{Field, RequestHead};
 use crate::mcp::client::Profile;
-use crate::mcp::envelope::Shape;
+use crate::mcp::envelope::{Id, Shape};
 use crate::mcp::method::{Level, Method};
 use crate::upstream::Gone;
 
@@ -37,15 +37,20 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
     let session = match post.carrier {
         Carrier::Http(head) => {
             let session = session_of(sessions, post.view, head)?;
+            take_answer(sessions, session, post);
             if let Some(id) = super::cancelled(message, post.body) {
                 sessions.calls.cancel(session.key, id);
             }
             session
         }
-        // JSON-RPC 2.0, section 4.1: a notification has no answer, not even an error. HTTP has a status to answer with.
-        Carrier::Connection(_) if matches!(message.shape, Shape::Notification | Shape::Response) => {
+        Carrier::Connection(agreement) if message.shape == Shape::Response => {
+            if let Some(session) = agreement.session() {
+                take_answer(sessions, session, post);
+            }
             return Ok(Valid::Taken);
         }
+        // JSON-RPC 2.0, section 4.1: a notification has no answer, not even an error. HTTP has a status to answer with.
+        Carrier::Connection(_) if message.shape == Shape::Notification => return Ok(Valid::Taken),
         Carrier::Connection(agreement) => agreement.session().ok_or(Refusal::NotInitialized)?,
     };
     match (message.shape, method) {
@@ -55,6 +60,15 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
         },
         (Shape::Notification | Shape::Response, _) => Ok(Valid::Taken),
         _ => Err(Refusal::InvalidRequest("message is neither request, notification nor response".into())),
+    }
+}
+
+/// Hands a response to whoever asked its client. Nobody may wait for it any more, or nobody ever did.
+fn take_answer(sessions: &Sessions, session: Session, post: &Post<'_>) {
+    if let (Shape::Response, Id::String(id)) = (post.message.shape, post.message.id)
+        && !sessions.questions.answer(session.key, id.of(post.body), post.body)
+    {
+        tracing::debug!("a response to a request that nobody made was dropped");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way of a backend's messages to the client of a call.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::bridge::{self, Caller};
+use super::interview::{self, Answered, InputRequest, InputRequired};
+use super::session::{Inquiry, Questions, wire_id};
 use super::{Answer, Downstream};
 use crate::catalog::Era;
 use crate::clock::Deadline;
@@ -30,12 +33,24 @@ pub(crate) struct ClientRelay<'a, D> {
     left: Rc<Cell<bool>>,
     told: bool,
     answered: bool,
+    questions: &'a Questions,
+    /// What a legacy backend asks, by the ids that it gave. Only few do.
+    inquiry: Option<Box<Inquiry<'a, Box<[u8]>>>>,
+    /// The result by which a modern backend asks.
+    required: Option<Box<[u8]>>,
 }
 
 impl<'a, D: Downstream> ClientRelay<'a, D> {
-    pub(crate) fn new(caller: &'a Caller<'a>, downstream: &'a D, deadline: &'a Deadline, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        caller: &'a Caller<'a>,
+        downstream: &'a D,
+        deadline: &'a Deadline,
+        timeout: Duration,
+        questions: &'a Questions,
+    ) -> Self {
         let (began, left) = (Instant::now(), Rc::default());
-        Self { caller, downstream, deadline, timeout, began, left, told: false, answered: false }
+        let (told, answered, inquiry, required) = (false, false, None, None);
+        Self { caller, downstream, deadline, timeout, began, left, told, answered, questions, inquiry, required }
     }
 
     pub(crate) fn downstream(&self) -> &'a D {
@@ -72,6 +87,87 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         self.told
     }
 
+    /// The result by which the backend asked for input of the client, instead of an answer.
+    pub(crate) fn take_required(&mut self) -> Option<Box<[u8]>> {
+        self.required.take()
+    }
+
+    /// Whether the client can be asked anything.
+    fn can_ask(&self) -> bool {
+        self.caller.era == Era::Legacy && self.caller.accepts_stream && !self.left.get()
+    }
+
+    /// From now on the backend has its time again, or the client all that is left.
+    fn rearm(&self) {
+        let left = limits::CALL_MAX.saturating_sub(self.elapsed());
+        let asks = self.inquiry.as_ref().is_some_and(|inquiry| inquiry.is_open());
+        self.deadline.set(if asks { left } else { self.timeout.min(left) });
+    }
+
+    /// Writes to the client what it has to read for its call to go on.
+    async fn tell(&mut self, message: &[&[u8]]) -> Result<(), Error> {
+        self.told = true;
+        // As of a part of an answer: how long the client takes to read is not the backend's time.
+        self.deadline.clear();
+        match self.downstream.event(message).await {
+            // A legacy client that left has not cancelled: its call goes on.
+            Err(Gone) if self.caller.era == Era::Legacy => self.left.set(true),
+            written => written?,
+        }
+        Ok(())
+    }
+
+    /// Tells the client that nobody waits any more for what it was asked.
+    async fn withdraw(&mut self, of: impl Fn(&Box<[u8]>) -> bool) -> Result<(), Error> {
+        let numbers = self.inquiry.as_mut().map(|inquiry| inquiry.withdraw(of)).unwrap_or_default();
+        for number in numbers {
+            let message = format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{}}}}}"#,
+                wire_id(number)
+            );
+            self.tell(&[message.as_bytes()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts to the client what a modern backend requires. What comes out are the members of `params` with which the call
+    /// is to be made again; nothing where the client refused, and has its answer.
+    pub(crate) async fn interview(&mut self, required: &[u8]) -> Result<Option<String>, Error> {
+        let required = InputRequired::read(required)?;
+        let requests = &required.input_requests;
+        let Some(session) = self.caller.session.filter(|_| self.can_ask() || requests.is_empty()) else {
+            return Err(Error::protocol("it asks for input of a client that cannot be asked"));
+        };
+        if !requests.values().all(|request| request.may_be_asked(self.caller.profile)) {
+            return Err(Error::protocol("it asks for input that nobody declared to give"));
+        }
+        let mut inquiry = self.questions.inquire(session);
+        for (key, request) in requests {
+            let number =
+                inquiry.ask(key).ok_or_else(|| Error::protocol("it asks for more input at once than may be"))?;
+            self.tell(&[request.question(number).as_bytes()]).await?;
+        }
+        self.deadline.set(limits::CALL_MAX.saturating_sub(self.elapsed()));
+        let mut responses = BTreeMap::new();
+        while inquiry.is_open() {
+            let (key, answer) = inquiry.next().await;
+            let response = match (interview::answered(&answer)?, requests.get(key).and_then(InputRequest::declined)) {
+                (Answered::Result(result), _) => String::from_utf8_lossy(result).into_owned(),
+                (Answered::Error(_), Some(declined)) => declined.to_owned(),
+                (Answered::Error(error), None) => {
+                    self.answered = true;
+                    let parts: &[&[u8]] = &[br#"{"jsonrpc":"2.0","id":"#, self.caller.id, br#","error":"#, error, b"}"];
+                    self.tell(parts).await?;
+                    self.downstream.finish().await?;
+                    return Ok(None);
+                }
+            };
+            responses.insert(key.clone(), response.into());
+        }
+        self.rearm();
+        Ok(Some(required.members(&responses)))
+    }
+
     /// Whether a backend began to answer, be its client there to read it or not.
     pub(crate) fn answered(&self) -> bool {
         self.answered
@@ -80,26 +176,57 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
 
 impl<D: Downstream> Relay for ClientRelay<'_, D> {
     async fn notification(&mut self, message: Message<'_>) -> Result<(), Error> {
-        if self.caller.accepts_stream
+        if let (Some(_), Some(id)) = (&self.inquiry, bridge::cancelled(&message)) {
+            self.withdraw(|theirs| **theirs == *id).await?;
+        } else if self.caller.accepts_stream
             && !self.left.get()
             && let Some(splice) = bridge::notification(&message, self.caller)
         {
-            self.told = true;
-            // As of a part of an answer: how long the client takes to read is not the backend's time.
-            self.deadline.clear();
-            match self.downstream.event(&slices(&splice)).await {
-                // A legacy client that left has not cancelled: its call goes on.
-                Err(Gone) if self.caller.era == Era::Legacy => self.left.set(true),
-                written => written?,
-            }
+            self.tell(&slices(&splice)).await?;
         }
         // A call that reports progress is alive; it still ends at `CALL_MAX`.
-        self.deadline.set(self.timeout.min(limits::CALL_MAX.saturating_sub(self.elapsed())));
+        self.rearm();
         Ok(())
     }
 
+    async fn request(&mut self, message: Message<'_>) -> Result<bool, Error> {
+        let (Id::Number(span) | Id::String(span)) = message.head.id else { return Ok(false) };
+        let Some(session) = self.caller.session.filter(|_| self.can_ask()) else { return Ok(false) };
+        if !interview::may_ask(self.caller.profile, &message) {
+            return Ok(false);
+        }
+        let theirs: Box<[u8]> = span.of(message.source).into();
+        let inquiry = self.inquiry.get_or_insert_with(|| Box::new(self.questions.inquire(session)));
+        let Some(number) = inquiry.ask(theirs.clone()) else { return Ok(false) };
+        let id = wire_id(number);
+        let mut splice = Splice::new(message.source);
+        splice.replace(span, id.as_bytes());
+        self.tell(&slices(&splice)).await?;
+        if self.left.get() {
+            self.withdraw(|other| *other == theirs).await?;
+            self.rearm();
+            return Ok(false);
+        }
+        self.rearm();
+        Ok(true)
+    }
+
+    async fn reply(&mut self) -> String {
+        let Some(inquiry) = &mut self.inquiry else { return std::future::pending().await };
+        let (theirs, answer) = inquiry.next().await;
+        self.rearm();
+        interview::reply(&theirs, &answer)
+    }
+
     async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
+        if self.caller.era == Era::Legacy && !self.caller.head.resumes && bridge::requires_input(&message) {
+            self.required = message.head.result.map(|result| result.span.of(message.source).into());
+            return Ok(());
+        }
         let (splice, status) = bridge::answer(&message, self.caller)?;
+        if self.inquiry.is_some() && !self.left.get() {
+            self.withdraw(|_| true).await?;
+        }
         self.answered = true;
         if self.left.get() {
             return Err(Error::client_gone());

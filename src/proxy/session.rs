@@ -1,9 +1,11 @@
 //! Sessions of legacy clients. A session is what its token says, which the client holds and nobody else can make or read;
 //! the gateway keeps no list of them. What it does keep is what no token can hold: the log level, who is to be told that
-//! the session is over, which ones are, the [`calls`] in flight, and for a [`replay`] what was said on their streams.
+//! the session is over, which ones are, the [`calls`] in flight, the [`questions`] that wait for an answer, and for a [`replay`] what was said
+//! on their streams.
 
 mod calls;
 mod ended;
+mod questions;
 mod replay;
 
 use std::cell::Cell;
@@ -23,6 +25,7 @@ use crate::seal::Seal;
 use calls::Calls;
 pub(super) use calls::Cancellation;
 use ended::Ended;
+pub(super) use questions::{Inquiry, Questions, wire_id};
 use replay::Replays;
 pub(super) use replay::{EventId, Found, Reader, Replay};
 
@@ -35,6 +38,7 @@ pub(crate) struct Sessions {
     live: papaya::HashMap<SessionKey, Arc<Live>>,
     ended: Ended,
     pub(super) calls: Calls,
+    pub(super) questions: Questions,
     pub(super) replays: Replays,
 }
 
@@ -113,6 +117,7 @@ impl Sessions {
             live: papaya::HashMap::new(),
             ended: Ended::default(),
             calls: Calls::default(),
+            questions: Questions::default(),
             replays: Replays::default(),
         }
     }

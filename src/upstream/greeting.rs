@@ -44,12 +44,12 @@ impl Relay for Collected {
     }
 }
 
-/// The members of `params._meta` that every modern request carries.
+/// The members of `params._meta` that every modern request carries, up to the capabilities of its client.
 pub(super) const META: &str = concat!(
     r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
     r#""io.modelcontextprotocol/clientInfo":{"name":"only1mcp","version":""#,
     env!("CARGO_PKG_VERSION"),
-    r#""},"io.modelcontextprotocol/clientCapabilities":{}"#
+    r#""},"io.modelcontextprotocol/clientCapabilities":"#
 );
 
 /// `notifications/initialized`
@@ -57,7 +57,7 @@ pub(super) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications
 
 /// A `server/discover` request.
 pub(super) fn discover(id: u64) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"server/discover","params":{{"_meta":{{{META}}}}}}}"#)
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"server/discover","params":{{"_meta":{{{META}{{}}}}}}}}"#)
 }
 
 /// An `initialize` request: the newest legacy revision, and no capabilities, because the gateway serves no requests of

@@ -77,7 +77,7 @@ impl Scratch {
                 (Some(_), None) => (r#""_meta":{"#, "},"),
                 (None, _) => (r#","params":{"_meta":{"#, "}}"),
             };
-            self.meta.extend([before, greeting::META]);
+            self.meta.extend([before, greeting::META, &call.profile.capabilities()]);
             if let Some(level) = call.log_level {
                 let _infallible = write!(self.meta, r#","io.modelcontextprotocol/logLevel":"{}""#, level.as_str());
             }

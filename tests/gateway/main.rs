@@ -35,6 +35,7 @@ mod per_session;
 mod plain;
 mod pool;
 mod probes;
+mod questions;
 mod quiet;
 mod regression;
 mod resumption;
