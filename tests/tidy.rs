@@ -35,7 +35,7 @@ const EMPTY_WORDS: [&str; 8] = ["Manager", "Helper", "Util", "Common", "Handler"
 /// File names for what found no place.
 const EMPTY_FILES: [&str; 5] = ["mod", "utils", "util", "common", "helpers"];
 /// Where the operating system leaves no other way than `unsafe`.
-const UNSAFE: &str = "src/upstream/children.rs";
+const UNSAFE: &str = "src/upstream/children/forked.rs";
 const ENTRY_LINES_MAX: usize = 60;
 
 /// A Rust file of this repository.

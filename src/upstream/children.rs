@@ -1,21 +1,23 @@
-//! Starting and ending child processes.
+//! Starting and ending child processes. What becomes of processes that a child starts in turn is seen to in `keeper`.
 //!
 //! **Invariant:** children are forked by one thread that lives as long as the process. The parent-death signal, which
 //! ends a child when the gateway dies, follows the thread that forked, not the process.
 
+mod forked;
+mod keeper;
 mod sandbox;
 mod secrets;
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fmt;
-use std::io;
+use std::io::{self, PipeReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Gid, Pid, Signal, Uid};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -25,6 +27,8 @@ pub(super) use secrets::Secrets;
 use super::{OpenError, Shared};
 use crate::catalog::plan;
 use crate::limits;
+use forked::Forked;
+use keeper::{Keeper, Order};
 use sandbox::{Prepared, Sandbox};
 
 /// Variables of the gateway's own environment that every child gets; nothing else of it leaks.
@@ -35,6 +39,8 @@ const JOBS_MAX: usize = 64;
 
 struct Job {
     command: Command,
+    /// Where the id of the child is found, if what is forked is its keeper.
+    kept: Option<PipeReader>,
     runtime: Handle,
     reply: oneshot::Sender<io::Result<Group>>,
 }
@@ -53,7 +59,8 @@ impl Children {
             thread.is_ok().then_some(sender)
         });
         let (reply, spawned) = oneshot::channel();
-        let job = Job { command: recipe.command()?, runtime: Handle::current(), reply };
+        let (command, kept) = recipe.command()?;
+        let job = Job { command, kept, runtime: Handle::current(), reply };
         let taken = jobs.as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok());
         if !taken {
             return Err(io::Error::other("the thread that starts children takes no more"));
@@ -65,9 +72,11 @@ impl Children {
 fn fork_each(jobs: &Receiver<Job>) {
     for job in jobs {
         let _entered = job.runtime.enter();
-        let child = tokio::process::Command::from(job.command).kill_on_drop(true).spawn();
+        // A keeper that is killed has no time for the rest.
+        let kill_on_drop = job.kept.is_none();
+        let child = tokio::process::Command::from(job.command).kill_on_drop(kill_on_drop).spawn();
         // Nobody waits any more: dropping the group ends it.
-        drop(job.reply.send(child.map(Group::new)));
+        drop(job.reply.send(child.map(|child| Group::new(child, job.kept))));
     }
 }
 
@@ -118,17 +127,10 @@ impl Recipe {
         &self.secrets
     }
 
-    fn command(&self) -> io::Result<Command> {
+    fn command(&self) -> io::Result<(Command, Option<PipeReader>)> {
         let mut command = Command::new(&self.program);
         command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
-        if let Some(cwd) = &self.cwd {
-            command.current_dir(cwd);
-        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if let Some(user) = self.sandbox.as_ref().and_then(Sandbox::user) {
-            // Its other groups go with root's rights.
-            command.uid(user.uid).gid(user.gid);
-        }
         let sandbox = self.sandbox.as_ref().map(Sandbox::prepare).transpose()?;
         let sandbox = sandbox.map(|(prepared, missing)| {
             for what in missing {
@@ -136,8 +138,16 @@ impl Recipe {
             }
             prepared
         });
-        become_child(&mut command, sandbox);
-        Ok(command)
+        let kept = (sandbox.is_some() && Keeper::is_possible()).then(Keeper::new).transpose()?;
+        let (keeper, kept) = kept.unzip();
+        let cwd = self.cwd.as_deref().map(CString::new).transpose()?;
+        let user = self.sandbox.as_ref().and_then(Sandbox::user);
+        let mut steps = Steps { keeper, user, cwd, sandbox };
+        let gateway = rustix::process::getpid();
+        // Also a keeper is out of reach of a terminal.
+        command.process_group(0);
+        forked::before_exec(&mut command, move |forked| steps.take(gateway, forked));
+        Ok((command, kept))
     }
 }
 
@@ -148,38 +158,60 @@ impl fmt::Display for Recipe {
     }
 }
 
-/// Puts the child at the head of its own process group, has the kernel kill it when the gateway dies, and confines it.
-#[expect(unsafe_code, reason = "the parent-death signal and a sandbox can only be set between fork and exec")]
-fn become_child(command: &mut Command, mut sandbox: Option<Prepared>) {
-    command.process_group(0);
-    let gateway = rustix::process::getpid();
-    let prepare = move || {
+/// What is left to do between fork and exec.
+struct Steps {
+    keeper: Option<Keeper>,
+    user: Option<plan::User>,
+    cwd: Option<CString>,
+    sandbox: Option<Prepared>,
+}
+
+impl Steps {
+    /// Puts the child at the head of its own process group, has the kernel kill it when its parent dies, and confines it.
+    /// Its parent is the gateway, or a keeper that is made here.
+    fn take(&mut self, gateway: Pid, forked: &Forked) -> io::Result<()> {
+        let parent = self.keeper.as_mut().map_or(Ok(gateway), |keeper| keeper.stand_between(gateway, forked))?;
+        rustix::process::setpgid(None, None)?;
+        if let Some(user) = self.user {
+            // Its other groups go with root's rights.
+            rustix::thread::set_thread_groups(&[])?;
+            rustix::thread::set_thread_gid(Gid::from_raw(user.gid))?;
+            rustix::thread::set_thread_uid(Uid::from_raw(user.uid))?;
+        }
+        if let Some(cwd) = &self.cwd {
+            rustix::process::chdir(cwd.as_c_str())?;
+        }
+        // After the change of the user, which takes it back.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The gateway may have died before the line above: then nobody would send the signal.
-        if rustix::process::getppid() != Some(gateway) {
+        // It may have died before the line above: then nobody would send the signal.
+        if rustix::process::getppid() != Some(parent) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        sandbox.as_mut().map_or(Ok(()), Prepared::enter)
-    };
-    // SAFETY: between fork and exec only system calls are made; nothing allocates and no lock is taken.
-    unsafe {
-        command.pre_exec(prepare);
+        self.sandbox.as_mut().map_or(Ok(()), Prepared::enter)?;
+        self.keeper.as_ref().map_or(Ok(()), Keeper::leave)
     }
 }
 
-/// A child at the head of its own process group. Whichever way it is let go, the whole group ends.
+/// A child at the head of its own process group. Whichever way it is let go, the whole group ends, and with a keeper all
+/// that descends from it.
 #[derive(Debug)]
 pub(super) struct Group {
-    child: Child,
+    /// The child, or its keeper, which ends as the child did.
+    forked: Child,
+    is_kept: bool,
     /// `None` once the group was killed. The child's own id would not do: it is gone with the child, and the group may
     /// outlive it.
     id: Option<Pid>,
 }
 
 impl Group {
-    fn new(child: Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        Self { child, id }
+    fn new(forked: Child, kept: Option<PipeReader>) -> Self {
+        let is_kept = kept.is_some();
+        let id = match kept {
+            Some(reader) => keeper::server(reader),
+            None => process(&forked),
+        };
+        Self { forked, is_kept, id }
     }
 
     /// The process at its head, until it was killed.
@@ -189,18 +221,20 @@ impl Group {
 
     /// The child's ends of its pipes; they can be taken once.
     pub(super) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout, ChildStderr)> {
-        Some((self.child.stdin.take()?, self.child.stdout.take()?, self.child.stderr.take()?))
+        Some((self.forked.stdin.take()?, self.forked.stdout.take()?, self.forked.stderr.take()?))
     }
 
     /// Ready once the child has ended. Cancel safe.
     pub(super) async fn exited(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
+        self.forked.wait().await
     }
 
     /// Ends a child whose stdin was closed: waits, then signals the group, politely first.
     pub(super) async fn end(mut self) {
         if tokio::time::timeout(limits::CHILD_GRACE, self.exited()).await.is_err() {
-            self.signal(Signal::TERM);
+            if !self.order(Order::Terminate) {
+                self.signal(Signal::TERM);
+            }
             // Whatever happens within the grace, the group is killed next.
             drop(tokio::time::timeout(limits::CHILD_GRACE, self.exited()).await);
         }
@@ -210,15 +244,27 @@ impl Group {
 
     /// Kills the group at once.
     pub(super) async fn end_now(mut self) {
+        // A keeper takes its time only if it stands still itself, or waits for whom the kernel does not let end.
+        if self.order(Order::End) && tokio::time::timeout(limits::CHILD_GRACE, self.exited()).await.is_err() {
+            tracing::warn!("what descends from a child could not be ended");
+            self.forked.start_kill().unwrap_or_default();
+        }
         self.kill();
         if let Err(error) = self.exited().await {
             tracing::warn!(%error, "a child could not be reaped");
         }
     }
 
+    /// Kills the group. Also where a keeper has ended: it may have been killed itself.
     fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.id = None;
+    }
+
+    /// Asks something of the keeper, if there is one still.
+    fn order(&self, order: Order) -> bool {
+        let keeper = self.is_kept.then(|| process(&self.forked)).flatten();
+        keeper.is_some_and(|keeper| rustix::process::kill_process(keeper, order.signal()).is_ok())
     }
 
     fn signal(&self, signal: Signal) {
@@ -231,6 +277,12 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        self.order(Order::End);
         self.kill();
     }
+}
+
+/// What was forked, until it was reaped.
+fn process(forked: &Child) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(forked.id()?).ok()?)
 }

@@ -7,6 +7,7 @@ use only1mcp::upstream::State;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::last_words::message;
 use crate::support::client::{Client, Request};
 use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, children_of, eventually, is_alive, signal};
 
@@ -116,4 +117,12 @@ async fn kill_and_start_again() {
         let now = descriptors();
         assert_eq!(*before.get_or_insert(now), now, "descriptors after {killed} ends");
     }
+    // What was forked for a program that is not there goes as well.
+    let rig = WithChildren::start_as::<Crowd>("plain", |builder| builder.program("/nowhere/program"));
+    let said = message(&rig, "odd__echo").await;
+    assert!(said.contains("`/nowhere/program scripted_child"), "{said}");
+    assert!(said.ends_with("does not start: No such file or directory (os error 2)"), "{said}");
+    assert_eq!(children_of(own), [0; 0]);
+    let _directory = rig.stop();
+    assert_eq!(before, Some(descriptors()));
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::child::inherited;
 use crate::support::scripted::{
-    Outcome, WithChildren, assert_serves, call, children_of, eventually, is_alive, signal, state,
+    Outcome, WithChildren, assert_serves, call, descendants_of, eventually, is_alive, signal, state,
 };
 
 #[tokio::test]
@@ -120,8 +120,8 @@ async fn children_die_with_a_gateway_that_is_killed() {
     let mut gateway = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
     let gateway = gateway.args(["start", "--port", "0", "--quiet"]).stdout(Stdio::null()).stderr(Stdio::null());
     let mut gateway = gateway.spawn().expect("the binary starts");
-    eventually("three children", || children_of(gateway.id()).len() == 3).await;
-    let children = children_of(gateway.id());
+    eventually("three children, each with its keeper", || descendants_of(gateway.id()).len() == 6).await;
+    let children = descendants_of(gateway.id());
     signal(gateway.id(), Signal::KILL);
     assert_eq!(gateway.wait().expect("it ended").signal(), Some(Signal::KILL.as_raw()));
     eventually("the children's end", || !children.iter().any(|pid| is_alive(*pid))).await;

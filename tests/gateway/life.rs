@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::last_words::message;
 use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, call_with, eventually, is_alive};
 
-only1mcp::topology!(Tended = "tests/gateway/topologies/tended.yaml");
+only1mcp::topology!(pub(crate) Tended = "tests/gateway/topologies/tended.yaml");
 only1mcp::topology!(Stubborn = "tests/gateway/topologies/stubborn.yaml");
 
 fn tended(start: &str) -> WithChildren {

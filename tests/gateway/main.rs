@@ -16,6 +16,7 @@ mod children;
 mod command_line;
 mod constant_memory;
 mod credentials;
+mod daemons;
 mod embed;
 mod eras;
 mod fallback;

@@ -17,7 +17,7 @@ use tokio::process::Command;
 use crate::support::client::PATIENCE;
 use crate::support::demo::{over_events, over_http, over_socket};
 use crate::support::front::{Ask, Era, Front, Way};
-use crate::support::scripted::{children_of, signal};
+use crate::support::scripted::{descendants_of, signal};
 
 only1mcp::topology!(Matrix = "tests/gateway/topologies/matrix.yaml");
 
@@ -218,7 +218,7 @@ async fn restart(upstream: &mut Upstream, clients: &mut [Client]) {
 async fn kill(backend: &str, gateway: &Running, clients: &mut [Client]) {
     let child = gateway.children().iter().find(|child| child.backend() == backend).expect("a child");
     let of_gateway = child.vitals().pid.expect("it runs");
-    let of_clients = clients.iter().filter_map(|client| client.front.process()).flat_map(children_of);
+    let of_clients = clients.iter().filter_map(|client| client.front.process()).flat_map(descendants_of);
     let killed: Vec<_> = of_clients.filter(|pid| is_of(*pid, backend)).chain([of_gateway]).collect();
     // The gateway's, and those of two clients that have it in their process.
     assert_eq!(killed.len(), 3, "{killed:?}");

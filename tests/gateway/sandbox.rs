@@ -8,7 +8,7 @@ use crate::last_words::message;
 use crate::support::ledger::Directory;
 use crate::support::scripted::{Outcome, WithChildren, call_with};
 
-only1mcp::topology!(Confined = "tests/gateway/topologies/confined.yaml");
+only1mcp::topology!(pub(crate) Confined = "tests/gateway/topologies/confined.yaml");
 
 /// A gateway whose children are confined, and the two directories that the strict one may use.
 struct Rig {

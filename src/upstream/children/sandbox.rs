@@ -16,6 +16,7 @@ use landlock::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::keeper::Keeper;
 use crate::catalog::plan;
 use system_calls::Filter;
 
@@ -172,6 +173,9 @@ impl Sandbox {
         }
         if self.filter.as_ref().is_some_and(Filter::is_foreign) {
             missing.push("filter of system calls for this processor");
+        }
+        if !Keeper::is_possible() {
+            missing.push("hold on processes that leave their group");
         }
         missing
     }

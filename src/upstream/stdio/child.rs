@@ -24,8 +24,8 @@ use crate::upstream::{Error, Kind};
 
 /// How long after its exit what a child wrote may take to arrive.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
-/// How long after a pipe of it has closed a child may take to be known as ended.
-const EXIT_NOTICE: Duration = Duration::from_millis(20);
+/// How long after a pipe of it has closed a child may take to be known as ended: what descends from it ends first.
+const EXIT_NOTICE: Duration = Duration::from_millis(100);
 
 /// What a child is made from, and where it is written down how it fares.
 #[derive(Debug)]

@@ -163,6 +163,8 @@ impl Child {
                 Answer::Bytes(text(id, "flooded"))
             }
             "grandchild" => Answer::Bytes(text(id, &grandchild().to_string())),
+            "daemon" => Answer::Bytes(text(id, &daemon("exec sleep 600", own))),
+            "hopper" => Answer::Bytes(text(id, &daemon(HOPPER, own))),
             "confinement" => Answer::Bytes(text(id, &confinement(arguments).to_string())),
             "surroundings" => Answer::Bytes(text(id, &surroundings().to_string())),
             _ => breaks(id, name).unwrap_or_else(|| Answer::Bytes(misanswers(id, name))),
@@ -173,6 +175,18 @@ impl Child {
 /// Starts a process that inherits stdout and that nothing but a signal ends.
 fn grandchild() -> u32 {
     std::process::Command::new("sleep").arg("600").spawn().expect("`sleep`").id()
+}
+
+/// Goes from one process to the next, each in a session of its own; the one before ends.
+const HOPPER: &str = r#"sleep 0.01; setsid sh -c "$0" "$0" "$1" & exit"#;
+
+/// Starts a script that leaves the child, its process group and its session, and keeps only its stderr. Returns its first
+/// process; `$1` of it is `own`.
+fn daemon(script: &str, own: &str) -> String {
+    let leave = r#"setsid sh -c "$0" "$0" "$1" </dev/null >&2 & echo $!"#;
+    let mut command = std::process::Command::new("sh");
+    let left = command.args(["-c", leave, script, own]).stderr(std::process::Stdio::inherit()).output();
+    String::from_utf8(left.expect("`sh`").stdout).expect("a number").trim().to_owned()
 }
 
 /// What the child was given: its variables and its descriptors.

@@ -140,13 +140,21 @@ pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     let processes =
         std::fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let pids = processes.filter_map(|name| name.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // After the name in parentheses: state, then parent.
-        let of = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
-        of == Some(parent)
-    })
-    .collect()
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+/// All that descend from a process, keepers among them.
+pub(crate) fn descendants_of(ancestor: u32) -> Vec<u32> {
+    let children = children_of(ancestor);
+    let further: Vec<u32> = children.iter().copied().flat_map(descendants_of).collect();
+    [children, further].concat()
+}
+
+/// The parent of a process.
+pub(crate) fn parent_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name in parentheses: state, then parent.
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
 /// Signals one process.
