@@ -27,7 +27,7 @@ use tokio::sync::watch;
 
 use crate::catalog::Topology;
 use crate::catalog::plan::{self, Reference};
-use crate::proxy::{Counts, Sessions, Site};
+use crate::proxy::{Counts, Sessions, Site, Tie};
 use crate::references::{References, Unresolved};
 use crate::upstream::{OpenError, Patient};
 use listen::{Address, Listening};
@@ -364,10 +364,11 @@ impl<T: Topology> Builder<T> {
         running.children = crew.children();
         let (ready, started) = mpsc::channel();
         let counts: Vec<_> = (0..workers).map(|_| Arc::new(Counts::new(spec.backends.len()))).collect();
-        for ((worker, listener), counts) in listeners.into_iter().enumerate().zip(counts.iter().cloned()) {
+        let places = listeners.into_iter().zip(counts.iter().cloned()).zip(Tie::all(workers));
+        for (worker, ((listener, counts), tie)) in places.enumerate() {
             let (place, ready, shown) = (crew.place(worker, counts), ready.clone(), shown.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{worker}"));
-            let thread = thread.spawn(move || place.run::<T>(listener, shown, &ready)).map_err(StartError::Worker)?;
+            let thread = thread.spawn(move || place.run::<T>(listener, shown, tie, &ready)).map_err(StartError::Worker)?;
             running.threads.push(thread);
         }
         drop((ready, crew));
@@ -398,7 +399,7 @@ impl<T: Topology> Builder<T> {
         let crew = Crew::new::<T>(1, site, sessions, self.provisions, drain)?;
         let place = crew.place(0, Arc::new(Counts::new(spec.backends.len())));
         drop(crew);
-        place.converse::<T>(view, stop)
+        place.converse::<T>(view, Tie::alone(), stop)
     }
 }
 

@@ -124,8 +124,10 @@ pub const RESPAWN_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), D
 pub const RECONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How long a child has after its stdin closed, and again after SIGTERM.
 pub const CHILD_GRACE: Duration = Duration::from_secs(2);
-/// Calls of legacy sessions over HTTP in flight, and so to be cancelled: above it `overloaded`.
+/// Calls of legacy sessions over HTTP in flight on one worker, and so to be cancelled: above it `overloaded`.
 pub const SESSION_CALLS_MAX: usize = 65_536;
+/// Cancellations that one worker has yet to hear of from the others: above it those who tell it wait.
+pub const CANCELLATIONS_WAITING_MAX: usize = 64;
 /// What the backend of a call may ask its client at once: above it a question is refused.
 pub const CALL_QUESTIONS_MAX: usize = 16;
 /// What backends may ask all clients at once: above it the same.

@@ -10,6 +10,7 @@ mod admit;
 mod attended;
 mod batch;
 mod bridge;
+mod cancellation;
 mod counts;
 mod dispatch;
 mod erased;
@@ -26,6 +27,7 @@ mod session;
 mod site;
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -35,13 +37,14 @@ use tokio::sync::Notify;
 
 pub(crate) use admit::{Admitted, Gate, MESSAGES_PATH, RequestKind};
 pub(crate) use batch::Batch;
+pub(crate) use cancellation::Cancellation;
 pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
 pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
 pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
-pub(crate) use session::{Agreement, Sessions};
+pub(crate) use session::{Agreement, Calls, Sessions, Tie};
 #[cfg(feature = "admin")]
 pub(crate) use site::Foreign;
 pub(crate) use site::Site;
@@ -64,6 +67,7 @@ pub(crate) struct Worker<T: Topology> {
     /// By the index of the backend; none to one that is disabled.
     pub(crate) links: Box<[Option<T::Upstream>]>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) calls: Rc<Calls>,
     /// Written by this worker, read by whoever shows it.
     pub(crate) counts: Arc<Counts>,
     pub(crate) drain: Drain,
@@ -284,6 +288,10 @@ pub(crate) async fn answer<T: Topology, D: Downstream>(
     let era = if modern { Era::Modern } else { Era::Legacy };
     let refused = match classify(worker, post, modern) {
         Ok(Classified::Taken) => return respond::accepted(downstream).await,
+        Ok(Classified::Cancelled(session, id)) => {
+            worker.calls.cancel(session, id).await;
+            return respond::accepted(downstream).await;
+        }
         Ok(Classified::Initialize(id)) => return legacy::initialize(worker, post, id, downstream).await,
         Ok(Classified::Request(request)) => return serve(worker, post, &request, accepts_stream, downstream).await,
         Err(refusal) => refusal,
@@ -294,6 +302,8 @@ pub(crate) async fn answer<T: Topology, D: Downstream>(
 /// What a valid message is, in either era.
 enum Classified<'a> {
     Taken,
+    /// The request of a session with this id is not wanted any more.
+    Cancelled(SessionKey, &'a [u8]),
     Initialize(&'a [u8]),
     Request(Request<'a>),
 }
@@ -328,6 +338,7 @@ fn classify<'a, T: Topology>(worker: &Worker<T>, post: &Post<'a>, modern: bool) 
     }
     match legacy::validate(&worker.shared.sessions, post)? {
         legacy::Valid::Taken => Ok(Classified::Taken),
+        legacy::Valid::Cancelled(session, id) => Ok(Classified::Cancelled(session, id)),
         legacy::Valid::Initialize => Ok(Classified::Initialize(id(post.message.id, post.body)?)),
         legacy::Valid::Request(method, session) => Ok(Classified::Request(Request {
             method,
@@ -376,21 +387,16 @@ async fn serve<T: Topology, D: Downstream>(
         },
         Method::Call(kind) => {
             let era = revision.era();
-            let (session, profile) = match session {
+            let (own, profile) = match session {
                 Some(session) => (Some(session.key), session.profile),
                 None => (None, Profile::default()),
             };
             let (source, head) = (post.body, post.message);
             let quiet = attended::quiet(request, post.carrier);
-            let caller = Caller { era, source, head, id, kind, log_level, accepts_stream, quiet, session, profile };
-            let outcome = match (request.session, post.carrier) {
-                // Boxed: legacy calls are not on the straight path, and would make every connection larger.
-                (Some(session), Carrier::Http(_)) => {
-                    Box::pin(attended::call(worker, post, &caller, session, &Erased::new(downstream))).await
-                }
-                _ => call(worker, post, &caller, downstream).await,
-            };
-            match outcome {
+            let caller =
+                Caller { era, source, head, id, kind, log_level, accepts_stream, quiet, session: own, profile };
+            let beyond = session.filter(|_| matches!(post.carrier, Carrier::Http(_)));
+            match attended::call(worker, post, &caller, beyond, downstream).await {
                 Ok(outcome) => return outcome,
                 Err(refusal) => refusal,
             }

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ use crate::limits;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::json::{ScanError, ScanErrorKind, Span};
 use crate::mcp::method::Method;
-use crate::proxy::{self, Agreement, Answer, Batch, Carrier, Downstream, Erased, Left, Post, Refusal, Worker};
+use crate::proxy::{self, Agreement, Answer, Batch, Cancellation, Carrier, Downstream, Erased, Left, Post, Refusal, Worker};
 use crate::upstream::Gone;
 
 /// Messages for the client, whole and unframed, in the order in which they are to be written.
@@ -46,13 +46,6 @@ struct Peer {
 struct Held<'a> {
     all: &'a Cell<usize>,
     own: usize,
-}
-
-/// Whether the client still wants an answer.
-#[derive(Debug, Default)]
-struct Cancellation {
-    cancelled: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
 }
 
 /// Where the answer to one message goes.
@@ -200,25 +193,6 @@ impl Peer {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.all.set(self.all.get() - self.own);
-    }
-}
-
-// === impl Cancellation ===
-
-impl Cancellation {
-    fn cancel(&self) {
-        self.cancelled.set(true);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.cancelled.get() {
-            return Poll::Ready(());
-        }
-        self.waker.replace(Some(cx.waker().clone()));
-        Poll::Pending
     }
 }
 

@@ -15,7 +15,7 @@ use crate::catalog::{Topology, View, plan};
 use crate::clock::Clock;
 use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
-use crate::proxy::{Counts, Drain, Gate, Mailboxes, Sessions, Settings, Shared, Site, Worker};
+use crate::proxy::{Calls, Counts, Drain, Gate, Mailboxes, Sessions, Settings, Shared, Site, Tie, Worker};
 use crate::references::References;
 use crate::upstream::{self, Gone, Transport};
 
@@ -122,6 +122,7 @@ impl Place {
         self,
         listener: Listener,
         shown: Option<Shown>,
+        tie: Tie,
         ready: &mpsc::Sender<Result<(), StartError>>,
     ) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -131,7 +132,7 @@ impl Place {
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, async {
             let listener = || listener.enter().map_err(StartError::Worker);
-            match self.open::<T>().and_then(|worker| Ok((worker, listener()?))) {
+            match self.open::<T>(tie).and_then(|worker| Ok((worker, listener()?))) {
                 Ok((worker, listener)) => {
                     drop(ready.send(Ok(())));
                     self.serve(worker, listener, Rc::new(Entrance::new(shown.as_ref()))).await;
@@ -145,12 +146,13 @@ impl Place {
     pub(super) fn converse<T: Topology>(
         self,
         view: &'static View,
+        tie: Tie,
         stop: impl Future<Output = ()>,
     ) -> Result<(), StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
         let local = tokio::task::LocalSet::new();
         let served = local.block_on(&runtime, async {
-            let worker = self.open::<T>()?;
+            let worker = self.open::<T>(tie)?;
             let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
             let mut serving = pin!(downstream::stdio::serve(Rc::clone(&worker), view, input, output));
             let ended = tokio::select! {
@@ -169,7 +171,7 @@ impl Place {
         served
     }
 
-    fn open<T: Topology>(&self) -> Result<Rc<Worker<T>>, StartError> {
+    fn open<T: Topology>(&self, tie: Tie) -> Result<Rc<Worker<T>>, StartError> {
         let clock = Clock::default();
         tokio::task::spawn_local(clock.clone().run());
         let context = upstream::Context {
@@ -183,7 +185,7 @@ impl Place {
             .map(|(backend, settings)| (!settings.disabled).then(|| T::Upstream::open(&context, backend)).transpose());
         let links = links.collect::<Result<Box<[_]>, _>>()?;
         let (shared, counts) = (Arc::clone(&self.crew.shared), Arc::clone(&self.counts));
-        Ok(Rc::new(Worker { clock, links, shared, counts, drain: Drain::default() }))
+        Ok(Rc::new(Worker { clock, links, shared, calls: Calls::open(tie), counts, drain: Drain::default() }))
     }
 
     /// Accepts until the gateway stops, then lets go of everything in order.

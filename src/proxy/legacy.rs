@@ -11,24 +11,26 @@ use super::session::{Session, Sessions};
 use super::{Carrier, Downstream, Post, Worker, respond};
 use crate::catalog::{Era, Revision, Topology, View};
 use crate::http1::{Field, RequestHead};
-use crate::mcp::client::Profile;
+use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{Id, Shape};
 use crate::mcp::method::{Level, Method};
 use crate::upstream::Gone;
 
 /// What a valid legacy message asks for.
 #[derive(Debug)]
-pub(crate) enum Valid {
+pub(crate) enum Valid<'a> {
     /// The handshake.
     Initialize,
     /// A request within a session.
     Request(Method, Session),
     /// A notification, or a response to a request that nobody made.
     Taken,
+    /// The request of a session with this id, as written, is not wanted any more.
+    Cancelled(SessionKey, &'a [u8]),
 }
 
 /// Validates a legacy message.
-pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid, Refusal<'a>> {
+pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid<'a>, Refusal<'a>> {
     let message = post.message;
     let method = message.method.map(|method| method.decode(post.body));
     if message.shape == Shape::Request && method.as_deref() == Some("initialize") {
@@ -39,7 +41,7 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
             let session = session_of(sessions, post.view, head)?;
             take_answer(sessions, session, post);
             if let Some(id) = super::cancelled(message, post.body) {
-                sessions.calls.cancel(session.key, id);
+                return Ok(Valid::Cancelled(session.key, id));
             }
             session
         }
@@ -169,14 +171,14 @@ pub(crate) async fn end<T: Topology, D: Downstream>(
     if is_modern(head) {
         return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
     }
-    let ended = session_id(head.session_id).and_then(|id| {
-        let session = worker.shared.sessions.find(view, id).map(|session| session.key);
-        let ended = worker.shared.sessions.end(view, id);
-        session.filter(|_| ended).ok_or(Refusal::SessionUnknown)
-    });
-    let ended = ended.map(|session| worker.leave(session));
+    let ended = session_id(head.session_id)
+        .and_then(|id| worker.shared.sessions.end(view, id).ok_or(Refusal::SessionUnknown));
     match ended {
-        Ok(()) => downstream.answer(&super::Answer { status: 200, fields: "", body: &[], close: false }).await,
+        Ok(session) => {
+            worker.calls.cancel_all(session).await;
+            worker.leave(session);
+            downstream.answer(&super::Answer { status: 200, fields: "", body: &[], close: false }).await
+        }
         Err(refusal) => respond::refuse(downstream, &refusal, Era::Legacy, None).await,
     }
 }

@@ -22,8 +22,7 @@ use crate::limits;
 use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::method::Level;
 use crate::seal::Seal;
-use calls::Calls;
-pub(super) use calls::Cancellation;
+pub(crate) use calls::{Calls, Tie};
 use ended::Ended;
 pub(super) use questions::{Inquiry, Questions, wire_id};
 use replay::Replays;
@@ -37,7 +36,6 @@ pub(crate) struct Sessions {
     /// Those of which something is kept.
     live: papaya::HashMap<SessionKey, Arc<Live>>,
     ended: Ended,
-    pub(super) calls: Calls,
     pub(super) questions: Questions,
     pub(super) replays: Replays,
 }
@@ -116,7 +114,6 @@ impl Sessions {
             started: Instant::now(),
             live: papaya::HashMap::new(),
             ended: Ended::default(),
-            calls: Calls::default(),
             questions: Questions::default(),
             replays: Replays::default(),
         }
@@ -179,14 +176,13 @@ impl Sessions {
         over
     }
 
-    /// Ends one of a view, with its calls; `false` when it has none with this token.
-    pub(crate) fn end(&self, view: &View, token: &[u8]) -> bool {
-        let Some(Token { session, issued }) = self.open(view, token) else { return false };
+    /// Ends one of a view; its calls are in flight still. `None` when the view has none with this token.
+    pub(crate) fn end(&self, view: &View, token: &[u8]) -> Option<SessionKey> {
+        let Token { session, issued } = self.open(view, token)?;
         self.ended.add(session.key, issued + limits::SESSION_AGE.as_secs());
         self.remove(session.key);
-        self.calls.cancel_all(session.key);
         self.replays.end(session.key);
-        true
+        Some(session.key)
     }
 
     /// What is kept of a session, from now on. At the bound, that of the one idle longest is let go.

@@ -36,7 +36,7 @@ fn a_session_is_unknown_to_any_other_view() {
     let sessions = sessions();
     let token = begin(&sessions, &OTHER);
     assert!(sessions.find(&WHOLE, &token).is_none());
-    assert!(!sessions.end(&WHOLE, &token));
+    assert_eq!(sessions.end(&WHOLE, &token), None);
     assert!(sessions.find(&OTHER, &token).is_some());
 }
 
@@ -66,9 +66,9 @@ fn a_session_is_found_until_it_ends() {
     let key = sessions.find(&WHOLE, &token).expect("a session").key;
     let over = sessions.watch(key);
     assert!(!*over.borrow());
-    assert!(sessions.end(&WHOLE, &token));
+    assert_eq!(sessions.end(&WHOLE, &token), Some(key));
     assert!(*over.borrow());
-    assert!(!sessions.end(&WHOLE, &token));
+    assert_eq!(sessions.end(&WHOLE, &token), None);
     assert!(sessions.find(&WHOLE, &token).is_none());
     assert!(sessions.live.is_empty());
     // A stream that was just about to be opened.
