@@ -368,7 +368,8 @@ impl<T: Topology> Builder<T> {
         for (worker, ((listener, counts), tie)) in places.enumerate() {
             let (place, ready, shown) = (crew.place(worker, counts), ready.clone(), shown.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{worker}"));
-            let thread = thread.spawn(move || place.run::<T>(listener, shown, tie, &ready)).map_err(StartError::Worker)?;
+            let thread =
+                thread.spawn(move || place.run::<T>(listener, shown, tie, &ready)).map_err(StartError::Worker)?;
             running.threads.push(thread);
         }
         drop((ready, crew));

@@ -93,6 +93,9 @@ pub const SESSIONS_MAX: usize = 10_000;
 pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
 /// The token of a legacy session over HTTP is worth nothing after this: its client begins another one.
 pub const SESSION_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Tokens of sessions that each worker keeps open: above it one is opened anew with each request that comes after two
+/// others which have the same place.
+pub const OPENED_TOKENS_MAX: usize = 2048;
 /// Sessions that were ended before that: above it the half that would end first is forgotten, and their tokens are taken
 /// again.
 pub const ENDED_SESSIONS_MAX: usize = 65_536;

@@ -44,7 +44,7 @@ pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
 pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
-pub(crate) use session::{Agreement, Calls, Sessions, Tie};
+pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
 #[cfg(feature = "admin")]
 pub(crate) use site::Foreign;
 pub(crate) use site::Site;
@@ -67,6 +67,7 @@ pub(crate) struct Worker<T: Topology> {
     /// By the index of the backend; none to one that is disabled.
     pub(crate) links: Box<[Option<T::Upstream>]>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) opened: OpenedTokens,
     pub(crate) calls: Rc<Calls>,
     /// Written by this worker, read by whoever shows it.
     pub(crate) counts: Arc<Counts>,
@@ -336,7 +337,7 @@ fn classify<'a, T: Topology>(worker: &Worker<T>, post: &Post<'a>, modern: bool) 
             })),
         };
     }
-    match legacy::validate(&worker.shared.sessions, post)? {
+    match legacy::validate(worker, post)? {
         legacy::Valid::Taken => Ok(Classified::Taken),
         legacy::Valid::Cancelled(session, id) => Ok(Classified::Cancelled(session, id)),
         legacy::Valid::Initialize => Ok(Classified::Initialize(id(post.message.id, post.body)?)),

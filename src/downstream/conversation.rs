@@ -15,7 +15,9 @@ use crate::limits;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::json::{ScanError, ScanErrorKind, Span};
 use crate::mcp::method::Method;
-use crate::proxy::{self, Agreement, Answer, Batch, Cancellation, Carrier, Downstream, Erased, Left, Post, Refusal, Worker};
+use crate::proxy::{
+    self, Agreement, Answer, Batch, Cancellation, Carrier, Downstream, Erased, Left, Post, Refusal, Worker,
+};
 use crate::upstream::Gone;
 
 /// Messages for the client, whole and unframed, in the order in which they are to be written.

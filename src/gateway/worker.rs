@@ -15,7 +15,9 @@ use crate::catalog::{Topology, View, plan};
 use crate::clock::Clock;
 use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
-use crate::proxy::{Calls, Counts, Drain, Gate, Mailboxes, Sessions, Settings, Shared, Site, Tie, Worker};
+use crate::proxy::{
+    Calls, Counts, Drain, Gate, Mailboxes, OpenedTokens, Sessions, Settings, Shared, Site, Tie, Worker,
+};
 use crate::references::References;
 use crate::upstream::{self, Gone, Transport};
 
@@ -185,7 +187,8 @@ impl Place {
             .map(|(backend, settings)| (!settings.disabled).then(|| T::Upstream::open(&context, backend)).transpose());
         let links = links.collect::<Result<Box<[_]>, _>>()?;
         let (shared, counts) = (Arc::clone(&self.crew.shared), Arc::clone(&self.counts));
-        Ok(Rc::new(Worker { clock, links, shared, calls: Calls::open(tie), counts, drain: Drain::default() }))
+        let (opened, calls, drain) = (OpenedTokens::default(), Calls::open(tie), Drain::default());
+        Ok(Rc::new(Worker { clock, links, shared, opened, calls, counts, drain }))
     }
 
     /// Accepts until the gateway stops, then lets go of everything in order.

@@ -44,7 +44,7 @@ impl<'a> Batch<'a> {
         body: &'a [u8],
     ) -> Option<Self> {
         let messages: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
-        let revision = legacy::revision(&worker.shared.sessions, view, carrier)?;
+        let revision = legacy::revision(worker, view, carrier)?;
         (revision == Revision::V2025_03_26).then_some(Self { view, carrier, messages })
     }
 

@@ -30,7 +30,7 @@ pub(crate) enum Valid<'a> {
 }
 
 /// Validates a legacy message.
-pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid<'a>, Refusal<'a>> {
+pub(crate) fn validate<'a, T: Topology>(worker: &Worker<T>, post: &Post<'a>) -> Result<Valid<'a>, Refusal<'a>> {
     let message = post.message;
     let method = message.method.map(|method| method.decode(post.body));
     if message.shape == Shape::Request && method.as_deref() == Some("initialize") {
@@ -38,8 +38,8 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
     }
     let session = match post.carrier {
         Carrier::Http(head) => {
-            let session = session_of(sessions, post.view, head)?;
-            take_answer(sessions, session, post);
+            let session = session_of(worker, post.view, head)?;
+            take_answer(&worker.shared.sessions, session, post);
             if let Some(id) = super::cancelled(message, post.body) {
                 return Ok(Valid::Cancelled(session.key, id));
             }
@@ -47,7 +47,7 @@ pub(crate) fn validate<'a>(sessions: &Sessions, post: &Post<'a>) -> Result<Valid
         }
         Carrier::Connection(agreement) if message.shape == Shape::Response => {
             if let Some(session) = agreement.session() {
-                take_answer(sessions, session, post);
+                take_answer(&worker.shared.sessions, session, post);
             }
             return Ok(Valid::Taken);
         }
@@ -75,18 +75,22 @@ fn take_answer(sessions: &Sessions, session: Session, post: &Post<'_>) {
 }
 
 /// The revision of the session that a message belongs to, if it belongs to one.
-pub(super) fn revision(sessions: &Sessions, view: &'static View, carrier: Carrier<'_>) -> Option<Revision> {
+pub(super) fn revision<T: Topology>(worker: &Worker<T>, view: &'static View, carrier: Carrier<'_>) -> Option<Revision> {
     let session = match carrier {
-        Carrier::Http(head) => session_of(sessions, view, head).ok(),
+        Carrier::Http(head) => session_of(worker, view, head).ok(),
         Carrier::Connection(agreement) => agreement.session(),
     };
     session.map(|session| session.revision)
 }
 
 /// The session that a request belongs to. It is one of the view it was begun in: elsewhere nobody knows it.
-fn session_of(sessions: &Sessions, view: &'static View, head: &RequestHead<'_>) -> Result<Session, Refusal<'static>> {
+fn session_of<T: Topology>(
+    worker: &Worker<T>,
+    view: &'static View,
+    head: &RequestHead<'_>,
+) -> Result<Session, Refusal<'static>> {
     let id = session_id(head.session_id)?;
-    let session = sessions.find(view, id).ok_or(Refusal::SessionUnknown)?;
+    let session = worker.shared.sessions.find(&worker.opened, view, id).ok_or(Refusal::SessionUnknown)?;
     // MCP 2025-06-18, protocol version header: one that is not spoken is 400, none at all is an older client.
     match head.protocol_version {
         Field { count: 0, .. } => Ok(session),
@@ -172,7 +176,7 @@ pub(crate) async fn end<T: Topology, D: Downstream>(
         return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
     }
     let ended = session_id(head.session_id)
-        .and_then(|id| worker.shared.sessions.end(view, id).ok_or(Refusal::SessionUnknown));
+        .and_then(|id| worker.shared.sessions.end(&worker.opened, view, id).ok_or(Refusal::SessionUnknown));
     match ended {
         Ok(session) => {
             worker.calls.cancel_all(session).await;

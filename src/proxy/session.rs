@@ -5,6 +5,7 @@
 
 mod calls;
 mod ended;
+mod opened;
 mod questions;
 mod replay;
 
@@ -24,6 +25,8 @@ use crate::mcp::method::Level;
 use crate::seal::Seal;
 pub(crate) use calls::{Calls, Tie};
 use ended::Ended;
+use opened::OpenedToken;
+pub(crate) use opened::OpenedTokens;
 pub(super) use questions::{Inquiry, Questions, wire_id};
 use replay::Replays;
 pub(super) use replay::{EventId, Found, Reader, Replay};
@@ -36,6 +39,8 @@ pub(crate) struct Sessions {
     /// Those of which something is kept.
     live: papaya::HashMap<SessionKey, Arc<Live>>,
     ended: Ended,
+    /// How often one was added to these two or taken out: as long as that stays, what was found in them holds.
+    changes: AtomicU64,
     pub(super) questions: Questions,
     pub(super) replays: Replays,
 }
@@ -62,7 +67,7 @@ struct Live {
 }
 
 /// What a token says.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Token {
     session: Session,
     /// In seconds since 1970.
@@ -114,6 +119,7 @@ impl Sessions {
             started: Instant::now(),
             live: papaya::HashMap::new(),
             ended: Ended::default(),
+            changes: AtomicU64::new(0),
             questions: Questions::default(),
             replays: Replays::default(),
         }
@@ -138,8 +144,32 @@ impl Sessions {
     }
 
     /// The session of a view that this is the token of.
-    pub(crate) fn find(&self, view: &View, token: &[u8]) -> Option<Session> {
-        self.open(view, token).map(|token| token.session)
+    pub(crate) fn find(&self, opened: &OpenedTokens, view: &'static View, token: &[u8]) -> Option<Session> {
+        self.valid(opened, view, token).map(|token| token.session)
+    }
+
+    /// What a token says, as long as it holds.
+    fn valid(&self, opened: &OpenedTokens, view: &'static View, token: &[u8]) -> Option<Token> {
+        let mut known = opened.get(view, token, || self.open(view, token))?;
+        let OpenedToken { says, as_of, live, .. } = &mut *known;
+        let Token { mut session, issued } = *says;
+        if now().saturating_sub(issued) > limits::SESSION_AGE.as_secs() {
+            return None;
+        }
+        // Read before what it counts: a change that is not seen there is one after this.
+        let changes = self.changes.load(Ordering::Acquire);
+        if *as_of != Some(changes) {
+            if self.ended.has(&session.key) {
+                return None;
+            }
+            *live = self.live.pin().get(&session.key).cloned();
+            *as_of = Some(changes);
+        }
+        if let Some(live) = live {
+            live.last_used_ms.store(self.now_ms(), Ordering::Relaxed);
+            session.log_level = Level::try_from(live.log_level.load(Ordering::Relaxed)).unwrap_or(Level::DEFAULT);
+        }
+        Some(Token { session, issued })
     }
 
     fn open(&self, view: &View, token: &[u8]) -> Option<Token> {
@@ -150,15 +180,7 @@ impl Sessions {
         let (issued, key) = (u64::from_be_bytes(*issued), SessionKey::new(*key));
         let revision = *Revision::ALL.get(usize::from(revision)).filter(|revision| revision.era() == Era::Legacy)?;
         let profile = Profile::try_from(profile).ok()?;
-        if now().saturating_sub(issued) > limits::SESSION_AGE.as_secs() || self.ended.has(&key) {
-            return None;
-        }
-        let live = self.live.pin();
-        let log_level = live.get(&key).map_or(Level::DEFAULT, |live| {
-            live.last_used_ms.store(self.now_ms(), Ordering::Relaxed);
-            Level::try_from(live.log_level.load(Ordering::Relaxed)).unwrap_or(Level::DEFAULT)
-        });
-        Some(Token { session: Session { key, revision, profile, log_level }, issued })
+        Some(Token { session: Session { key, revision, profile, log_level: Level::DEFAULT }, issued })
     }
 
     /// From now on, log messages from this severity on are wanted.
@@ -177,9 +199,10 @@ impl Sessions {
     }
 
     /// Ends one of a view; its calls are in flight still. `None` when the view has none with this token.
-    pub(crate) fn end(&self, view: &View, token: &[u8]) -> Option<SessionKey> {
-        let Token { session, issued } = self.open(view, token)?;
+    pub(crate) fn end(&self, opened: &OpenedTokens, view: &'static View, token: &[u8]) -> Option<SessionKey> {
+        let Token { session, issued } = self.valid(opened, view, token)?;
         self.ended.add(session.key, issued + limits::SESSION_AGE.as_secs());
+        self.changed();
         self.remove(session.key);
         self.replays.end(session.key);
         Some(session.key)
@@ -191,15 +214,26 @@ impl Sessions {
         if live.len() >= limits::SESSIONS_MAX && !live.contains_key(&session) {
             self.make_room();
         }
+        if let Some(kept) = live.get(&session) {
+            return Arc::clone(kept);
+        }
         let now_ms = self.now_ms();
-        Arc::clone(live.get_or_insert_with(session, || Arc::new(Live::new(now_ms))))
+        let kept = Arc::clone(live.get_or_insert_with(session, || Arc::new(Live::new(now_ms))));
+        self.changed();
+        kept
     }
 
     fn remove(&self, session: SessionKey) {
         let live = self.live.pin();
         if let Some(live) = live.remove(&session) {
+            self.changed();
             live.over.send_replace(true);
         }
+    }
+
+    /// One was added to those that are live or ended, or taken out.
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// Forgets what is kept of those idle for longer than [`limits::SESSION_IDLE`]. One with an open stream is not idle.
@@ -210,6 +244,7 @@ impl Sessions {
             let idle_ms = now_ms.saturating_sub(live.last_used_ms.load(Ordering::Relaxed));
             live.over.receiver_count() > 0 || idle_ms <= idle_max
         });
+        self.changed();
         self.ended.sweep(now());
         self.replays.sweep();
     }

@@ -25,7 +25,7 @@ pub(crate) async fn stream<T: Topology, D: Downstream>(
         return respond::refuse(downstream, &Refusal::MethodNotAllowed("POST"), Era::Modern, None).await;
     }
     let sessions = &worker.shared.sessions;
-    let refusal = match session_of(sessions, view, head) {
+    let refusal = match session_of(worker, view, head) {
         Err(refusal) => refusal,
         Ok(session) => match last_event(head.last_event_id) {
             Err(refusal) => refusal,

@@ -208,7 +208,8 @@ mod tests {
     async fn a_call_is_cancelled_from_any_worker() {
         let check = async {
             let workers = workers(3);
-            let ids: Vec<Vec<u8>> = (0..limits::CANCELLATIONS_WAITING_MAX * 2).map(|id| vec![b'1'; 1 + id % 200]).collect();
+            let ids: Vec<Vec<u8>> =
+                (0..limits::CANCELLATIONS_WAITING_MAX * 2).map(|id| vec![b'1'; 1 + id % 200]).collect();
             for of in &workers {
                 let call = of.enter(OWN, b"7").expect("room");
                 let other = of.enter(OTHER, b"7").expect("room");

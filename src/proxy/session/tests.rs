@@ -7,8 +7,41 @@ static OTHER: View = View::bare("other", 2);
 
 const KEY: SealKey = [7; 32];
 
-fn sessions() -> Sessions {
-    Sessions::new(&[KEY])
+/// Sessions, as one worker sees them.
+struct Seen {
+    sessions: Arc<Sessions>,
+    opened: OpenedTokens,
+}
+
+impl Seen {
+    fn new(sessions: Sessions) -> Self {
+        Self { sessions: Arc::new(sessions), opened: OpenedTokens::default() }
+    }
+
+    /// The same sessions, as another worker sees them.
+    fn elsewhere(&self) -> Self {
+        Self { sessions: Arc::clone(&self.sessions), opened: OpenedTokens::default() }
+    }
+
+    fn find(&self, view: &'static View, token: &[u8]) -> Option<Session> {
+        self.sessions.find(&self.opened, view, token)
+    }
+
+    fn end(&self, view: &'static View, token: &[u8]) -> Option<SessionKey> {
+        self.sessions.end(&self.opened, view, token)
+    }
+}
+
+impl std::ops::Deref for Seen {
+    type Target = Sessions;
+
+    fn deref(&self) -> &Sessions {
+        &self.sessions
+    }
+}
+
+fn sessions() -> Seen {
+    Seen::new(Sessions::new(&[KEY]))
 }
 
 fn begin(sessions: &Sessions, view: &View) -> Vec<u8> {
@@ -26,7 +59,7 @@ fn a_token_is_all_there_is_of_a_session() {
     // After a restart, and on another gateway with the same key.
     let after = sessions();
     assert_eq!(after.find(&WHOLE, &token).expect("a session").key, found.key);
-    let foreign = Sessions::of_this_process().expect("random bits");
+    let foreign = Seen::new(Sessions::of_this_process().expect("random bits"));
     assert!(foreign.find(&WHOLE, &token).is_none());
     assert!(before.find(&WHOLE, b"0123456789abcdef0123456789abcdef").is_none());
 }
@@ -38,6 +71,8 @@ fn a_session_is_unknown_to_any_other_view() {
     assert!(sessions.find(&WHOLE, &token).is_none());
     assert_eq!(sessions.end(&WHOLE, &token), None);
     assert!(sessions.find(&OTHER, &token).is_some());
+    // Known by now, and still none here.
+    assert!(sessions.find(&WHOLE, &token).is_none() && sessions.end(&WHOLE, &token).is_none());
 }
 
 #[test]
@@ -73,6 +108,65 @@ fn a_session_is_found_until_it_ends() {
     assert!(sessions.live.is_empty());
     // A stream that was just about to be opened.
     assert!(*sessions.watch(key).borrow() && sessions.live.is_empty());
+}
+
+#[test]
+fn a_session_that_ended_is_over_on_every_worker_that_knew_its_token() {
+    let here = sessions();
+    let there = here.elsewhere();
+    let (token, other) = (begin(&here, &WHOLE), begin(&here, &WHOLE));
+    for worker in [&here, &there, &here, &there] {
+        assert!(worker.find(&WHOLE, &token).is_some() && worker.find(&WHOLE, &other).is_some());
+    }
+    assert!(here.end(&WHOLE, &token).is_some());
+    for worker in [&there, &here, &there, &here, &here.elsewhere()] {
+        assert!(worker.find(&WHOLE, &token).is_none() && worker.end(&WHOLE, &token).is_none());
+        assert!(worker.find(&WHOLE, &other).is_some());
+    }
+}
+
+#[test]
+fn a_token_that_is_known_ends_at_its_time() {
+    let sessions = sessions();
+    let session = Session::new(Revision::LEGACY, Profile::default()).expect("random bits");
+    let token = sessions.token(&WHOLE, &Token { session, issued: now() }).expect("random bits");
+    assert!(sessions.find(&WHOLE, token.as_bytes()).is_some());
+    let mut known = sessions.opened.get(&WHOLE, token.as_bytes(), || None).expect("known");
+    known.says.issued -= limits::SESSION_AGE.as_secs() + 1;
+    drop(known);
+    assert!(sessions.find(&WHOLE, token.as_bytes()).is_none());
+}
+
+#[test]
+fn what_is_kept_of_a_session_is_the_same_on_every_worker() {
+    let here = sessions();
+    let there = here.elsewhere();
+    let token = begin(&here, &WHOLE);
+    let level = |worker: &Seen| worker.find(&WHOLE, &token).expect("a session").log_level;
+    assert_eq!((level(&here), level(&there)), (Level::DEFAULT, Level::DEFAULT));
+    let key = there.find(&WHOLE, &token).expect("a session").key;
+    for name in ["error", "critical"] {
+        let set = Level::parse(name).expect("a level");
+        there.set_log_level(key, set);
+        assert_eq!((level(&here), level(&there)), (set, set));
+    }
+    // As when it was idle for long.
+    here.remove(key);
+    assert_eq!((level(&here), level(&there)), (Level::DEFAULT, Level::DEFAULT));
+}
+
+#[test]
+fn a_request_shows_that_its_session_is_not_idle() {
+    let sessions = sessions();
+    let token = begin(&sessions, &WHOLE);
+    let key = sessions.find(&WHOLE, &token).expect("a session").key;
+    drop(sessions.watch(key));
+    for _ in 0..2 {
+        let live = Arc::clone(sessions.live.pin().get(&key).expect("there"));
+        live.last_used_ms.store(u64::MAX, Ordering::Relaxed);
+        assert!(sessions.find(&WHOLE, &token).is_some());
+        assert_ne!(live.last_used_ms.load(Ordering::Relaxed), u64::MAX);
+    }
 }
 
 #[test]
