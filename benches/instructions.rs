@@ -5,6 +5,7 @@
 use std::hint::black_box;
 
 use iai_callgrind::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
+use only1mcp::SessionSteps;
 use only1mcp::catalog::{Entry, ListKind, NameTable, Revision, Spec, Topology};
 use only1mcp::mcp::envelope::{self, Id, Incoming, Outgoing};
 use only1mcp::mcp::json::ScanError;
@@ -240,13 +241,30 @@ fn sealed() -> (Seal, String) {
     (seal, token)
 }
 
-// What a request of the legacy era over HTTP pays for its session, and no other.
+// What a client of the legacy era over HTTP pays for its session once at each worker, and no other client.
 #[library_benchmark]
 #[bench::own(args = (), setup = sealed, config = at_most(3_000))]
 fn open_session((seal, token): (Seal, String)) -> Option<Opened> {
     seal.open(&TOKEN.1, black_box(token.as_bytes()))
 }
 
+/// A session in which so many calls were made.
+fn session(calls: usize) -> SessionSteps {
+    let steps = SessionSteps::begin(&Few::SPEC.whole).expect("random bits");
+    assert!((0..calls).all(|_| steps.call(b"1")));
+    steps
+}
+
+// What each call pays beside what a call without a session takes. The first one opens the token.
+#[library_benchmark]
+#[bench::first(args = (0), setup = session, config = at_most(99_999))]
+#[bench::next(args = (1), setup = session, config = at_most(99_999))]
+fn call_in_session(steps: SessionSteps) -> SessionSteps {
+    black_box(steps.call(black_box(b"123456")));
+    steps
+}
+
 library_benchmark_group!(name = steps; benchmarks =
-    scan_call, scan_answer, splice_call, lookup, route_mixed, route_many, control_through_a_vtable, list_answer, open_session);
+    scan_call, scan_answer, splice_call, lookup, route_mixed, route_many, control_through_a_vtable, list_answer, open_session,
+    call_in_session);
 main!(library_benchmark_groups = steps);

@@ -83,4 +83,6 @@ pub use gateway::{Builder, Gateway, Running, StartError, TlsError};
 pub use only1mcp_macros::{Dispatch, topology};
 #[doc(hidden)]
 pub use phf;
+#[doc(hidden)]
+pub use proxy::SessionSteps;
 pub use references::Unresolved;

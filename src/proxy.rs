@@ -44,6 +44,7 @@ pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
 pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
+pub use session::SessionSteps;
 pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
 #[cfg(feature = "admin")]
 pub(crate) use site::Foreign;

@@ -8,6 +8,7 @@ mod ended;
 mod opened;
 mod questions;
 mod replay;
+mod steps;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(crate) use opened::OpenedTokens;
 pub(super) use questions::{Inquiry, Questions, wire_id};
 use replay::Replays;
 pub(super) use replay::{EventId, Found, Reader, Replay};
+pub use steps::SessionSteps;
 
 /// The sessions of one gateway, shared by its workers: a client's requests may reach any of them.
 #[derive(Debug)]

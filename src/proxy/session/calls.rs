@@ -14,15 +14,15 @@ use crate::limits;
 use crate::mcp::client::SessionKey;
 
 /// Those of one worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Calls {
     in_flight: RefCell<HashMap<CallKey, Rc<Cancellation>>>,
     /// Where the other workers hear what is to be cancelled.
     others: Box<[mpsc::Sender<Unwanted>]>,
 }
 
-/// A session, and the id of a call in it as written.
-type CallKey = (SessionKey, SmallVec<[u8; 24]>);
+/// The bits of a session, and after them the id of a call in it as written: one piece, which is hashed at once.
+type CallKey = SmallVec<[u8; SessionKey::BYTES + 24]>;
 
 /// What is to be cancelled.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl Tie {
 impl Calls {
     /// Those of the worker that calls this; it hears of the others from now on.
     pub(crate) fn open(Tie { mut own, others }: Tie) -> Rc<Self> {
-        let calls = Rc::new(Self { in_flight: RefCell::default(), others });
+        let calls = Rc::new(Self { others, ..Self::default() });
         let hearing = Rc::clone(&calls);
         tokio::task::spawn_local(async move {
             while let Some(unwanted) = own.recv().await {
@@ -88,14 +88,14 @@ impl Calls {
         if all.len() >= limits::SESSION_CALLS_MAX {
             return None;
         }
-        let (key, cancellation) = ((session, SmallVec::from_slice(id)), Rc::<Cancellation>::default());
+        let (key, cancellation) = (call_key(session, id), Rc::<Cancellation>::default());
         all.insert(key.clone(), Rc::clone(&cancellation));
         Some(InFlight { of: self, key, cancellation })
     }
 
     /// Cancels one, whichever worker has it. One that is unknown was answered meanwhile.
     pub(crate) async fn cancel(&self, session: SessionKey, id: &[u8]) {
-        let unwanted = Unwanted::Call((session, SmallVec::from_slice(id)));
+        let unwanted = Unwanted::Call(call_key(session, id));
         if !self.cancel_own(&unwanted) {
             self.pass_on(unwanted).await;
         }
@@ -118,7 +118,8 @@ impl Calls {
                 found.is_some()
             }
             Unwanted::Session(session) => {
-                all.iter().filter(|((of, _), _)| of == session).for_each(|(_, call)| call.cancel());
+                let calls = all.iter().filter(|(key, _)| key.starts_with(session.bits()));
+                calls.for_each(|(_, call)| call.cancel());
                 false
             }
         }
@@ -130,6 +131,13 @@ impl Calls {
             let _it_has_ended = other.send(unwanted.clone()).await;
         }
     }
+}
+
+fn call_key(session: SessionKey, id: &[u8]) -> CallKey {
+    let mut key = CallKey::new();
+    key.extend_from_slice(session.bits());
+    key.extend_from_slice(id);
+    key
 }
 
 // === impl InFlight ===
