@@ -257,8 +257,8 @@ fn session(calls: usize) -> SessionSteps {
 
 // What each call pays beside what a call without a session takes. The first one opens the token.
 #[library_benchmark]
-#[bench::first(args = (0), setup = session, config = at_most(99_999))]
-#[bench::next(args = (1), setup = session, config = at_most(99_999))]
+#[bench::first(args = (0), setup = session, config = at_most(6_250))]
+#[bench::next(args = (1), setup = session, config = at_most(1_600))]
 fn call_in_session(steps: SessionSteps) -> SessionSteps {
     black_box(steps.call(black_box(b"123456")));
     steps

@@ -32,9 +32,10 @@
 //!
 //! One worker a core, each a single-threaded runtime with its own listener, connections and counters. A stdio child is
 //! shared by nature: it lives on one worker, and the others reach it through bounded channels; so does a client's stream of
-//! HTTP+SSE, to which any worker may be told something. One further thread forks children and does nothing else, one
-//! looks after the certificate of a listener over TLS, and one serves the admin listener where there is one. Between the
-//! gateway and a child in a sandbox stands a process, the keeper, that ends what descends from the child.
+//! HTTP+SSE, to which any worker may be told something. A call of a session is known to its worker alone; its client may
+//! cancel it by way of any, and one that does not know it tells the others. One further thread forks children and does
+//! nothing else, one looks after the certificate of a listener over TLS, and one serves the admin listener where there is
+//! one. Between the gateway and a child in a sandbox stands a process, the keeper, that ends what descends from the child.
 //!
 //! **Invariant:** bytes that are not spliced cross unchanged: numbers, key order, duplicate and unknown members, escapes.
 //! **Invariant:** everything that can grow has a bound in [`limits`].

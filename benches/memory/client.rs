@@ -15,7 +15,8 @@ pub(crate) type Open = Option<TcpStream>;
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+/// The metadata of a modern request.
+pub(crate) const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
 /// Calls a tool of each backend.
 pub(crate) fn call_every_backend(gateway: &Figures) -> anyhow::Result<()> {
@@ -81,24 +82,24 @@ fn begin(gateway: &Figures) -> anyhow::Result<String> {
     let client = r#""capabilities":{},"clientInfo":{"name":"memory","version":"1"}"#;
     let params = format!(r#""protocolVersion":"2025-11-25",{client}"#);
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{{params}}}}}"#);
-    let (_closed, answer) = ask(gateway, &post("", &body))?;
+    let (_closed, answer) = ask(gateway, &post("/mcp", "", &body))?;
     let id = answer.lines().find_map(|line| line.strip_prefix("mcp-session-id: "));
     Ok(id.with_context(|| format!("no session: {answer}"))?.to_owned())
 }
 
-fn modern(method: &str, fields: &str, body: &str) -> String {
-    post(&format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n{fields}"), body)
+pub(crate) fn modern(method: &str, fields: &str, body: &str) -> String {
+    post("/mcp", &format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n{fields}"), body)
 }
 
-fn post(fields: &str, body: &str) -> String {
+pub(crate) fn post(path: &str, fields: &str, body: &str) -> String {
     format!(
-        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\n{fields}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
 }
 
-fn get(path: &str, fields: &str) -> String {
+pub(crate) fn get(path: &str, fields: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
 }
 
@@ -115,7 +116,7 @@ fn ask(gateway: &Figures, request: &str) -> anyhow::Result<(TcpStream, String)> 
 }
 
 /// One request, and what comes until that has come.
-fn until(gateway: &Figures, request: &str, end: &str) -> anyhow::Result<(TcpStream, String)> {
+pub(crate) fn until(gateway: &Figures, request: &str, end: &str) -> anyhow::Result<(TcpStream, String)> {
     let mut stream = TcpStream::connect(gateway.address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request.as_bytes())?;

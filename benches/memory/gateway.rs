@@ -25,7 +25,7 @@ const SETTLED_MAX: Duration = Duration::from_secs(20);
 pub(crate) struct Gateway {
     pub(crate) figures: Figures,
     process: Process,
-    _upstream: Process,
+    _upstream: Option<Process>,
 }
 
 /// What a client has to know of it.
@@ -51,17 +51,30 @@ pub(crate) fn raise_descriptors() -> anyhow::Result<()> {
 }
 
 impl Gateway {
+    /// One before a demo server.
     pub(crate) fn start() -> anyhow::Result<Self> {
         let mut server = Command::new(PROGRAM);
         let (said, says) = std::io::pipe()?;
         let upstream = Process::spawn(server.args(["demo-server", "math", "--http", "127.0.0.1:0"]).stderr(says))?;
         let line = first_line(said)?;
         let url = line.strip_prefix("listening ").context("the demo server says where it listens")?;
+        Ok(Self { _upstream: Some(upstream), ..Self::before(url)? })
+    }
+
+    /// One before a server at this URL.
+    pub(crate) fn before(url: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("gateway").env(UPSTREAM, url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Process::spawn(&mut command)?;
         let address = first_line(process.stdout()?)?.parse()?;
-        Ok(Self { figures: Figures { address }, process, _upstream: upstream })
+        Ok(Self { figures: Figures { address }, process, _upstream: None })
+    }
+
+    /// The most resident memory that it ever had, in KiB.
+    pub(crate) fn peak_kib(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
     /// Its resident memory in KiB, once that does not change any more.

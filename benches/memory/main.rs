@@ -7,11 +7,13 @@ mod gateway;
 #[path = "../overhead/process.rs"]
 #[expect(dead_code, reason = "the bench beside it uses the rest")]
 mod process;
+mod stream;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use crate::client::Open;
 use crate::gateway::{Figures, Gateway};
@@ -45,7 +47,8 @@ fn main() -> ExitCode {
     let role = std::env::args().nth(1);
     let ran = match role.as_deref() {
         Some("gateway") => gateway::serve(),
-        _ => measure(),
+        Some("streams") => streams(),
+        _ => measure().and_then(|()| streams()),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,6 +57,31 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints by how much the peak of a gateway grows while a stream passes; fails when that is more than its bound.
+fn streams() -> anyhow::Result<()> {
+    type Pass = fn(&Figures) -> anyhow::Result<()>;
+    const WAYS: [(&str, Pass); 3] =
+        [("HTTP", stream::over_http), ("HTTP+SSE", stream::over_events), ("WebSocket", stream::over_socket)];
+    const GROWTH_MIB_MAX: f64 = 16.0;
+
+    let mut out = std::io::stdout();
+    let url = stream::serve()?;
+    writeln!(
+        out,
+        "\n| stream of {} MiB to a client over | growth | bound | took |\n|---|---|---|---|",
+        stream::STREAM_BYTES >> 20
+    )?;
+    for (way, pass) in WAYS {
+        let gateway = Gateway::before(&url)?;
+        let (idle, began) = (gateway.peak_kib()?, Instant::now());
+        pass(&gateway.figures).context(way)?;
+        let (growth, took) = ((gateway.peak_kib()? - idle) / 1024.0, began.elapsed().as_secs_f64());
+        writeln!(out, "| {way} | {growth:.1} MiB | {GROWTH_MIB_MAX} MiB | {took:.1} s |")?;
+        ensure!(growth <= GROWTH_MIB_MAX, "{way}: the stream did not pass in constant memory");
+    }
+    Ok(())
 }
 
 /// Prints the table; fails when something takes more than its bound.
