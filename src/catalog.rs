@@ -101,6 +101,8 @@ pub struct View {
     pub initialize: [&'static str; 4],
     /// The `DiscoverResult`.
     pub discover: &'static str,
+    /// Whether these declare completions: some backend that it shows something of has declared that it completes arguments.
+    pub completions: bool,
     /// The pages of each list, by `ListKind as usize` then `Revision as usize`. A list nobody offers has one empty page.
     pub lists: [[&'static [Page]; 5]; 4],
     /// The backend that is all there is to see.
@@ -173,14 +175,14 @@ impl View {
     pub const fn alone(
         name: &'static str,
         tokens: usize,
-        (initialize, discover): ([&'static str; 4], &'static str),
+        (initialize, discover, completions): ([&'static str; 4], &'static str, bool),
         pages: [[&'static [Page]; 2]; 4],
         alone: Alone,
     ) -> Self {
         let [tools, prompts, resources, templates] = pages;
         let lists = [by_revision(tools), by_revision(prompts), by_revision(resources), by_revision(templates)];
         let mut view = Self::bare(name, 0);
-        (view.tokens, view.initialize, view.discover) = (tokens, initialize, discover);
+        (view.tokens, view.initialize, view.discover, view.completions) = (tokens, initialize, discover, completions);
         (view.lists, view.alone) = (lists, Some(alone));
         view
     }
@@ -189,7 +191,16 @@ impl View {
     pub(crate) const fn bare(name: &'static str, bit: u64) -> Self {
         use std::borrow::Cow::Borrowed;
         let patterns = plan::View { name: Borrowed(name), include: Borrowed(&[]), exclude: Borrowed(&[]) };
-        Self { patterns, bit, tokens: 0, initialize: [""; 4], discover: "", lists: [[&[]; 5]; 4], alone: None }
+        Self {
+            patterns,
+            bit,
+            tokens: 0,
+            initialize: [""; 4],
+            discover: "",
+            completions: false,
+            lists: [[&[]; 5]; 4],
+            alone: None,
+        }
     }
 
     /// Whether it is the whole catalog.

@@ -3,6 +3,7 @@
 //! one can be tested against the other. What they do not do: authentication, resumable streams, JSON-RPC batches.
 
 mod admin;
+mod completion;
 mod data;
 mod http;
 mod math;

@@ -7,5 +7,6 @@ pub mod json;
 pub(crate) mod lines;
 pub mod method;
 pub mod parts;
+pub mod path;
 pub mod splice;
 pub mod sse;

@@ -25,6 +25,7 @@ mod respond;
 mod route;
 mod session;
 mod site;
+mod target;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -59,7 +60,9 @@ use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
 use crate::upstream::{Gone, SessionKey, Transport as _};
 use bridge::Caller;
+use route::Unroutable;
 use session::Session;
+use target::Named;
 
 /// One worker: a thread, its clock, and its link to every backend.
 #[derive(Debug)]
@@ -432,18 +435,25 @@ async fn call<'a, T: Topology, D: Downstream>(
     caller: &Caller<'a>,
     downstream: &D,
 ) -> Result<Result<(), Gone>, Refusal<'a>> {
-    let value = modern::target(post.message, caller.kind)?;
+    let Named { subject, value } = target::of(post, caller.kind)?;
     let Some(text) = value.text() else {
         return Err(Refusal::InvalidParams("name must be a string".into()));
     };
     let name = text.decode(post.body);
-    let Some(route) = route::route::<T>(post.view, caller.kind, &name) else {
-        let what = match caller.kind {
-            CallKind::Tool => "tool",
-            CallKind::Prompt => "prompt",
-            CallKind::Resource => "resource",
-        };
-        return Err(Refusal::Unknown(what, name));
+    let what = match subject {
+        plan::Subject::Tools => "tool",
+        plan::Subject::Prompts => "prompt",
+        plan::Subject::Resources => "resource",
+    };
+    let route = match caller.kind {
+        CallKind::Completion => route::completion::<T>(post.view, subject, &name),
+        _ => route::route::<T>(post.view, subject, &name).ok_or(Unroutable::Unknown),
+    };
+    let route = match route {
+        Ok(route) => route,
+        Err(Unroutable::Unknown) => return Err(Refusal::Unknown(what, name)),
+        Err(Unroutable::NotOffered) => return Err(Refusal::MethodNotFound(caller.kind.as_str().into())),
+        Err(Unroutable::NoCompletions) => return Err(Refusal::NoCompletions(what, name)),
     };
     Ok(dispatch::dispatch(worker, caller, (value, &name), &route, post.carrier.mcp_params(), downstream).await)
 }

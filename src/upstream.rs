@@ -202,4 +202,6 @@ pub struct Target<'a> {
     pub name: &'a str,
     /// Whether that differs from what the client wrote.
     pub renamed: bool,
+    /// Whether the field `Mcp-Name` repeats it towards a modern server over HTTP.
+    pub mirrored: bool,
 }

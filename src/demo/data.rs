@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::offer::{
-    Contents, ContentsBody, NoArguments, Offer, Outcome, ProcessStatus, ToolCall, ToolResult, arguments_as,
-    prompt_result, read_only,
+    Completed, Completion, Contents, ContentsBody, NoArguments, Offer, Outcome, ProcessStatus, ToolCall, ToolResult,
+    arguments_as, prompt_result, read_only,
 };
 use super::tables::{self, DemoTable, TABLES};
 
@@ -22,6 +22,7 @@ const GRADIENT_PNG: &[u8] = &[
     0x55, 0x1d, 0xc1, 0x6f, 0x66, 0x34, 0xe5, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
 ];
 const GRADIENT_URI: &str = "data://images/gradient.png";
+const ROW_TEMPLATE: &str = "data://tables/{table}/rows/{row}";
 
 pub(super) struct Tables;
 
@@ -81,7 +82,7 @@ impl Offer for Tables {
 
     fn resource_templates(&self) -> Vec<Value> {
         vec![json!({
-            "uriTemplate": "data://tables/{table}/rows/{row}",
+            "uriTemplate": ROW_TEMPLATE,
             "name": "row",
             "title": "Row of a table",
             "description": "One row as a JSON object; rows count from 0.",
@@ -108,6 +109,25 @@ impl Offer for Tables {
             let content =
                 [json!({ "type": "text", "text": text }), json!({ "type": "resource", "resource": resource })];
             Ok(prompt_result("A table to summarize", &content))
+        })
+    }
+
+    fn completes(&self) -> bool {
+        true
+    }
+
+    fn values(&self, completion: &Completion<'_>) -> Option<Vec<String>> {
+        match completion.of {
+            Completed::Prompt("summarize_table") | Completed::Template(ROW_TEMPLATE) => {}
+            Completed::Prompt(_) | Completed::Template(_) => return None,
+        }
+        Some(match (completion.of, completion.argument) {
+            (_, "table") => TABLES.iter().map(|table| table.name.to_owned()).collect(),
+            (Completed::Template(_), "row") => {
+                let table = completion.others.get("table").and_then(Value::as_str).and_then(tables::find);
+                (0..table.map_or(0, DemoTable::row_count)).map(|row| row.to_string()).collect()
+            }
+            _ => Vec::new(),
         })
     }
 

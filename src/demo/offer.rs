@@ -24,6 +24,15 @@ pub(super) trait Offer: Send + Sync {
     fn call(&self, call: &ToolCall<'_>) -> Option<Outcome>;
     /// The result of `prompts/get`, or what is wrong with the arguments; `None` if there is no such prompt.
     fn prompt(&self, name: &str, arguments: Map<String, Value>) -> Option<Result<Value, String>>;
+    /// Whether some argument is completed.
+    fn completes(&self) -> bool {
+        false
+    }
+    /// The values that an argument may have, as far as they are known, whatever is typed of it so far; `None` if there is
+    /// no such prompt or template.
+    fn values(&self, _completion: &Completion<'_>) -> Option<Vec<String>> {
+        None
+    }
     /// `None` if there is no such resource.
     fn read(&self, uri: &str, status: &ProcessStatus) -> Option<Contents>;
 }
@@ -39,6 +48,24 @@ pub(super) struct ToolCall<'a> {
     /// The lowest level that the client wants to see; `None` if it wants no log messages.
     pub(super) log_level: Option<LogLevel>,
     pub(super) status: ProcessStatus,
+}
+
+/// What `completion/complete` asks for.
+pub(super) struct Completion<'a> {
+    pub(super) of: Completed<'a>,
+    /// The name of the argument.
+    pub(super) argument: &'a str,
+    /// The arguments that are known already.
+    pub(super) others: Map<String, Value>,
+}
+
+/// Whose argument is completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Completed<'a> {
+    /// That of the prompt with this name.
+    Prompt(&'a str),
+    /// That of the template which is listed like this.
+    Template(&'a str),
 }
 
 /// For tools that take none.

@@ -16,7 +16,7 @@ use super::rpc::{
     ClientMessage, ClientRequest, Fault, FaultAnswer, LEGACY_VERSIONS, META_LOG_LEVEL, META_SERVER_INFO,
     MODERN_VERSIONS, MessageEra,
 };
-use super::{Eras, Kind, admin, data, math, rpc};
+use super::{Eras, Kind, admin, completion, data, math, rpc};
 
 /// How long a client may keep what never changes while the process lives.
 const TTL_MS: u64 = 3_600_000;
@@ -150,6 +150,7 @@ impl Server {
                 (list(request, "resourceTemplates", self.offer.resource_templates())?, FOR_ALL)
             }
             "resources/read" => self.read(request, era)?,
+            "completion/complete" => (completion::complete(self.offer, &request.params)?, None),
             _ => return Err(Fault::UnknownMethod(request.method.clone())),
         };
         Ok(Reply::Result(rpc::response(&request.id, self.complete(result, caching, era))))
@@ -192,6 +193,7 @@ impl Server {
             "server/discover" => era == MessageEra::Modern,
             "initialize" | "ping" => era == MessageEra::Legacy,
             "logging/setLevel" => era == MessageEra::Legacy && self.offer.logs(),
+            "completion/complete" => self.offer.completes(),
             _ => false,
         }
     }
@@ -223,6 +225,9 @@ impl Server {
         let mut capabilities = json!({ "tools": {}, "prompts": {}, "resources": {} });
         if self.offer.logs() {
             capabilities["logging"] = json!({});
+        }
+        if self.offer.completes() {
+            capabilities["completions"] = json!({});
         }
         capabilities
     }

@@ -440,3 +440,45 @@ fn counts(bench: &Bench) -> [u64; 3] {
     let status = bench.server.status();
     [status.calls_served, status.calls_running, status.calls_cancelled]
 }
+
+#[test]
+fn an_argument_is_completed_by_the_values_that_begin_like_it() {
+    let bench = Bench::legacy(Kind::Data);
+    let complete = |reference: Value, name: &str, value: &str, context: Value| {
+        let argument = json!({ "name": name, "value": value });
+        bench.answer(&request(
+            "completion/complete",
+            json!({ "ref": reference, "argument": argument, "context": context }),
+        ))
+    };
+    let prompt = json!({ "type": "ref/prompt", "name": "summarize_table" });
+    let template = json!({ "type": "ref/resource", "uri": "data://tables/{table}/rows/{row}" });
+    let planets = json!({ "arguments": { "table": "planets" } });
+    for (reference, name, value, context, expected) in [
+        (&prompt, "table", "", json!({}), &["planets", "elements"][..]),
+        (&prompt, "table", "pl", json!({}), &["planets"]),
+        (&prompt, "table", "x", json!({}), &[]),
+        (&prompt, "row", "", planets.clone(), &[]),
+        (&template, "table", "e", json!({}), &["elements"]),
+        (&template, "row", "", json!({}), &[]),
+        (&template, "row", "7", planets, &["7"]),
+    ] {
+        let answer = complete(reference.clone(), name, value, context);
+        let expected = json!({ "values": expected, "total": expected.len(), "hasMore": false });
+        assert_eq!(answer["result"]["completion"], expected, "{reference} {name} {value}");
+    }
+    for (reference, message) in [
+        (json!({ "type": "ref/prompt", "name": "nothing" }), "prompt `nothing` is not known"),
+        (json!({ "type": "ref/resource", "uri": "data://{x}" }), "resource template `data://{x}` is not known"),
+    ] {
+        let error = &complete(reference, "table", "", json!({}))["error"];
+        assert_eq!((&error["code"], &error["message"]), (&json!(-32602), &json!(message)));
+    }
+    let other = complete(json!({ "type": "ref/tool", "name": "query" }), "table", "", json!({}));
+    assert_eq!(other["error"]["code"], -32602);
+    let params = json!({ "ref": prompt, "argument": { "name": "table", "value": "" } });
+    let refused = Bench::legacy(Kind::Math).answer(&request("completion/complete", params.clone()));
+    assert_eq!(refused["error"]["code"], -32601);
+    let modern = Bench::new(Kind::Data, Eras::Both).answer(&modern("completion/complete", params, &json!({})));
+    assert_eq!(modern["result"]["resultType"], "complete");
+}

@@ -99,6 +99,8 @@ pub struct Incoming {
     pub request_id: Option<Value>,
     /// `params.arguments`
     pub arguments: Option<Value>,
+    /// `params.ref` (of `completion/complete`)
+    pub reference: Option<Value>,
     /// Whether `params.requestState` or `params.inputResponses` is there: the request resumes one that was answered with
     /// a question.
     pub resumes: bool,

@@ -43,6 +43,8 @@ pub enum CallKind {
     Prompt,
     /// `resources/read`, about `params.uri`.
     Resource,
+    /// `completion/complete`, about the prompt, resource or template that `params.ref` names.
+    Completion,
 }
 
 // === impl Level ===
@@ -89,6 +91,7 @@ impl Method {
             "tools/call" => Self::Call(CallKind::Tool),
             "prompts/get" => Self::Call(CallKind::Prompt),
             "resources/read" => Self::Call(CallKind::Resource),
+            "completion/complete" => Self::Call(CallKind::Completion),
             "tools/list" => Self::List(ListKind::Tools),
             "prompts/list" => Self::List(ListKind::Prompts),
             "resources/list" => Self::List(ListKind::Resources),
@@ -112,6 +115,7 @@ impl CallKind {
             Self::Tool => "tools/call",
             Self::Prompt => "prompts/get",
             Self::Resource => "resources/read",
+            Self::Completion => "completion/complete",
         }
     }
 }

@@ -74,8 +74,9 @@ fn result<'a>(message: &Message<'a>, caller: &Caller<'_>, splice: &mut Splice<'a
     let is = |name| matches!(result_type, Some(Ok(text)) if Text::is(text, source, name));
     let complete = result_type.is_none() || is("complete");
     if era == Era::Modern && !complete {
-        // MCP 2026-07-28, multi round-trip requests: only these three may ask, and only who declared that it answers.
-        return match is("input_required") && caller.era == Era::Modern {
+        // MCP 2026-07-28, multi round-trip requests: completions may not ask, and only who declared that it answers is.
+        let may_ask = caller.era == Era::Modern && caller.kind != CallKind::Completion;
+        return match is("input_required") && may_ask {
             true => Ok(()),
             false if is("input_required") => Err(Error::protocol("it asks for input that nobody declared to give")),
             false => Err(Error::protocol("its result is of an unknown `resultType`")),

@@ -151,11 +151,12 @@ impl<T: Topology> Journey<'_, T> {
     /// The call with this message, in which the name stands there.
     fn call<'c>(&'c self, source: &'c [u8], head: &'c Incoming, written: Value) -> Call<'c> {
         let (caller, name) = (self.caller, self.route.upstream);
+        let mirrored = caller.kind != CallKind::Completion;
         Call {
             source,
             head,
             method: caller.kind.as_str(),
-            target: Some(Target { span: written.span, name, renamed: name != self.name.1 }),
+            target: Some(Target { span: written.span, name, renamed: name != self.name.1, mirrored }),
             era: caller.era,
             log_level: caller.log_level,
             mcp_params: self.mcp_params,

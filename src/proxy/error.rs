@@ -60,6 +60,8 @@ pub(crate) enum Refusal<'a> {
     InvalidParams(Cow<'static, str>),
     /// No tool, prompt or resource has this name, no list this cursor: what it would be, and the name.
     Unknown(&'static str, Cow<'a, str>),
+    /// Whose prompt or resource it is completes no arguments: what of the two it is, and its name.
+    NoCompletions(&'static str, Cow<'a, str>),
     /// A session is required.
     SessionRequired,
     /// A connection on which no session was begun.
@@ -248,6 +250,13 @@ impl Refusal<'_> {
                 verdict.data["sent"] = json!(error.sent);
                 verdict.data["retryable"] = json!(!error.sent);
                 verdict
+            }
+            Self::NoCompletions(what, name) => {
+                let message = format!(
+                    "method `completion/complete` is not offered for {what} `{}`: its server has no completions",
+                    cut(name)
+                );
+                Verdict::new(status(404), METHOD_NOT_FOUND, "method_not_found", message)
             }
             Self::Unsubscribable => {
                 let message = "method `resources/subscribe` is not offered: the gateway has no subscriptions";

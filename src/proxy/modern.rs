@@ -7,10 +7,10 @@ use super::Post;
 use super::error::Refusal;
 use crate::catalog::Revision;
 use crate::http1::{Field, RequestHead};
-use crate::mcp::envelope::{Incoming, Shape};
+use crate::mcp::envelope::Shape;
 use crate::mcp::header;
 use crate::mcp::json::{Kind, Value};
-use crate::mcp::method::{CallKind, Level, Method};
+use crate::mcp::method::{Level, Method};
 
 /// What a valid modern message asks for.
 #[derive(Debug)]
@@ -116,27 +116,4 @@ fn metadata<'a>(post: &Post<'a>) -> Result<(), Refusal<'a>> {
 pub(crate) fn log_level(post: &Post<'_>) -> Option<Level> {
     let level = post.message.meta?.log_level?.text()?;
     Level::parse(&level.decode(post.body))
-}
-
-/// `params` of a call or list, as its method takes them; the value that names what the call is about.
-pub(crate) fn target<'a>(message: &Incoming, kind: CallKind) -> Result<Value, Refusal<'a>> {
-    let params = message.params.map(|params| params.kind);
-    match params {
-        Some(Kind::Object) => {}
-        Some(Kind::Array | Kind::Null) | None => {
-            return Err(Refusal::InvalidParams("`params` must be an object".into()));
-        }
-        Some(_) => return Err(Refusal::InvalidRequest("`params` must be an object".into())),
-    }
-    if message.meta_kind.is_some_and(|kind| kind != Kind::Object) {
-        return Err(Refusal::InvalidParams("`params._meta` is not an object".into()));
-    }
-    if message.arguments.is_some_and(|arguments| arguments.kind != Kind::Object) {
-        return Err(Refusal::InvalidParams("`params.arguments` must be an object".into()));
-    }
-    let (value, missing) = match kind {
-        CallKind::Tool | CallKind::Prompt => (message.name, "`params.name` must be a string"),
-        CallKind::Resource => (message.uri, "`params.uri` must be a string"),
-    };
-    value.filter(|value| value.kind == Kind::String).ok_or(Refusal::InvalidParams(missing.into()))
 }

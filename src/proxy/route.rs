@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use only1mcp_model::names;
 use only1mcp_model::uri::Uri;
 
-use crate::catalog::{Alone, Topology, View, plan};
+use crate::catalog::plan::Subject;
+use crate::catalog::{Alone, Template, Topology, View};
 use crate::limits;
-use crate::mcp::method::CallKind;
 
 /// The decision for one call.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,14 +24,14 @@ pub(crate) struct Route<'a> {
 
 /// Where a call goes; `None` for a name nobody offers, and just so for one that the view does not show.
 #[inline]
-pub(crate) fn route<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
+pub(crate) fn route<'a, T: Topology>(view: &View, subject: Subject, name: &'a str) -> Option<Route<'a>> {
     if let Some(alone) = &view.alone {
-        return own::<T>(alone, kind, name);
+        return own::<T>(alone, subject, name);
     }
-    let entry = match kind {
-        CallKind::Tool => T::tool(name),
-        CallKind::Prompt => T::prompt(name),
-        CallKind::Resource => T::resource(name),
+    let entry = match subject {
+        Subject::Tools => T::tool(name),
+        Subject::Prompts => T::prompt(name),
+        Subject::Resources => T::resource(name),
     };
     match entry {
         Some(entry) => view.shows(entry.views).then_some(Route {
@@ -40,36 +40,76 @@ pub(crate) fn route<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str)
             fallbacks: entry.fallbacks,
             repeatable: entry.read_only || entry.idempotent,
         }),
-        None => uncatalogued::<T>(view, kind, name),
+        None => uncatalogued::<T>(view, subject, name),
     }
+}
+
+/// Why a completion leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unroutable {
+    /// Nobody offers what it names, or the view does not show it.
+    Unknown,
+    /// The same, and the view offers no completions at all.
+    NotOffered,
+    /// Whoever offers what it names completes no arguments.
+    NoCompletions,
+}
+
+/// Where the arguments of a prompt, a resource or a template are completed: at whoever would be asked for it. A template
+/// is named as it is listed.
+pub(crate) fn completion<'a, T: Topology>(
+    view: &View,
+    subject: Subject,
+    name: &'a str,
+) -> Result<Route<'a>, Unroutable> {
+    let is_listed = |template: &&Template| subject == Subject::Resources && template.uri_template == name;
+    let listed = T::SPEC.templates.iter().find(is_listed).filter(|_| view.alone.is_none());
+    let route = match listed {
+        Some(&Template { backend, views, fallbacks, .. }) => {
+            let route = Route { backend, upstream: name, fallbacks, repeatable: true };
+            view.shows(views).then_some(route)
+        }
+        None => route::<T>(view, subject, name),
+    };
+    let route = route.ok_or(if view.completions { Unroutable::Unknown } else { Unroutable::NotOffered })?;
+    let completes = |backend: &u16| {
+        let backend = T::SPEC.backends.get(usize::from(*backend));
+        backend.is_some_and(|backend| backend.completions != Some(false))
+    };
+    if !completes(&route.backend) {
+        return Err(Unroutable::NoCompletions);
+    }
+    // Who has the item need not complete its arguments.
+    let fallbacks = if route.fallbacks.iter().all(completes) { route.fallbacks } else { &[] };
+    Ok(Route { fallbacks, repeatable: true, ..route })
 }
 
 /// Where a name leads of which its backend alone is asked: there or nowhere. It is looked up as the catalog has it,
 /// whoever the catalog would send it to.
-fn own<'a, T: Topology>(alone: &Alone, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
+fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Option<Route<'a>> {
     let &Alone { backend, prefix, resources, templates } = alone;
-    let length_max = if kind == CallKind::Resource { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
+    let length_max = if subject == Subject::Resources { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
     if name.len() > length_max {
         return None;
     }
-    let prefixed = match kind {
-        CallKind::Tool | CallKind::Prompt if !prefix.is_empty() => Cow::Owned([prefix, name].concat()),
+    let prefixed = match subject {
+        Subject::Tools | Subject::Prompts if !prefix.is_empty() => Cow::Owned([prefix, name].concat()),
         _ => Cow::Borrowed(name),
     };
     let shortened =
-        !prefix.is_empty() && kind != CallKind::Resource && !names::is_exposable(&prefixed, T::SPEC.name_bytes_max);
-    let entry = match kind {
-        CallKind::Tool if shortened => T::tool(&names::fit(prefixed.to_string(), T::SPEC.name_bytes_max)),
-        CallKind::Prompt if shortened => T::prompt(&names::fit(prefixed.to_string(), T::SPEC.name_bytes_max)),
-        CallKind::Tool => T::tool(&prefixed),
-        CallKind::Prompt => T::prompt(&prefixed),
-        CallKind::Resource => T::resource(name),
+        !prefix.is_empty() && subject != Subject::Resources && !names::is_exposable(&prefixed, T::SPEC.name_bytes_max);
+    let entry = match subject {
+        Subject::Tools if shortened => T::tool(&names::fit(prefixed.to_string(), T::SPEC.name_bytes_max)),
+        Subject::Prompts if shortened => T::prompt(&names::fit(prefixed.to_string(), T::SPEC.name_bytes_max)),
+        Subject::Tools => T::tool(&prefixed),
+        Subject::Prompts => T::prompt(&prefixed),
+        Subject::Resources => T::resource(name),
     };
     // Prefixes may begin alike, and what a shortened name looks like may be somebody's own.
-    let entry =
-        entry.filter(|entry| entry.origin == backend && (kind == CallKind::Resource || entry.shortened == shortened));
+    let entry = entry
+        .filter(|entry| entry.origin == backend && (subject == Subject::Resources || entry.shortened == shortened));
     let unlisted = || {
-        let mut wildcards = T::SPEC.wildcards.iter().filter(|route| route.subject == subject(kind));
+        let mut wildcards = T::SPEC.wildcards.iter().filter(|route| route.subject == subject);
         wildcards.any(|route| {
             route.backend == backend && names::matches(&route.pattern, &prefixed) && route.upstream(&prefixed).is_some()
         })
@@ -77,7 +117,9 @@ fn own<'a, T: Topology>(alone: &Alone, kind: CallKind, name: &'a str) -> Option<
     let template = || {
         let of_catalog = T::SPEC.templates.iter().filter(|template| template.origin == backend);
         let mut all = of_catalog.map(|template| template.uri_template).chain(templates.iter().copied());
-        kind == CallKind::Resource && (resources.contains(&name) || all.any(|template| names::fills(template, name)))
+        // As listed, it is named by who wants its arguments completed; nothing fills it so.
+        let leads = |template| template == name || names::fills(template, name);
+        subject == Subject::Resources && (resources.contains(&name) || all.any(leads))
     };
     let upstream = match entry {
         Some(entry) => entry.upstream,
@@ -87,23 +129,14 @@ fn own<'a, T: Topology>(alone: &Alone, kind: CallKind, name: &'a str) -> Option<
     Some(Route { backend, upstream, fallbacks: &[], repeatable: false })
 }
 
-fn subject(kind: CallKind) -> plan::Subject {
-    match kind {
-        CallKind::Tool => plan::Subject::Tools,
-        CallKind::Prompt => plan::Subject::Prompts,
-        CallKind::Resource => plan::Subject::Resources,
-    }
-}
-
 #[cold]
-fn uncatalogued<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> Option<Route<'a>> {
-    let length_max = if kind == CallKind::Resource { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
-    if name.len() > length_max || !is_shown::<T>(view, kind, name) {
+fn uncatalogued<'a, T: Topology>(view: &View, subject: Subject, name: &'a str) -> Option<Route<'a>> {
+    let length_max = if subject == Subject::Resources { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
+    if name.len() > length_max || !is_shown::<T>(view, subject, name) {
         return None;
     }
-    let subject = subject(kind);
     // The most specific template decides, also where the view does not show it: a wider one would lead elsewhere.
-    let mut templates = T::SPEC.templates.iter().filter(|_| kind == CallKind::Resource);
+    let mut templates = T::SPEC.templates.iter().filter(|_| subject == Subject::Resources);
     let template = templates.find(|template| names::fills(template.uri_template, name));
     if template.is_some_and(|template| !view.shows(template.views)) {
         return None;
@@ -122,11 +155,11 @@ fn uncatalogued<'a, T: Topology>(view: &View, kind: CallKind, name: &'a str) -> 
 
 /// Whether a view shows a name that no list holds. A URI gets one verdict however it is spelled: its backend may decode
 /// it. So do templates, of which the most specific one has to be shown under every spelling.
-fn is_shown<T: Topology>(view: &View, kind: CallKind, name: &str) -> bool {
+fn is_shown<T: Topology>(view: &View, subject: Subject, name: &str) -> bool {
     if view.is_whole() {
         return true;
     }
-    if kind != CallKind::Resource {
+    if subject != Subject::Resources {
         return view.patterns.shows(name);
     }
     let uri = Uri::new(name);

@@ -188,7 +188,7 @@ impl Link {
         request.extend_from_slice(&peer.head);
         if era == Era::Modern {
             push_field(&mut request, b"mcp-method", call.method.as_bytes());
-            if let Some(target) = call.target {
+            if let Some(target) = call.target.filter(|target| target.mirrored) {
                 request.extend_from_slice(b"mcp-name: ");
                 header::encode(target.name, &mut request);
                 request.extend_from_slice(b"\r\n");

@@ -14,6 +14,7 @@ mod bridge;
 mod cancellation;
 mod children;
 mod command_line;
+mod completion;
 mod constant_memory;
 mod credentials;
 mod daemons;

@@ -17,6 +17,7 @@ pub(crate) struct Offers {
     pub(crate) tools: bool,
     pub(crate) prompts: bool,
     pub(crate) resources: bool,
+    pub(crate) completions: bool,
 }
 
 /// What a client is greeted with.
@@ -26,6 +27,8 @@ pub(crate) struct Greeting {
     pub(crate) initialize: Vec<String>,
     /// The `DiscoverResult`.
     pub(crate) discover: String,
+    /// Whether it declares completions.
+    pub(crate) completions: bool,
 }
 
 impl Greeting {
@@ -34,6 +37,7 @@ impl Greeting {
         Self {
             initialize: legacy.map(|revision| initialize(plan, scope, revision)).collect(),
             discover: discover(plan, scope),
+            completions: Offers::of(plan, scope).completions,
         }
     }
 }
@@ -63,9 +67,16 @@ fn server_info() -> String {
 
 /// In the legacy eras the gateway itself keeps a level for every session; a modern request names its own.
 fn capabilities(plan: &Plan, scope: Scope, revision: Revision) -> String {
-    let Offers { tools, prompts, resources } = Offers::of(plan, scope);
+    let Offers { tools, prompts, resources, completions } = Offers::of(plan, scope);
     let logging = revision.era() == Era::Legacy && (tools || prompts || resources);
-    let offered = [("logging", logging), ("tools", tools), ("prompts", prompts), ("resources", resources)];
+    let offered = [
+        ("logging", logging),
+        // 2024-11-05 has the method and no capability for it.
+        ("completions", completions && revision > Revision::V2024_11_05),
+        ("tools", tools),
+        ("prompts", prompts),
+        ("resources", resources),
+    ];
     let members: Vec<String> =
         offered.iter().filter(|(_, offered)| *offered).map(|(name, _)| format!(r#""{name}":{{}}"#)).collect();
     format!("{{{}}}", members.join(","))
@@ -102,6 +113,22 @@ impl Offers {
             tools: tools || lists(Kind::Tools) || routed(Subject::Tools),
             prompts: prompts || lists(Kind::Prompts) || routed(Subject::Prompts),
             resources: resources || lists(Kind::Resources) || lists(Kind::Templates) || routed(Subject::Resources),
+            completions: completions(plan, scope),
+        }
+    }
+}
+
+/// Whether a backend declares that it completes arguments; of a view one that something leads to that has any.
+fn completions(plan: &Plan, scope: Scope) -> bool {
+    let declares = |backend: u16| plan.backends[usize::from(backend)].completions == Some(true);
+    match scope {
+        Scope::Whole => plan.backends.iter().any(|backend| backend.completions == Some(true)),
+        Scope::Backend(index) => declares(index),
+        Scope::View(_) => {
+            let kinds = [Kind::Prompts, Kind::Resources, Kind::Templates];
+            let mut listed = kinds.into_iter().flat_map(|kind| scope.items(plan, kind));
+            let mut routed = plan.wildcards.iter().filter(|route| route.subject != Subject::Tools);
+            listed.any(|item| declares(item.backend)) || routed.any(|route| declares(route.backend))
         }
     }
 }

@@ -58,8 +58,10 @@ pub(crate) fn backends(plan: &Plan, lists: &Lists) -> (Vec<TokenStream>, TokenSt
         let scope = Scope::Backend(index);
         let next = format_ident!("GREETING_{}", greetings.len());
         let greeting = greetings.entry(Greeting::of(plan, scope)).or_insert_with_key(|greeting| {
-            let Greeting { initialize, discover } = greeting;
-            constants.push(quote!(const #next: ([&str; 4], &str) = ([#(#initialize),*], #discover);));
+            let Greeting { initialize, discover, completions } = greeting;
+            constants.push(quote! {
+                const #next: ([&str; 4], &str, bool) = ([#(#initialize),*], #discover, #completions);
+            });
             next
         });
         let tokens = scope.items(plan, Kind::Tools).into_iter().map(|tool| tokens_as(tool, &tool.own)).sum();

@@ -126,6 +126,13 @@ impl Section {
         self.revision.era()
     }
 
+    /// Whether it declared that it completes arguments; `None` of a revision in which nobody could.
+    #[must_use]
+    pub fn completions(&self) -> Option<bool> {
+        let declared = self.capabilities.tree().member("completions").is_some();
+        (declared || self.revision > Revision::V2024_11_05).then_some(declared)
+    }
+
     /// The items of a list.
     #[must_use]
     pub fn list(&self, list: List) -> &[Item] {

@@ -98,6 +98,9 @@ constant! {
         pub locked_era: Option<Era>,
         /// The longest a call may take from its arrival to its answer, in milliseconds.
         pub timeout_ms: u64,
+        /// Whether it completes arguments, by its lock; `None` where that cannot say: the backend is not in it, or spoke a
+        /// revision that has no word for it.
+        pub completions: Option<bool>,
     }
 }
 

@@ -36,6 +36,19 @@ fn defaults_are_filled_in() {
 }
 
 #[test]
+fn whether_a_backend_completes_is_what_its_lock_can_say() {
+    let completes = |name: &str| {
+        let backends = plan(name).backends;
+        backends.iter().map(|backend| (backend.name.to_string(), backend.completions)).collect::<Vec<_>>()
+    };
+    // 2024-11-05 has no word for it.
+    assert_eq!(completes("transparent"), [("everything".to_owned(), None)]);
+    assert_eq!(completes("param_header")[0], ("modern".to_owned(), Some(false)));
+    let unlocked = completes("no_lock");
+    assert!(!unlocked.is_empty() && unlocked.iter().all(|(_, completions)| completions.is_none()), "{unlocked:?}");
+}
+
+#[test]
 fn an_item_keeps_its_bytes_but_for_the_exposed_name() {
     let plan = plan("minimal");
     let expected = concat!(

@@ -24,6 +24,8 @@ impl Message for Incoming {
                 scan.decided(&mut self.task_id, "params.taskId")
             } else if key == b"requestId" {
                 scan.decided(&mut self.request_id, "params.requestId")
+            } else if key == b"ref" {
+                scan.passed(&mut self.reference, "params.ref")
             } else {
                 self.resumes |= key == b"requestState" || key == b"inputResponses";
                 scan.skip()

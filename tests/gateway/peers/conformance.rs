@@ -118,8 +118,7 @@ fn the_gateway_conforms_in_both_eras_before_a_backend_over_websocket() {
 }
 
 /// Scenarios, by how they begin, of which something may fail: what a gateway need not carry. All else is required.
-const OPTIONAL: [&str; 7] = [
-    "completion-",
+const OPTIONAL: [&str; 6] = [
     "elicitation-",
     "resources-subscribe:",
     "resources-unsubscribe:",

@@ -394,6 +394,35 @@ fn a_capability_is_declared_when_it_is_listed_declared_by_a_backend_or_routed_by
 }
 
 #[test]
+fn completions_are_declared_where_something_leads_to_who_completes_and_the_revision_has_a_word_for_it() {
+    let declares = |result: &Value| result["capabilities"]["completions"].is_object();
+    let declared = |plan: &Plan| {
+        let all = [greetings(plan, "initialize"), greetings(plan, "discover")].concat();
+        all.iter().map(declares).collect::<Vec<_>>()
+    };
+    let mut plan = plans::prompts_and_resources();
+    assert_eq!(declared(&plan), [false; 5]);
+    plan.backends[0].completions = Some(false);
+    assert_eq!(declared(&plan), [false; 5]);
+    plan.backends[0].completions = Some(true);
+    assert_eq!(declared(&plan), [false, true, true, true, true]);
+    // Of the views the first shows nothing but tools.
+    let of_views = |plan: &Plan| [0, 1].map(|view| declares(&greetings_of(plan, Some(view), "discover")[0]));
+    let mut plan = plans::views();
+    plan.backends[0].completions = Some(true);
+    assert_eq!(of_views(&plan), [false, true]);
+    // A route by pattern may lead there from every view.
+    plan.wildcards.push(WildcardRoute {
+        subject: Subject::Prompts,
+        pattern: "more__*".into(),
+        backend: 0,
+        prefix: "".into(),
+        deny: vec![].into(),
+    });
+    assert_eq!(of_views(&plan), [true; 2]);
+}
+
+#[test]
 fn what_has_no_code_is_an_error_that_names_it() {
     let refuse = |spoil: fn(&mut Plan)| {
         let mut plan = plans::prompts_and_resources();

@@ -210,7 +210,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
 }
 
 fn backend(name: &'static str, transport: Transport) -> Backend {
-    Backend { name: name.into(), transport, era: None, locked_era: None, timeout_ms: 30_000 }
+    Backend { name: name.into(), transport, era: None, locked_era: None, timeout_ms: 30_000, completions: None }
 }
 
 fn http(url: &'static str) -> Transport {

@@ -18,7 +18,7 @@ type Level = (&'static str, &'static [&'static str], &'static [&'static str]);
 const TOP: &[&str] = &["jsonrpc", "id", "method"];
 const INCOMING: &[Level] = &[
     ("", TOP, &["params", "result", "error"]),
-    ("params", &["name", "uri", "cursor", "taskId", "requestId"], &["arguments", "_meta"]),
+    ("params", &["name", "uri", "cursor", "taskId", "requestId"], &["arguments", "ref", "_meta"]),
     (
         "params._meta",
         &["progressToken", "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/logLevel"],
@@ -63,6 +63,7 @@ pub(super) fn check_incoming(source: &[u8]) {
     assert_member(source, &found, "params.taskId", message.task_id);
     assert_member(source, &found, "params.requestId", message.request_id);
     assert_member(source, &found, "params.arguments", message.arguments);
+    assert_member(source, &found, "params.ref", message.reference);
     assert_eq!(params_empty, is_empty(source, &found, "params"));
     let escaped = false;
     let value = meta.zip(meta_kind).map(|(meta, kind)| Value { kind, span: meta.value, escaped });
