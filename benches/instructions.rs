@@ -136,6 +136,7 @@ fn table(size: usize) -> Table {
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     };
     NameTable { seed: perfect.seed, pilots: perfect.pilots, slots: perfect.slots.iter().map(entry).collect() }
 }

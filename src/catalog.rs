@@ -53,6 +53,8 @@ pub struct Entry {
     pub read_only: bool,
     /// The lock says that calling twice is calling once (`idempotentHint`).
     pub idempotent: bool,
+    /// Some backend that may be asked for it wants to see an argument as a header: [`Spec::headers_of`].
+    pub has_headers: bool,
 }
 
 /// A resource template: URIs that begin with its literal part lead to its backend.
@@ -148,6 +150,8 @@ pub struct Spec {
     pub prompts: &'static [Entry],
     /// Every exposed resource, in list order.
     pub resources: &'static [Entry],
+    /// What tools want to see as headers, sorted by backend and tool.
+    pub tool_headers: &'static [plan::ToolHeaders],
     /// Bytes of every list item, shared by all revisions and views.
     pub items: &'static [u8],
     /// The whole catalog, at the path of the listener.
@@ -239,6 +243,13 @@ impl Spec {
     #[must_use]
     pub fn view(&self, name: &str) -> Option<&View> {
         self.views.iter().find(|view| view.patterns.name == name)
+    }
+
+    /// The arguments that a tool wants to see as headers, by its backend and the name that knows.
+    #[must_use]
+    pub fn headers_of(&self, backend: u16, tool: &str) -> &'static [plan::ParamHeader] {
+        let found = self.tool_headers.binary_search_by(|known| (known.backend, &*known.tool).cmp(&(backend, tool)));
+        found.map_or(&[], |index| &self.tool_headers[index].headers)
     }
 
     /// The answer to a list request with this id (as written): compiled bytes around it, nothing copied. `None` for a

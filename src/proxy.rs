@@ -19,6 +19,7 @@ mod interview;
 mod legacy;
 mod mailbox;
 mod modern;
+mod params;
 mod plain;
 mod relay;
 mod respond;
@@ -455,5 +456,8 @@ async fn call<'a, T: Topology, D: Downstream>(
         Err(Unroutable::NotOffered) => return Err(Refusal::MethodNotFound(caller.kind.as_str().into())),
         Err(Unroutable::NoCompletions) => return Err(Refusal::NoCompletions(what, name)),
     };
+    if !route.headers.is_empty() {
+        params::check(post, caller.era, route.headers)?;
+    }
     Ok(dispatch::dispatch(worker, caller, (value, &name), &route, post.carrier.mcp_params(), downstream).await)
 }

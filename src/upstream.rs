@@ -185,6 +185,8 @@ pub struct Call<'a> {
     pub log_level: Option<Level>,
     /// `Mcp-Param-*` fields that came with it.
     pub mcp_params: &'a [(&'a str, &'a [u8])],
+    /// The arguments that the backend wants to see in such fields: these are written from the message, whatever came.
+    pub headers: &'a [plan::ParamHeader],
     /// The session of a legacy client. What a backend keeps for one session, it keeps under this.
     pub session: Option<SessionKey>,
     /// What a legacy client said it can do. A modern one says it with each message, in its `_meta`.

@@ -198,6 +198,7 @@ async fn request(
         era: Era::Legacy,
         log_level: None,
         mcp_params: &[],
+        headers: &[],
         session: None,
         profile: Profile::default(),
         sent: Cell::new(false),

@@ -6,8 +6,13 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::json::{Kind, Value};
+
+const PARAM: &[u8] = b"mcp-param-";
 const PREFIX: &[u8] = b"=?base64?";
 const SUFFIX: &[u8] = b"?=";
+/// Up to here, 2^53, a real number is exactly one integer.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Appends `value` as a field value.
 pub fn encode(value: &str, out: &mut Vec<u8>) {
@@ -32,6 +37,49 @@ pub fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Whether a field of this name is `Mcp-Param-` with `header` behind it.
+#[must_use]
+pub fn is_param(name: &str, header: &str) -> bool {
+    let behind = name.as_bytes().split_at_checked(PARAM.len());
+    behind.is_some_and(|(prefix, rest)| {
+        prefix.eq_ignore_ascii_case(PARAM) && rest.eq_ignore_ascii_case(header.as_bytes())
+    })
+}
+
+/// What a field says of an argument, before it is encoded. `None` of one that has none: `null`, and what is no single
+/// value.
+#[must_use]
+pub fn argument(source: &[u8], value: Value) -> Option<Cow<'_, str>> {
+    match value.kind {
+        Kind::String => value.text().map(|text| text.decode(source)),
+        Kind::Number => std::str::from_utf8(value.span.of(source)).ok().map(decimal),
+        Kind::Bool => std::str::from_utf8(value.span.of(source)).ok().map(Cow::Borrowed),
+        Kind::Null | Kind::Array | Kind::Object => None,
+    }
+}
+
+/// Whether a decoded field says what the argument is. Numbers are compared as such: `42.0` is 42.
+#[must_use]
+pub fn says(decoded: &str, source: &[u8], value: Value) -> bool {
+    let decoded = if value.kind == Kind::Number { decimal(decoded) } else { Cow::Borrowed(decoded) };
+    argument(source, value).is_some_and(|argument| argument == decoded)
+}
+
+/// An integer as its digits, however it was written; every other number as it was.
+fn decimal(number: &str) -> Cow<'_, str> {
+    if number.bytes().any(|byte| matches!(byte, b'e' | b'E')) {
+        let exact = number.parse::<f64>().ok().filter(|real| real.fract() == 0.0 && real.abs() <= EXACT_MAX);
+        let digits = number.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within the exact range")]
+        return exact.filter(|_| digits).map_or(Cow::Borrowed(number), |real| Cow::Owned((real as i64).to_string()));
+    }
+    let whole = match number.split_once('.') {
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') => whole,
+        _ => number,
+    };
+    Cow::Borrowed(if whole == "-0" { "0" } else { whole })
+}
+
 fn is_plain(value: &[u8]) -> bool {
     let edges = value.first().zip(value.last());
     edges.is_none_or(|(first, last)| *first != b' ' && *last != b' ')
@@ -42,6 +90,7 @@ fn is_plain(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mcp::envelope;
 
     #[test]
     fn what_is_encoded_decodes_to_itself() {
@@ -70,6 +119,69 @@ mod tests {
             ("na\u{ef}ve", None),
         ] {
             assert_eq!(decode(value.as_bytes()).as_deref(), expected, "{value}");
+        }
+    }
+
+    /// The value in a message.
+    fn value(text: &str) -> (String, Value) {
+        let source = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"name":{text}}}}}"#);
+        let message = envelope::incoming(source.as_bytes()).expect("a message");
+        let value = message.name.expect("it is there");
+        (source, value)
+    }
+
+    #[test]
+    fn an_argument_has_a_field_unless_it_is_no_single_value() {
+        for (text, expected) in [
+            (r#""eu""#, Some("eu")),
+            (r#""a\u00e9\n""#, Some("aé\n")),
+            (r#""""#, Some("")),
+            ("42", Some("42")),
+            ("-0", Some("0")),
+            ("42.00", Some("42")),
+            ("4.2e1", Some("42")),
+            ("-1E3", Some("-1000")),
+            ("9007199254740993", Some("9007199254740993")),
+            ("9007199254740993.0", Some("9007199254740993")),
+            ("1e400", Some("1e400")),
+            ("0.5", Some("0.5")),
+            ("true", Some("true")),
+            ("false", Some("false")),
+            ("null", None),
+            ("[1]", None),
+            (r#"{"a":1}"#, None),
+        ] {
+            let (source, value) = value(text);
+            assert_eq!(argument(source.as_bytes(), value).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_field_says_what_an_argument_is_in_one_way_but_for_numbers() {
+        for (field, text, expected) in [
+            ("eu", r#""eu""#, true),
+            ("EU", r#""eu""#, false),
+            ("eu", r#""e\u0075""#, true),
+            ("42", "42", true),
+            ("42.0", "42", true),
+            ("42", "42.0", true),
+            ("4.2e1", "42", true),
+            ("43", "42", false),
+            ("042", "42", false),
+            ("+42", "42", false),
+            ("42.", "42", false),
+            ("", "0", false),
+            ("9007199254740992", "9007199254740993", false),
+            ("42.0", r#""42""#, false),
+            ("true", "true", true),
+            ("1", "true", false),
+            ("True", "true", false),
+            ("", "null", false),
+            ("null", "null", false),
+            ("[1]", "[1]", false),
+        ] {
+            let (source, value) = value(text);
+            assert_eq!(says(field, source.as_bytes(), value), expected, "{field} {text}");
         }
     }
 }

@@ -153,9 +153,10 @@ pub(crate) fn cancelled<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
 }
 
 /// Whether a backend answers a call by asking for input that a client of its own era would give.
-pub(crate) fn requires_input(message: &Message<'_>) -> bool {
+pub(crate) fn requires_input(message: &Message<'_>, kind: CallKind) -> bool {
     let result_type = message.head.result_type.and_then(Value::text);
-    message.era == Era::Modern && result_type.is_some_and(|text| text.is(message.source, "input_required"))
+    let may_ask = message.era == Era::Modern && kind != CallKind::Completion;
+    may_ask && result_type.is_some_and(|text| text.is(message.source, "input_required"))
 }
 
 /// A notification for the client; `None` when it is none that this client asked for.

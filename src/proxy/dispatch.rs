@@ -131,7 +131,7 @@ impl<T: Topology> Journey<'_, T> {
             counts.refused(error.kind);
             return Err(error);
         };
-        let call = self.call(caller.source, caller.head, self.name.0);
+        let call = self.call(backend, caller.source, caller.head, self.name.0);
         let wait = self.wait(relay, self.share(others), &call.sent);
         let before = relay.elapsed();
         let mut outcome = exchange(link, &call, relay, &wait).await;
@@ -139,7 +139,7 @@ impl<T: Topology> Journey<'_, T> {
             && let Some(required) = relay.take_required()
         {
             // Boxed: only few calls take more than one round.
-            outcome = Box::pin(self.rounds(link, relay, required)).await;
+            outcome = Box::pin(self.rounds((backend, link), relay, required)).await;
         }
         let took = relay.elapsed().saturating_sub(before);
         // Who was not there any more to read an answer was answered.
@@ -148,8 +148,8 @@ impl<T: Topology> Journey<'_, T> {
         outcome
     }
 
-    /// The call with this message, in which the name stands there.
-    fn call<'c>(&'c self, source: &'c [u8], head: &'c Incoming, written: Value) -> Call<'c> {
+    /// The call to a backend with this message, in which the name stands there.
+    fn call<'c>(&'c self, backend: u16, source: &'c [u8], head: &'c Incoming, written: Value) -> Call<'c> {
         let (caller, name) = (self.caller, self.route.upstream);
         let mirrored = caller.kind != CallKind::Completion;
         Call {
@@ -160,6 +160,7 @@ impl<T: Topology> Journey<'_, T> {
             era: caller.era,
             log_level: caller.log_level,
             mcp_params: self.mcp_params,
+            headers: if self.route.has_headers { T::SPEC.headers_of(backend, name) } else { &[] },
             session: caller.session,
             profile: caller.profile,
             sent: Cell::new(false),
@@ -179,7 +180,7 @@ impl<T: Topology> Journey<'_, T> {
     /// Asks the client for what a backend requires and makes the call again with that, until there is an answer.
     async fn rounds<D: Downstream>(
         &self,
-        link: &impl Transport,
+        (backend, link): (u16, &impl Transport),
         relay: &mut ClientRelay<'_, D>,
         mut required: Box<[u8]>,
     ) -> Result<(), Error> {
@@ -207,8 +208,10 @@ impl<T: Topology> Journey<'_, T> {
             let name = match caller.kind {
                 CallKind::Tool | CallKind::Prompt => head.name,
                 CallKind::Resource => head.uri,
+                // The relay lets none of them require anything.
+                CallKind::Completion => None,
             };
-            let call = self.call(&source, &head, name.unwrap_or(self.name.0));
+            let call = self.call(backend, &source, &head, name.unwrap_or(self.name.0));
             exchange(link, &call, relay, &self.wait(relay, None, &call.sent)).await?;
             match relay.take_required() {
                 Some(again) => required = again,

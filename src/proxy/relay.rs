@@ -219,7 +219,10 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
     }
 
     async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
-        if self.caller.era == Era::Legacy && !self.caller.head.resumes && bridge::requires_input(&message) {
+        if self.caller.era == Era::Legacy
+            && !self.caller.head.resumes
+            && bridge::requires_input(&message, self.caller.kind)
+        {
             self.required = message.head.result.map(|result| result.span.of(message.source).into());
             return Ok(());
         }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use only1mcp_model::names;
 use only1mcp_model::uri::Uri;
 
-use crate::catalog::plan::Subject;
-use crate::catalog::{Alone, Template, Topology, View};
+use crate::catalog::plan::{ParamHeader, Subject};
+use crate::catalog::{Alone, Entry, Template, Topology, View};
 use crate::limits;
 
 /// The decision for one call.
@@ -20,6 +20,10 @@ pub(crate) struct Route<'a> {
     pub(crate) fallbacks: &'static [u16],
     /// Executing the call twice does no harm, says the lock.
     pub(crate) repeatable: bool,
+    /// The arguments of a tool that have to be repeated as headers, by what the client has been shown of it.
+    pub(crate) headers: &'static [ParamHeader],
+    /// Some backend that may be asked wants to see arguments as headers.
+    pub(crate) has_headers: bool,
 }
 
 /// Where a call goes; `None` for a name nobody offers, and just so for one that the view does not show.
@@ -39,9 +43,17 @@ pub(crate) fn route<'a, T: Topology>(view: &View, subject: Subject, name: &'a st
             upstream: entry.upstream,
             fallbacks: entry.fallbacks,
             repeatable: entry.read_only || entry.idempotent,
+            headers: headers::<T>(entry),
+            has_headers: entry.has_headers,
         }),
         None => uncatalogued::<T>(view, subject, name),
     }
+}
+
+/// Which arguments a tool wants to see as headers, going by the one that is listed.
+#[inline]
+fn headers<T: Topology>(entry: &Entry) -> &'static [ParamHeader] {
+    if entry.has_headers { T::SPEC.headers_of(entry.origin, entry.upstream) } else { &[] }
 }
 
 /// Why a completion leads nowhere.
@@ -66,7 +78,8 @@ pub(crate) fn completion<'a, T: Topology>(
     let listed = T::SPEC.templates.iter().find(is_listed).filter(|_| view.alone.is_none());
     let route = match listed {
         Some(&Template { backend, views, fallbacks, .. }) => {
-            let route = Route { backend, upstream: name, fallbacks, repeatable: true };
+            let route =
+                Route { backend, upstream: name, fallbacks, repeatable: true, headers: &[], has_headers: false };
             view.shows(views).then_some(route)
         }
         None => route::<T>(view, subject, name),
@@ -121,12 +134,13 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
         let leads = |template| template == name || names::fills(template, name);
         subject == Subject::Resources && (resources.contains(&name) || all.any(leads))
     };
-    let upstream = match entry {
-        Some(entry) => entry.upstream,
-        None if template() || unlisted() => name,
+    let (upstream, headers) = match entry {
+        Some(entry) => (entry.upstream, headers::<T>(entry)),
+        None if template() || unlisted() => (name, &[][..]),
         None => return None,
     };
-    Some(Route { backend, upstream, fallbacks: &[], repeatable: false })
+    let has_headers = subject == Subject::Tools;
+    Some(Route { backend, upstream, fallbacks: &[], repeatable: false, headers, has_headers })
 }
 
 #[cold]
@@ -150,7 +164,9 @@ fn uncatalogued<'a, T: Topology>(view: &View, subject: Subject, name: &'a str) -
     };
     // Of a name that no lock holds, and no template leads to, nobody knows who else has it.
     let fallbacks = template.filter(|own| own.backend == backend).map_or(&[][..], |own| own.fallbacks);
-    Some(Route { backend, upstream, fallbacks, repeatable: false })
+    // Nobody was shown what the tool wants; it may be one that the lock has under another name.
+    let has_headers = subject == Subject::Tools;
+    Some(Route { backend, upstream, fallbacks, repeatable: false, headers: &[], has_headers })
 }
 
 /// Whether a view shows a name that no list holds. A URI gets one verdict however it is spelled: its backend may decode

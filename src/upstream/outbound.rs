@@ -8,6 +8,7 @@ use crate::catalog::Era;
 use crate::mcp::envelope::Id;
 use crate::mcp::json::{Kind, Span};
 use crate::mcp::splice::Splice;
+use crate::mcp::{header, path};
 
 /// Text that a splice borrows: written once per call.
 #[derive(Debug, Default)]
@@ -131,6 +132,35 @@ fn meta_place(call: &Call<'_>) -> u32 {
     }
 }
 
+/// Appends the `Mcp-Param-*` fields of a call to a modern server: those it wants, as the message has them, and those it
+/// does not know, as they came (MCP 2026-07-28, custom headers from tool parameters).
+pub(super) fn push_params(call: &Call<'_>, request: &mut Vec<u8>) {
+    for wanted in call.headers {
+        // The proxy refused what is ambiguous to a client; here it is a server's own idea, which it then misses.
+        let found = call.head.arguments.and_then(|arguments| path::find(call.source, arguments, &wanted.path).ok()?);
+        if let Some(argument) = found.and_then(|value| header::argument(call.source, value)) {
+            request.extend_from_slice(b"mcp-param-");
+            request.extend_from_slice(wanted.header.as_bytes());
+            request.extend_from_slice(b": ");
+            header::encode(&argument, request);
+            request.extend_from_slice(b"\r\n");
+        }
+    }
+    for (name, value) in call.mcp_params {
+        if !call.headers.iter().any(|wanted| header::is_param(name, &wanted.header)) {
+            push_field(request, name.as_bytes(), value);
+        }
+    }
+}
+
+/// Appends a field.
+pub(super) fn push_field(request: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    request.extend_from_slice(name);
+    request.extend_from_slice(b": ");
+    request.extend_from_slice(value);
+    request.extend_from_slice(b"\r\n");
+}
+
 /// The span of an id that can be echoed.
 pub(super) fn id_span(id: Id) -> Option<Span> {
     match id {
@@ -159,6 +189,7 @@ mod tests {
             era: from,
             log_level: None,
             mcp_params: &[],
+            headers: &[],
             session: None,
             profile: Profile::default(),
             sent: Cell::new(false),

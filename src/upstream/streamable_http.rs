@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::endpoint::Place;
 use super::http::{self, Client};
-use super::outbound::{Ids, Scratch};
+use super::outbound::{self, Ids, Scratch, push_field};
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
 use crate::limits;
@@ -193,9 +193,7 @@ impl Link {
                 header::encode(target.name, &mut request);
                 request.extend_from_slice(b"\r\n");
             }
-            for (name, value) in call.mcp_params {
-                push_field(&mut request, name.as_bytes(), value);
-            }
+            outbound::push_params(call, &mut request);
         }
         http::end_head(&mut request, splice.len());
         splice.write(&mut request);
@@ -226,11 +224,4 @@ impl Link {
             Posted::Accepted | Posted::Answered { .. } => Error::protocol("it took the request and gave no answer"),
         }
     }
-}
-
-fn push_field(request: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    request.extend_from_slice(name);
-    request.extend_from_slice(b": ");
-    request.extend_from_slice(value);
-    request.extend_from_slice(b"\r\n");
 }

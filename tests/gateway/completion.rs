@@ -169,8 +169,11 @@ async fn a_completion_that_asks_for_input_breaks_the_protocol() {
     let asks = r#"{"resultType":"input_required","inputRequests":{},"requestState":"s"}"#;
     let upstream = Recorder::play(async |_, wire| wire.result(asks).await);
     let gateway = gateways::recorded(&upstream);
-    let answer = Client::ask(gateway.address(), &modern(&argument(&resource(TEMPLATE), "table", ""))).await;
-    assert_eq!((answer.code(), answer.kind().as_deref()), (Some(-32603), Some("upstream_protocol_error")));
+    let mut client = Client::connect(gateway.address()).await;
+    let (session, _) = session(&mut client, "", "2025-11-25").await;
+    for answer in both(&mut client, "", &session, &argument(&resource(TEMPLATE), "table", "")).await {
+        assert_eq!((answer.code(), answer.kind().as_deref()), (Some(-32603), Some("upstream_protocol_error")));
+    }
 }
 
 #[tokio::test]

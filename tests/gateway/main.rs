@@ -32,6 +32,7 @@ mod life;
 mod lists;
 mod matrix;
 mod modern;
+mod params;
 mod peers;
 mod per_session;
 mod plain;

@@ -117,6 +117,7 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
     let (name, topology, lock) = (&plan.name, &plan.topology_digest, &plan.lock_digest);
     let (listen, sessions) = (constant(&plan.listen)?, constant(&plan.sessions)?);
     let wildcards = plan.wildcards.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
+    let tool_headers = plan.tool_headers.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let templates = tables::templates(plan);
     let whole = view(plan, lists, None)?;
     let views = (0..plan.views.len()).map(|index| view(plan, lists, Some(index))).collect::<Result<Vec<_>, _>>()?;
@@ -137,6 +138,7 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
             tools: &TOOLS,
             prompts: &PROMPTS,
             resources: &RESOURCES,
+            tool_headers: &[#(#tool_headers),*],
             items: #items,
             whole: #whole,
             views: &[#(#views),*],

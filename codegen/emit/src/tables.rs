@@ -19,7 +19,7 @@ pub(crate) struct Table {
 /// `TOOLS` and `TOOL_BY_NAME`, a `NameTable`.
 pub(crate) fn tools(plan: &Plan) -> Result<Table, Error> {
     let names = names("tool", &plan.tools)?;
-    let list = entries(&format_ident!("TOOLS"), &plan.tools, plan);
+    let list = entries(&format_ident!("TOOLS"), &plan.tools, plan, |tool| has_headers(plan, tool));
     if names.is_empty() {
         return Ok(Table { statics: list, lookup: nothing("tool") });
     }
@@ -47,7 +47,7 @@ pub(crate) fn tools(plan: &Plan) -> Result<Table, Error> {
 pub(crate) fn cold(kind: &'static str, items: &[Exposed], plan: &Plan) -> Result<Table, Error> {
     let names = names(kind, items)?;
     let list_name = format_ident!("{}S", kind.to_uppercase());
-    let list = entries(&list_name, items, plan);
+    let list = entries(&list_name, items, plan, |_| false);
     if names.is_empty() {
         return Ok(Table { statics: list, lookup: nothing(kind) });
     }
@@ -110,13 +110,14 @@ fn names<'a>(kind: &'static str, items: &'a [Exposed]) -> Result<Vec<&'a str>, E
     Ok(names)
 }
 
-fn entries(name: &Ident, items: &[Exposed], plan: &Plan) -> TokenStream {
+fn entries(name: &Ident, items: &[Exposed], plan: &Plan, has_headers: impl Fn(&Exposed) -> bool) -> TokenStream {
     let count = Literal::usize_unsuffixed(items.len());
     let entries = items.iter().map(|item| {
         let Exposed { name, upstream, own, origin, backend, item: _, read_only, idempotent, fallbacks: _ } = item;
         let fallbacks = fallbacks(item);
         let [backend, origin] = [*backend, *origin].map(Literal::u16_unsuffixed);
         let (views, shortened) = (mask(plan, name), !name.ends_with(own.as_str()));
+        let has_headers = has_headers(item);
         quote! {
             ::only1mcp::catalog::Entry {
                 name: #name,
@@ -128,10 +129,20 @@ fn entries(name: &Ident, items: &[Exposed], plan: &Plan) -> TokenStream {
                 shortened: #shortened,
                 read_only: #read_only,
                 idempotent: #idempotent,
+                has_headers: #has_headers,
             }
         }
     });
     quote!(static #name: [::only1mcp::catalog::Entry; #count] = [#(#entries),*];)
+}
+
+/// Whether whoever may be asked for a tool wants to see some argument of it as a header.
+fn has_headers(plan: &Plan, tool: &Exposed) -> bool {
+    let wanted = |backend: u16| {
+        let key = (backend, tool.upstream.as_str());
+        plan.tool_headers.binary_search_by(|known| (known.backend, &*known.tool).cmp(&key)).is_ok()
+    };
+    [tool.origin, tool.backend].iter().chain(&tool.fallbacks).any(|backend| wanted(*backend))
 }
 
 fn fallbacks(item: &Exposed) -> TokenStream {

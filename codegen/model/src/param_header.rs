@@ -1,12 +1,11 @@
 //! Which arguments a tool wants to see as headers (`x-mcp-header`, MCP 2026-07-28, custom headers from tool parameters),
 //! and whether it may. A client over HTTP leaves out every tool that asks for something else.
 //!
-//! Headers are written by the engine, from calls.
-
-use std::collections::HashSet;
+//! Headers are read and written by the engine, from calls.
 
 use crate::json::Tree;
 use crate::lock::Item;
+use crate::plan::ParamHeader;
 
 const ANNOTATION: &str = "x-mcp-header";
 /// Keywords that hold one schema, or a list of them.
@@ -43,18 +42,22 @@ pub(crate) struct Violation {
 /// The walk through one schema.
 #[derive(Default)]
 struct Walk {
-    /// Headers named so far, in lower case.
-    headers: HashSet<String>,
+    headers: Vec<ParamHeader>,
     violation: Option<Violation>,
 }
 
-/// The first annotation of a tool that the specification forbids.
-pub(crate) fn violation(tool: &Item) -> Option<Violation> {
+/// The headers that a tool asks for, or the first annotation that the specification forbids.
+pub(crate) fn headers(tool: &Item) -> Result<Vec<ParamHeader>, Violation> {
+    let text = tool.json.as_str();
+    // Hardly any tool asks: most need not be taken apart. In an escape it could hide.
+    if !text.contains(ANNOTATION) && !text.contains(r"\u") {
+        return Ok(Vec::new());
+    }
     let mut walk = Walk::default();
     if let Some(schema) = tool.json.tree().member("inputSchema") {
         walk.schema(schema, &[], true);
     }
-    walk.violation
+    walk.violation.map_or(Ok(walk.headers), Err)
 }
 
 // === impl Walk ===
@@ -66,7 +69,7 @@ impl Walk {
             return;
         }
         if let Some(annotation) = schema.member(ANNOTATION)
-            && let Err(why) = self.annotation(annotation, schema, reachable && !path.is_empty())
+            && let Err(why) = self.annotation(annotation, schema, path, reachable && !path.is_empty())
         {
             let property = if path.is_empty() { "inputSchema".to_owned() } else { path.join(".") };
             self.violation = Some(Violation { property, why });
@@ -94,7 +97,13 @@ impl Walk {
         }
     }
 
-    fn annotation(&mut self, annotation: &Tree<'_>, schema: &Tree<'_>, reachable: bool) -> Result<(), String> {
+    fn annotation(
+        &mut self,
+        annotation: &Tree<'_>,
+        schema: &Tree<'_>,
+        path: &[&str],
+        reachable: bool,
+    ) -> Result<(), String> {
         let Some(name) = annotation.string() else { return Err(format!("has an `{ANNOTATION}` that is not text")) };
         if name.is_empty() {
             return Err(format!("has an empty `{ANNOTATION}`"));
@@ -108,10 +117,12 @@ impl Walk {
         if !is_primitive(schema) {
             return Err("asks for a header, and is not a string, an integer or a boolean".to_owned());
         }
-        match self.headers.insert(name.to_ascii_lowercase()) {
-            true => Ok(()),
-            false => Err(format!("asks for the header `Mcp-Param-{name}`, which another property asks for")),
+        if self.headers.iter().any(|other| other.header.eq_ignore_ascii_case(&name)) {
+            return Err(format!("asks for the header `Mcp-Param-{name}`, which another property asks for"));
         }
+        let path = path.iter().map(|key| (*key).to_owned().into()).collect();
+        self.headers.push(ParamHeader { header: name.into_owned().into(), path });
+        Ok(())
     }
 }
 

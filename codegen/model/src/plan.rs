@@ -161,6 +161,28 @@ impl WildcardRoute {
     }
 }
 
+constant! {
+    /// An argument that a tool wants to see as a header as well (`x-mcp-header`).
+    pub struct ParamHeader {
+        /// Behind `Mcp-Param-`.
+        pub header: Text,
+        /// The keys that lead to it in the arguments, each inside of what the one before leads to.
+        pub path: Table<Text>,
+    }
+}
+
+constant! {
+    /// All such arguments of one tool.
+    pub struct ToolHeaders {
+        /// The index of the backend.
+        pub backend: u16,
+        /// The tool by the backend's own name for it.
+        pub tool: Text,
+        /// At least one.
+        pub headers: Table<ParamHeader>,
+    }
+}
+
 /// One exposed tool, prompt, resource or template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposed {
@@ -249,6 +271,9 @@ pub struct Plan {
     pub resources: Vec<Exposed>,
     /// As `tools`.
     pub templates: Vec<Exposed>,
+    /// What tools want to see as headers, by backend and tool, in this order. Those that ask for what they may not have
+    /// are not in it.
+    pub tool_headers: Vec<ToolHeaders>,
     /// What some backend declares in its capabilities, although its list may be empty: (tools, prompts, resources).
     pub offers: (bool, bool, bool),
     /// Each backend alone, by its index; empty where none is served so.

@@ -6,7 +6,7 @@ use crate::check::subject;
 use crate::lock::{self, Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
 use crate::param_header::{self, Violation};
-use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, View, WildcardRoute};
+use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, ToolHeaders, View, WildcardRoute};
 use crate::revision::Era;
 use crate::topology::{Backend, EraChoice, Names, Tools, Topology};
 use crate::{Source, features};
@@ -112,13 +112,29 @@ fn excluded(topology: &Topology, lock: &Lock, backends: &[plan::Backend]) -> Vec
         for (position, tool) in
             section.tools.iter().enumerate().filter(|(_, tool)| !is_denied(&settings.tools, &tool.name))
         {
-            if let Some(violation) = param_header::violation(tool) {
+            if let Err(violation) = param_header::headers(tool) {
                 let (backend, tool) = (backend.name.to_string(), tool.name.clone());
                 excluded.push(Excluded { backend, tool, position, violation });
             }
         }
     }
     excluded
+}
+
+/// What tools want to see as headers, wherever they are: their modern clients may come over Streamable HTTP.
+fn tool_headers(topology: &Topology, lock: &Lock) -> Vec<ToolHeaders> {
+    let mut found = Vec::new();
+    for (position, (name, settings)) in topology.backends.iter().enumerate() {
+        let tools = lock.backends.get(name).map_or(&[][..], |section| &section.tools);
+        for tool in tools.iter().filter(|tool| !is_denied(&settings.tools, &tool.name)) {
+            let headers = param_header::headers(tool).unwrap_or_default();
+            if !headers.is_empty() {
+                let tool = tool.name.clone().into();
+                found.push(ToolHeaders { backend: index(position), tool, headers: headers.into() });
+            }
+        }
+    }
+    found
 }
 
 /// Whether a tool of a backend is hidden.
@@ -161,6 +177,7 @@ pub(crate) fn plan(
         },
         sessions: plan::Sessions { seal_key: topology.sessions.seal_key.clone() },
         wildcards,
+        tool_headers: tool_headers(topology, lock),
         offers: offers(lock, &catalog),
         alone: if mcp.backends { alone(topology, lock, &catalog) } else { Vec::new() },
         name_bytes_max: match &topology.names {

@@ -137,13 +137,11 @@ const SUBSCRIPTIONS: [&str; 6] = [
 ];
 /// Further ones, of modern clients, where the backend is legacy: it has no word for them.
 const MODERN_ONLY: &str = "input-required-result-";
-/// What a backend checks for itself, where it sees the fields of requests.
-const FIELDS: &str = "http-custom-header-server-validation:";
 
 #[test]
 fn only_what_is_optional_may_fail() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    let (legacy, modern_over_http) = (["-legacy-backend", "-sse-backend"], ["", "-modern-backend"]);
+    let legacy = ["-legacy-backend", "-sse-backend"];
     for revision in REVISIONS {
         for backend in
             ["", "-legacy-backend", "-modern-backend", "-stdio-backend", "-sse-backend", "-websocket-backend"]
@@ -154,8 +152,7 @@ fn only_what_is_optional_may_fail() {
             let required = named.filter(|line| {
                 let optional = OPTIONAL.iter().any(|scenario| line.starts_with(scenario));
                 let modern_only = legacy.contains(&backend) && line.starts_with(MODERN_ONLY);
-                let fields = !modern_over_http.contains(&backend) && line.starts_with(FIELDS);
-                !optional && !SUBSCRIPTIONS.contains(line) && !modern_only && !fields
+                !optional && !SUBSCRIPTIONS.contains(line) && !modern_only
             });
             assert_eq!(required.collect::<Vec<_>>(), [""; 0], "{name}");
         }

@@ -2,7 +2,8 @@
 
 use only1mcp_model::plan::{
     Access, AdminListener, Alone, Auth, Backend, Basic, Confined, Credentials, Exposed, Header, Instructions, Life,
-    Listen, Plan, Program, Reference, Stdio, StreamableHttp, Subject, Transport, User, Variable, View, WildcardRoute,
+    Listen, ParamHeader, Plan, Program, Reference, Stdio, StreamableHttp, Subject, ToolHeaders, Transport, User,
+    Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -76,6 +77,12 @@ pub(crate) fn streamable_http() -> Plan {
     };
     let mut plan = Plan { tools: vec![forecast], ..plan("streamable_http", vec![backend]) };
     plan.wildcards = vec![route];
+    plan.tool_headers = vec![ToolHeaders {
+        backend: 0,
+        tool: "get-forecast".into(),
+        headers: vec![ParamHeader { header: "Region".into(), path: vec!["filter".into(), "region".into()].into() }]
+            .into(),
+    }];
     plan.listen.origins = vec!["https://app.example.com".into()].into();
     plan
 }
@@ -198,6 +205,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         prompts: vec![],
         resources: vec![],
         templates: vec![],
+        tool_headers: vec![],
         offers: (false, false, false),
         alone: vec![],
         name_bytes_max: 64,

@@ -87,6 +87,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     tools: &TOOLS,
     prompts: &PROMPTS,
     resources: &RESOURCES,
+    tool_headers: &[],
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
     whole: ::only1mcp::catalog::View {
         patterns: ::only1mcp::catalog::plan::View {
@@ -189,6 +190,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 4] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "demo__sum",
@@ -200,6 +202,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 4] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "math__add",
@@ -211,6 +214,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 4] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "math__a_b_eb62c1b0",
@@ -222,6 +226,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 4] = [
         shortened: true,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<
@@ -243,6 +248,7 @@ static PROMPTS: [::only1mcp::catalog::Entry; 1] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static PROMPT_BY_NAME: ::only1mcp::phf::Map<
@@ -264,6 +270,7 @@ static RESOURCES: [::only1mcp::catalog::Entry; 2] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "file:///faq.md",
@@ -275,6 +282,7 @@ static RESOURCES: [::only1mcp::catalog::Entry; 2] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static RESOURCE_BY_NAME: ::only1mcp::phf::Map<

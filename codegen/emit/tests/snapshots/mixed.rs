@@ -64,6 +64,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     tools: &TOOLS,
     prompts: &PROMPTS,
     resources: &RESOURCES,
+    tool_headers: &[],
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
     whole: ::only1mcp::catalog::View {
         patterns: ::only1mcp::catalog::plan::View {
@@ -131,6 +132,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "math__add",
@@ -142,6 +144,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<

@@ -46,6 +46,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     tools: &TOOLS,
     prompts: &PROMPTS,
     resources: &RESOURCES,
+    tool_headers: &[],
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
     whole: ::only1mcp::catalog::View {
         patterns: ::only1mcp::catalog::plan::View {
@@ -113,6 +114,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 5] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "big__tool_1",
@@ -124,6 +126,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 5] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "big__tool_2",
@@ -135,6 +138,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 5] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "big__tool_3",
@@ -146,6 +150,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 5] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "big__tool_4",
@@ -157,6 +162,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 5] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<
@@ -178,6 +184,7 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "big__prompt_1",
@@ -189,6 +196,7 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "big__prompt_2",
@@ -200,6 +208,7 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "big__prompt_3",
@@ -211,6 +220,7 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "big__prompt_4",
@@ -222,6 +232,7 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "big__prompt_5",
@@ -233,6 +244,7 @@ static PROMPTS: [::only1mcp::catalog::Entry; 6] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static PROMPT_BY_NAME: ::only1mcp::phf::Map<

@@ -60,6 +60,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     tools: &TOOLS,
     prompts: &PROMPTS,
     resources: &RESOURCES,
+    tool_headers: &[],
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
     whole: ::only1mcp::catalog::View {
         patterns: ::only1mcp::catalog::plan::View {
@@ -128,6 +129,7 @@ static PROMPTS: [::only1mcp::catalog::Entry; 1] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static PROMPT_BY_NAME: ::only1mcp::phf::Map<
@@ -149,6 +151,7 @@ static RESOURCES: [::only1mcp::catalog::Entry; 2] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "file:///faq.md",
@@ -160,6 +163,7 @@ static RESOURCES: [::only1mcp::catalog::Entry; 2] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static RESOURCE_BY_NAME: ::only1mcp::phf::Map<

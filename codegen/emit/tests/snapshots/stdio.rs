@@ -46,6 +46,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     tools: &TOOLS,
     prompts: &PROMPTS,
     resources: &RESOURCES,
+    tool_headers: &[],
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
     whole: ::only1mcp::catalog::View {
         patterns: ::only1mcp::catalog::plan::View {
@@ -113,6 +114,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "memory__delete_\"all\"",
@@ -124,6 +126,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 2] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<

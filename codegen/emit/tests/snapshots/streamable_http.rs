@@ -58,6 +58,25 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     tools: &TOOLS,
     prompts: &PROMPTS,
     resources: &RESOURCES,
+    tool_headers: &[
+        ::only1mcp::catalog::plan::ToolHeaders {
+            backend: 0,
+            tool: ::std::borrow::Cow::Borrowed("get-forecast"),
+            headers: ::std::borrow::Cow::Borrowed(
+                &[
+                    ::only1mcp::catalog::plan::ParamHeader {
+                        header: ::std::borrow::Cow::Borrowed("Region"),
+                        path: ::std::borrow::Cow::Borrowed(
+                            &[
+                                ::std::borrow::Cow::Borrowed("filter"),
+                                ::std::borrow::Cow::Borrowed("region"),
+                            ],
+                        ),
+                    },
+                ],
+            ),
+        },
+    ],
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
     whole: ::only1mcp::catalog::View {
         patterns: ::only1mcp::catalog::plan::View {
@@ -125,6 +144,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 1] = [
         shortened: true,
         read_only: true,
         idempotent: false,
+        has_headers: true,
     },
 ];
 static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<

@@ -67,6 +67,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     tools: &TOOLS,
     prompts: &PROMPTS,
     resources: &RESOURCES,
+    tool_headers: &[],
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
     whole: ::only1mcp::catalog::View {
         patterns: ::only1mcp::catalog::plan::View {
@@ -240,6 +241,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 3] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "math__add",
@@ -251,6 +253,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 3] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "math__div",
@@ -262,6 +265,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 3] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static TOOL_BY_NAME: ::only1mcp::catalog::NameTable<
@@ -283,6 +287,7 @@ static PROMPTS: [::only1mcp::catalog::Entry; 1] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static PROMPT_BY_NAME: ::only1mcp::phf::Map<
@@ -304,6 +309,7 @@ static RESOURCES: [::only1mcp::catalog::Entry; 2] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
     ::only1mcp::catalog::Entry {
         name: "file:///faq.md",
@@ -315,6 +321,7 @@ static RESOURCES: [::only1mcp::catalog::Entry; 2] = [
         shortened: false,
         read_only: false,
         idempotent: false,
+        has_headers: false,
     },
 ];
 static RESOURCE_BY_NAME: ::only1mcp::phf::Map<
