@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use only1mcp_model::plan::{AdminListener, Exposed, Plan, Program, Reference, Size, Subject, Transport, visible};
+use only1mcp_model::plan::{
+    AdminListener, Exposed, ParamHeader, Plan, Program, Reference, Size, Subject, ToolHeaders, Transport, visible,
+};
 use only1mcp_model::revision::Era;
 use only1mcp_model::tokens::tokens;
 use only1mcp_model::{Features, Source, load, lock_path};
@@ -188,6 +190,14 @@ fn a_tool_that_asks_for_headers_it_may_not_have_is_exposed_only_where_there_are_
     let plan = plan("param_header");
     let exposed: Vec<&str> = plan.tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(exposed, ["modern__good", "legacy__price", "child__price"]);
+    // Nobody repeats the arguments of those that ask for what they may not have.
+    let wanted = |tool: &ToolHeaders| {
+        let header = |param: &ParamHeader| format!("{}={}", param.header, param.path.join("."));
+        let headers: Vec<String> = tool.headers.iter().map(header).collect();
+        (plan.backends[usize::from(tool.backend)].name.to_string(), tool.tool.to_string(), headers.join(" "))
+    };
+    let wanted: Vec<_> = plan.tool_headers.iter().map(wanted).collect();
+    assert_eq!(wanted, [("modern".to_owned(), "good".to_owned(), "Region=region".to_owned())]);
 }
 
 #[test]

@@ -5,31 +5,109 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use only1mcp::Gateway;
+use only1mcp::catalog::Topology;
+use serde_json::{Value, json};
 
 use super::{command, peers};
 use crate::support::client::{Client, META, Request};
 use crate::support::ledger::Directory;
 
 only1mcp::topology!(Played = "tests/conformance/played.yaml");
+only1mcp::topology!(Headers = "tests/conformance/headers.yaml");
+only1mcp::topology!(InvalidHeaders = "tests/conformance/invalid_headers.yaml");
 
-/// The scenario, its revision, the tool that its client is to call, and with what.
-const SCENARIOS: [(&str, &str, &str, &str); 4] = [
-    ("tools_call", "2025-11-25", "add_numbers", r#"{"a":5,"b":3}"#),
-    ("tools_call", "2026-07-28", "add_numbers", r#"{"a":5,"b":3}"#),
-    ("sse-retry", "2025-11-25", "test_reconnection", "{}"),
-    ("request-metadata", "2026-07-28", "anything", "{}"),
-];
+/// What the suite plays, and what its client is to do.
+struct Scenario {
+    name: &'static str,
+    revision: &'static str,
+    /// The topology whose lock is of this server: it is locked again, and has to come out the same.
+    locked: Option<&'static str>,
+    requests: Vec<Request>,
+}
+
+/// Those for which nothing needs to be known of the server.
+fn unlocked() -> Vec<Scenario> {
+    let scenario = |(name, revision, tool, arguments)| {
+        // As its client says it.
+        let named = format!(r#"{META},"io.modelcontextprotocol/clientInfo":{{"name":"test","version":"1"}}"#);
+        Scenario { name, revision, locked: None, requests: vec![Request::call(tool, arguments).edit(META, &named)] }
+    };
+    let all = [
+        ("tools_call", "2025-11-25", "add_numbers", r#"{"a":5,"b":3}"#),
+        ("tools_call", "2026-07-28", "add_numbers", r#"{"a":5,"b":3}"#),
+        ("sse-retry", "2025-11-25", "test_reconnection", "{}"),
+        ("request-metadata", "2026-07-28", "anything", "{}"),
+    ];
+    all.map(scenario).into()
+}
+
+/// A server whose tools want arguments as headers, asked by clients that send none.
+fn headers() -> Scenario {
+    let arguments = json!({
+        "region": "us-west1", "priority": 42, "verbose": false, "debug": true, "empty_val": "", "float_val": 3.14159,
+        "method_val": "test-method", "non_ascii_val": "Hello, 世界", "whitespace_val": " padded ",
+        "leading_space_val": " us-west1", "trailing_space_val": "us-west1 ", "internal_space_val": "us west 1",
+        "control_char_val": "line1\nline2", "crlf_val": "line1\r\nline2", "tab_val": "\tindented",
+        "query": "SELECT * FROM users",
+    });
+    let null = json!({ "region": "us-east1", "priority": 1, "verbose": null, "query": "SELECT 1" });
+    let requests = vec![called("test_custom_headers", &arguments), called("test_custom_headers_null", &null)];
+    let (name, locked) = ("http-custom-headers", Some("tests/conformance/headers.yaml"));
+    Scenario { name, revision: "2026-07-28", locked, requests }
+}
+
+/// A server with tools that ask for headers which they may not have, of which none is called although clients try.
+fn invalid_headers() -> Scenario {
+    let invalid = [
+        "empty_header",
+        "object_header",
+        "array_header",
+        "null_header",
+        "number_header",
+        "duplicate_same_case",
+        "duplicate_diff_case",
+        "space_in_name",
+        "colon_in_name",
+        "non_ascii_name",
+        "control_char_name",
+    ];
+    let mut requests = vec![called("valid_tool", &json!({ "region": "eu" }))];
+    requests.extend(invalid.map(|tool| called(&format!("invalid_{tool}"), &json!({}))));
+    let (name, locked) = ("http-invalid-tool-headers", Some("tests/conformance/invalid_headers.yaml"));
+    Scenario { name, revision: "2026-07-28", locked, requests }
+}
+
+/// A call by the plain route, which has no headers of MCP.
+fn called(tool: &str, arguments: &Value) -> Request {
+    let params = json!({ "name": tool, "arguments": arguments });
+    Request::post(params.to_string()).line("POST /tools/call HTTP/1.1")
+}
+
+/// Locks a topology again, from a server at this URL.
+fn lock_again(topology: &str, url: &str) {
+    let directory = Directory::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(root.join(topology), directory.path("again.yaml")).expect("it can be copied");
+    let mut lock = command(env!("CARGO_BIN_EXE_only1mcp"));
+    let lock = lock.args(["topology", "lock"]).arg(directory.path("again.yaml")).env("CONFORMANCE_URL", url);
+    let output = lock.output().expect("the binary starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a lock");
+    let committed = read(&root.join(topology).with_extension("lock.json"));
+    assert_eq!(read(&directory.path("again.lock.json")), committed, "{topology}");
+}
 
 /// How long the suite may take to start.
 const START: Duration = Duration::from_secs(60);
 
 /// Plays one scenario; what the suite printed, as an error where something of it failed.
-async fn play(peers: &Path, (scenario, revision, tool, arguments): (&str, &str, &str, &str)) -> Result<(), String> {
+async fn play<T: Topology>(peers: &Path, scenario: Scenario) -> Result<(), String> {
+    let Scenario { name, revision, locked, requests } = scenario;
     let handover = Directory::new();
     std::fs::create_dir_all(handover.path("results")).expect("a directory of this test");
     let mut suite = command(peers.join("node/bin/node"));
     suite.arg(peers.join("node/node_modules/@modelcontextprotocol/conformance/dist/index.js"));
-    suite.args(["client", "--command", "tests/conformance/client", "--scenario", scenario, "--spec-version", revision]);
+    suite.args(["client", "--command", "tests/conformance/client", "--scenario", name, "--spec-version", revision]);
     suite.args(["--timeout", "60000", "-o"]).arg(handover.path("results"));
     let preload = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/loopback.cjs");
     suite.env("NODE_OPTIONS", format!("--require {}", preload.display())).env("HANDOVER", handover.path(""));
@@ -42,26 +120,33 @@ async fn play(peers: &Path, (scenario, revision, tool, arguments): (&str, &str, 
     });
     started.await.expect("the suite plays its server");
     let url = std::fs::read_to_string(url).expect("written whole");
-    let builder = Gateway::<Played>::builder().workers(1).reference("CONFORMANCE_URL", url);
+    if let Some(topology) = locked {
+        lock_again(topology, &url);
+    }
+    let builder = Gateway::<T>::builder().workers(1).reference("CONFORMANCE_URL", url);
     let gateway = builder.start().expect("the gateway starts");
-    // As its client says it.
-    let named = format!(r#"{META},"io.modelcontextprotocol/clientInfo":{{"name":"test","version":"1"}}"#);
-    let answer = Client::ask(gateway.address(), &Request::call(tool, arguments).edit(META, &named)).await;
+    let mut answers = String::new();
+    for request in requests {
+        answers += &Client::ask(gateway.address(), &request).await.text();
+        answers.push('\n');
+    }
     // As a client that ends: the suite waits for its connections to close.
     gateway.stop();
     std::fs::write(handover.path("done"), "").expect("a directory of this test");
     let output = suite.wait_with_output().expect("the suite ends");
     let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     let passed = output.status.success();
-    if passed { Ok(()) } else { Err(format!("{scenario} of {revision}: {}\n{printed}", answer.text())) }
+    if passed { Ok(()) } else { Err(format!("{name} of {revision}: {answers}{printed}")) }
 }
 
 #[tokio::test]
 async fn the_gateway_conforms_as_a_client() {
     let Some(peers) = peers() else { return };
     let mut failures = Vec::new();
-    for scenario in SCENARIOS {
-        failures.extend(play(peers, scenario).await.err());
+    for scenario in unlocked() {
+        failures.extend(play::<Played>(peers, scenario).await.err());
     }
+    failures.extend(play::<Headers>(peers, headers()).await.err());
+    failures.extend(play::<InvalidHeaders>(peers, invalid_headers()).await.err());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
