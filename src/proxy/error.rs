@@ -141,6 +141,7 @@ impl Refusal<'_> {
             | Self::SessionUnknown
             | Self::StreamUnknown
             | Self::SessionVersion => self.session(),
+            Self::MethodNotFound(_) | Self::NoCompletions(..) | Self::Unsubscribable => self.method(era),
             _ => self.message(era),
         }
     }
@@ -212,6 +213,22 @@ impl Refusal<'_> {
         }
     }
 
+    /// Refused because nobody here offers what its method does.
+    fn method(&self, era: Era) -> Verdict {
+        let message = match self {
+            Self::MethodNotFound(method) => format!("method `{}` is not offered", cut(method)),
+            Self::NoCompletions(what, name) => {
+                let name = cut(name);
+                format!(
+                    "method `completion/complete` is not offered for {what} `{name}`: its server has no completions"
+                )
+            }
+            _ => "method `resources/subscribe` is not offered: the gateway has no subscriptions".to_owned(),
+        };
+        let status = if era == Era::Modern { 404 } else { 200 };
+        Verdict::new(status, METHOD_NOT_FOUND, "method_not_found", message)
+    }
+
     /// Refused for what the message says.
     fn message(&self, era: Era) -> Verdict {
         // Errors of legacy requests travel in 200 once the request itself could be read.
@@ -226,10 +243,6 @@ impl Refusal<'_> {
                 verdict.data["supported"] = json!([Revision::MODERN.as_str()]);
                 verdict.data["requested"] = json!(requested);
                 verdict
-            }
-            Self::MethodNotFound(method) => {
-                let message = format!("method `{}` is not offered", cut(method));
-                Verdict::new(status(404), METHOD_NOT_FOUND, "method_not_found", message)
             }
             Self::InvalidParams(message) => {
                 Verdict::new(status(400), INVALID_PARAMS, "invalid_params", message.clone())
@@ -250,17 +263,6 @@ impl Refusal<'_> {
                 verdict.data["sent"] = json!(error.sent);
                 verdict.data["retryable"] = json!(!error.sent);
                 verdict
-            }
-            Self::NoCompletions(what, name) => {
-                let message = format!(
-                    "method `completion/complete` is not offered for {what} `{}`: its server has no completions",
-                    cut(name)
-                );
-                Verdict::new(status(404), METHOD_NOT_FOUND, "method_not_found", message)
-            }
-            Self::Unsubscribable => {
-                let message = "method `resources/subscribe` is not offered: the gateway has no subscriptions";
-                Verdict::new(status(404), METHOD_NOT_FOUND, "method_not_found", message)
             }
             Self::NoSampling => {
                 let message = "no client is connected that could serve `sampling/createMessage`";

@@ -44,7 +44,7 @@ fn unlocked() -> Vec<Scenario> {
 /// A server whose tools want arguments as headers, asked by clients that send none.
 fn headers() -> Scenario {
     let arguments = json!({
-        "region": "us-west1", "priority": 42, "verbose": false, "debug": true, "empty_val": "", "float_val": 3.14159,
+        "region": "us-west1", "priority": 42, "verbose": false, "debug": true, "empty_val": "", "float_val": 2.5,
         "method_val": "test-method", "non_ascii_val": "Hello, 世界", "whitespace_val": " padded ",
         "leading_space_val": " us-west1", "trailing_space_val": "us-west1 ", "internal_space_val": "us west 1",
         "control_char_val": "line1\nline2", "crlf_val": "line1\r\nline2", "tab_val": "\tindented",
