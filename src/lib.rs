@@ -7,13 +7,14 @@
 //!
 //! # Layers
 //!
-//! Lower layers never name higher ones: `limits, clock, references, seal, telemetry, http1, mcp` and the crate
+//! Lower layers never name higher ones: `limits, clock, references, seal, telemetry, http1, http2, mcp` and the crate
 //! `only1mcp-model` → [`catalog`], `websocket` → [`upstream`] → `proxy` → `downstream` → `control` → [`Gateway`] →
 //! [`cli`]. One name goes upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of
 //! the topology. The crate `only1mcp-emit` is named by the commands about topologies alone.
 //!
 //! * `mcp`: the protocol's vocabulary without input or output: one scan of a message, splices, events.
 //! * `http1`: HTTP/1.1 without input or output, strict where general servers are lenient.
+//! * `http2`: what connections of HTTP/2 have in common, towards clients and towards backends.
 //! * `websocket`: one message a text frame, over any connection.
 //! * [`catalog`]: the compiled tables and the types around them.
 //! * [`upstream`]: links to backends; the one place a transport is chosen, at build time.
@@ -23,7 +24,7 @@
 //!
 //! # Features
 //!
-//! `transport-*` and `tls` say what can be reached, `websocket`, `http2` and `tls` how clients may come, `authoring` and
+//! `transport-*`, `http2` and `tls` say what can be reached, `websocket`, `http2` and `tls` how clients may come, `authoring` and
 //! `demo` which commands there are, `admin` whether there may be a listener for administration and metrics, `topology-NAME`
 //! what is compiled into the program. Dependencies can only be dropped by features; a transport that no topology uses is
 //! dropped by the linker, since nothing but the generated dispatch (and `authoring`, for any topology there is) names it.
@@ -70,6 +71,8 @@ pub mod demo;
 mod downstream;
 mod gateway;
 mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 pub mod limits;
 pub mod mcp;
 mod proxy;

@@ -33,13 +33,22 @@ pub const STDERR_BYTES_TOLD: usize = 1 << 10;
 pub const CALL_MESSAGES_MAX: usize = 64;
 /// The same in bytes: a client that does not read must not have a long queue of long ones.
 pub const CALL_BYTES_MAX: usize = 1 << 20;
-/// Calls waiting for a stdio backend to take them: above it `overloaded`. Cancellations and replies that wait to be posted to
+/// Calls waiting for a stdio backend, or a connection of HTTP/2, to take them: above it `overloaded`. Cancellations and replies that wait to be posted to
 /// a backend over HTTP+SSE: above it they are dropped.
 pub const BACKEND_QUEUE_MAX: usize = 1024;
 /// Calls in flight on one child, or on one stream that many calls share: above it `overloaded`.
 pub const BACKEND_CALLS_MAX: usize = 4096;
 /// Idle upstream connections kept per worker and endpoint.
 pub const IDLE_CONNECTIONS_MAX: usize = 256;
+/// Calls under way on one connection of HTTP/2 to a backend, where the backend does not allow fewer: above it the next ones
+/// wait, as long as they may last, up to [`BACKEND_QUEUE_MAX`] of them.
+pub const UPSTREAM_STREAMS_MAX: u32 = 100;
+/// What a backend may send of one answer on such a connection before any of it is passed on.
+pub const UPSTREAM_STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// The same of all of them together: so much that clients who do not read hold up nobody else's answer.
+pub const UPSTREAM_WINDOW_BYTES: u32 = UPSTREAM_STREAMS_MAX * UPSTREAM_STREAM_WINDOW_BYTES;
+/// Answers of HTTP/2 that broke a rule, for each connection to a backend: above it the connection ends.
+pub const UPSTREAM_BROKEN_MAX: usize = 1024;
 /// Client connections per worker: above it new ones wait in the accept queue.
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// TLS handshakes under way per worker: above it those that begin wait for their turn.

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 /// What stands on what, lowest first, as `src/lib.rs` tells it. A module names those of lower layers and itself.
 const LAYERS: [&[&str]; 9] = [
     &["limits"],
-    &["clock", "references", "seal", "telemetry", "http1", "mcp", "demo"],
+    &["clock", "references", "seal", "telemetry", "http1", "http2", "mcp", "demo"],
     &["catalog", "websocket"],
     &["upstream"],
     &["proxy"],

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use only1mcp_model::lock::{Answers, Lock, Section};
-use only1mcp_model::plan::{Credentials, Reference, StreamableHttp, Transport};
+use only1mcp_model::plan::{Credentials, HttpVersion, Reference, StreamableHttp, Transport};
 use only1mcp_model::revision::Revision;
 use serde_json::value::RawValue;
 
@@ -55,6 +55,7 @@ impl Size {
                 url,
                 ca: None,
                 connect_timeout_ms: None,
+                http: HttpVersion::Auto,
                 credentials: Credentials::default(),
             }),
             revision: version,

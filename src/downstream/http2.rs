@@ -1,7 +1,6 @@
 //! HTTP/2 towards clients, in plain after its preface or as a handshake of TLS chose: many requests on a connection, each
 //! a task. The frames are h2's; heads are held to the rules of HTTP/1.1, and the answers are the same.
 
-mod counted;
 mod writer;
 
 use std::cell::Cell;
@@ -12,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
-use h2::{Ping, PingPong, Reason, RecvStream};
+use h2::{Reason, RecvStream};
 use http::Request;
 use http::request::Parts;
 use tokio::task::JoinSet;
@@ -23,10 +22,10 @@ use super::http::{events, write_refusal};
 use crate::catalog::Topology;
 use crate::clock::Deadline;
 use crate::http1::{Framing, HeadError, RequestHead};
+use crate::http2::{Counted, Pulse};
 use crate::limits;
 use crate::proxy::{self, Erased, Refusal, RequestKind, Worker};
 use crate::upstream::Gone;
-use counted::Counted;
 use writer::Writer;
 
 /// What a connection begins with (RFC 9113, section 3.4), as far as HTTP/1.1 reads it: to the first digit of a version that
@@ -34,26 +33,12 @@ use writer::Writer;
 const PREFACE: &[u8] = b"PRI * HTTP/2";
 /// How long a request may take to arrive once the gateway stops.
 const LAST_CALL: Duration = Duration::from_millis(100);
-/// Silent beats of the pulse after which a client is let go.
-const SILENT_BEATS: u32 = 2;
 
 /// What the requests of one connection share.
 #[derive(Debug, Default)]
 struct Shared {
     /// Bytes of bodies that are not whole yet.
     held: Cell<usize>,
-}
-
-/// Whether anybody is there, and for what.
-struct Pulse {
-    ping_pong: Option<PingPong>,
-    /// Bytes that came so far.
-    taken: Rc<Cell<u64>>,
-    /// The same at the last beat.
-    heard: u64,
-    silent: u32,
-    /// Beats without a request.
-    idle: u64,
 }
 
 /// Whether what came on a connection begins one of HTTP/2.
@@ -77,8 +62,7 @@ pub(super) async fn serve<T: Topology>(worker: Rc<Worker<T>>, stream: Stream, ah
     let mut requests = JoinSet::new();
     // A handshake that goes wrong has said so itself.
     if let Ok(Ok(mut connection)) = timeout(limits::HEAD_TIMEOUT, builder.handshake(counted)).await {
-        let ping_pong = connection.ping_pong();
-        let pulse = Pulse { ping_pong, taken, heard: 0, silent: 0, idle: 0 };
+        let pulse = Pulse::new(connection.ping_pong(), taken);
         accept(&worker, &mut connection, pulse, &mut requests).await;
     }
     // The client is gone: calls of a legacy one still run to their end.
@@ -88,7 +72,7 @@ pub(super) async fn serve<T: Topology>(worker: Rc<Worker<T>>, stream: Stream, ah
 /// Takes requests until there can be no more.
 async fn accept<T: Topology>(
     worker: &Rc<Worker<T>>,
-    connection: &mut Connection<Counted, Bytes>,
+    connection: &mut Connection<Counted<Stream>, Bytes>,
     mut pulse: Pulse,
     requests: &mut JoinSet<()>,
 ) {
@@ -120,7 +104,8 @@ async fn accept<T: Topology>(
             () = passed(&last_call), if draining && requests.is_empty() && !connection.has_streams() => return,
             () = passed(&beat) => {
                 beat.set(limits::KEEP_ALIVE);
-                if !pulse.beat(requests.is_empty() && !connection.has_streams()) {
+                let idle = requests.is_empty() && !connection.has_streams();
+                if !pulse.beat(idle, true) {
                     return tracing::info!("a client of HTTP/2 is heard of no more, or asks for nothing: let go");
                 }
                 if pulse.is_idle() {
@@ -133,32 +118,6 @@ async fn accept<T: Topology>(
 
 async fn passed(deadline: &Deadline) {
     poll_fn(|cx| deadline.poll(cx)).await;
-}
-
-// === impl Pulse ===
-
-impl Pulse {
-    /// Asks the client whether it is there; `false` once it is to be let go.
-    fn beat(&mut self, idle: bool) -> bool {
-        let taken = self.taken.get();
-        self.silent = if taken == self.heard { self.silent + 1 } else { 0 };
-        self.heard = taken;
-        self.idle = if idle { self.idle + 1 } else { 0 };
-        if let Some(ping_pong) = &mut self.ping_pong {
-            // Makes room for the next one; whether it came is seen by what was read.
-            let _pong = ping_pong.poll_pong(&mut std::task::Context::from_waker(std::task::Waker::noop()));
-            let _still_unanswered = ping_pong.send_ping(Ping::opaque());
-        }
-        // Told to go at the beat before.
-        self.silent < SILENT_BEATS && self.idle <= Self::IDLE_BEATS
-    }
-
-    /// How many beats there are in [`limits::IDLE_TIMEOUT`].
-    const IDLE_BEATS: u64 = limits::IDLE_TIMEOUT.as_secs() / limits::KEEP_ALIVE.as_secs();
-
-    fn is_idle(&self) -> bool {
-        self.idle == Self::IDLE_BEATS
-    }
 }
 
 /// Serves one request.

@@ -29,6 +29,8 @@ pub(super) struct Endpoint {
     /// How long a connection has to come up.
     pub(super) connect_timeout: Duration,
     fields: Fields,
+    #[cfg(feature = "http2")]
+    speaks: Speaks,
     #[cfg(feature = "tls")]
     tls: Option<super::tls::Trust>,
 }
@@ -42,8 +44,17 @@ pub(super) struct Place<'a> {
     pub(super) connect_timeout_ms: Option<u64>,
     /// What it is shown with every request.
     pub(super) credentials: &'a plan::Credentials,
-    /// Whether its URL is that of a WebSocket.
-    pub(super) websocket: bool,
+    /// What is said to it.
+    pub(super) speaks: Speaks,
+}
+
+/// What is said on connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// This version of HTTP.
+    Http(plan::HttpVersion),
+    /// WebSocket, which begins as HTTP/1.1.
+    WebSocket,
 }
 
 /// The socket, plain or inside TLS.
@@ -61,16 +72,17 @@ impl Endpoint {
         let invalid = |detail: String| OpenError::Invalid { backend: backend.name.to_string(), detail };
         let ca = place.ca.map(|ca| context.shared.resolve(backend, ca)).transpose()?;
         let connect_timeout = place.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis);
-        let endpoint = Self::at(&url, place.websocket, ca.as_deref(), connect_timeout).map_err(invalid)?;
+        let endpoint = Self::at(&url, place.speaks, ca.as_deref(), connect_timeout).map_err(invalid)?;
         let fields = Fields::new(&context.shared, backend, place.credentials)?;
         // What a reference stands for may hold a token.
         Ok(Self { shown: place.url.to_string(), fields, ..endpoint })
     }
 
-    /// The endpoint at a URL, of a WebSocket or not; `ca` is trusted besides. The error says what is wrong with it.
-    pub(super) fn at(url: &str, websocket: bool, ca: Option<&str>, connect_timeout: Duration) -> Result<Self, String> {
+    /// The endpoint at a URL; `ca` is trusted besides. The error says what is wrong with it.
+    pub(super) fn at(url: &str, speaks: Speaks, ca: Option<&str>, connect_timeout: Duration) -> Result<Self, String> {
         let parts = only1mcp_model::url::parse(url)
             .map_err(|problem| format!("`{url}` is not a URL of an MCP server: {problem}"))?;
+        let websocket = speaks == Speaks::WebSocket;
         if parts.websocket != websocket {
             let schemes = if websocket { "`ws://` nor `wss://`" } else { "`http://` nor `https://`" };
             return Err(format!("`{url}` begins with neither {schemes}"));
@@ -82,7 +94,7 @@ impl Endpoint {
         #[cfg(not(feature = "tls"))]
         let _no_authority = ca;
         #[cfg(feature = "tls")]
-        let tls = parts.tls.then(|| super::tls::Trust::new(parts.host, ca)).transpose()?;
+        let tls = parts.tls.then(|| super::tls::Trust::new(parts.host, ca, speaks.protocols())).transpose()?;
         Ok(Self {
             shown: url.to_owned(),
             authority: parts.authority.to_owned(),
@@ -92,6 +104,8 @@ impl Endpoint {
             socket: None,
             connect_timeout,
             fields: Fields::default(),
+            #[cfg(feature = "http2")]
+            speaks,
             #[cfg(feature = "tls")]
             tls,
         })
@@ -114,9 +128,32 @@ impl Endpoint {
             socket: Some(socket.into()),
             connect_timeout,
             fields: Fields::default(),
+            #[cfg(feature = "http2")]
+            speaks: Speaks::Http(plan::HttpVersion::Auto),
             #[cfg(feature = "tls")]
             tls: None,
         }
+    }
+
+    /// Whether its connections are inside TLS.
+    #[cfg(feature = "http2")]
+    pub(super) fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
+    /// Whether a connection to it may be one of HTTP/2: inside TLS the server chooses.
+    #[cfg(feature = "http2")]
+    pub(super) fn may_speak_http2(&self) -> bool {
+        self.insists_on_http2() || (self.speaks == Speaks::Http(plan::HttpVersion::Auto) && self.is_tls())
+    }
+
+    /// Whether it is spoken to in HTTP/2 or not at all.
+    #[cfg(feature = "http2")]
+    pub(super) fn insists_on_http2(&self) -> bool {
+        self.speaks == Speaks::Http(plan::HttpVersion::Two)
     }
 
     /// A new connection. Nothing of a call has been sent when this fails.
@@ -134,10 +171,16 @@ impl Endpoint {
             tcp.set_nodelay(true).map_err(|error| Error::unavailable(format!("{}: {error}", self.authority)))?;
             #[cfg(feature = "tls")]
             if let Some(trust) = &self.tls {
-                let tls = trust.connect(tcp).await.map_err(|error| {
-                    Error::new(super::Kind::Tls, false, format!("TLS with {}: {error}", self.authority))
-                })?;
-                return Ok(Io::Tls(Box::new(tls)));
+                return match trust.connect(tcp).await {
+                    Ok(tls) => Ok(Io::Tls(Box::new(tls))),
+                    #[cfg(feature = "http2")]
+                    Err(error) if self.insists_on_http2() && super::tls::is_no_protocol(&error) => {
+                        Err(Error::new(super::Kind::Protocol, false, no_http2(&self.authority)))
+                    }
+                    Err(error) => {
+                        Err(Error::new(super::Kind::Tls, false, format!("TLS with {}: {error}", self.authority)))
+                    }
+                };
             }
             Ok(Io::Plain(tcp))
         };
@@ -148,7 +191,50 @@ impl Endpoint {
     }
 }
 
+/// What is wrong with a server that was to speak HTTP/2.
+#[cfg(feature = "http2")]
+pub(super) fn no_http2(authority: &str) -> String {
+    format!("{authority}: it does not speak HTTP/2, and the topology says `http: 2`")
+}
+
+// === impl Speaks ===
+
+#[cfg(feature = "tls")]
+impl Speaks {
+    /// What is offered inside TLS (RFC 7301).
+    fn protocols(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::WebSocket => &[],
+            #[cfg(feature = "http2")]
+            Self::Http(plan::HttpVersion::Auto) => &[b"h2", b"http/1.1"],
+            #[cfg(feature = "http2")]
+            Self::Http(plan::HttpVersion::Two) => &[b"h2"],
+            Self::Http(_) => &[b"http/1.1"],
+        }
+    }
+}
+
 // === impl Io ===
+
+#[cfg(feature = "http2")]
+impl Io {
+    /// Whether the server chose HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(tls) = self {
+            return tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        }
+        false
+    }
+
+    /// Whether it is inside TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return matches!(self, Self::Tls(_));
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+}
 
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut task::Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

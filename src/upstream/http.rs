@@ -1,6 +1,9 @@
-//! HTTP/1.1 towards backends: connections to one and those that idle. What is said over them is not here.
+//! HTTP towards backends: connections to one and those that idle; those of HTTP/2 are in `http2`. What is said over them is
+//! not here.
 
 pub(super) mod connection;
+#[cfg(feature = "http2")]
+mod http2;
 mod pool;
 
 use std::cell::Cell;
@@ -9,7 +12,7 @@ use std::rc::Rc;
 
 use only1mcp_model::url;
 
-use super::endpoint::{Endpoint, Place};
+use super::endpoint::{Endpoint, Place, Speaks};
 use super::{Context, Error, Kind, OpenError, plan};
 use crate::clock::Clock;
 use crate::limits;
@@ -19,8 +22,11 @@ use pool::Pool;
 /// One backend as a worker reaches it.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Rc<Endpoint>,
     pool: Rc<Pool>,
+    /// Where the backend may choose HTTP/2.
+    #[cfg(feature = "http2")]
+    http2: Option<Rc<http2::Http2>>,
 }
 
 // === impl Client ===
@@ -28,18 +34,27 @@ pub(super) struct Client {
 impl Client {
     /// Connects nothing yet.
     pub(super) fn open(context: &Context, backend: &plan::Backend, place: &Place<'_>) -> Result<Self, OpenError> {
-        let endpoint = Endpoint::open(context, backend, place)?;
-        Ok(Self { endpoint, pool: Pool::new(context.clock.clone()) })
+        Ok(Self::of(Endpoint::open(context, backend, place)?, &context.clock))
     }
 
     /// The server at a URL, or at `unix:/socket:/path`, with nothing but that. The error says what is wrong with it.
-    pub(super) fn at(url: &str, clock: Clock) -> Result<Self, String> {
+    pub(super) fn at(url: &str, clock: &Clock) -> Result<Self, String> {
         let endpoint = match url::parse_unix(url) {
             Some(Ok((socket, path))) => Endpoint::behind(socket, path, limits::CONNECT_TIMEOUT),
             Some(Err(why)) => return Err(format!("`{url}` is not the URL of a Unix socket: {why}")),
-            None => Endpoint::at(url, false, None, limits::CONNECT_TIMEOUT)?,
+            None => Endpoint::at(url, Speaks::Http(plan::HttpVersion::Auto), None, limits::CONNECT_TIMEOUT)?,
         };
-        Ok(Self { endpoint, pool: Pool::new(clock) })
+        Ok(Self::of(endpoint, clock))
+    }
+
+    fn of(endpoint: Endpoint, clock: &Clock) -> Self {
+        let endpoint = Rc::new(endpoint);
+        Self {
+            #[cfg(feature = "http2")]
+            http2: http2::Http2::at(&endpoint, clock),
+            endpoint,
+            pool: Pool::new(clock.clone()),
+        }
     }
 
     /// Writes a request. A pooled connection that took nothing of it proves that nothing was sent: then a new one is used.
@@ -64,13 +79,21 @@ impl Client {
         Err(Error::unavailable("no connection took the request"))
     }
 
-    /// A connection that idles, or a new one.
+    /// A connection that idles, or a new one; of HTTP/2, a stream of the one there is.
     pub(super) async fn connection(&self, fresh: bool) -> Result<Connection, Error> {
         let pooled = if fresh { None } else { self.pool.take() };
         match pooled {
             Some(connection) => Ok(connection),
-            None => self.endpoint.connect().await.map(Connection::new),
+            None => self.open_connection().await,
         }
+    }
+
+    async fn open_connection(&self) -> Result<Connection, Error> {
+        #[cfg(feature = "http2")]
+        if let Some(http2) = &self.http2 {
+            return Box::pin(http2.connection(&self.pool)).await;
+        }
+        self.endpoint.connect().await.map(Connection::new)
     }
 
     /// Keeps a connection for the next request, if it can serve one.
@@ -82,6 +105,10 @@ impl Client {
     pub(super) fn read_error(&self, error: ReadError) -> Error {
         let detail = format!("{}: {error}", self.endpoint.authority);
         match error {
+            #[cfg(feature = "http2")]
+            ReadError::Io(error) if http2::is_violation(&error) => Error::protocol(detail),
+            #[cfg(feature = "http2")]
+            ReadError::Refused(_) => Error::unavailable(detail),
             ReadError::Ended | ReadError::Io(_) => Error::lost(true, detail),
             ReadError::TooLarge => Error::new(Kind::ResponseTooLarge, true, detail),
             _ => Error::protocol(detail),

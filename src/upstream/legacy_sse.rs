@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::endpoint::Place;
+use super::endpoint::{Place, Speaks};
 use super::http::connection::Connection;
 use super::http::{self, Client};
 use super::multiplex::{Asked, Calls, Inbound, Waiting};
@@ -74,7 +74,7 @@ impl Transport for LegacySse {
             ca: sse.ca.as_ref(),
             connect_timeout_ms: sse.connect_timeout_ms,
             credentials: &sse.credentials,
-            websocket: false,
+            speaks: Speaks::Http(sse.http),
         };
         let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         Ok(Self(Rc::new(Link {

@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use tokio::sync::watch;
 
-use super::endpoint::Place;
+use super::endpoint::{Place, Speaks};
 use super::http::{self, Client};
 use super::outbound::{self, Ids, Scratch, push_field};
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
@@ -82,7 +82,7 @@ impl Transport for StreamableHttp {
             ca: http.ca.as_ref(),
             connect_timeout_ms: http.connect_timeout_ms,
             credentials: &http.credentials,
-            websocket: false,
+            speaks: Speaks::Http(http.http),
         };
         Ok(Self(Rc::new(Link {
             backend: backend.name.to_string(),

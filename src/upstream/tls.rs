@@ -21,8 +21,8 @@ impl std::fmt::Debug for Trust {
 }
 
 impl Trust {
-    /// Trusts the system's authorities, and those in `ca` (PEM text).
-    pub(super) fn new(host: &str, ca: Option<&str>) -> Result<Self, String> {
+    /// Trusts the system's authorities, and those in `ca` (PEM text); offers these protocols, the first one rather.
+    pub(super) fn new(host: &str, ca: Option<&str>, protocols: &[&[u8]]) -> Result<Self, String> {
         let mut roots = rustls::RootCertStore::empty();
         let system = rustls_native_certs::load_native_certs();
         for error in &system.errors {
@@ -47,11 +47,12 @@ impl Trust {
         let name = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']').to_owned())
             .map_err(|error| format!("`{host}` is no name for TLS: {error}"))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
 
@@ -59,4 +60,11 @@ impl Trust {
     pub(super) async fn connect(&self, tcp: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         self.connector.connect(self.name.clone(), tcp).await
     }
+}
+
+/// Whether a handshake ended because the server speaks none of the protocols that were offered.
+#[cfg(feature = "http2")]
+pub(super) fn is_no_protocol(error: &std::io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(error, Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)))
 }

@@ -7,7 +7,7 @@ mod greeting;
 mod open_socket;
 
 use super::channel::{Door, Link};
-use super::endpoint::{Endpoint, Place};
+use super::endpoint::{Endpoint, Place, Speaks};
 use super::{Call, Context, Error, Greeting, OpenError, Relay, Transport, plan};
 use open_socket::OpenSocket;
 
@@ -31,7 +31,7 @@ impl Transport for WebSocket {
             ca: settings.ca.as_ref(),
             connect_timeout_ms: settings.connect_timeout_ms,
             credentials: &settings.credentials,
-            websocket: true,
+            speaks: Speaks::WebSocket,
         };
         let endpoint = Endpoint::open(context, backend, &place)?;
         let door = Door::new();

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::http2_backends;
+use crate::support::http2_server::{self, Http2Server};
 use crate::support::ledger::{Directory, Ledger};
 use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, eventually, signal, with_servers};
 use crate::support::server::{Request, Script, Server, Step, json_answer, modern, text_body};
@@ -116,6 +118,23 @@ async fn a_websocket_that_breaks_off_anywhere_executes_no_call_twice() {
     let odd = start(([127, 0, 0, 1], 0).into());
     let good = SocketServer::start(websocket::greeted(|_| Vec::new()));
     let (gateway, address) = (websocket::gateway(&odd.url(), &good.url()), odd.address());
+    restarted_again_and_again(odd, start, address, gateway.address(), &ledger).await;
+}
+
+#[tokio::test]
+async fn a_server_of_http_2_that_breaks_off_anywhere_executes_no_call_twice() {
+    let directory = Directory::new();
+    let ledger = Ledger::at(directory.path("ledger"));
+    let start = |address: SocketAddr| {
+        let ledger = ledger.clone();
+        let calls = move |request: &Request| {
+            let ran = || ledger.note(format_args!("ran {}", request.argument()));
+            http2_backends::breaking_off(request, ran)
+        };
+        Http2Server::start_at(address, None, h2::server::Builder::new(), http2_server::modern(calls))
+    };
+    let odd = start(([127, 0, 0, 1], 0).into());
+    let (gateway, address) = (http2_backends::in_front_of(&odd.url()), odd.address());
     restarted_again_and_again(odd, start, address, gateway.address(), &ledger).await;
 }
 

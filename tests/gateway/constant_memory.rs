@@ -17,7 +17,7 @@ use crate::support::client::{Client, Event, META, PATIENCE, Request, within};
 use crate::support::gateways::Recorded;
 use crate::support::ledger::{Directory, Ledger};
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
-use crate::support::scripted::{Children, eventually};
+use crate::support::scripted::{Children, Servers, eventually};
 use crate::support::socket::SocketClient;
 
 /// How much one call streams, unless this variable says it: `1024` for a gigabyte.
@@ -29,11 +29,11 @@ const EXTRA_KIB_MAX: usize = 32 << 10;
 const AHEAD_BYTES_MAX: usize = 48 << 20;
 
 /// A gateway, as a process.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     /// The harness says after a minute that it still runs: with nobody there to read that, it would end.
     _said: BufReader<ChildStdout>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Its peak when it was idle.
     idle_kib: usize,
 }
@@ -51,6 +51,7 @@ fn gateway_of_its_own() {
     let Ok(topology) = std::env::var("GATEWAY_TOPOLOGY") else { return };
     let gateway = match &*topology {
         "recorded" => Gateway::<Recorded>::builder().workers(2).start(),
+        "servers" => Gateway::<Servers>::builder().workers(1).start(),
         _ => Gateway::<Children>::builder().workers(2).start(),
     };
     let gateway = gateway.expect("the gateway starts");
@@ -62,7 +63,7 @@ fn gateway_of_its_own() {
 // === impl Process ===
 
 impl Process {
-    fn start(topology: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(topology: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this binary has a path"));
         command.args(["gateway_of_its_own", "--ignored", "--nocapture", "-q"]);
         command.env("GATEWAY_TOPOLOGY", topology).envs(variables.iter().copied());

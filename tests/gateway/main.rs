@@ -23,6 +23,7 @@ mod eras;
 mod fallback;
 mod http;
 mod http2;
+mod http2_backends;
 mod jsonrpc;
 mod last_words;
 mod legacy;

@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod front;
 pub(crate) mod gateways;
 pub(crate) mod http2;
+pub(crate) mod http2_server;
 pub(crate) mod ledger;
 pub(crate) mod program;
 pub(crate) mod recorder;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use only1mcp_model::lock::{Answers, Lock, Section};
-use only1mcp_model::plan::{Credentials, Reference, StreamableHttp, Transport};
+use only1mcp_model::plan::{Credentials, HttpVersion, Reference, StreamableHttp, Transport};
 use only1mcp_model::revision::Revision;
 use only1mcp_model::{Features, Source, load};
 use serde_json::value::RawValue;
@@ -178,6 +178,7 @@ fn lock(backends: &[Backend]) -> String {
                 url,
                 ca: None,
                 connect_timeout_ms: None,
+                http: HttpVersion::Auto,
                 credentials: Credentials::default(),
             }),
             revision: Revision::MODERN,

@@ -7,6 +7,8 @@ use crate::transport;
 
 /// The cargo feature for TLS, towards backends and clients.
 pub(crate) const TLS: &str = "tls";
+/// The cargo feature for HTTP/2, towards backends and clients.
+pub(crate) const HTTP2: &str = "http2";
 /// The cargo feature for the demo servers.
 pub(crate) const DEMO: &str = "demo";
 /// The cargo feature for the admin listener.
@@ -25,7 +27,7 @@ pub struct Features {
 impl Features {
     /// Every feature that a topology may need, in the order in which manifests have them.
     pub fn known() -> impl Iterator<Item = &'static str> {
-        transport::KINDS.iter().map(|kind| kind.feature).chain([TLS, DEMO, ADMIN])
+        transport::KINDS.iter().map(|kind| kind.feature).chain([HTTP2, TLS, DEMO, ADMIN])
     }
 
     /// Everything there is.

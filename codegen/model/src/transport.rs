@@ -3,6 +3,7 @@
 //! Each has a file of its own; this one registers them. `codegen/README.md` says what else a new one needs.
 
 mod credentials;
+mod http_version;
 mod legacy_sse;
 mod reach;
 mod recorded;
@@ -22,6 +23,7 @@ use crate::yaml::{Node, Step};
 pub use credentials::{
     Auth, AuthSettings, Basic, BasicSettings, Credentials, Header, check_field_value, check_password, check_username,
 };
+pub use http_version::HttpVersion;
 pub use legacy_sse::{LegacySse, LegacySseSettings};
 pub(crate) use recorded::{Difference, Recorded};
 pub use stdio::{

@@ -1,43 +1,6 @@
-//! Beats of a connection that nobody would wait for, and bodies that come at once.
+//! Bodies that come at once.
 
 use super::*;
-
-fn pulse() -> (Pulse, Rc<Cell<u64>>) {
-    let taken = Rc::new(Cell::new(0));
-    (Pulse { ping_pong: None, taken: Rc::clone(&taken), heard: 0, silent: 0, idle: 0 }, taken)
-}
-
-/// H91: whoever sends and does not read is not read from either, and so is silent.
-#[test]
-fn a_client_that_is_silent_for_two_beats_is_let_go() {
-    let (mut pulse, taken) = pulse();
-    for _ in 0..100 {
-        taken.set(taken.get() + 17);
-        assert!(pulse.beat(false), "it is heard");
-    }
-    assert!(pulse.beat(false), "it may be slow");
-    assert!(!pulse.beat(false));
-}
-
-#[test]
-fn a_client_that_asks_for_nothing_is_told_to_go_and_then_let_go() {
-    let (mut pulse, taken) = pulse();
-    let mut beat = |idle| {
-        // It answers pings.
-        taken.set(taken.get() + 17);
-        (pulse.beat(idle), pulse.is_idle())
-    };
-    let beats = limits::IDLE_TIMEOUT.as_secs() / limits::KEEP_ALIVE.as_secs();
-    for _ in 1..beats {
-        assert_eq!(beat(true), (true, false));
-    }
-    assert_eq!(beat(false), (true, false), "a request begins it anew");
-    for _ in 1..beats {
-        assert_eq!(beat(true), (true, false));
-    }
-    assert_eq!(beat(true), (true, true));
-    assert_eq!(beat(true), (false, false));
-}
 
 /// What a connection holds of bodies that are not whole, and when it takes no more.
 #[tokio::test]

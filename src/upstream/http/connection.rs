@@ -1,11 +1,14 @@
 //! One HTTP/1.1 connection to a backend: writes a request in one piece, reads its response, knows whether it can serve
-//! another.
+//! another. A stream of HTTP/2 goes by the same name and serves one request; what it is made of is in `http2`.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+
+#[cfg(feature = "http2")]
+use super::http2::Exchange;
 
 use crate::http1::head::ResponseHead;
 use crate::http1::{BodyDecoder, Framing, HeadError, Parsed};
@@ -15,7 +18,7 @@ use crate::upstream::endpoint::Io;
 /// What may follow an answer in its stream before the connection is given up.
 const TRAILING_BYTES_MAX: usize = 16 << 10;
 /// Interim responses skipped before the real one.
-const INTERIM_MAX: u32 = 8;
+pub(super) const INTERIM_MAX: u32 = 8;
 const READ_BYTES: usize = 16 << 10;
 /// How much of a long body is read at once: every read and write of loopback or a fast network costs far more than
 /// the copy, so larger is cheaper up to about the size of the socket's own buffers.
@@ -29,7 +32,7 @@ const KEPT_BYTES: usize = 2 * PART_BYTES;
 /// A connection and what was read from it.
 #[derive(Debug)]
 pub(in crate::upstream) struct Connection {
-    io: Io,
+    wire: Wire,
     /// Bytes read; those before `start` are used up.
     buffer: Vec<u8>,
     start: usize,
@@ -39,6 +42,16 @@ pub(in crate::upstream) struct Connection {
     keep_alive: bool,
     /// When it became idle, on the worker's clock.
     pub(in crate::upstream) idle_since_ms: u64,
+}
+
+/// What carries the bytes.
+#[derive(Debug)]
+enum Wire {
+    /// Its own socket.
+    Own(Io),
+    /// A stream of a connection that is shared, for one request.
+    #[cfg(feature = "http2")]
+    Shared(Box<Exchange>),
 }
 
 /// What the response head says, without the borrow.
@@ -77,14 +90,28 @@ pub(in crate::upstream) enum ReadError {
     TooLarge,
     #[error("more than {INTERIM_MAX} interim responses")]
     Interim,
+    /// It is proven that nobody looked at the request.
+    #[cfg(feature = "http2")]
+    #[error("{0}")]
+    Refused(String),
 }
 
 // === impl Connection ===
 
 impl Connection {
     pub(in crate::upstream) fn new(io: Io) -> Self {
+        Self::over(Wire::Own(io))
+    }
+
+    /// One request on a connection of HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(super) fn shared(exchange: Exchange) -> Self {
+        Self::over(Wire::Shared(Box::new(exchange)))
+    }
+
+    fn over(wire: Wire) -> Self {
         Self {
-            io,
+            wire,
             buffer: Vec::new(),
             start: 0,
             decoder: BodyDecoder::new(Framing::None),
@@ -99,24 +126,27 @@ impl Connection {
     pub(in crate::upstream) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.io).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+        Pin::new(&mut self.wire).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
     /// Writes a whole request. The error says how many bytes had been taken: none proves that nothing was sent.
     pub(in crate::upstream) async fn write(&mut self, request: &[u8]) -> Result<(), (usize, io::Error)> {
-        let mut written = 0;
-        while written < request.len() {
-            match self.io.write(&request[written..]).await {
-                Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
-                Ok(count) => written += count,
-                Err(error) => return Err((written, error)),
-            }
+        match &mut self.wire {
+            Wire::Own(io) => write(io, request).await,
+            #[cfg(feature = "http2")]
+            Wire::Shared(exchange) => Box::pin(exchange.send(request)).await.map_err(|error| (0, error)),
         }
-        self.io.flush().await.map_err(|error| (written, error))
     }
 
     /// Reads the head of the response.
     pub(in crate::upstream) async fn response(&mut self) -> Result<Response, ReadError> {
+        #[cfg(feature = "http2")]
+        if let Wire::Shared(exchange) = &mut self.wire {
+            let response = Box::pin(exchange.response()).await?;
+            self.keep_alive = false;
+            self.decoder = BodyDecoder::new(response.framing);
+            return Ok(response);
+        }
         let mut interim = 0;
         loop {
             match ResponseHead::parse(&self.buffer[self.start..])? {
@@ -245,7 +275,7 @@ impl Connection {
         if self.buffer.capacity() - self.buffer.len() < 4 << 10 {
             self.buffer.reserve(READ_BYTES);
         }
-        match self.io.read_buf(&mut self.buffer).await? {
+        match self.wire.read_buf(&mut self.buffer).await? {
             0 => Err(ReadError::Ended),
             _ => Ok(()),
         }
@@ -253,6 +283,10 @@ impl Connection {
 
     /// Whether nothing of the response is left to come, or nothing would be gained by reading it.
     pub(in crate::upstream) fn is_finished(&mut self) -> bool {
+        #[cfg(feature = "http2")]
+        if let Wire::Shared(exchange) = &self.wire {
+            return exchange.is_over();
+        }
         if !self.decoder.is_done() {
             self.body.clear();
             match self.decoder.decode(&self.buffer[self.start..], &mut self.body) {
@@ -265,6 +299,11 @@ impl Connection {
 
     /// Reads what is left of the response; `false` when it cannot be read, or more comes than an end.
     pub(in crate::upstream) async fn finish(&mut self) -> bool {
+        #[cfg(feature = "http2")]
+        if matches!(self.wire, Wire::Shared(_)) {
+            // Its end is that of the stream, wherever that of its content was. Given up earlier, it would be taken back.
+            self.decoder = BodyDecoder::new(Framing::UntilClose);
+        }
         self.body.clear();
         while self.body.len() <= TRAILING_BYTES_MAX {
             match self.decode_more().await {
@@ -291,8 +330,32 @@ impl Connection {
     }
 }
 
+async fn write(io: &mut Io, request: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut written = 0;
+    while written < request.len() {
+        match io.write(&request[written..]).await {
+            Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) => return Err((written, error)),
+        }
+    }
+    io.flush().await.map_err(|error| (written, error))
+}
+
+// === impl Wire ===
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Own(io) => Pin::new(io).poll_read(cx, buffer),
+            #[cfg(feature = "http2")]
+            Self::Shared(exchange) => exchange.poll_read(cx, buffer),
+        }
+    }
+}
+
 /// MCP servers name nothing but these two; parameters are allowed.
-fn media(content_type: &[u8]) -> Media {
+pub(super) fn media(content_type: &[u8]) -> Media {
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     if essence.eq_ignore_ascii_case(b"application/json") {
         Media::Json
@@ -304,7 +367,7 @@ fn media(content_type: &[u8]) -> Media {
 }
 
 /// MCP 2025-11-25, session management: visible ASCII. Anything else would be a way to inject fields.
-fn session_id(value: Option<&[u8]>) -> Result<Option<String>, ReadError> {
+pub(super) fn session_id(value: Option<&[u8]>) -> Result<Option<String>, ReadError> {
     let Some(value) = value else { return Ok(None) };
     if value.is_empty() || value.len() > 1024 || !value.iter().all(u8::is_ascii_graphic) {
         return Err(ReadError::SessionId);

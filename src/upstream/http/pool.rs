@@ -49,7 +49,8 @@ impl Pool {
         });
     }
 
-    fn keep(&self, connection: Connection) {
+    /// Keeps a connection of which nothing is left to read.
+    pub(super) fn keep(&self, connection: Connection) {
         let Some(connection) = connection.into_idle(self.clock.now_ms()) else { return };
         let mut idle = self.idle.borrow_mut();
         // The one used last is used next, so those at the front only grow older.

@@ -39,12 +39,12 @@ pub(crate) struct Reply {
 impl Remote {
     /// The server at a URL. The error says what is wrong with the URL.
     pub(crate) fn open(url: &str, clock: Clock) -> Result<Self, String> {
-        Ok(Self { client: Rc::new(Client::at(url, clock)?) })
+        Ok(Self { client: Rc::new(Client::at(url, &clock)?) })
     }
 
     /// Makes one request. A stream that is given up is closed by dropping what it answers.
     pub(crate) async fn ask(&self, method: &str, fields: &[(&str, &[u8])], body: &[u8]) -> Result<Reply, Error> {
-        let Endpoint { path, authority, .. } = &self.client.endpoint;
+        let Endpoint { path, authority, .. } = &*self.client.endpoint;
         let mut request = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
         push_field(&mut request, b"host", authority.as_bytes());
         push_field(&mut request, b"accept", b"application/json, text/event-stream");

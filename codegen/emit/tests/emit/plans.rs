@@ -1,9 +1,9 @@
 //! Small plans, one a feature of the emitter.
 
 use only1mcp_model::plan::{
-    Access, AdminListener, Alone, Auth, Backend, Basic, Confined, Credentials, Exposed, Header, Instructions, Life,
-    Listen, ParamHeader, Plan, Program, Reference, Stdio, StreamableHttp, Subject, ToolHeaders, Transport, User,
-    Variable, View, WildcardRoute,
+    Access, AdminListener, Alone, Auth, Backend, Basic, Confined, Credentials, Exposed, Header, HttpVersion,
+    Instructions, Life, Listen, ParamHeader, Plan, Program, Reference, Stdio, StreamableHttp, Subject, ToolHeaders,
+    Transport, User, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -59,7 +59,7 @@ pub(crate) fn streamable_http() -> Plan {
         })),
     };
     let ca = Some(Reference::File("ca.pem".into()));
-    let http = StreamableHttp { url, ca, connect_timeout_ms: Some(2_000), credentials };
+    let http = StreamableHttp { url, ca, connect_timeout_ms: Some(2_000), http: HttpVersion::Two, credentials };
     let backend = Backend { era: Some(Era::Modern), ..backend("weather", Transport::StreamableHttp(http)) };
     let forecast = Exposed {
         item: r#"{"name":"forecast","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}"#
@@ -226,6 +226,7 @@ fn http(url: &'static str) -> Transport {
         url: Reference::Literal(url.into()),
         ca: None,
         connect_timeout_ms: None,
+        http: HttpVersion::Auto,
         credentials: Credentials::default(),
     })
 }

@@ -170,6 +170,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                 ),
             ),
             connect_timeout_ms: Some(2000),
+            http: ::only1mcp::catalog::plan::HttpVersion::Two,
             credentials: ::only1mcp::catalog::plan::Credentials {
                 headers: ::std::borrow::Cow::Borrowed(
                     &[

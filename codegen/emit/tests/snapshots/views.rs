@@ -363,6 +363,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
             ),
             ca: None,
             connect_timeout_ms: None,
+            http: ::only1mcp::catalog::plan::HttpVersion::Auto,
             credentials: ::only1mcp::catalog::plan::Credentials {
                 headers: ::std::borrow::Cow::Borrowed(&[]),
                 auth: None,

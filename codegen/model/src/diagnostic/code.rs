@@ -232,6 +232,9 @@ codes! {
     /// The demo servers are left out of this build.
     DemoOff = "E0405": "A backend is `command: self` with `demo-server` as its first argument, and the cargo feature `demo`, which \
         has the demo servers, is off in this build.\n\n    cargo build --features demo\n"
+    /// HTTP/2 is asked for and left out of this build.
+    Http2Off = "E0406": "A backend says `http: 2`, and the cargo feature `http2` is off in this build. Without that key a server is \
+        spoken to in HTTP/1.1 there.\n\n    cargo build --features http2\n"
     /// There is no lock.
     NoLock = warning "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
         they are asked once.\n\n    only1mcp topology lock prod\n"

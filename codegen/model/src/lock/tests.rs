@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{Credentials, Program, Reference, Stdio, StreamableHttp, Transport, Variable};
+use crate::plan::{Credentials, HttpVersion, Program, Reference, Stdio, StreamableHttp, Transport, Variable};
 
 const ADD: &str = r#"{"name":"add","description":"Adds","inputSchema":{"type":"object","properties":{"a":{"type":"number","maximum":1.0}},"required":["a"]},"x-\u0061":[1e400]}"#;
 
@@ -258,6 +258,7 @@ fn the_record_of_a_transport_follows_everything_that_names_the_server() {
             url,
             ca,
             connect_timeout_ms: None,
+            http: HttpVersion::Auto,
             credentials: Credentials::default(),
         })
         .record()

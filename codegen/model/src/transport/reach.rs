@@ -2,11 +2,12 @@
 
 use super::Recorded;
 use super::credentials::{AuthSettings, Credentials};
+use super::http_version::HttpVersion;
 use crate::address::{is_over_tls, is_websocket, leads_to};
 use crate::check::{Check, Form};
 use crate::decode::Entries;
 use crate::diagnostic::{Code, quoted};
-use crate::features::TLS;
+use crate::features::{HTTP2, TLS};
 use crate::plan::Reference;
 use crate::rule::{InFile, Within};
 use crate::topology::{Backend, Endpoint, Millis, TIMEOUT};
@@ -27,6 +28,7 @@ pub(super) struct Reach<'a> {
     pub(super) websocket: bool,
     pub(super) ca: Option<&'a Reference>,
     pub(super) connect_timeout: Option<Millis>,
+    pub(super) http: HttpVersion,
     pub(super) headers: &'a Entries<Reference>,
     pub(super) auth: Option<&'a AuthSettings>,
 }
@@ -40,6 +42,7 @@ impl<'a> Reach<'a> {
         check.scheme(name, backend, self);
         check.gateway_itself(name, backend);
         check.tls(name, backend, self);
+        check.http_version(name, self);
         check.connect_timeout(name, backend, self);
         check.credentials(name, self);
     }
@@ -51,7 +54,9 @@ impl<'a> Reach<'a> {
 
     /// The cargo features it needs.
     pub(super) fn needs(self, backend: &Backend) -> Vec<&'static str> {
-        if reached_over_tls(backend) || self.ca.is_some() { vec![TLS] } else { Vec::new() }
+        let tls = (reached_over_tls(backend) || self.ca.is_some()).then_some(TLS);
+        let http2 = (self.http == HttpVersion::Two).then_some(HTTP2);
+        tls.into_iter().chain(http2).collect()
     }
 
     /// The values that may be left to the process.

@@ -1,6 +1,7 @@
 //! `streamable_http`: a server reached by HTTP.
 
 use super::credentials::{AuthSettings, Credentials, HEADERS};
+use super::http_version::HttpVersion;
 use super::reach::{self, AUTHORITIES, CONNECT_TIMEOUT, Reach};
 use super::{Planned, Recorded, Settings};
 use crate::check::{Check, Form};
@@ -17,6 +18,8 @@ record! {
         ca: Option<Reference> where AUTHORITIES = None,
         /// How long a connection has to come up, TLS included; `5s` without it.
         connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
+        /// Which version of HTTP it is spoken to in.
+        http: HttpVersion = HttpVersion::Auto,
         /// Fields that every request carries: text, `env:NAME` or `file:PATH`.
         headers: Entries<Reference> where HEADERS = Entries::default(),
         /// Who the gateway is towards the server.
@@ -33,6 +36,8 @@ constant! {
         pub ca: Option<Reference>,
         /// How long a connection has to come up in milliseconds, where the topology says it.
         pub connect_timeout_ms: Option<u64>,
+        /// Which version of HTTP it is spoken to in.
+        pub http: HttpVersion,
         /// What the server is shown with every request.
         pub credentials: Credentials,
     }
@@ -63,6 +68,7 @@ impl Settings for StreamableHttpSettings {
             url: Reach::url(backend),
             ca: self.ca.clone(),
             connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
+            http: self.http,
             credentials: self.reach().credentials(),
         }
     }
@@ -75,6 +81,7 @@ impl StreamableHttpSettings {
             websocket: false,
             ca: self.ca.as_ref(),
             connect_timeout: self.connect_timeout,
+            http: self.http,
             headers: &self.headers,
             auth: self.auth.as_ref(),
         }

@@ -1,6 +1,7 @@
 //! `websocket`: a server reached by WebSocket, with the subprotocol `mcp`.
 
 use super::credentials::{AuthSettings, Credentials, HEADERS};
+use super::http_version::HttpVersion;
 use super::reach::{self, AUTHORITIES, CONNECT_TIMEOUT, Reach};
 use super::{Planned, Recorded, Settings};
 use crate::check::{Check, Form};
@@ -75,6 +76,8 @@ impl WebSocketSettings {
             websocket: true,
             ca: self.ca.as_ref(),
             connect_timeout: self.connect_timeout,
+            // What a greeting of WebSocket is written in.
+            http: HttpVersion::One,
             headers: &self.headers,
             auth: self.auth.as_ref(),
         }

@@ -8,12 +8,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::downstream::Stream;
-
 /// The connection.
 #[derive(Debug)]
-pub(super) struct Counted {
-    stream: Stream,
+pub(crate) struct Counted<S> {
+    stream: S,
     ahead: Vec<u8>,
     /// Where what is left of `ahead` begins.
     start: usize,
@@ -22,18 +20,18 @@ pub(super) struct Counted {
 
 // === impl Counted ===
 
-impl Counted {
-    pub(super) fn new(stream: Stream, ahead: Vec<u8>) -> Self {
+impl<S> Counted<S> {
+    pub(crate) fn new(stream: S, ahead: Vec<u8>) -> Self {
         Self { stream, ahead, start: 0, taken: Rc::default() }
     }
 
     /// Bytes that came so far.
-    pub(super) fn taken(&self) -> Rc<Cell<u64>> {
+    pub(crate) fn taken(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.taken)
     }
 }
 
-impl AsyncRead for Counted {
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let own = self.get_mut();
         let left = &own.ahead[own.start..];
@@ -54,7 +52,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buffer)
     }
