@@ -30,6 +30,8 @@ pub mod stdio;
 pub mod streamable_http;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
+mod tunnel;
 mod vitals;
 #[cfg(feature = "transport-ws")]
 pub mod websocket;

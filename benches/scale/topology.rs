@@ -57,6 +57,7 @@ impl Size {
                 connect_timeout_ms: None,
                 http: HttpVersion::Auto,
                 credentials: Credentials::default(),
+                proxy: None,
             }),
             revision: version,
             greeting: &raw(format!(r#"{{"supportedVersions":["{version}"],"capabilities":{{"tools":{{}}}}}}"#))?,

@@ -1,4 +1,4 @@
-//! What a backend is shown with every request, as fields. Their values are secrets, mostly: nothing shows them.
+//! What a backend is shown with every request, and a proxy before it, as fields. Their values are secrets, mostly: nothing shows them.
 
 use std::fmt;
 
@@ -22,30 +22,35 @@ impl Fields {
         backend: &plan::Backend,
         credentials: &plan::Credentials,
     ) -> Result<Self, OpenError> {
-        let value = |noun: &str, reference: &plan::Reference, check: fn(&str) -> Result<(), &'static str>| {
-            let value = shared.resolve(backend, reference)?;
-            check(&value).map(|()| value).map_err(|why| OpenError::Invalid {
-                backend: backend.name.to_string(),
-                // What a reference stands for is never shown.
-                detail: format!("reference `{reference}` stands for no {noun}: {why}"),
-            })
-        };
         let mut fields = Self::default();
         for header in credentials.headers.iter() {
-            fields.add(&header.name, &value("value of a header", &header.value, check_field_value)?);
+            let value = resolve(shared, backend, "value of a header", &header.value, check_field_value)?;
+            fields.add(&header.name, &value);
         }
-        match &credentials.auth {
-            None => {}
-            Some(plan::Auth::Bearer(token)) => {
-                fields.add("authorization", &format!("Bearer {}", value("token", token, check_token)?));
-            }
-            Some(plan::Auth::Basic(basic)) => {
-                let username = value("username", &basic.username, check_username)?;
-                let password = value("password", &basic.password, check_password)?;
-                fields.add("authorization", &format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))));
-            }
+        if let Some(auth) = &credentials.auth {
+            fields.add_auth("authorization", shared, backend, auth)?;
         }
         Ok(fields)
+    }
+
+    /// Adds the field of this name that says who the gateway is.
+    pub(super) fn add_auth(
+        &mut self,
+        name: &str,
+        shared: &Shared,
+        backend: &plan::Backend,
+        auth: &plan::Auth,
+    ) -> Result<(), OpenError> {
+        let value = match auth {
+            plan::Auth::Bearer(token) => format!("Bearer {}", resolve(shared, backend, "token", token, check_token)?),
+            plan::Auth::Basic(basic) => {
+                let username = resolve(shared, backend, "username", &basic.username, check_username)?;
+                let password = resolve(shared, backend, "password", &basic.password, check_password)?;
+                format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
+            }
+        };
+        self.add(name, &value);
+        Ok(())
     }
 
     fn add(&mut self, name: &str, value: &str) {
@@ -56,6 +61,22 @@ impl Fields {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What a reference stands for, if that is what it has to be.
+fn resolve(
+    shared: &Shared,
+    backend: &plan::Backend,
+    noun: &str,
+    reference: &plan::Reference,
+    check: fn(&str) -> Result<(), &'static str>,
+) -> Result<String, OpenError> {
+    let value = shared.resolve(backend, reference)?;
+    check(&value).map(|()| value).map_err(|why| OpenError::Invalid {
+        backend: backend.name.to_string(),
+        // What a reference stands for is never shown.
+        detail: format!("reference `{reference}` stands for no {noun}: {why}"),
+    })
 }
 
 impl fmt::Debug for Fields {

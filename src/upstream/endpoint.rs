@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::credentials::Fields;
+use super::tunnel::Tunnel;
 use super::{Context, Error, OpenError, plan};
 use crate::limits;
 
@@ -29,6 +30,8 @@ pub(super) struct Endpoint {
     /// How long a connection has to come up.
     pub(super) connect_timeout: Duration,
     fields: Fields,
+    /// The way through a proxy.
+    tunnel: Option<Tunnel>,
     #[cfg(feature = "http2")]
     speaks: Speaks,
     #[cfg(feature = "tls")]
@@ -44,6 +47,8 @@ pub(super) struct Place<'a> {
     pub(super) connect_timeout_ms: Option<u64>,
     /// What it is shown with every request.
     pub(super) credentials: &'a plan::Credentials,
+    /// The proxy that connections go through.
+    pub(super) proxy: Option<&'a plan::Proxy>,
     /// What is said to it.
     pub(super) speaks: Speaks,
 }
@@ -74,8 +79,9 @@ impl Endpoint {
         let connect_timeout = place.connect_timeout_ms.map_or(limits::CONNECT_TIMEOUT, Duration::from_millis);
         let endpoint = Self::at(&url, place.speaks, ca.as_deref(), connect_timeout).map_err(invalid)?;
         let fields = Fields::new(&context.shared, backend, place.credentials)?;
+        let tunnel = place.proxy.map(|proxy| Tunnel::open(context, backend, proxy)).transpose()?;
         // What a reference stands for may hold a token.
-        Ok(Self { shown: place.url.to_string(), fields, ..endpoint })
+        Ok(Self { shown: place.url.to_string(), fields, tunnel, ..endpoint })
     }
 
     /// The endpoint at a URL; `ca` is trusted besides. The error says what is wrong with it.
@@ -104,6 +110,7 @@ impl Endpoint {
             socket: None,
             connect_timeout,
             fields: Fields::default(),
+            tunnel: None,
             #[cfg(feature = "http2")]
             speaks,
             #[cfg(feature = "tls")]
@@ -128,6 +135,7 @@ impl Endpoint {
             socket: Some(socket.into()),
             connect_timeout,
             fields: Fields::default(),
+            tunnel: None,
             #[cfg(feature = "http2")]
             speaks: Speaks::Http(plan::HttpVersion::Auto),
             #[cfg(feature = "tls")]
@@ -156,6 +164,14 @@ impl Endpoint {
         self.speaks == Speaks::Http(plan::HttpVersion::Two)
     }
 
+    async fn connect_straight(&self) -> Result<TcpStream, Error> {
+        let down = |error| Error::unavailable(format!("connection to {}: {error}", self.authority));
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(down)?;
+        // Requests leave in one write; waiting to fill a segment only adds latency.
+        tcp.set_nodelay(true).map_err(down)?;
+        Ok(tcp)
+    }
+
     /// A new connection. Nothing of a call has been sent when this fails.
     pub(super) async fn connect(&self) -> Result<Io, Error> {
         let connect = async {
@@ -164,11 +180,10 @@ impl Endpoint {
                 let failed = |error| Error::unavailable(format!("connection to `{}`: {error}", socket.display()));
                 return unix.map(Io::Unix).map_err(failed);
             }
-            let tcp = TcpStream::connect((self.host.as_str(), self.port))
-                .await
-                .map_err(|error| Error::unavailable(format!("connection to {}: {error}", self.authority)))?;
-            // Requests leave in one write; waiting to fill a segment only adds latency.
-            tcp.set_nodelay(true).map_err(|error| Error::unavailable(format!("{}: {error}", self.authority)))?;
+            let tcp = match &self.tunnel {
+                Some(tunnel) => Box::pin(tunnel.connect(&self.host, self.port)).await?,
+                None => self.connect_straight().await?,
+            };
             #[cfg(feature = "tls")]
             if let Some(trust) = &self.tls {
                 return match trust.connect(tcp).await {

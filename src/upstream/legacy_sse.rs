@@ -74,6 +74,7 @@ impl Transport for LegacySse {
             ca: sse.ca.as_ref(),
             connect_timeout_ms: sse.connect_timeout_ms,
             credentials: &sse.credentials,
+            proxy: sse.proxy.as_ref(),
             speaks: Speaks::Http(sse.http),
         };
         let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);

@@ -82,6 +82,7 @@ impl Transport for StreamableHttp {
             ca: http.ca.as_ref(),
             connect_timeout_ms: http.connect_timeout_ms,
             credentials: &http.credentials,
+            proxy: http.proxy.as_ref(),
             speaks: Speaks::Http(http.http),
         };
         Ok(Self(Rc::new(Link {

@@ -31,6 +31,7 @@ impl Transport for WebSocket {
             ca: settings.ca.as_ref(),
             connect_timeout_ms: settings.connect_timeout_ms,
             credentials: &settings.credentials,
+            proxy: settings.proxy.as_ref(),
             speaks: Speaks::WebSocket,
         };
         let endpoint = Endpoint::open(context, backend, &place)?;

@@ -630,7 +630,7 @@ async fn a_server_that_does_not_speak_it_is_told_apart_before_any_call() {
 }
 
 #[cfg(feature = "tls")]
-mod tls {
+pub(crate) mod tls {
     //! Which version of HTTP a connection inside TLS has is the server's choice.
 
     use std::fs;
@@ -648,7 +648,7 @@ mod tls {
     use crate::support::server::{self, Server};
 
     /// What makes a server `localhost` that speaks these protocols.
-    fn acceptor(authority: &Authority, protocols: &[&[u8]]) -> TlsAcceptor {
+    pub(crate) fn acceptor(authority: &Authority, protocols: &[&[u8]]) -> TlsAcceptor {
         let (own, own_key) = authority.issue("localhost");
         let own = CertificateDer::from_pem_slice(own.as_bytes()).expect("a certificate");
         let own_key = PrivateKeyDer::from_pem_slice(own_key.as_bytes()).expect("a key");

@@ -39,6 +39,7 @@ mod per_session;
 mod plain;
 mod pool;
 mod probes;
+mod proxies;
 mod questions;
 mod quiet;
 mod regression;

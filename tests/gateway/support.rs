@@ -4,6 +4,7 @@
 pub(crate) mod authority;
 pub(crate) mod child;
 pub(crate) mod client;
+pub(crate) mod connect_proxy;
 pub(crate) mod demo;
 pub(crate) mod front;
 pub(crate) mod gateways;

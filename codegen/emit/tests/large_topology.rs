@@ -180,6 +180,7 @@ fn lock(backends: &[Backend]) -> String {
                 connect_timeout_ms: None,
                 http: HttpVersion::Auto,
                 credentials: Credentials::default(),
+                proxy: None,
             }),
             revision: Revision::MODERN,
             greeting: &raw(format!(

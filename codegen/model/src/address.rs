@@ -40,6 +40,35 @@ impl Rule<Reference> for EndpointUrl {
     }
 }
 
+/// The rule for the URL of a proxy, or the variable that holds it.
+pub(crate) struct ProxyUrl;
+
+impl Rule<Reference> for ProxyUrl {
+    fn check(&self, value: &Reference, node: &Node, problems: &mut Problems) {
+        let (message, why) = match value {
+            Reference::Env(_) => return,
+            Reference::File(_) => ("url of a proxy is not read from files".to_owned(), "write it, or `env:NAME`"),
+            Reference::Literal(url) if url.contains('@') => {
+                problems
+                    .error(Code::LiteralSecret, node.place, "credentials in the url of a proxy")
+                    .label("user and password do not belong into a URL")
+                    .help("write `proxy_auth: { basic: { username: …, password: env:NAME } }` beside it");
+                return;
+            }
+            Reference::Literal(url) => match check_proxy(url) {
+                Ok(()) => return,
+                Err(why) => (format!("url {} is not that of a proxy", quoted(url)), why),
+            },
+        };
+        problems.error(Code::InvalidUrl, node.place, message).label(why).help("write `http://HOST:PORT`");
+    }
+
+    fn schema(&self, _of_type: String) -> String {
+        let expression = format!("^(env:{}$|http://[^/?#@]+$)", VARIABLE.expression());
+        text_schema(&expression, "url of a proxy is `http://HOST:PORT`, or `env:NAME`")
+    }
+}
+
 fn literal_secret(url: &str, node: &Node, problems: &mut Problems) {
     if let Some(why) = suspect_url(url) {
         problems
@@ -64,6 +93,19 @@ pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
         return Err("blanks and characters beyond ASCII are percent-encoded");
     }
     check_authority(authority, 1)
+}
+
+/// Whether a text is the URL of a proxy: host and port, and nothing behind them.
+pub(crate) fn check_proxy(url: &str) -> Result<(), &'static str> {
+    let authority = url.strip_prefix("http://").ok_or("it does not begin with `http://`")?;
+    if authority.contains(['/', '?', '#']) {
+        return Err("it ends with its port");
+    }
+    check_authority(authority, 1)?;
+    match split_port(authority)? {
+        (_, None) => Err("a port is missing"),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a text is what a browser sends as `Origin`: scheme, host and perhaps a port.
@@ -257,6 +299,32 @@ mod tests {
         let others = ["", "http://a/ b", "http://a b/", "http://a\n", "http://a/\u{0}"];
         for url in graphic.split(' ').chain(others) {
             assert!(check_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_a_host_and_a_port() {
+        for url in ["http://proxy.internal:3128", "http://127.0.0.1:1", "http://[::1]:65535"] {
+            assert_eq!(check_proxy(url), Ok(()), "{url}");
+        }
+        for url in [
+            "",
+            "proxy:3128",
+            "https://proxy:3128",
+            "socks5://proxy:1080",
+            "http://proxy",
+            "http://proxy:",
+            "http://proxy:0",
+            "http://proxy:65536",
+            "http://proxy:3128/",
+            "http://proxy:3128/a",
+            "http://proxy:3128?a",
+            "http://ops:hunter2@proxy:3128",
+            "http://ops@proxy:3128",
+            "http://pro xy:3128",
+            "http://proxy:3128\r\n",
+        ] {
+            assert!(check_proxy(url).is_err(), "{url}");
         }
     }
 

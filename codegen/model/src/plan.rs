@@ -11,8 +11,8 @@ use crate::tokens::tokens;
 use crate::uri::Uri;
 
 pub use crate::transport::{
-    Access, Auth, Basic, Confined, Credentials, Header, HttpVersion, LegacySse, Life, Program, Stdio, StreamableHttp,
-    Transport, User, Variable, WebSocket,
+    Access, Auth, Basic, Confined, Credentials, Header, HttpVersion, LegacySse, Life, Program, Proxy, Stdio,
+    StreamableHttp, Transport, User, Variable, WebSocket,
 };
 
 /// Text that is `'static` in generated code and owned when built at run time.

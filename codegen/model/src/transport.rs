@@ -5,6 +5,7 @@
 mod credentials;
 mod http_version;
 mod legacy_sse;
+mod proxy;
 mod reach;
 mod recorded;
 mod stdio;
@@ -25,6 +26,7 @@ pub use credentials::{
 };
 pub use http_version::HttpVersion;
 pub use legacy_sse::{LegacySse, LegacySseSettings};
+pub use proxy::Proxy;
 pub(crate) use recorded::{Difference, Recorded};
 pub use stdio::{
     Access, Confined, Confinement, Instances, Life, Profile, Program, Sandbox, Several, Size, Start, Stdio,

@@ -38,6 +38,17 @@ pub fn parse(url: &str) -> Result<Parts<'_>, &'static str> {
     Ok(Parts { tls, websocket, authority, host, port, path: if path.is_empty() { "/" } else { path } })
 }
 
+/// Takes the URL of a proxy apart: its host, where an IPv6 address keeps its brackets, and its port.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_proxy(url: &str) -> Result<(&str, u16), &'static str> {
+    address::check_proxy(url)?;
+    let (host, port) = address::split_port(url.strip_prefix("http://").unwrap_or(url))?;
+    // It is there and within bounds, or the check had refused it.
+    Ok((host, port.and_then(|port| port.parse().ok()).unwrap_or_default()))
+}
+
 /// The path of the Unix socket that an address such as `unix:/run/gateway.sock` names; `None` where it names none.
 ///
 /// # Errors

@@ -374,3 +374,13 @@ pub(super) fn session_id(value: Option<&[u8]>) -> Result<Option<String>, ReadErr
     }
     Ok(Some(String::from_utf8_lossy(value).into_owned()))
 }
+
+#[cfg(all(test, feature = "http2"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_of_http_1_is_no_larger_for_those_of_http_2() {
+        assert_eq!(size_of::<Wire>(), size_of::<Io>());
+    }
+}

@@ -2,8 +2,8 @@
 
 use only1mcp_model::plan::{
     Access, AdminListener, Alone, Auth, Backend, Basic, Confined, Credentials, Exposed, Header, HttpVersion,
-    Instructions, Life, Listen, ParamHeader, Plan, Program, Reference, Stdio, StreamableHttp, Subject, ToolHeaders,
-    Transport, User, Variable, View, WildcardRoute,
+    Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy, Reference, Stdio, StreamableHttp, Subject,
+    ToolHeaders, Transport, User, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -59,7 +59,11 @@ pub(crate) fn streamable_http() -> Plan {
         })),
     };
     let ca = Some(Reference::File("ca.pem".into()));
-    let http = StreamableHttp { url, ca, connect_timeout_ms: Some(2_000), http: HttpVersion::Two, credentials };
+    let proxy = Some(Proxy {
+        url: Reference::Literal("http://proxy.internal:3128".into()),
+        auth: Some(Auth::Bearer(Reference::Env("PROXY_TOKEN".into()))),
+    });
+    let http = StreamableHttp { url, ca, connect_timeout_ms: Some(2_000), http: HttpVersion::Two, credentials, proxy };
     let backend = Backend { era: Some(Era::Modern), ..backend("weather", Transport::StreamableHttp(http)) };
     let forecast = Exposed {
         item: r#"{"name":"forecast","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}"#
@@ -228,6 +232,7 @@ fn http(url: &'static str) -> Transport {
         connect_timeout_ms: None,
         http: HttpVersion::Auto,
         credentials: Credentials::default(),
+        proxy: None,
     })
 }
 

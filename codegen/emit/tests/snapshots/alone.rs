@@ -329,6 +329,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
                 headers: ::std::borrow::Cow::Borrowed(&[]),
                 auth: None,
             },
+            proxy: None,
         }),
         era: None,
         locked_era: None,

@@ -277,6 +277,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                 headers: ::std::borrow::Cow::Borrowed(&[]),
                 auth: None,
             },
+            proxy: None,
         }),
         era: None,
         locked_era: None,

@@ -193,6 +193,18 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                     }),
                 ),
             },
+            proxy: Some(::only1mcp::catalog::plan::Proxy {
+                url: ::only1mcp::catalog::plan::Reference::Literal(
+                    ::std::borrow::Cow::Borrowed("http://proxy.internal:3128"),
+                ),
+                auth: Some(
+                    ::only1mcp::catalog::plan::Auth::Bearer(
+                        ::only1mcp::catalog::plan::Reference::Env(
+                            ::std::borrow::Cow::Borrowed("PROXY_TOKEN"),
+                        ),
+                    ),
+                ),
+            }),
         }),
         era: Some(::only1mcp::catalog::Era::Modern),
         locked_era: None,

@@ -3,7 +3,7 @@
 //! How a reference resolves is up to the caller: this crate reads neither the environment nor files named by a topology.
 
 use super::Check;
-use crate::address::{check_address, check_mcp_address, check_url};
+use crate::address::{check_address, check_mcp_address, check_proxy, check_url};
 use crate::diagnostic::{Code, quoted};
 use crate::plan::Reference;
 use crate::seal_key::seal_keys;
@@ -19,6 +19,7 @@ pub(crate) type Resolves<'r> = &'r dyn Fn(&Reference) -> Result<String, String>;
 pub(crate) enum Form {
     Any,
     Url,
+    ProxyUrl,
     Address,
     AdminAddress,
     Token,
@@ -98,6 +99,7 @@ impl Form {
         let (noun, checked) = match self {
             Self::Any => return Ok(()),
             Self::Url => ("URL of an endpoint", check_url(value)),
+            Self::ProxyUrl => ("URL of a proxy", check_proxy(value)),
             Self::Address => ("address to listen on", check_mcp_address(value)),
             Self::AdminAddress => ("address to listen on", check_address(value)),
             Self::Token => ("token", check_token(value)),

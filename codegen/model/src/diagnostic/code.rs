@@ -90,8 +90,8 @@ codes! {
     InvalidName = "E0101": "Names of topologies and views (up to 32 characters) and backends (up to 24) consist of `a` to `z`, `0` to \
         `9` and `-`. A backend's name does not contain the separator either, so that the separator ends the prefix of an exposed name.\n\n    \
         backends: { My_Server: { … } }    # my-server\n"
-    /// A URL that no HTTP request can go to.
-    InvalidUrl = "E0102": "An endpoint is `http://` or `https://`, a host, optionally a port and a path; without user \
+    /// A URL that no HTTP request can go to, or that is none of a proxy.
+    InvalidUrl = "E0102": "A proxy is `http://`, a host and a port, and nothing behind them. An endpoint is `http://` or `https://`, a host, optionally a port and a path; without user \
         information or fragment. A URL may also be taken from the environment at start.\n\n    \
         url: \"htp://10.0.0.4:8124/mcp\"    # http://, or env:WEATHER_URL\n"
     /// An address, path, origin or host name of a listener that cannot be used.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{Credentials, HttpVersion, Program, Reference, Stdio, StreamableHttp, Transport, Variable};
+use crate::plan::{Credentials, HttpVersion, Program, Proxy, Reference, Stdio, StreamableHttp, Transport, Variable};
 
 const ADD: &str = r#"{"name":"add","description":"Adds","inputSchema":{"type":"object","properties":{"a":{"type":"number","maximum":1.0}},"required":["a"]},"x-\u0061":[1e400]}"#;
 
@@ -253,13 +253,14 @@ fn the_record_of_a_transport_follows_everything_that_names_the_server() {
         edit(&mut stdio);
         Transport::Stdio(stdio).record().as_str().to_owned()
     };
-    let http = |url, ca| {
+    let http = |url, ca, proxy: Option<&'static str>| {
         Transport::StreamableHttp(StreamableHttp {
             url,
             ca,
             connect_timeout_ms: None,
             http: HttpVersion::Auto,
             credentials: Credentials::default(),
+            proxy: proxy.map(|url| Proxy { url: Reference::Literal(url.into()), auth: None }),
         })
         .record()
         .as_str()
@@ -277,9 +278,11 @@ fn the_record_of_a_transport_follows_everything_that_names_the_server() {
         child(|stdio| stdio.args = vec!["demo-server math".into()].into()),
         child(|stdio| stdio.cwd = Some("/".into())),
         variables(["A", "B"]),
-        http(Reference::Literal("http://a".into()), None),
-        http(Reference::Env("A".into()), None),
-        http(Reference::Env("A".into()), Some(Reference::File("ca.pem".into()))),
+        http(Reference::Literal("http://a".into()), None, None),
+        http(Reference::Env("A".into()), None, None),
+        http(Reference::Env("A".into()), Some(Reference::File("ca.pem".into())), None),
+        http(Reference::Env("A".into()), None, Some("http://b:3128")),
+        http(Reference::Env("A".into()), None, Some("http://c:3128")),
     ];
     let distinct: BTreeSet<&String> = records.iter().collect();
     assert_eq!(distinct.len(), records.len());

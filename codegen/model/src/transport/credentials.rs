@@ -180,27 +180,38 @@ impl<'a> Reach<'a> {
     /// What the engine is given.
     pub(super) fn credentials(self) -> Credentials {
         let header = |(name, value): (&str, &Reference)| Header { name: name.to_owned().into(), value: value.clone() };
-        let auth = self.auth.and_then(|auth| match auth {
-            AuthSettings { bearer: Some(token), .. } => Some(Auth::Bearer(token.clone())),
-            AuthSettings { basic: Some(BasicSettings { username, password }), .. } => {
-                Some(Auth::Basic(Basic { username: username.clone(), password: password.clone() }))
-            }
-            AuthSettings { .. } => None,
-        });
-        Credentials { headers: self.headers.iter().map(header).collect(), auth }
+        Credentials { headers: self.headers.iter().map(header).collect(), auth: planned_auth(self.auth) }
     }
 
     /// The values of them that may be left to the process.
     pub(super) fn credential_references(self) -> impl Iterator<Item = (Vec<Step<'a>>, &'a Reference, Form)> {
         let headers = self.headers.iter();
         let headers = headers.map(|(name, value)| (steps!["headers", name].to_vec(), value, Form::FieldValue));
-        let bearer = self.auth.and_then(|auth| auth.bearer.as_ref());
-        let bearer = bearer.map(|token| (steps!["auth", "bearer"].to_vec(), token, Form::Token));
-        let basic = self.auth.and_then(|auth| auth.basic.as_ref()).into_iter().flat_map(|basic| {
-            [("username", &basic.username, Form::Username), ("password", &basic.password, Form::Password)]
-        });
-        let basic = basic.map(|(key, value, form)| (steps!["auth", "basic", key].to_vec(), value, form));
-        headers.chain(bearer).chain(basic)
+        headers.chain(auth_references("auth", self.auth))
+    }
+}
+
+/// The values under this key that may be left to the process.
+pub(super) fn auth_references<'a>(
+    key: &'static str,
+    auth: Option<&'a AuthSettings>,
+) -> impl Iterator<Item = (Vec<Step<'a>>, &'a Reference, Form)> {
+    let bearer = auth.and_then(|auth| auth.bearer.as_ref());
+    let bearer = bearer.map(|token| (steps![key, "bearer"].to_vec(), token, Form::Token));
+    let basic = auth.and_then(|auth| auth.basic.as_ref()).into_iter().flat_map(|basic| {
+        [("username", &basic.username, Form::Username), ("password", &basic.password, Form::Password)]
+    });
+    bearer.into_iter().chain(basic.map(move |(below, value, form)| (steps![key, "basic", below].to_vec(), value, form)))
+}
+
+/// What the engine is given of it.
+pub(super) fn planned_auth(auth: Option<&AuthSettings>) -> Option<Auth> {
+    match auth? {
+        AuthSettings { bearer: Some(token), .. } => Some(Auth::Bearer(token.clone())),
+        AuthSettings { basic: Some(BasicSettings { username, password }), .. } => {
+            Some(Auth::Basic(Basic { username: username.clone(), password: password.clone() }))
+        }
+        AuthSettings { .. } => None,
     }
 }
 
@@ -227,14 +238,20 @@ impl Credentials {
     /// What may be left to the process that starts, each with its name in a sentence.
     pub(super) fn references(&self) -> impl Iterator<Item = (String, &Reference)> {
         let headers = self.headers.iter().map(|header| (format!("header `{}`", header.name), &header.value));
-        let auth = match &self.auth {
-            None => Vec::new(),
-            Some(Auth::Bearer(token)) => vec![("token".to_owned(), token)],
-            Some(Auth::Basic(basic)) => {
-                vec![("username".to_owned(), &basic.username), ("password".to_owned(), &basic.password)]
-            }
-        };
-        headers.chain(auth)
+        let auth = self.auth.iter().flat_map(Auth::references);
+        headers.chain(auth.map(|(noun, reference)| (noun.to_owned(), reference)))
+    }
+}
+
+// === impl Auth ===
+
+impl Auth {
+    /// What may be left to the process that starts, each with what it is.
+    pub(super) fn references(&self) -> Vec<(&'static str, &Reference)> {
+        match self {
+            Self::Bearer(token) => vec![("token", token)],
+            Self::Basic(basic) => vec![("username", &basic.username), ("password", &basic.password)],
+        }
     }
 }
 
@@ -245,15 +262,23 @@ impl Check<'_> {
     pub(super) fn credentials(&mut self, name: &str, reach: Reach<'_>) {
         let transport = ["backends", name, "transport", reach.key].map(Step::from);
         self.headers(&transport, reach);
-        let Some(auth) = reach.auth else { return };
+        if let Some(auth) = reach.auth {
+            self.auth(&transport, "auth", auth);
+        }
+    }
+
+    /// Every check of who the gateway is, under this key.
+    pub(super) fn auth(&mut self, transport: &[Step<'_>], key: &'static str, auth: &AuthSettings) {
         let ways = usize::from(auth.bearer.is_some()) + usize::from(auth.basic.is_some());
-        let path = [&transport[..], steps!["auth"]].concat();
+        let path = [transport, steps![key]].concat();
         // One that could not be read is a problem of its own.
         if ways != 1 && self.is_sound(&path) {
             let place = self.document.key(&path);
             self.problems
                 .error(Code::InvalidValue, place, format!("{ways} ways of credentials where one belongs"))
-                .help("write `auth: { bearer: env:NAME }` or `auth: { basic: { username: …, password: env:NAME } }`");
+                .help(format!(
+                    "write `{key}: {{ bearer: env:NAME }}` or `{key}: {{ basic: {{ username: …, password: env:NAME }} }}`"
+                ));
         }
         let password = auth.basic.as_ref().map(|basic| &basic.password);
         let secrets: [(_, &[Step<'_>], _); 2] =

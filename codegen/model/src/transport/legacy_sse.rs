@@ -2,7 +2,8 @@
 
 use super::credentials::{AuthSettings, Credentials, HEADERS};
 use super::http_version::HttpVersion;
-use super::reach::{self, AUTHORITIES, CONNECT_TIMEOUT, Reach};
+use super::proxy::Proxy;
+use super::reach::{self, AUTHORITIES, CONNECT_TIMEOUT, PROXY, Reach};
 use super::{Planned, Recorded, Settings};
 use crate::check::{Check, Form};
 use crate::constant::constant;
@@ -18,7 +19,7 @@ record! {
     default struct LegacySseSettings: "a legacy_sse transport" {
         /// `file:PATH` of authorities to trust beside those of the system, in PEM.
         ca: Option<Reference> where AUTHORITIES = None,
-        /// How long a connection has to come up, TLS included; `5s` without it.
+        /// How long a connection has to come up, proxy and TLS included; `5s` without it.
         connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
         /// Which version of HTTP it is spoken to in.
         http: HttpVersion = HttpVersion::Auto,
@@ -26,6 +27,10 @@ record! {
         headers: Entries<Reference> where HEADERS = Entries::default(),
         /// Who the gateway is towards the server.
         auth: Option<AuthSettings> = None,
+        /// `http://HOST:PORT` of a proxy that connections go through, or `env:NAME`.
+        proxy: Option<Reference> where PROXY = None,
+        /// Who the gateway is towards the proxy.
+        proxy_auth: Option<AuthSettings> = None,
     }
 }
 
@@ -42,6 +47,8 @@ constant! {
         pub http: HttpVersion,
         /// What the server is shown with every request.
         pub credentials: Credentials,
+        /// The proxy that connections go through.
+        pub proxy: Option<Proxy>,
     }
 }
 
@@ -73,6 +80,7 @@ impl Settings for LegacySseSettings {
             connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
             http: self.http,
             credentials: self.reach().credentials(),
+            proxy: self.reach().planned_proxy(),
         }
     }
 }
@@ -87,6 +95,8 @@ impl LegacySseSettings {
             http: self.http,
             headers: &self.headers,
             auth: self.auth.as_ref(),
+            proxy: self.proxy.as_ref(),
+            proxy_auth: self.proxy_auth.as_ref(),
         }
     }
 }
@@ -95,7 +105,7 @@ impl LegacySseSettings {
 
 impl Planned for LegacySse {
     fn recorded(&self) -> Vec<(&'static str, Recorded)> {
-        reach::recorded(&self.url, self.ca.as_ref(), &self.credentials)
+        reach::recorded(&self.url, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
     }
 
     fn place(&self) -> String {
@@ -103,7 +113,7 @@ impl Planned for LegacySse {
     }
 
     fn references(&self) -> Vec<(String, &Reference)> {
-        reach::planned_references(&self.url, self.ca.as_ref(), &self.credentials)
+        reach::planned_references(&self.url, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
     }
 
     fn connect_timeout_ms(&self) -> Option<u64> {

@@ -1,9 +1,10 @@
 //! What transports have in common whose servers are reached by a URL: one endpoint, authorities, the time to connect.
 
 use super::Recorded;
-use super::credentials::{AuthSettings, Credentials};
+use super::credentials::{AuthSettings, Credentials, auth_references};
 use super::http_version::HttpVersion;
-use crate::address::{is_over_tls, is_websocket, leads_to};
+use super::proxy::Proxy;
+use crate::address::{ProxyUrl, is_over_tls, is_websocket, leads_to};
 use crate::check::{Check, Form};
 use crate::decode::Entries;
 use crate::diagnostic::{Code, quoted};
@@ -19,6 +20,9 @@ pub(super) const CONNECT_TIMEOUT: Within<Millis> = Within { noun: "connect timeo
 /// The rule for what names authorities.
 pub(super) const AUTHORITIES: InFile = InFile { said: "authorities are" };
 
+/// The rule for the URL of a proxy.
+pub(super) const PROXY: ProxyUrl = ProxyUrl;
+
 /// What the settings of such a transport say.
 #[derive(Clone, Copy)]
 pub(super) struct Reach<'a> {
@@ -31,6 +35,8 @@ pub(super) struct Reach<'a> {
     pub(super) http: HttpVersion,
     pub(super) headers: &'a Entries<Reference>,
     pub(super) auth: Option<&'a AuthSettings>,
+    pub(super) proxy: Option<&'a Reference>,
+    pub(super) proxy_auth: Option<&'a AuthSettings>,
 }
 
 // === impl Reach ===
@@ -45,6 +51,7 @@ impl<'a> Reach<'a> {
         check.http_version(name, self);
         check.connect_timeout(name, backend, self);
         check.credentials(name, self);
+        check.proxy(name, self);
     }
 
     /// What its URLs begin with, without and with TLS.
@@ -62,7 +69,9 @@ impl<'a> Reach<'a> {
     /// The values that may be left to the process.
     pub(super) fn references(self) -> Vec<(Vec<Step<'a>>, &'a Reference, Form)> {
         let ca = self.ca.map(|ca| (steps!["ca"].to_vec(), ca, Form::Any));
-        ca.into_iter().chain(self.credential_references()).collect()
+        let proxy = self.proxy.map(|proxy| (steps!["proxy"].to_vec(), proxy, Form::ProxyUrl));
+        let of_proxy = proxy.into_iter().chain(auth_references("proxy_auth", self.proxy_auth));
+        ca.into_iter().chain(self.credential_references()).chain(of_proxy).collect()
     }
 
     /// The URL of a backend. Without an endpoint the topology is refused.
@@ -76,9 +85,12 @@ pub(super) fn recorded(
     url: &Reference,
     ca: Option<&Reference>,
     credentials: &Credentials,
+    proxy: Option<&Proxy>,
 ) -> Vec<(&'static str, Recorded)> {
     let ca = ca.map(|ca| ("ca", Recorded::reference(ca)));
-    [("url", Recorded::reference(url))].into_iter().chain(ca).chain(credentials.recorded()).collect()
+    // Behind another one, the same name may be another server.
+    let proxy = proxy.map(|proxy| ("proxy", Recorded::reference(&proxy.url)));
+    [("url", Recorded::reference(url))].into_iter().chain(ca).chain(credentials.recorded()).chain(proxy).collect()
 }
 
 /// What may be left to the process that starts.
@@ -86,9 +98,11 @@ pub(super) fn planned_references<'a>(
     url: &'a Reference,
     ca: Option<&'a Reference>,
     credentials: &'a Credentials,
+    proxy: Option<&'a Proxy>,
 ) -> Vec<(String, &'a Reference)> {
     let ca = ca.map(|ca| ("authorities".to_owned(), ca));
-    [("url".to_owned(), url)].into_iter().chain(ca).chain(credentials.references()).collect()
+    let proxy = proxy.into_iter().flat_map(Proxy::references);
+    [("url".to_owned(), url)].into_iter().chain(ca).chain(credentials.references()).chain(proxy).collect()
 }
 
 fn reached_over_tls(backend: &Backend) -> bool {

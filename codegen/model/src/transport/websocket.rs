@@ -2,7 +2,8 @@
 
 use super::credentials::{AuthSettings, Credentials, HEADERS};
 use super::http_version::HttpVersion;
-use super::reach::{self, AUTHORITIES, CONNECT_TIMEOUT, Reach};
+use super::proxy::Proxy;
+use super::reach::{self, AUTHORITIES, CONNECT_TIMEOUT, PROXY, Reach};
 use super::{Planned, Recorded, Settings};
 use crate::check::{Check, Form};
 use crate::constant::constant;
@@ -16,12 +17,16 @@ record! {
     default struct WebSocketSettings: "a websocket transport" {
         /// `file:PATH` of authorities to trust beside those of the system, in PEM.
         ca: Option<Reference> where AUTHORITIES = None,
-        /// How long a connection has to come up, TLS included; `5s` without it.
+        /// How long a connection has to come up, proxy and TLS included; `5s` without it.
         connect_timeout: Option<Millis> where CONNECT_TIMEOUT = None,
         /// Fields that every request carries: text, `env:NAME` or `file:PATH`.
         headers: Entries<Reference> where HEADERS = Entries::default(),
         /// Who the gateway is towards the server.
         auth: Option<AuthSettings> = None,
+        /// `http://HOST:PORT` of a proxy that connections go through, or `env:NAME`.
+        proxy: Option<Reference> where PROXY = None,
+        /// Who the gateway is towards the proxy.
+        proxy_auth: Option<AuthSettings> = None,
     }
 }
 
@@ -36,6 +41,8 @@ constant! {
         pub connect_timeout_ms: Option<u64>,
         /// What the server is shown with every request.
         pub credentials: Credentials,
+        /// The proxy that connections go through.
+        pub proxy: Option<Proxy>,
     }
 }
 
@@ -65,6 +72,7 @@ impl Settings for WebSocketSettings {
             ca: self.ca.clone(),
             connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
             credentials: self.reach().credentials(),
+            proxy: self.reach().planned_proxy(),
         }
     }
 }
@@ -80,6 +88,8 @@ impl WebSocketSettings {
             http: HttpVersion::One,
             headers: &self.headers,
             auth: self.auth.as_ref(),
+            proxy: self.proxy.as_ref(),
+            proxy_auth: self.proxy_auth.as_ref(),
         }
     }
 }
@@ -88,7 +98,7 @@ impl WebSocketSettings {
 
 impl Planned for WebSocket {
     fn recorded(&self) -> Vec<(&'static str, Recorded)> {
-        reach::recorded(&self.url, self.ca.as_ref(), &self.credentials)
+        reach::recorded(&self.url, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
     }
 
     fn place(&self) -> String {
@@ -96,7 +106,7 @@ impl Planned for WebSocket {
     }
 
     fn references(&self) -> Vec<(String, &Reference)> {
-        reach::planned_references(&self.url, self.ca.as_ref(), &self.credentials)
+        reach::planned_references(&self.url, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
     }
 
     fn connect_timeout_ms(&self) -> Option<u64> {
