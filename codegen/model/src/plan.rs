@@ -101,6 +101,21 @@ constant! {
         /// Whether it completes arguments, by its lock; `None` where that cannot say: the backend is not in it, or spoke a
         /// revision that has no word for it.
         pub completions: Option<bool>,
+        /// What it may ask of clients, where it is of the legacy era.
+        pub client_capabilities: Table<ClientCapability>,
+    }
+}
+
+constant! {
+    /// Something that a server may ask of its client.
+    #[derive(Copy)]
+    pub enum ClientCapability {
+        /// `roots/list`
+        Roots,
+        /// `sampling/createMessage`
+        Sampling,
+        /// `elicitation/create`
+        Elicitation,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::decode::{Choice, DURATION, Decode, Key, record, text, word, words, wo
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::names::LENGTH_MAX;
-use crate::plan::Reference;
+use crate::plan::{ClientCapability, Reference};
 use crate::revision::Era;
 use crate::rule::{InFile, Keyed, Within, Word, numbers_to, text_schema};
 use crate::yaml::{Node, Value};
@@ -187,6 +187,8 @@ record! {
         endpoints: Vec<Endpoint> = Vec::new(),
         /// Which era of the protocol it speaks.
         era: EraChoice = EraChoice::Auto,
+        /// What it may ask of clients where it is of the legacy era: everything unless this is written.
+        client_capabilities: Vec<ClientCapability> = ClientCapability::ALL.to_vec(),
         /// The longest a call to it may take.
         timeout: Option<Millis> where TIMEOUT = None,
         /// Which of its tools are exposed, and how.
@@ -327,6 +329,20 @@ impl EraChoice {
 }
 
 words!(EraChoice: "`auto`, `modern` or `legacy`");
+
+// === impl ClientCapability ===
+
+impl ClientCapability {
+    /// Everything.
+    pub const ALL: [Self; 3] = [Self::Roots, Self::Sampling, Self::Elicitation];
+    const WORDS: [Choice<Self>; 3] = [
+        ("roots", Self::Roots, "`roots/list`: which directories or URIs its client works on."),
+        ("sampling", Self::Sampling, "`sampling/createMessage`: what the model of its client says."),
+        ("elicitation", Self::Elicitation, "`elicitation/create`: what the user says."),
+    ];
+}
+
+words!(ClientCapability: "`roots`, `sampling` or `elicitation`");
 
 // === impl Millis ===
 

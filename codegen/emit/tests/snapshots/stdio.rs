@@ -212,6 +212,13 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
         locked_era: Some(::only1mcp::catalog::Era::Legacy),
         timeout_ms: 30000,
         completions: None,
+        client_capabilities: ::std::borrow::Cow::Borrowed(
+            &[
+                ::only1mcp::catalog::plan::ClientCapability::Roots,
+                ::only1mcp::catalog::plan::ClientCapability::Sampling,
+                ::only1mcp::catalog::plan::ClientCapability::Elicitation,
+            ],
+        ),
     },
 ];
 static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {
