@@ -453,9 +453,8 @@ impl Running {
     }
 
     /// The children it keeps, in the order of their backends.
-    #[must_use]
-    pub fn children(&self) -> &[Patient] {
-        &self.children
+    pub fn children(&self) -> impl Iterator<Item = &Patient> {
+        self.children.iter().filter(|child| child.is_there())
     }
 
     /// The URL of the MCP endpoint; on a Unix socket `unix:` with the file, and the path behind a colon.

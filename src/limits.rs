@@ -34,10 +34,17 @@ pub const CALL_MESSAGES_MAX: usize = 64;
 /// The same in bytes: a client that does not read must not have a long queue of long ones.
 pub const CALL_BYTES_MAX: usize = 1 << 20;
 /// Calls waiting for a stdio backend, or a connection of HTTP/2, to take them: above it `overloaded`. Cancellations and replies that wait to be posted to
-/// a backend over HTTP+SSE: above it they are dropped.
+/// a backend over HTTP: above it they are dropped, and a call whose client's answer is among them ends.
 pub const BACKEND_QUEUE_MAX: usize = 1024;
 /// Calls in flight on one child, or on one stream that many calls share: above it `overloaded`.
 pub const BACKEND_CALLS_MAX: usize = 4096;
+/// Profiles of clients that have a session of their own with a legacy backend that is reached by a URL, for each worker:
+/// clients of a further one share the session of those that can do nothing.
+pub const PROFILES_MAX: usize = 8;
+/// The same of those that have a child of their own, for the whole gateway.
+pub const PROFILE_CHILDREN_MAX: usize = 4;
+/// What is kept for one profile is ended after so long without a call, unless the topology says otherwise.
+pub const PROFILE_IDLE: Duration = Duration::from_secs(600);
 /// Idle upstream connections kept per worker and endpoint.
 pub const IDLE_CONNECTIONS_MAX: usize = 256;
 /// Calls under way on one connection of HTTP/2 to a backend, where the backend does not allow fewer: above it the next ones

@@ -23,6 +23,7 @@ mod http;
 pub mod legacy_sse;
 mod multiplex;
 mod outbound;
+mod profiles;
 mod status;
 #[cfg(feature = "transport-stdio")]
 pub mod stdio;

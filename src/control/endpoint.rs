@@ -112,7 +112,7 @@ impl Facts {
             "tools": spec.tools.len(),
             "prompts": spec.prompts.len(),
             "resources": spec.resources.len(),
-            "children": self.children.iter().map(child).collect::<Vec<_>>(),
+            "children": self.children.iter().filter(|child| child.is_there()).map(child).collect::<Vec<_>>(),
         })
     }
 }

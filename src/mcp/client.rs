@@ -57,7 +57,10 @@ impl Profile {
     pub const ELICITATION_URL: Self = Self(1 << 5);
     /// `tasks`: it runs what it is asked as tasks.
     pub const TASKS: Self = Self(1 << 6);
-    const ALL: u8 = (1 << 7) - 1;
+    /// Nothing: such a client is asked nothing.
+    pub const NONE: Self = Self(0);
+    /// Everything.
+    pub const ALL: Self = Self((1 << 7) - 1);
 
     /// What capabilities come to. One that is no object is none.
     #[must_use]
@@ -103,6 +106,29 @@ impl Profile {
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
+
+    /// What is in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What is in either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether a server may make this request of such a client.
+    #[must_use]
+    pub fn answers(self, method: &str) -> bool {
+        match method {
+            "roots/list" => self.has(Self::ROOTS),
+            "sampling/createMessage" => self.has(Self::SAMPLING),
+            "elicitation/create" => self.has(Self::ELICITATION_FORM) || self.has(Self::ELICITATION_URL),
+            _ => false,
+        }
+    }
 }
 
 impl From<Profile> for u8 {
@@ -115,7 +141,7 @@ impl TryFrom<u8> for Profile {
     type Error = u8;
 
     fn try_from(bits: u8) -> Result<Self, u8> {
-        if bits <= Self::ALL { Ok(Self(bits)) } else { Err(bits) }
+        if bits <= Self::ALL.0 { Ok(Self(bits)) } else { Err(bits) }
     }
 }
 
@@ -151,5 +177,42 @@ mod tests {
         assert_eq!(Profile::try_from(1 << 7), Err(1 << 7));
         let both = Profile::try_from(3).expect("a profile");
         assert!(both.has(Profile::ROOTS) && !both.has(Profile::TASKS) && !Profile::ROOTS.has(both));
+    }
+
+    #[test]
+    fn what_a_server_is_told_is_what_the_client_declared_without_tasks() {
+        for (declared, told) in [
+            ("{}", "{}"),
+            (r#"{"tasks":{}}"#, "{}"),
+            (r#"{"roots":{"listChanged":true}}"#, r#"{"roots":{}}"#),
+            (r#"{"sampling":{"context":{}},"roots":{}}"#, r#"{"roots":{},"sampling":{"context":{}}}"#),
+            (r#"{"sampling":{"tools":{},"context":{}}}"#, r#"{"sampling":{"tools":{},"context":{}}}"#),
+            (r#"{"elicitation":{}}"#, r#"{"elicitation":{"form":{}}}"#),
+            (r#"{"elicitation":{"url":{}}}"#, r#"{"elicitation":{"url":{}}}"#),
+            (
+                r#"{"sampling":{},"elicitation":{"url":{},"form":{}}}"#,
+                r#"{"sampling":{},"elicitation":{"form":{},"url":{}}}"#,
+            ),
+        ] {
+            let profile = Profile::declared(&serde_json::from_str(declared).expect("JSON"));
+            assert_eq!(profile.capabilities(), told, "{declared}");
+            let again = Profile::declared(&serde_json::from_str(told).expect("JSON"));
+            assert_eq!(again.or(profile.and(Profile::TASKS)), profile, "{declared}");
+        }
+    }
+
+    #[test]
+    fn a_server_may_ask_what_was_declared() {
+        let methods = ["roots/list", "sampling/createMessage", "elicitation/create", "ping", "tasks/get"];
+        for (profile, expected) in [
+            (Profile::NONE, [false; 5]),
+            (Profile::ROOTS, [true, false, false, false, false]),
+            (Profile::SAMPLING, [false, true, false, false, false]),
+            (Profile::ELICITATION_FORM, [false, false, true, false, false]),
+            (Profile::ELICITATION_URL, [false, false, true, false, false]),
+            (Profile::TASKS, [false; 5]),
+        ] {
+            assert_eq!(methods.map(|method| profile.answers(method)), expected, "{profile:?}");
+        }
     }
 }

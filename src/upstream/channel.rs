@@ -23,6 +23,7 @@ use super::outbound::{Ids, Scratch};
 use super::status::Status;
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, plan};
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::Outgoing;
 use hub::{Hub, ToHub};
 
@@ -44,6 +45,8 @@ pub(super) trait Channel: Sized + 'static {
     fn observe(recipe: &Self::Recipe, status: &Status, generation: u64) {
         let _ = (recipe, status, generation);
     }
+    /// What a legacy backend is told of its clients, when the channel that now comes up greets it.
+    fn profile(recipe: &Self::Recipe) -> Profile;
     /// Makes one; nothing of a call has been sent when this fails.
     async fn open(backend: &str, recipe: &Self::Recipe) -> Result<Self, Error>;
     /// Queues a message for the backend.
@@ -131,8 +134,8 @@ type HubEnd = (mpsc::Receiver<ToHub>, watch::Sender<Status>);
 /// A delivery to one worker.
 #[derive(Debug)]
 enum Delivery {
-    /// For the calls with these ids.
-    To(Vec<(u64, Inbound)>),
+    /// For the calls with these ids, on the channel of this generation.
+    To { generation: u64, messages: Vec<(u64, Inbound)> },
     /// The channel of this generation is gone, and every call it had. Of those that are not named nothing was sent.
     Lost { generation: u64, sent: Arc<HashSet<u64>>, error: Error },
 }
@@ -169,7 +172,7 @@ impl Door {
         let (inbox, deliveries) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         let attach = ToHub::Attach { worker: context.worker, workers: context.workers, inbox };
         self.hub.try_send(attach).map_err(|_full| invalid(backend, "its hub takes no more workers"))?;
-        tokio::task::spawn_local(deliver(Rc::clone(&calls), deliveries));
+        tokio::task::spawn_local(deliver(Rc::clone(&calls), deliveries, self.hub.downgrade()));
         Ok(Link {
             hub: self.hub.clone(),
             closing: Arc::clone(&self.closing),
@@ -268,8 +271,12 @@ impl Link {
         })?;
         // From here on another task writes it: whoever gives up cannot know that it has not.
         call.sent.set(true);
+        let say = |message: String| {
+            let unsaid = |_full| Error::lost(true, "what its client answered finds no room in its queue");
+            self.hub.try_send(ToHub::Say { generation, message }).map_err(unsaid)
+        };
         // Who has its answer and calls again must not find the channel busy with what it has.
-        in_flight.waiting.carry(era, relay, || drop(load)).await
+        in_flight.waiting.carry(era, relay, say, || drop(load)).await
     }
 
     /// What the backend said of itself.
@@ -277,13 +284,7 @@ impl Link {
         Ok(Greeting::clone(&*self.ready().await?.1))
     }
 
-    /// Ends the channel, for every worker.
-    pub(super) async fn close(&self) {
-        self.begin_close();
-        self.closed().await;
-    }
-
-    /// Has the channel ended.
+    /// Has the channel ended, for every worker.
     pub(super) fn begin_close(&self) {
         self.closing.notify_one();
     }
@@ -325,10 +326,18 @@ impl Drop for InFlight<'_> {
 }
 
 /// Hands what the hub delivers to the calls of this worker.
-async fn deliver(calls: Rc<Calls>, mut deliveries: mpsc::Receiver<Delivery>) {
+async fn deliver(calls: Rc<Calls>, mut deliveries: mpsc::Receiver<Delivery>, hub: mpsc::WeakSender<ToHub>) {
     while let Some(delivery) = deliveries.recv().await {
         match delivery {
-            Delivery::To(batch) => batch.into_iter().for_each(|(id, inbound)| calls.push(id, inbound)),
+            Delivery::To { generation, messages } => {
+                for (id, inbound) in messages {
+                    let refusal = calls.push(id, inbound).and_then(|turned_away| turned_away.refusal());
+                    // A backend that asks more than its queue holds is not answered any more.
+                    if let (Some(message), Some(hub)) = (refusal, hub.upgrade()) {
+                        drop(hub.try_send(ToHub::Say { generation, message }));
+                    }
+                }
+            }
             Delivery::Lost { generation, sent, error } => {
                 calls.lose(generation, |id| match sent.contains(&id) {
                     true => error.clone(),

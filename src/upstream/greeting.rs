@@ -3,8 +3,10 @@
 
 use serde::Deserialize;
 
+use super::outbound::id_span;
 use super::{Error, Message, Relay};
 use crate::catalog::{Era, Revision};
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Outgoing, Shape};
 
 /// What a backend said of itself.
@@ -60,12 +62,12 @@ pub(super) fn discover(id: u64) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"server/discover","params":{{"_meta":{{{META}{{}}}}}}}}"#)
 }
 
-/// An `initialize` request: the newest legacy revision, and no capabilities, because the gateway serves no requests of
-/// backends.
-pub(super) fn initialize(id: u64) -> String {
+/// An `initialize` request: the newest legacy revision, and what clients of this profile can do.
+pub(super) fn initialize(id: u64, profile: Profile) -> String {
     format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{{"name":"only1mcp","version":"{}"}}}}}}"#,
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{{"name":"only1mcp","version":"{}"}}}}}}"#,
         Revision::LEGACY,
+        profile.capabilities(),
         env!("CARGO_PKG_VERSION")
     )
 }
@@ -145,17 +147,35 @@ pub(super) fn cancelled(id: u64) -> String {
     format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#)
 }
 
-/// The answer to a request that a backend makes of its client. The gateway declared no capabilities, so only `ping` has
-/// a result.
-pub(super) fn reply(source: &[u8], head: &Outgoing, id: &[u8]) -> String {
+/// Why a request of a backend that belongs to no call is refused.
+pub(super) const UNASKED: &str = "no client request in progress";
+/// Why one is that nobody can be asked.
+pub(super) const UNREACHED: &str = "the client cannot be asked";
+
+/// Whether a request of a backend is one that it may make of clients of this profile.
+pub(super) fn may_ask(source: &[u8], head: &Outgoing, declared: Profile) -> bool {
+    declared != Profile::NONE
+        && head.version_ok
+        && id_span(head.id).is_some()
+        && head.method.is_some_and(|method| declared.answers(&method.decode(source)))
+}
+
+/// What the gateway itself answers to a request that a backend makes, which was told that its client has this profile:
+/// `why` nobody else does.
+pub(super) fn reply(source: &[u8], head: &Outgoing, id: &[u8], declared: Profile, why: &str) -> String {
     debug_assert_eq!(head.shape, Shape::Request, "only requests are replied to");
     let id = String::from_utf8_lossy(id);
-    if head.method.is_some_and(|method| method.is(source, "ping")) {
-        return format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+    let result = |result: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+    let error = |code: i32, message: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"{message}"}}}}"#)
+    };
+    match head.method.map(|method| method.decode(source)).as_deref() {
+        Some("ping") => result("{}"),
+        // Servers ask for them as soon as the session begins, and go without.
+        Some("roots/list") if declared.has(Profile::ROOTS) => result(r#"{"roots":[]}"#),
+        Some(method) if declared.answers(method) => error(-32600, why),
+        _ => error(-32601, "the gateway declared no capability for this request"),
     }
-    format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"the gateway declared no capability for this request"}}}}"#
-    )
 }
 
 /// The code of an error answer.

@@ -1,10 +1,11 @@
-//! HTTP+SSE towards a backend (MCP 2024-11-05): one stream a worker on which everything comes, and a POST for everything
-//! that is said. Answers are matched by minted id; who opens the stream, and opens it again, is in `stream`.
+//! HTTP+SSE towards a backend (MCP 2024-11-05): one stream a worker, and profile of clients, on which everything comes,
+//! and a POST for everything that is said. Answers are matched by minted id; who opens the stream, and opens it again, is in `stream`.
 
 mod reference;
 mod stream;
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::fmt;
 use std::rc::Rc;
 
@@ -13,33 +14,41 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::endpoint::{Place, Speaks};
 use super::http::connection::Connection;
 use super::http::{self, Client};
-use super::multiplex::{Asked, Calls, Inbound, Waiting};
+use super::multiplex::{Asked, Calls, Errand, Waiting};
 use super::outbound::{Ids, Scratch};
+use super::profiles::{self, ByProfile};
 use super::status::Status;
-use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
+use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, greeting, plan};
 use crate::catalog::Era;
 use crate::limits;
-use stream::Errand;
+use crate::mcp::client::Profile;
 
-/// The link of one worker to one backend.
+/// The links of one worker to one backend.
 #[derive(Debug)]
-pub struct LegacySse(Rc<Link>);
+pub struct LegacySse {
+    links: ByProfile<Link>,
+    /// What it may ask of clients.
+    asks: Profile,
+}
 
-/// Shared with the task that keeps the stream.
+/// One stream. Shared with the task that keeps it.
 struct Link {
     backend: String,
+    /// For clients of which profile it is.
+    profile: Profile,
     /// The URL of the stream.
     url: String,
-    client: Client,
+    client: Rc<Client>,
     ids: Ids,
     calls: Calls,
     asked: RefCell<Asked>,
     status: watch::Sender<Status>,
     /// Where the stream's server wants messages: request line and fields, but for the length.
     post_head: RefCell<Rc<[u8]>>,
-    errands: mpsc::Sender<Errand>,
+    /// Messages that no answer comes to, each for the stream of a generation.
+    errands: mpsc::Sender<(u64, Errand)>,
     /// The other end, until the stream is first needed.
-    idle: RefCell<Option<mpsc::Receiver<Errand>>>,
+    idle: RefCell<Option<mpsc::Receiver<(u64, Errand)>>>,
     /// A call was refused for want of a stream.
     wanted: Notify,
     /// The server knows the stream of this generation no more.
@@ -77,51 +86,31 @@ impl Transport for LegacySse {
             proxy: sse.proxy.as_ref(),
             speaks: Speaks::Http(sse.http),
         };
-        let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
-        Ok(Self(Rc::new(Link {
-            backend: backend.name.to_string(),
-            url: context.shared.resolve(backend, &sse.url)?,
-            client: Client::open(context, backend, &place)?,
-            ids: Ids::new(context.worker, context.workers),
-            calls: Calls::default(),
-            asked: RefCell::default(),
-            status: watch::Sender::new(Status::Starting),
-            post_head: RefCell::new(Rc::from([])),
-            errands,
-            idle: RefCell::new(Some(idle)),
-            wanted: Notify::new(),
-            over: Cell::new(0),
-            is_over: Notify::new(),
-            closing: Notify::new(),
-        })))
+        let url = context.shared.resolve(backend, &sse.url)?;
+        let client = Rc::new(Client::open(context, backend, &place)?);
+        let ids = Ids::new(context.worker, context.workers);
+        let none = Link::new((backend.name.to_string(), url), client, ids, Profile::NONE);
+        Ok(Self { links: ByProfile::new(Rc::new(none)), asks: profiles::asks(backend) })
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
-        let (generation, _greeting) = self.0.ready().await?;
-        if self.0.asked.borrow().len() >= limits::BACKEND_CALLS_MAX {
-            return Err(Error::new(Kind::Overloaded, false, "it has as many calls in flight as it may"));
-        }
-        let id = self.0.ids.mint();
-        let mut scratch = Scratch::default();
-        scratch.prepare(call, Era::Legacy, id);
-        let splice = scratch.splice(call, Era::Legacy);
-        let mut request = self.0.post_head.borrow().to_vec();
-        http::end_head(&mut request, splice.len());
-        splice.write(&mut request);
-        Link::carry(&self.0, id, generation, &request, &call.sent, relay).await
+        let profile = profiles::of(call, self.asks);
+        let none = self.links.none();
+        let link = self.links.of(profile, || Ok::<_, Infallible>(Rc::new(none.like(profile))));
+        link.unwrap_or_else(|never| match never {}).exchange(call, relay).await
     }
 
     async fn greet(&self) -> Result<Greeting, Error> {
-        Ok(Greeting::clone(&*self.0.ready().await?.1))
+        Ok(Greeting::clone(&*self.links.none().ready().await?.1))
     }
 
     async fn close(&self) {
-        if self.0.idle.borrow_mut().take().is_some() {
-            self.0.status.send_replace(Status::Closed);
+        let links = self.links.all();
+        links.iter().for_each(|link| link.begin_close());
+        for link in links {
+            // Ending with an error means that the link is gone: the same.
+            drop(link.status.subscribe().wait_for(|status| matches!(status, Status::Closed)).await);
         }
-        self.0.closing.notify_one();
-        // Ending with an error means that the link is gone: the same.
-        drop(self.0.status.subscribe().wait_for(|status| matches!(status, Status::Closed)).await);
     }
 }
 
@@ -135,6 +124,55 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
+    /// One that opens no stream yet.
+    fn new((backend, url): (String, String), client: Rc<Client>, ids: Ids, profile: Profile) -> Self {
+        let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
+        Self {
+            backend,
+            profile,
+            url,
+            client,
+            ids,
+            calls: Calls::default(),
+            asked: RefCell::default(),
+            status: watch::Sender::new(Status::Starting),
+            post_head: RefCell::new(Rc::from([])),
+            errands,
+            idle: RefCell::new(Some(idle)),
+            wanted: Notify::new(),
+            over: Cell::new(0),
+            is_over: Notify::new(),
+            closing: Notify::new(),
+        }
+    }
+
+    /// Another one to the same backend.
+    fn like(&self, profile: Profile) -> Self {
+        Self::new((self.backend.clone(), self.url.clone()), Rc::clone(&self.client), self.ids.anew(), profile)
+    }
+
+    fn begin_close(&self) {
+        if self.idle.borrow_mut().take().is_some() {
+            self.status.send_replace(Status::Closed);
+        }
+        self.closing.notify_one();
+    }
+
+    async fn exchange<R: Relay>(self: &Rc<Self>, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
+        let (generation, _greeting) = self.ready().await?;
+        if self.asked.borrow().len() >= limits::BACKEND_CALLS_MAX {
+            return Err(Error::new(Kind::Overloaded, false, "it has as many calls in flight as it may"));
+        }
+        let id = self.ids.mint();
+        let mut scratch = Scratch::default();
+        scratch.prepare(call, Era::Legacy, id);
+        let splice = scratch.splice(call, Era::Legacy);
+        let mut request = self.post_head.borrow().to_vec();
+        http::end_head(&mut request, splice.len());
+        splice.write(&mut request);
+        self.carry(id, generation, &request, &call.sent, relay).await
+    }
+
     /// Waits while the stream comes up, which begins with whoever asks first; fails at once while it is down.
     async fn ready(self: &Rc<Self>) -> Result<(u64, std::sync::Arc<Greeting>), Error> {
         if let Some(errands) = self.idle.borrow_mut().take() {
@@ -158,22 +196,26 @@ impl Link {
     ) -> Result<(), Error> {
         let mut in_flight = InFlight::begin(self, id, generation);
         let waiting = Rc::clone(&in_flight.waiting);
+        let say = |message| {
+            let unsaid = |_full| Error::lost(true, "what its client answered cannot be posted to it");
+            self.errands.try_send((generation, Errand::of(&waiting, message))).map_err(unsaid)
+        };
         let connection = tokio::select! {
             biased;
             // Nothing comes for a call that was not made but the end of its stream, after which it is not to be made.
-            outcome = waiting.relay(Era::Legacy, relay) => return outcome.map_err(|error| match error.kind {
+            outcome = waiting.relay(Era::Legacy, relay, say) => return outcome.map_err(|error| match error.kind {
                 Kind::ClientGone => error,
                 _ => Error::lost(sent.get(), error.detail),
             }),
             connection = self.client.send(request, sent) => connection?,
         };
         in_flight.written = true;
-        let link = Rc::clone(self);
+        let (link, refused) = (Rc::clone(self), Rc::clone(&waiting));
         // Aside: the answer may come before it, and a connection whose response was read serves another request.
         tokio::task::spawn_local(async move {
-            link.finish(connection, generation, |error| waiting.push(Inbound::Failed(error))).await;
+            link.finish(connection, generation, |error| refused.fail(error)).await;
         });
-        let outcome = in_flight.waiting.relay(Era::Legacy, relay).await;
+        let outcome = waiting.relay(Era::Legacy, relay, say).await;
         if let Err(error) = &outcome {
             sent.set(error.sent);
         }
@@ -234,7 +276,8 @@ impl Drop for InFlight<'_> {
             self.link.asked.borrow_mut().forget(self.id);
         } else if self.link.asked.borrow_mut().abandon(self.id) {
             // A full queue loses the cancellation, never the call's end: a late answer finds nobody and is dropped.
-            drop(self.link.errands.try_send(Errand::cancellation(self.id, self.generation)));
+            let cancellation = Errand::new(greeting::cancelled(self.id));
+            drop(self.link.errands.try_send((self.generation, cancellation)));
         }
     }
 }

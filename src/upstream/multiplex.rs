@@ -9,9 +9,13 @@ use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{Error, Message, Relay};
+#[cfg(any(feature = "transport-http", feature = "transport-sse"))]
+use super::Kind;
+use super::outbound::id_span;
+use super::{Error, Message, Relay, greeting};
 use crate::catalog::Era;
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Id, Outgoing, Shape};
 use crate::mcp::json::{Kind as JsonKind, Value};
 
@@ -29,6 +33,16 @@ pub(super) struct Waiting {
     waker: RefCell<Option<Waker>>,
     /// Whether its last message was handed on: nothing is left to cancel.
     settled: Cell<bool>,
+    /// Whether its client was asked something: from then on there may be something to say to the backend.
+    asked: Cell<bool>,
+}
+
+/// A message for a backend that no answer comes to. Where it does not get there, the call that it belongs to ends.
+#[cfg(any(feature = "transport-http", feature = "transport-sse"))]
+#[derive(Debug)]
+pub(super) struct Errand {
+    pub(super) message: String,
+    call: Option<Rc<Waiting>>,
 }
 
 /// What there is for a call.
@@ -41,6 +55,15 @@ pub(super) enum Inbound {
     NotTaken,
     /// The call will get no answer.
     Failed(Error),
+}
+
+/// What there is next for a call.
+#[expect(clippy::large_enum_variant, reason = "as with what is inside")]
+pub(super) enum Turn {
+    /// Something came for it.
+    Inbound(Inbound),
+    /// Its client has this to say to the backend.
+    Reply(String),
 }
 
 /// What came of handing a call over.
@@ -58,6 +81,8 @@ pub(super) struct Asked {
     ids: HashSet<u64>,
     /// A call was given up that the backend may still be busy with: what it logs may belong to that one.
     abandoned: bool,
+    /// Requests of the backend that calls were handed last, by their ids as written: it may take them back.
+    handed: VecDeque<(Box<[u8]>, u64)>,
 }
 
 /// Counts what a backend says that is no message.
@@ -74,8 +99,8 @@ pub(super) struct TooMany;
 impl Calls {
     /// A call that waits from now on, for the connection of this generation.
     pub(super) fn begin(&self, id: u64, generation: u64) -> Rc<Waiting> {
-        let (queue, queued, waker, settled) = Default::default();
-        let waiting = Rc::new(Waiting { generation, queue, queued, waker, settled });
+        let (queue, queued, waker, settled, asked) = Default::default();
+        let waiting = Rc::new(Waiting { generation, queue, queued, waker, settled, asked });
         self.0.borrow_mut().insert(id, Rc::clone(&waiting));
         waiting
     }
@@ -85,10 +110,11 @@ impl Calls {
         self.0.borrow_mut().remove(&id);
     }
 
-    /// Hands something to a call; dropped where nobody waits.
-    pub(super) fn push(&self, id: u64, inbound: Inbound) {
-        if let Some(waiting) = self.0.borrow().get(&id) {
-            waiting.push(inbound);
+    /// Hands something to a call; what is returned has no place there, or nobody waits.
+    pub(super) fn push(&self, id: u64, inbound: Inbound) -> Option<Inbound> {
+        match self.0.borrow().get(&id) {
+            Some(waiting) => waiting.push(inbound),
+            None => Some(inbound),
         }
     }
 
@@ -96,7 +122,7 @@ impl Calls {
     pub(super) fn lose(&self, generation: u64, error: impl Fn(u64) -> Error) {
         let calls = self.0.borrow();
         for (id, waiting) in calls.iter().filter(|(_, waiting)| waiting.generation == generation) {
-            waiting.push(Inbound::Failed(error(*id)));
+            waiting.fail(error(*id));
         }
     }
 }
@@ -104,10 +130,16 @@ impl Calls {
 // === impl Waiting ===
 
 impl Waiting {
-    /// Hands on what comes, up to the answer, where every call is taken.
+    /// Hands on what comes, up to the answer, where every call is taken. What the client is asked and answers goes to
+    /// `say`.
     #[cfg(feature = "transport-sse")]
-    pub(super) async fn relay<R: Relay>(&self, era: Era, relay: &mut R) -> Result<(), Error> {
-        self.carry(era, relay, || ()).await.map(|_answered| ())
+    pub(super) async fn relay<R: Relay>(
+        &self,
+        era: Era,
+        relay: &mut R,
+        say: impl Fn(String) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.carry(era, relay, say, || ()).await.map(|_answered| ())
     }
 
     /// Hands on what comes, up to the answer; `answered` is called when that is there, before the client has it.
@@ -115,34 +147,64 @@ impl Waiting {
         &self,
         era: Era,
         relay: &mut R,
+        say: impl Fn(String) -> Result<(), Error>,
         answered: impl FnOnce(),
     ) -> Result<Carried, Error> {
         loop {
-            match self.next().await {
-                Inbound::NotTaken => {
+            match self.turn(relay).await {
+                Turn::Reply(reply) => say(reply)?,
+                Turn::Inbound(Inbound::NotTaken) => {
                     self.settled.set(true);
                     return Ok(Carried::NotTaken);
                 }
-                Inbound::Failed(error) => {
+                Turn::Inbound(Inbound::Failed(error)) => {
                     self.settled.set(true);
                     return Err(error);
                 }
-                Inbound::Message(source, head) => {
+                Turn::Inbound(Inbound::Message(source, head)) => {
                     let message = Message { source: &source, head: &head, era };
-                    if head.method.is_some() {
-                        relay.notification(message).await?;
-                    } else {
-                        self.settled.set(true);
-                        answered();
-                        return relay.answer(message).await.map(|()| Carried::Answered);
+                    match head.shape {
+                        Shape::Request => {
+                            if let Some(refusal) = self.ask(relay, message).await? {
+                                say(refusal)?;
+                            }
+                        }
+                        _ if head.method.is_some() => relay.notification(message).await?,
+                        _ => {
+                            self.settled.set(true);
+                            answered();
+                            return relay.answer(message).await.map(|()| Carried::Answered);
+                        }
                     }
                 }
             }
         }
     }
 
+    /// Puts a request of the backend to the client; where nobody can be asked, what the backend is answered instead.
+    pub(super) async fn ask<R: Relay>(&self, relay: &mut R, message: Message<'_>) -> Result<Option<String>, Error> {
+        if relay.request(message).await? {
+            self.asked.set(true);
+            return Ok(None);
+        }
+        Ok(refusal(&message, greeting::UNREACHED))
+    }
+
+    /// What there is next for the call. Cancel safe.
+    pub(super) async fn turn<R: Relay>(&self, relay: &mut R) -> Turn {
+        if !self.asked.get() {
+            return Turn::Inbound(self.next().await);
+        }
+        tokio::select! {
+            // First: a backend that never stops talking must not keep an answer from itself.
+            biased;
+            reply = relay.reply() => Turn::Reply(reply),
+            inbound = self.next() => Turn::Inbound(inbound),
+        }
+    }
+
     /// The next thing that comes. Cancel safe.
-    pub(super) async fn next(&self) -> Inbound {
+    async fn next(&self) -> Inbound {
         poll_fn(|cx| self.poll_next(cx.waker())).await
     }
 
@@ -151,13 +213,20 @@ impl Waiting {
         self.settled.get()
     }
 
-    pub(super) fn push(&self, inbound: Inbound) {
+    /// It will get no answer.
+    pub(super) fn fail(&self, error: Error) {
+        let placed = self.push(Inbound::Failed(error));
+        debug_assert!(placed.is_none(), "only notifications and requests are turned away");
+    }
+
+    /// Hands something to the call; what is returned has no place.
+    pub(super) fn push(&self, inbound: Inbound) -> Option<Inbound> {
         let mut queue = self.queue.borrow_mut();
         let queued = self.queued.get() + inbound.notification_bytes();
         // One that is longer than all of them may be is taken where none waits.
         let full = queue.len() >= limits::CALL_MESSAGES_MAX || queued > limits::CALL_BYTES_MAX;
         if full && !queue.is_empty() && inbound.notification_bytes() > 0 {
-            return;
+            return Some(inbound);
         }
         self.queued.set(queued);
         let inbound = if queue.is_empty() { inbound } else { inbound.alone() };
@@ -165,6 +234,7 @@ impl Waiting {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+        None
     }
 
     fn poll_next(&self, waker: &Waker) -> Poll<Inbound> {
@@ -177,6 +247,39 @@ impl Waiting {
                 self.waker.replace(Some(waker.clone()));
                 Poll::Pending
             }
+        }
+    }
+}
+
+// === impl Errand ===
+
+#[cfg(any(feature = "transport-http", feature = "transport-sse"))]
+impl Errand {
+    /// One that may get lost.
+    pub(super) fn new(message: String) -> Self {
+        Self { message, call: None }
+    }
+
+    /// One without which this call does not go on.
+    pub(super) fn of(call: &Rc<Waiting>, message: String) -> Self {
+        Self { message, call: Some(Rc::clone(call)) }
+    }
+
+    /// What came of it.
+    pub(super) fn ended(mut self, outcome: Result<(), Error>) {
+        if let (Some(call), Err(error)) = (self.call.take(), outcome) {
+            // That the answer was not sent says nothing of the call.
+            let kind = if error.kind == Kind::Unavailable { Kind::OutcomeUnknown } else { error.kind };
+            call.fail(Error::new(kind, true, format!("it did not take its client's answer: {}", error.detail)));
+        }
+    }
+}
+
+#[cfg(any(feature = "transport-http", feature = "transport-sse"))]
+impl Drop for Errand {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            call.fail(Error::lost(true, "what its client answered did not reach it"));
         }
     }
 }
@@ -200,6 +303,16 @@ impl Inbound {
                 Self::Message(Bytes::copy_from_slice(&source), head)
             }
             other => other,
+        }
+    }
+
+    /// What the backend is answered to a request that no call takes.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Message(source, head) if head.shape == Shape::Request => {
+                refusal(&Message { source, head, era: Era::Legacy }, greeting::UNASKED)
+            }
+            _ => None,
         }
     }
 
@@ -239,6 +352,7 @@ impl Asked {
     /// The connection is a new one; what the old one was asked and did not answer.
     pub(super) fn clear(&mut self) -> HashSet<u64> {
         self.abandoned = false;
+        self.handed.clear();
         std::mem::take(&mut self.ids)
     }
 
@@ -253,20 +367,44 @@ impl Asked {
         }
     }
 
+    /// The call that a request of the backend belongs to, which was told that its client has this profile: one that it
+    /// may make belongs to a call as a log message does.
+    pub(super) fn owner_of_request(&mut self, source: &[u8], head: &Outgoing, declared: Profile) -> Option<u64> {
+        let id = greeting::may_ask(source, head, declared).then(|| self.by_token(source, head, true)).flatten()?;
+        self.hand(source, head, id);
+        Some(id)
+    }
+
+    /// A request of the backend goes to this call.
+    pub(super) fn hand(&mut self, source: &[u8], head: &Outgoing, id: u64) {
+        if let Some(span) = id_span(head.id) {
+            if self.handed.len() >= limits::CALL_MESSAGES_MAX {
+                self.handed.pop_front();
+            }
+            self.handed.push_back((span.of(source).into(), id));
+        }
+    }
+
     /// By its progress token, which is the call's minted id; a log message belongs to a call only if there is just one,
-    /// and none before it that the backend may not have let go of.
+    /// and none before it that the backend may not have let go of. What takes a request back goes where that went.
     fn owner_of_notification(&self, source: &[u8], head: &Outgoing) -> Option<u64> {
+        let is = |name| head.method.is_some_and(|method| method.is(source, name));
+        if is("notifications/cancelled") {
+            let request = head.request_id?.span.of(source);
+            let (_, call) = self.handed.iter().rev().find(|(id, _)| **id == *request)?;
+            return self.ids.contains(call).then_some(*call);
+        }
+        self.by_token(source, head, is("notifications/message"))
+    }
+
+    /// By the progress token, else, for what any call may have caused, the only call there is.
+    fn by_token(&self, source: &[u8], head: &Outgoing, any: bool) -> Option<u64> {
         match head.progress_token {
             Some(Value { kind: JsonKind::Number, span, .. }) => {
                 decimal(span.of(source)).filter(|id| self.ids.contains(id))
             }
             Some(_) => None,
-            None if !self.abandoned
-                && self.ids.len() == 1
-                && head.method.is_some_and(|method| method.is(source, "notifications/message")) =>
-            {
-                self.ids.iter().next().copied()
-            }
+            None if any && !self.abandoned && self.ids.len() == 1 => self.ids.iter().next().copied(),
             None => None,
         }
     }
@@ -291,6 +429,115 @@ impl Strays {
     }
 }
 
+/// What a backend is answered to a request that it may make, and that nobody is asked.
+fn refusal(message: &Message<'_>, why: &str) -> Option<String> {
+    let id = id_span(message.head.id)?.of(message.source);
+    Some(greeting::reply(message.source, message.head, id, Profile::ALL, why))
+}
+
 fn decimal(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(source: &str) -> Outgoing {
+        envelope::outgoing(source.as_bytes()).expect("a message")
+    }
+
+    fn request(id: &str, method: &str, params: &str) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
+    }
+
+    /// The owner of a request of a backend that was told that its clients have roots and sampling.
+    fn owner(asked: &mut Asked, source: &str) -> Option<u64> {
+        asked.owner_of_request(source.as_bytes(), &head(source), Profile::ROOTS.or(Profile::SAMPLING))
+    }
+
+    fn cancelled(asked: &mut Asked, id: &str) -> Option<u64> {
+        let source = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
+        asked.owner(source.as_bytes(), &head(&source))
+    }
+
+    #[test]
+    fn a_request_belongs_to_the_call_whose_token_it_has_or_to_the_only_one() {
+        let mut asked = Asked::default();
+        let (plain, token) = (request("0", "roots/list", "{}"), r#"{"_meta":{"progressToken":7}}"#);
+        let tracked = request("\"a\"", "sampling/createMessage", token);
+        assert_eq!((owner(&mut asked, &plain), owner(&mut asked, &tracked)), (None, None));
+        asked.insert(7);
+        assert_eq!((owner(&mut asked, &plain), owner(&mut asked, &tracked)), (Some(7), Some(7)));
+        asked.insert(9);
+        assert_eq!((owner(&mut asked, &plain), owner(&mut asked, &tracked)), (None, Some(7)));
+        // Another's token is nobody's, even if there is just one call.
+        asked.forget(7);
+        assert_eq!((owner(&mut asked, &plain), owner(&mut asked, &tracked)), (Some(9), None));
+        asked.insert(11);
+        assert!(asked.abandon(11));
+        assert_eq!(owner(&mut asked, &plain), None, "it may be about the call that was given up");
+    }
+
+    #[test]
+    fn only_what_was_declared_may_be_asked() {
+        let mut asked = Asked::default();
+        asked.insert(7);
+        for method in ["elicitation/create", "ping", "tasks/get", "tools/call"] {
+            assert_eq!(owner(&mut asked, &request("0", method, "{}")), None, "{method}");
+        }
+        assert_eq!(owner(&mut asked, &request("null", "roots/list", "{}")), None, "nobody could answer it");
+    }
+
+    #[test]
+    fn what_takes_a_request_back_goes_where_that_went() {
+        let mut asked = Asked::default();
+        asked.insert(7);
+        assert_eq!(cancelled(&mut asked, "0"), None);
+        assert_eq!(owner(&mut asked, &request("0", "roots/list", "{}")), Some(7));
+        asked.insert(9);
+        assert_eq!((cancelled(&mut asked, "0"), cancelled(&mut asked, "\"0\"")), (Some(7), None));
+        for id in 1..=limits::CALL_MESSAGES_MAX {
+            let tracked = request(&id.to_string(), "roots/list", r#"{"_meta":{"progressToken":9}}"#);
+            assert_eq!(owner(&mut asked, &tracked), Some(9));
+        }
+        assert_eq!(
+            (cancelled(&mut asked, "0"), cancelled(&mut asked, "1")),
+            (None, Some(9)),
+            "the oldest is forgotten"
+        );
+        asked.forget(9);
+        assert_eq!(cancelled(&mut asked, "1"), None);
+    }
+
+    #[test]
+    fn a_request_that_finds_no_room_is_turned_away() {
+        let calls = Calls::default();
+        let source = request("0", "roots/list", "{}");
+        let inbound = || Inbound::new(Bytes::copy_from_slice(source.as_bytes()), &head(&source));
+        assert!(calls.push(7, inbound()).is_some(), "nobody waits");
+        let _waiting = calls.begin(7, 1);
+        for _ in 0..limits::CALL_MESSAGES_MAX {
+            assert!(calls.push(7, inbound()).is_none());
+        }
+        let refusal = calls.push(7, inbound()).and_then(|turned_away| turned_away.refusal());
+        assert_eq!(refusal.as_deref(), Some(r#"{"jsonrpc":"2.0","id":0,"result":{"roots":[]}}"#));
+    }
+
+    #[cfg(any(feature = "transport-http", feature = "transport-sse"))]
+    #[test]
+    fn an_errand_that_gets_lost_ends_its_call() {
+        let calls = Calls::default();
+        let waiting = calls.begin(7, 1);
+        let next = || waiting.queue.borrow_mut().pop_front();
+        Errand::of(&waiting, "{}".to_owned()).ended(Ok(()));
+        drop(Errand::new("{}".to_owned()));
+        assert!(next().is_none());
+        drop(Errand::of(&waiting, "{}".to_owned()));
+        Errand::of(&waiting, "{}".to_owned()).ended(Err(Error::unavailable("it refuses")));
+        for detail in ["what its client answered did not reach it", "it did not take its client's answer: it refuses"] {
+            let Some(Inbound::Failed(error)) = next() else { unreachable!("it fails") };
+            assert_eq!((error.kind, error.sent, error.detail.as_str()), (Kind::OutcomeUnknown, true, detail));
+        }
+    }
 }

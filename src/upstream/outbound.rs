@@ -40,6 +40,12 @@ impl Ids {
         Self { next: std::cell::Cell::new(FIRST_ID + worker as u64), step: workers.max(1) as u64 }
     }
 
+    /// The same ids once more, for another connection.
+    #[cfg(feature = "transport-sse")]
+    pub(super) fn anew(&self) -> Self {
+        Self { next: std::cell::Cell::new(FIRST_ID + (self.next.get() - FIRST_ID) % self.step), step: self.step }
+    }
+
     /// The worker that minted an id.
     pub(super) fn worker(id: u64, workers: usize) -> Option<usize> {
         usize::try_from(id.checked_sub(FIRST_ID)? % workers.max(1) as u64).ok()

@@ -7,6 +7,7 @@ mod framer;
 mod seats;
 mod stderr;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -14,20 +15,32 @@ use super::channel::{Door, Link, Load, Ready, Standing};
 use super::children::Recipe;
 use super::multiplex::Carried;
 use super::vitals::{Chart, Patient};
-use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, SessionKey, Transport, plan};
+use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, SessionKey, Transport, plan, profiles};
+use crate::catalog::Era;
+use crate::limits;
+use crate::mcp::client::Profile;
 use child::{Child, Nursery};
-use seats::Seats;
+use seats::{Seats, Tenant};
 
 /// The link of one worker to the children of one backend: one or more.
 #[derive(Debug)]
 pub struct Stdio {
-    /// Those for all clients, and behind them those for one session each.
+    /// Those for all clients, behind them those for one session each, and behind those the ones for one profile each.
     links: Box<[Link]>,
     /// How many there are for all clients.
     shared: usize,
-    /// Which session has which of the others.
-    seats: Seats,
+    /// Which session has which of its own.
+    sessions: Seats,
+    /// The clients of which profile have which of theirs, where the backend is a legacy one.
+    profiles: Seats,
+    /// What it may ask of clients.
+    asks: Profile,
+    /// What it was greeted in last, was locked in or is pinned to.
+    era: Cell<Option<Era>>,
 }
+
+/// The child that takes a call, once it is up.
+type Chosen<'a> = (&'a Link, Ready, Load<'a>);
 
 /// The doors of the hubs of one gateway, by backend.
 #[derive(Debug)]
@@ -37,7 +50,8 @@ pub(super) struct Hubs(HashMap<String, Places>);
 #[derive(Debug)]
 struct Places {
     all: Vec<Place>,
-    seats: Seats,
+    sessions: Seats,
+    profiles: Seats,
 }
 
 /// The place of one child.
@@ -57,12 +71,14 @@ impl Hubs {
         let (mut places, mut indices) = (HashMap::new(), 0..);
         for backend in backends {
             let plan::Transport::Stdio(stdio) = &backend.transport else { continue };
-            let count = stdio.instances() + stdio.sessions();
-            let own = (0..count).zip(&mut indices).map(|(instance, index)| {
-                let (chart, patient) = Chart::new(&backend.name, instance);
+            let differ = profiles::may_differ(backend);
+            let profiles = Seats::new(if differ { limits::PROFILE_CHILDREN_MAX } else { 0 });
+            let needed = stdio.instances() + stdio.sessions();
+            let own = (0..needed + profiles.count()).zip(&mut indices).map(|(instance, index)| {
+                let (chart, patient) = Chart::new(&backend.name, instance, instance >= needed);
                 Place { index, door: Door::new(), chart, patient }
             });
-            let own = Places { all: own.collect(), seats: Seats::new(stdio.sessions()) };
+            let own = Places { all: own.collect(), sessions: Seats::new(stdio.sessions()), profiles };
             places.insert(backend.name.to_string(), own);
         }
         Self(places)
@@ -93,24 +109,29 @@ impl Transport for Stdio {
         })?;
         // On every worker, though not all may need it: a gateway starts on all of its workers or on none.
         let recipe = Rc::new(Recipe::new(&context.shared, backend, stdio)?);
-        let (shared, seats) = (stdio.instances(), places.seats.clone());
+        let (shared, sessions, profiles) = (stdio.instances(), places.sessions.clone(), places.profiles.clone());
         for (instance, place) in places.all.iter().enumerate() {
             if place.index % context.workers == context.worker {
-                let (recipe, life, chart) = (Rc::clone(&recipe), stdio.life.clone(), place.chart.clone());
-                let seat = instance.checked_sub(shared).map(|index| seats.seat(index));
+                let apart = instance.checked_sub(shared);
+                let seat = apart.map(|apart| match apart.checked_sub(sessions.count()) {
+                    Some(index) => profiles.seat(index),
+                    None => sessions.seat(apart),
+                });
+                let life =
+                    if instance < shared + sessions.count() { stdio.life.clone() } else { of_profile(&stdio.life) };
+                let (recipe, chart) = (Rc::clone(&recipe), place.chart.clone());
                 place.door.serve::<Child>(backend, Nursery { recipe, life, chart, seat })?;
             }
         }
         let links = places.all.iter().map(|place| place.door.link(context, backend)).collect::<Result<_, _>>()?;
-        Ok(Self { links, shared, seats })
+        let era = Cell::new(backend.era.or(backend.locked_era));
+        Ok(Self { links, shared, sessions, profiles, asks: profiles::asks(backend), era })
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
         loop {
-            let (link, ready, load) = match call.session.filter(|_| self.shared < self.links.len()) {
-                Some(session) => self.own(session).await?,
-                None => self.choose().await?,
-            };
+            let (link, ready, load) = self.chosen_for(call).await?;
+            self.era.set(Some(ready.1.era));
             if link.carry(ready, call, relay, load).await? == Carried::Answered {
                 return Ok(());
             }
@@ -124,8 +145,8 @@ impl Transport for Stdio {
     }
 
     fn leave(&self, session: SessionKey) {
-        if let Some(seat) = self.seats.of(session) {
-            self.links[self.shared + seat].retire(|| self.seats.of(session) == Some(seat));
+        if let Some(seat) = self.sessions.of(session) {
+            self.links[self.shared + seat].retire(|| self.sessions.of(session) == Some(seat));
         }
     }
 
@@ -140,29 +161,58 @@ impl Transport for Stdio {
 // === impl Stdio ===
 
 impl Stdio {
-    /// The child of a session, once it is up.
-    async fn own(&self, session: SessionKey) -> Result<(&Link, Ready, Load<'_>), Error> {
-        loop {
-            let seat = self.seats.take(session).ok_or_else(|| {
-                let why = format!(
-                    "{} sessions have a child of their own, which is as many as may",
-                    self.links.len() - self.shared
-                );
+    /// The child for a call: that of its session, else that of its client's profile, else one of those for all.
+    async fn chosen_for(&self, call: &Call<'_>) -> Result<Chosen<'_>, Error> {
+        if let Some(session) = call.session.filter(|_| self.sessions.count() > 0) {
+            let tenant = Tenant { session: Some(session), profile: profiles::of(call, self.asks) };
+            return self.own(&self.sessions, self.shared, tenant).await?.ok_or_else(|| {
+                let why =
+                    format!("{} sessions have a child of their own, which is as many as may", self.sessions.count());
                 Error::new(Kind::Overloaded, false, why)
-            })?;
-            let link = &self.links[self.shared + seat];
+            });
+        }
+        if self.profiles.count() == 0 {
+            return self.choose().await;
+        }
+        // Only a legacy backend tells clients apart; which era it is of, the children for all find out.
+        if self.era.get() != Some(Era::Legacy) {
+            let chosen = self.choose().await?;
+            let (_, (_, greeting), _) = &chosen;
+            if greeting.era == Era::Modern || profiles::of(call, self.asks) == Profile::NONE {
+                return Ok(chosen);
+            }
+        }
+        let tenant = Tenant { session: None, profile: profiles::of(call, self.asks) };
+        if tenant.profile == Profile::NONE {
+            return self.choose().await;
+        }
+        // Beyond the bound, a client is one that can do nothing.
+        match self.own(&self.profiles, self.shared + self.sessions.count(), tenant).await? {
+            Some(own) => Ok(own),
+            None => self.choose().await,
+        }
+    }
+
+    /// The child of a tenant, once it is up; `None` where all seats are others'. The first of the seats is that of the
+    /// child at `first`.
+    async fn own(&self, seats: &Seats, first: usize, tenant: Tenant) -> Result<Option<Chosen<'_>>, Error> {
+        loop {
+            let Some(seat) = seats.take(tenant) else { return Ok(None) };
+            let link = &self.links[first + seat];
             let load = link.load();
             let ready = link.ready().await?;
-            // It may have gone to sleep meanwhile, and be another session's by now.
-            if self.seats.of(session) == Some(seat) {
-                return Ok((link, ready, load));
+            // It may have gone to sleep meanwhile, and be another's by now.
+            if seats.is(seat, tenant) {
+                return Ok(Some((link, ready, load)));
             }
+            // Nor must it stay up for nobody, having been told what its next tenant may not be able to do.
+            link.retire(|| seats.is_vacant(seat));
         }
     }
 
     /// The child for a call of no session in particular, once it is up: the least busy of those that are. While all of them are busy, one that is
     /// asleep is started for the calls that follow. Fails when every one is down.
-    async fn choose(&self) -> Result<(&Link, Ready, Load<'_>), Error> {
+    async fn choose(&self) -> Result<Chosen<'_>, Error> {
         let links = &self.links[..self.shared];
         loop {
             let ranked = links.iter().map(|link| (link.standing(), link));
@@ -183,4 +233,10 @@ impl Stdio {
             }
         }
     }
+}
+
+/// The life of a child for the clients of one profile: it is there while there are some.
+fn of_profile(life: &plan::Life) -> plan::Life {
+    let idle_ms = life.idle_ms.or(u64::try_from(limits::PROFILE_IDLE.as_millis()).ok());
+    plan::Life { lazy: true, idle_ms, ..life.clone() }
 }

@@ -1,6 +1,7 @@
 //! Streamable HTTP towards a backend, both eras: a POST per call, answered by JSON or by an event stream.
 //!
-//! Every worker keeps its own connections and, with a legacy backend, its own session with its stream.
+//! Every worker keeps its own connections and, with a legacy backend, a session with its stream for each profile of
+//! clients.
 
 mod greet;
 mod peer;
@@ -18,9 +19,11 @@ use tokio::sync::watch;
 use super::endpoint::{Place, Speaks};
 use super::http::{self, Client};
 use super::outbound::{self, Ids, Scratch, push_field};
+use super::profiles::{self, ByProfile};
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::header;
 use peer::{InFlight, Peer};
 use receive::Staleness;
@@ -40,12 +43,20 @@ struct Link {
     /// What it was greeted in last, or was locked in: asked for first, and verified.
     assumed_era: Cell<Option<Era>>,
     pinned_era: Option<Era>,
-    peer: RefCell<Option<Rc<Peer>>>,
-    /// The outcome of the greeting that is under way.
-    greeting: RefCell<Option<watch::Receiver<Option<Greeted>>>>,
+    /// What it may ask of clients.
+    asks: Profile,
+    berths: ByProfile<Berth>,
     ids: Ids,
     /// One request's bytes; taken while it is written.
     buffer: RefCell<Vec<u8>>,
+}
+
+/// Where what is known of it is kept for the clients of one profile; a modern one is in that of no capabilities.
+struct Berth {
+    profile: Profile,
+    peer: RefCell<Option<Rc<Peer>>>,
+    /// The outcome of the greeting that is under way.
+    greeting: RefCell<Option<watch::Receiver<Option<Greeted>>>>,
 }
 
 /// What a greeting came to.
@@ -90,8 +101,8 @@ impl Transport for StreamableHttp {
             client: Client::open(context, backend, &place)?,
             assumed_era: Cell::new(backend.era.or(backend.locked_era)),
             pinned_era: backend.era,
-            peer: RefCell::new(None),
-            greeting: RefCell::default(),
+            asks: profiles::asks(backend),
+            berths: ByProfile::new(Rc::new(Berth::new(Profile::NONE))),
             ids: Ids::new(context.worker, context.workers),
             buffer: RefCell::default(),
         })))
@@ -102,11 +113,19 @@ impl Transport for StreamableHttp {
     }
 
     async fn greet(&self) -> Result<Greeting, Error> {
-        Ok(self.0.peer().await?.greeting.clone())
+        Ok(self.0.peer(self.0.berths.none()).await?.greeting.clone())
     }
 
     async fn close(&self) {
         self.0.close().await;
+    }
+}
+
+// === impl Berth ===
+
+impl Berth {
+    fn new(profile: Profile) -> Self {
+        Self { profile, peer: RefCell::default(), greeting: RefCell::default() }
     }
 }
 
@@ -121,7 +140,7 @@ impl fmt::Debug for Link {
 
 impl Link {
     async fn exchange<R: Relay>(self: &Rc<Self>, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
-        let peer = self.peer().await?;
+        let peer = self.peer_for(call).await?;
         match self.carry(&peer, call, peer.staleness(), relay).await? {
             Posted::Answered { .. } => return Ok(()),
             // MCP 2025-11-25, session management: 404 means that the session is over and the request was not dispatched.
@@ -137,7 +156,7 @@ impl Link {
         tracing::info!(backend = self.backend, "it knows the gateway no more: greeting again");
         self.forget(&peer);
         call.sent.set(false);
-        let peer = self.peer().await?;
+        let peer = self.peer_for(call).await?;
         match self.carry(&peer, call, Staleness::None, relay).await? {
             Posted::Answered { .. } => Ok(()),
             // Not dispatched either: somebody else may take it.
@@ -149,25 +168,30 @@ impl Link {
     }
 
     async fn close(&self) {
-        let Some(peer) = self.peer.borrow_mut().take() else { return };
-        peer.end();
-        if peer.session_id.is_none() {
-            return;
+        let peers: Vec<_> = self.berths.all().iter().filter_map(|berth| berth.peer.take()).collect();
+        peers.iter().for_each(|peer| peer.end());
+        let ended = async {
+            for peer in peers.iter().filter(|peer| peer.session_id.is_some()) {
+                if let Err(error) = self.end_session(peer).await {
+                    tracing::debug!(backend = self.backend, %error, "session was not ended");
+                }
+            }
+        };
+        // The sessions would end by themselves: nobody waits long for it.
+        if tokio::time::timeout(limits::CONNECT_TIMEOUT, ended).await.is_err() {
+            tracing::debug!(backend = self.backend, "sessions were not ended in time");
         }
+    }
+
+    async fn end_session(&self, peer: &Peer) -> Result<(), Error> {
         let endpoint = &self.client.endpoint;
         let mut request = endpoint.head("DELETE", &endpoint.path).into_bytes();
         request.extend_from_slice(peer.fields.as_bytes());
         request.extend_from_slice(b"\r\n");
-        let ended = async {
-            let mut connection = self.client.connection(true).await?;
-            connection.write(&request).await.map_err(|(_, error)| Error::lost(true, error.to_string()))?;
-            connection.response().await.map_err(|error| Error::lost(true, error.to_string()))
-        };
-        // The session would end by itself: nobody waits long for it.
-        let ended = tokio::time::timeout(limits::CONNECT_TIMEOUT, ended).await;
-        if let Err(error) = ended.unwrap_or_else(|_elapsed| Err(Error::unavailable("no answer in time"))) {
-            tracing::debug!(backend = self.backend, %error, "session was not ended");
-        }
+        let mut connection = self.client.connection(true).await?;
+        connection.write(&request).await.map_err(|(_, error)| Error::lost(true, error.to_string()))?;
+        connection.response().await.map_err(|error| Error::lost(true, error.to_string()))?;
+        Ok(())
     }
 
     /// Sends one call and relays what comes back.

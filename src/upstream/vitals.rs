@@ -43,6 +43,8 @@ pub struct Patient {
     /// The backend it belongs to.
     backend: Arc<str>,
     instance: usize,
+    /// Whether it may never be needed.
+    spare: bool,
     vitals: watch::Receiver<Arc<Vitals>>,
 }
 
@@ -81,6 +83,12 @@ impl Patient {
         self.instance
     }
 
+    /// Whether it was ever started, or is to be: one that is kept for clients of a profile is there once there are any.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        !self.spare || self.vitals.borrow().generation > 0
+    }
+
     /// How it fares now.
     #[must_use]
     pub fn vitals(&self) -> Arc<Vitals> {
@@ -91,10 +99,10 @@ impl Patient {
 // === impl Chart ===
 
 impl Chart {
-    /// A chart for a child of this backend, and who may look at it.
-    pub(super) fn new(backend: &str, instance: usize) -> (Self, Patient) {
+    /// A chart for a child of this backend, which may never be needed if it is a spare one, and who may look at it.
+    pub(super) fn new(backend: &str, instance: usize, spare: bool) -> (Self, Patient) {
         let (chart, vitals) = watch::channel(Arc::default());
-        (Self(Arc::new(chart)), Patient { backend: backend.into(), instance, vitals })
+        (Self(Arc::new(chart)), Patient { backend: backend.into(), instance, spare, vitals })
     }
 
     /// Writes something down.

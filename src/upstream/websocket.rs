@@ -1,4 +1,5 @@
-//! WebSocket towards a backend: one connection a worker, which all of its calls share, made again when it ends.
+//! WebSocket towards a backend: one connection a worker, which all of its calls share, made again when it ends; for a
+//! legacy backend one for each profile of clients.
 //!
 //! MCP has no such transport of its own. Servers in the field offer the subprotocol `mcp` and put one message into a text
 //! frame; everything else is as over stdio, and in `channel`.
@@ -6,14 +7,44 @@
 mod greeting;
 mod open_socket;
 
-use super::channel::{Door, Link};
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::channel::{Door, Life, Link};
 use super::endpoint::{Endpoint, Place, Speaks};
+use super::profiles::{self, ByProfile};
 use super::{Call, Context, Error, Greeting, OpenError, Relay, Transport, plan};
+use crate::catalog::Era;
+use crate::limits;
+use crate::mcp::client::Profile;
 use open_socket::OpenSocket;
 
-/// The link of one worker to one backend over WebSocket.
+/// The links of one worker to one backend over WebSocket.
 #[derive(Debug)]
-pub struct WebSocket(Link);
+pub struct WebSocket {
+    links: ByProfile<Link>,
+    source: Box<Source>,
+    /// What it may ask of clients.
+    asks: Profile,
+    /// What it was greeted in last, was locked in or is pinned to.
+    era: Cell<Option<Era>>,
+}
+
+/// What links are made from.
+#[derive(Debug)]
+struct Source {
+    context: Context,
+    backend: plan::Backend,
+    endpoint: Rc<Endpoint>,
+}
+
+/// What a connection is made from.
+#[derive(Debug)]
+struct Line {
+    endpoint: Rc<Endpoint>,
+    /// For clients of which profile it is.
+    profile: Profile,
+}
 
 // === impl Transport ===
 
@@ -34,21 +65,61 @@ impl Transport for WebSocket {
             proxy: settings.proxy.as_ref(),
             speaks: Speaks::WebSocket,
         };
-        let endpoint = Endpoint::open(context, backend, &place)?;
-        let door = Door::new();
-        door.serve::<OpenSocket>(backend, endpoint)?;
-        Ok(Self(door.link(context, backend)?))
+        let endpoint = Rc::new(Endpoint::open(context, backend, &place)?);
+        let source = Box::new(Source { context: context.clone(), backend: backend.clone(), endpoint });
+        Ok(Self {
+            links: ByProfile::new(source.link(Profile::NONE)?),
+            source,
+            asks: profiles::asks(backend),
+            era: Cell::new(backend.era.or(backend.locked_era)),
+        })
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
-        self.0.exchange(call, relay).await
+        // Only a legacy backend tells clients apart; which era it is of, the connection for all finds out.
+        if self.era.get() != Some(Era::Legacy) {
+            self.era.set(Some(self.links.none().ready().await?.1.era));
+        }
+        let profile = match self.era.get() {
+            Some(Era::Legacy) => profiles::of(call, self.asks),
+            _ => Profile::NONE,
+        };
+        let link = self.links.of(profile, || self.source.link(profile));
+        link.map_err(|error| Error::unavailable(error.why()))?.exchange(call, relay).await
     }
 
     async fn greet(&self) -> Result<Greeting, Error> {
-        self.0.greet().await
+        self.links.none().greet().await
     }
 
     async fn close(&self) {
-        self.0.close().await;
+        let links = self.links.all();
+        links.iter().for_each(|link| link.begin_close());
+        for link in links {
+            link.closed().await;
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// A link for clients of a profile.
+    fn link(&self, profile: Profile) -> Result<Rc<Link>, OpenError> {
+        let door = Door::new();
+        door.serve::<OpenSocket>(&self.backend, Line { endpoint: Rc::clone(&self.endpoint), profile })?;
+        door.link(&self.context, &self.backend).map(Rc::new)
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    /// Those for the clients of one profile are there while there are some.
+    fn life(&self) -> Life {
+        match self.profile {
+            Profile::NONE => Life::default(),
+            _ => Life { lazy: true, idle: Some(limits::PROFILE_IDLE), ..Life::default() },
+        }
     }
 }

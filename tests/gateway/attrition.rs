@@ -94,7 +94,7 @@ async fn kill_and_start_again() {
     while killed < cycles {
         let rig = WithChildren::start_as::<Crowd>("plain", |builder| builder);
         let ready = |generation: u64| {
-            let mut children = rig.gateway.children().iter().map(|child| child.vitals());
+            let mut children = rig.gateway.children().map(|child| child.vitals());
             children.all(|vitals| vitals.state == State::Ready && vitals.generation == generation)
         };
         for generation in 1..=3 {

@@ -16,7 +16,7 @@ use crate::support::server::{
     Request, Script, Server, Step, chunk, event, head, json_answer, modern, result_body, stream_head, text_body,
 };
 
-only1mcp::topology!(Old = "tests/gateway/topologies/legacy_sse.yaml");
+only1mcp::topology!(pub(crate) Old = "tests/gateway/topologies/legacy_sse.yaml");
 
 /// What a played server was asked, and the streams it has.
 #[derive(Default)]
@@ -27,6 +27,7 @@ pub(crate) struct Played {
 }
 
 /// The stream that a message was posted to.
+#[derive(Clone)]
 pub(crate) struct Stream {
     steps: mpsc::Sender<Step>,
 }

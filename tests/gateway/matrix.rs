@@ -216,7 +216,7 @@ async fn restart(upstream: &mut Upstream, clients: &mut [Client]) {
 
 /// The same with children, which come back by themselves.
 async fn kill(backend: &str, gateway: &Running, clients: &mut [Client]) {
-    let child = gateway.children().iter().find(|child| child.backend() == backend).expect("a child");
+    let child = gateway.children().find(|child| child.backend() == backend).expect("a child");
     let of_gateway = child.vitals().pid.expect("it runs");
     let of_clients = clients.iter().filter_map(|client| client.front.process()).flat_map(descendants_of);
     let killed: Vec<_> = of_clients.filter(|pid| is_of(*pid, backend)).chain([of_gateway]).collect();

@@ -55,7 +55,7 @@ fn pid(outcome: &Outcome) -> u32 {
 }
 
 fn alive(rig: &WithChildren, backend: &str) -> usize {
-    let children = rig.gateway.children().iter().filter(|child| child.backend() == backend);
+    let children = rig.gateway.children().filter(|child| child.backend() == backend);
     children.filter(|child| child.vitals().state != State::Asleep).count()
 }
 

@@ -19,7 +19,7 @@ async fn pooled() -> WithChildren {
 }
 
 fn states(rig: &WithChildren, backend: &str) -> Vec<State> {
-    let children = rig.gateway.children().iter().filter(|child| child.backend() == backend);
+    let children = rig.gateway.children().filter(|child| child.backend() == backend);
     children.map(|child| child.vitals().state).collect()
 }
 
@@ -74,7 +74,7 @@ async fn the_loss_of_one_child_costs_only_its_calls() {
     }
     assert!((2..=4).contains(&lost), "{lost} of 9 calls were lost with one of three children");
     eventually("its successor", || states(&rig, "odd") == [State::Ready; 3]).await;
-    let generations: u64 = rig.gateway.children().iter().take(3).map(|child| child.vitals().generation).sum();
+    let generations: u64 = rig.gateway.children().take(3).map(|child| child.vitals().generation).sum();
     assert_eq!((generations, rig.ledger.spawned().len()), (4, 4), "the others went on");
 }
 
@@ -83,7 +83,7 @@ async fn while_one_is_down_the_others_take_its_calls() {
     let rig = pooled().await;
     for round in 0..3 {
         // Down for longer each time.
-        let all = rig.gateway.children();
+        let all: Vec<_> = rig.gateway.children().collect();
         signal(all[0].vitals().pid.expect("a process"), Signal::KILL);
         eventually("its end", || all[0].vitals().state != State::Ready).await;
         for outcome in pids(&rig, "odd", 6).await {

@@ -46,7 +46,7 @@ async fn call(address: SocketAddr, session: &str) -> Client {
 }
 
 /// The next message on a stream, behind the event that primes it.
-async fn hear(client: &mut Client) -> Option<Value> {
+pub(crate) async fn hear(client: &mut Client) -> Option<Value> {
     match client.event().await? {
         Event::Message(message) => Some(serde_json::from_str(&message).expect("JSON")),
         _primed => client.message().await,
@@ -54,7 +54,7 @@ async fn hear(client: &mut Client) -> Option<Value> {
 }
 
 /// Posts a response on a connection of its own, and so maybe to another worker.
-async fn respond(address: SocketAddr, session: &str, id: &Value, outcome: &str) {
+pub(crate) async fn respond(address: SocketAddr, session: &str, id: &Value, outcome: &str) {
     let response = format!(r#"{{"jsonrpc":"2.0","id":{id},{outcome}}}"#);
     assert_eq!(Client::ask(address, &Request::legacy(session, response)).await.status, 202);
 }

@@ -11,7 +11,7 @@ use crate::support::scripted::{Outcome, assert_serves, call, eventually};
 use crate::support::server::{self, Request, Script, Step, error_body, result_body, text_body};
 use crate::support::socket_server::{SocketServer, said, say};
 
-only1mcp::topology!(Sockets = "tests/gateway/topologies/websocket.yaml");
+only1mcp::topology!(pub(crate) Sockets = "tests/gateway/topologies/websocket.yaml");
 
 /// A gateway in front of two servers.
 pub(crate) fn gateway(odd: &str, good: &str) -> Running {

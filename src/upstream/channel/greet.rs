@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{Channel, Event};
 use crate::catalog::Era;
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Id, Outgoing, Shape};
 use crate::upstream::outbound::{DISCOVER_ID, INITIALIZE_ID, id_span};
 use crate::upstream::{Error, Greeting, greeting};
@@ -15,6 +16,8 @@ use crate::upstream::{Error, Greeting, greeting};
 /// A channel whose backend was greeted.
 pub(super) struct Running<C> {
     pub(super) greeting: Greeting,
+    /// What it was told of its clients, if it is a legacy one.
+    pub(super) profile: Profile,
     pub(super) channel: C,
 }
 
@@ -47,11 +50,16 @@ impl<C: Channel> Running<C> {
         eras: (Option<Era>, Option<Era>),
         patience: Duration,
     ) -> Result<Self, StartError> {
+        let profile = C::profile(recipe);
         let mut channel = C::open(backend, recipe).await.map_err(StartError::Failed)?;
         let silent = Cell::new(false);
-        let greeted = tokio::time::timeout(patience, greet(&mut channel, backend, eras, patience, &silent)).await;
+        let greeting = greet(&mut channel, (backend, profile), eras, patience, &silent);
+        let greeted = tokio::time::timeout(patience, greeting).await;
         match greeted.unwrap_or_else(|_elapsed| Err(in_time(patience))) {
-            Ok(greeting) => Ok(Self { greeting, channel }),
+            Ok(greeting) => {
+                let profile = if greeting.era == Era::Legacy { profile } else { Profile::NONE };
+                Ok(Self { greeting, profile, channel })
+            }
             Err(Ungreeted::AsLocked(detail)) => {
                 channel.end_now(detail).await;
                 Box::pin(Self::start(backend, recipe, (None, None), patience)).await
@@ -74,7 +82,7 @@ impl<C: Channel> Running<C> {
 /// channel.
 async fn greet<C: Channel>(
     channel: &mut C,
-    backend: &str,
+    (backend, profile): (&str, Profile),
     (pinned, locked): (Option<Era>, Option<Era>),
     patience: Duration,
     silent: &Cell<bool>,
@@ -88,7 +96,7 @@ async fn greet<C: Channel>(
             (None, Some(_)) => patience / 2,
             (None, None) => limits::PROBE_TIMEOUT.min(patience / 2),
         };
-        if let Ok(answer) = tokio::time::timeout(probing, answer(channel, backend, &[DISCOVER_ID])).await {
+        if let Ok(answer) = tokio::time::timeout(probing, answer(channel, (backend, profile), &[DISCOVER_ID])).await {
             let (_, source, head) = answer?;
             silent.set(false);
             if let Some(greeting) = verdict(&source, &head, pinned)? {
@@ -98,9 +106,9 @@ async fn greet<C: Channel>(
             return Err(in_time(patience));
         }
     }
-    channel.push(&greeting::initialize(INITIALIZE_ID).into());
+    channel.push(&greeting::initialize(INITIALIZE_ID, profile).into());
     loop {
-        let (id, source, head) = answer(channel, backend, &[DISCOVER_ID, INITIALIZE_ID]).await?;
+        let (id, source, head) = answer(channel, (backend, profile), &[DISCOVER_ID, INITIALIZE_ID]).await?;
         if id == DISCOVER_ID {
             silent.set(false);
             if let Some(greeting) = verdict(&source, &head, pinned)? {
@@ -120,7 +128,11 @@ async fn greet<C: Channel>(
 }
 
 /// Waits for the answer to one of these requests; requests of the backend are answered meanwhile.
-async fn answer<C: Channel>(channel: &mut C, backend: &str, ids: &[u64]) -> Result<(u64, Bytes, Outgoing), Ungreeted> {
+async fn answer<C: Channel>(
+    channel: &mut C,
+    (backend, profile): (&str, Profile),
+    ids: &[u64],
+) -> Result<(u64, Bytes, Outgoing), Ungreeted> {
     loop {
         while let Some((message, head)) = channel.next(backend).map_err(Ungreeted::Failed)? {
             match (head.shape, head.id) {
@@ -132,7 +144,8 @@ async fn answer<C: Channel>(channel: &mut C, backend: &str, ids: &[u64]) -> Resu
                 }
                 (Shape::Request, id) => {
                     if let Some(span) = id_span(id) {
-                        channel.push(&greeting::reply(&message, &head, span.of(&message)).into());
+                        let id = span.of(&message);
+                        channel.push(&greeting::reply(&message, &head, id, profile, greeting::UNASKED).into());
                     }
                 }
                 _ => {}

@@ -12,6 +12,7 @@ use super::greet::{Running, StartError};
 use super::{Channel, Delivery, Event, Life};
 use crate::catalog::Era;
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Outgoing, Shape};
 use crate::upstream::multiplex::{Asked, Inbound};
 use crate::upstream::outbound::{Ids, id_span};
@@ -32,6 +33,8 @@ pub(super) enum ToHub {
     Call { id: u64, generation: u64, message: Bytes },
     /// Nobody waits for this id any more.
     Cancel { id: u64 },
+    /// Write this message, which no answer comes to.
+    Say { generation: u64, message: String },
     /// Make the channel if it is asleep: a call waits for it.
     Wake,
     /// Nobody will call the channel of this generation any more.
@@ -51,6 +54,8 @@ pub(super) struct Hub<C: Channel> {
     closing: Arc<Notify>,
     status: watch::Sender<Status>,
     generation: u64,
+    /// What its backend was told of its clients, if it is a legacy one.
+    profile: Profile,
     inboxes: Vec<Option<mpsc::Sender<Delivery>>>,
     outbox: Vec<Vec<(u64, Inbound)>>,
     asked: Asked,
@@ -100,6 +105,7 @@ impl<C: Channel> Hub<C> {
             closing,
             status,
             generation: 0,
+            profile: Profile::NONE,
             inboxes: Vec::new(),
             outbox: Vec::new(),
             asked: Asked::default(),
@@ -177,7 +183,7 @@ impl<C: Channel> Hub<C> {
                     None => return Err(StartError::Closed),
                     Some(ToHub::Attach { worker, workers, inbox }) => attach(inboxes, outbox, worker, workers, inbox),
                     Some(ToHub::Call { id, .. }) => give_back(inboxes, id).await,
-                    Some(ToHub::Cancel { .. } | ToHub::Wake | ToHub::Retire { .. }) => {}
+                    Some(ToHub::Cancel { .. } | ToHub::Say { .. } | ToHub::Wake | ToHub::Retire { .. }) => {}
                 },
             }
         }
@@ -198,7 +204,7 @@ impl<C: Channel> Hub<C> {
                     Some(ToHub::Call { id, .. }) => {
                         refuse(&self.inboxes, id, Kind::Unavailable, "it ended and is not up again").await;
                     }
-                    Some(ToHub::Cancel { .. } | ToHub::Wake | ToHub::Retire { .. }) => {}
+                    Some(ToHub::Cancel { .. } | ToHub::Say { .. } | ToHub::Wake | ToHub::Retire { .. }) => {}
                 },
             }
         }
@@ -219,7 +225,7 @@ impl<C: Channel> Hub<C> {
                         return Some(());
                     }
                     ToHub::Wake => return Some(()),
-                    ToHub::Cancel { .. } | ToHub::Retire { .. } => {}
+                    ToHub::Cancel { .. } | ToHub::Say { .. } | ToHub::Retire { .. } => {}
                 },
             }
         }
@@ -227,7 +233,8 @@ impl<C: Channel> Hub<C> {
 
     /// Carries messages until the channel or the gateway ends.
     async fn serve(&mut self, running: Running<C>) -> End {
-        let Running { greeting, mut channel } = running;
+        let Running { greeting, profile, mut channel } = running;
+        self.profile = profile;
         let greeting = Arc::new(greeting);
         tracing::info!(backend = self.backend, revision = %greeting.revision, "{} is ready", C::NOUN);
         self.tell(Status::Ready { generation: self.generation, greeting });
@@ -324,6 +331,12 @@ impl<C: Channel> Hub<C> {
                         self.used = Instant::now();
                     }
                 }
+                // What is said to a channel that is gone is said on behalf of a call that is lost.
+                ToHub::Say { generation, message } => {
+                    if generation == self.generation {
+                        channel.push(&message.into());
+                    }
+                }
                 ToHub::Retire { generation } => self.retired |= generation == self.generation,
                 ToHub::Wake => {}
             }
@@ -345,24 +358,28 @@ impl<C: Channel> Hub<C> {
             }
             if let (Some(inbox), false) = (inbox, messages.is_empty()) {
                 // A worker that is gone has no calls left to deliver to.
-                drop(inbox.send(Delivery::To(std::mem::take(messages))).await);
+                let messages = std::mem::take(messages);
+                drop(inbox.send(Delivery::To { generation: self.generation, messages }).await);
             }
         }
         outcome
     }
 
     fn sort(&mut self, message: Bytes, head: &Outgoing, channel: &mut C) {
-        if head.shape == Shape::Request {
-            // A backend that asks and does not read what it is answered is not answered any more.
-            if let Some(span) = id_span(head.id).filter(|_| channel.pending() < PENDING_BYTES_MAX) {
-                channel.push(&greeting::reply(&message, head, span.of(&message)).into());
-            }
-            return;
-        }
-        let id = self.asked.owner(&message, head);
+        let id = match head.shape {
+            Shape::Request => self.asked.owner_of_request(&message, head, self.profile),
+            _ => self.asked.owner(&message, head),
+        };
         let worker = id.and_then(|id| Some((id, Ids::worker(id, self.outbox.len())?)));
         match worker.and_then(|(id, worker)| Some((id, self.outbox.get_mut(worker)?))) {
             Some((id, messages)) => messages.push((id, Inbound::new(message, head))),
+            None if head.shape == Shape::Request => {
+                // A backend that asks and does not read what it is answered is not answered any more.
+                if let Some(span) = id_span(head.id).filter(|_| channel.pending() < PENDING_BYTES_MAX) {
+                    let id = span.of(&message);
+                    channel.push(&greeting::reply(&message, head, id, self.profile, greeting::UNASKED).into());
+                }
+            }
             None => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
         }
     }
@@ -434,7 +451,8 @@ async fn give_back(inboxes: &[Option<mpsc::Sender<Delivery>>], id: u64) {
 async fn tell(inboxes: &[Option<mpsc::Sender<Delivery>>], id: u64, inbound: Inbound) {
     let inbox = Ids::worker(id, inboxes.len()).and_then(|worker| inboxes.get(worker)?.as_ref());
     if let Some(inbox) = inbox {
-        drop(inbox.send(Delivery::To(vec![(id, inbound)])).await);
+        // Of no generation: it is no request, which alone is answered.
+        drop(inbox.send(Delivery::To { generation: 0, messages: vec![(id, inbound)] }).await);
     }
 }
 

@@ -16,28 +16,14 @@ use crate::mcp::sse;
 use crate::upstream::greeting::{self, Collected};
 use crate::upstream::http;
 use crate::upstream::http::connection::{Connection, Media};
-use crate::upstream::multiplex::{Inbound, Strays};
+use crate::upstream::multiplex::{Errand, Inbound, Strays};
 use crate::upstream::outbound::id_span;
 use crate::upstream::status::{Backoff, Status};
 use crate::upstream::{Error, Greeting, Kind};
 
-/// A message for the server that no answer comes to.
-#[derive(Debug)]
-pub(super) struct Errand {
-    /// The stream that it belongs to.
-    generation: u64,
-    message: String,
-}
-
-impl Errand {
-    pub(super) fn cancellation(id: u64, generation: u64) -> Self {
-        Self { generation, message: greeting::cancelled(id) }
-    }
-}
-
 impl Link {
     /// Keeps a stream open until the gateway stops.
-    pub(super) async fn run(self: Rc<Self>, mut errands: mpsc::Receiver<Errand>) {
+    pub(super) async fn run(self: Rc<Self>, mut errands: mpsc::Receiver<(u64, Errand)>) {
         let mut backoff = Backoff::default();
         for generation in 1.. {
             self.status.send_replace(Status::Starting);
@@ -75,7 +61,7 @@ impl Link {
     async fn serve(
         self: &Rc<Self>,
         generation: u64,
-        errands: &mut mpsc::Receiver<Errand>,
+        errands: &mut mpsc::Receiver<(u64, Errand)>,
         served: &mut Option<Instant>,
     ) -> Error {
         let connection = match patiently(self.open()).await {
@@ -182,18 +168,22 @@ impl Link {
     fn sort(&self, generation: u64, source: &[u8], strays: &mut Strays) -> Result<(), Error> {
         let head = strays.scan(&self.backend, source).map_err(|error| Error::protocol(error.to_string()))?;
         let Some(head) = head else { return Ok(()) };
-        if head.shape == Shape::Request {
-            if let Some(span) = id_span(head.id) {
-                let message = greeting::reply(source, &head, span.of(source));
-                // A server that asks and does not take what it is answered is not answered any more.
-                drop(self.errands.try_send(Errand { generation, message }));
+        let owner = match head.shape {
+            Shape::Request => self.asked.borrow_mut().owner_of_request(source, &head, self.profile),
+            _ => self.asked.borrow_mut().owner(source, &head),
+        };
+        let placed = owner.map(|id| self.calls.push(id, Inbound::new(Bytes::copy_from_slice(source), &head)));
+        match placed {
+            Some(None) => {}
+            _ if head.shape == Shape::Request => {
+                if let Some(span) = id_span(head.id) {
+                    let id = span.of(source);
+                    let reply = greeting::reply(source, &head, id, self.profile, greeting::UNASKED);
+                    // A server that asks and does not take what it is answered is not answered any more.
+                    drop(self.errands.try_send((generation, Errand::new(reply))));
+                }
             }
-            return Ok(());
-        }
-        let owner = self.asked.borrow_mut().owner(source, &head);
-        match owner {
-            Some(id) => self.calls.push(id, Inbound::new(Bytes::copy_from_slice(source), &head)),
-            None => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
+            _ => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
         }
         Ok(())
     }
@@ -202,7 +192,7 @@ impl Link {
     async fn introduce(self: &Rc<Self>, generation: u64) -> Result<Greeting, Error> {
         let id = self.ids.mint();
         let mut collected = Collected::default();
-        let request = self.request(&greeting::initialize(id));
+        let request = self.request(&greeting::initialize(id, self.profile));
         self.carry(id, generation, &request, &Cell::new(false), &mut collected).await?;
         let refused = |detail| Error::new(Kind::Protocol, false, detail);
         let (source, head) = collected.0.ok_or_else(|| refused("`initialize` was not answered".to_owned()))?;
@@ -232,14 +222,16 @@ impl Link {
     }
 
     /// Posts errands, one after the other; those of earlier streams have lost their point.
-    async fn run_errands(&self, generation: u64, errands: &mut mpsc::Receiver<Errand>) {
-        while let Some(errand) = errands.recv().await {
-            if errand.generation != generation {
+    async fn run_errands(&self, generation: u64, errands: &mut mpsc::Receiver<(u64, Errand)>) {
+        while let Some((meant, errand)) = errands.recv().await {
+            if meant != generation {
                 continue;
             }
-            if let Err(error) = self.tell(generation, &errand.message).await {
+            let outcome = self.tell(generation, &errand.message).await;
+            if let Err(error) = &outcome {
                 tracing::warn!(backend = self.backend, %error, "a message could not be posted");
             }
+            errand.ended(outcome);
         }
     }
 

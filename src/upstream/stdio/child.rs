@@ -15,6 +15,7 @@ use super::seats::Seat;
 use super::stderr::Stderr;
 use crate::catalog::plan;
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::Outgoing;
 use crate::upstream::channel::{Channel, Event, Life};
 use crate::upstream::children::{Children, Group, Recipe};
@@ -33,7 +34,7 @@ pub(super) struct Nursery {
     pub(super) recipe: Rc<Recipe>,
     pub(super) life: plan::Life,
     pub(super) chart: Chart,
-    /// The place that a session has it for, if it is for one.
+    /// The place that it is kept apart for, if it is.
     pub(super) seat: Option<Seat>,
 }
 
@@ -85,6 +86,10 @@ impl Channel for Child {
                 Status::Asleep | Status::Closed => vitals.pid = None,
             }
         });
+    }
+
+    fn profile(nursery: &Nursery) -> Profile {
+        nursery.seat.as_ref().map_or(Profile::NONE, Seat::raise)
     }
 
     async fn open(backend: &str, Nursery { recipe, chart, .. }: &Nursery) -> Result<Self, Error> {

@@ -1,56 +1,84 @@
 //! The first words with an HTTP backend, and what is kept of them.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use tokio::sync::watch;
 
-use super::{Greeted, Link, Peer, Posted, Staleness};
+use super::{Berth, Greeted, Link, Peer, Posted, Staleness};
 use crate::catalog::{Era, Revision};
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::upstream::greeting::Collected;
 use crate::upstream::http;
-use crate::upstream::{Error, Greeting, Kind, Relay, greeting};
+use crate::upstream::{Call, Error, Greeting, Kind, Relay, greeting, profiles};
 
 impl Link {
+    /// The backend as the client of a call may meet it.
+    pub(super) async fn peer_for(self: &Rc<Self>, call: &Call<'_>) -> Greeted {
+        if let Some(peer) = self.modern_peer() {
+            return Ok(peer);
+        }
+        let profile = profiles::of(call, self.asks);
+        let berth = self.berths.of(profile, || Ok::<_, Infallible>(Rc::new(Berth::new(profile))));
+        self.peer(&berth.unwrap_or_else(|never| match never {})).await
+    }
+
+    /// The backend, if it was greeted and is a modern one, which is told with each message what its client can do.
+    fn modern_peer(&self) -> Option<Rc<Peer>> {
+        self.berths.none().peer.borrow().as_ref().filter(|peer| peer.greeting.era == Era::Modern).cloned()
+    }
+
     /// The backend as it was greeted; greets it first where that has not happened. Whoever asks meanwhile waits for the
     /// same greeting, and the greeting outlives whoever began it: a call's deadline may be shorter than a server's start.
-    pub(super) async fn peer(self: &Rc<Self>) -> Greeted {
-        if let Some(peer) = &*self.peer.borrow() {
+    pub(super) async fn peer(self: &Rc<Self>, berth: &Rc<Berth>) -> Greeted {
+        if let Some(peer) = &*berth.peer.borrow() {
             return Ok(Rc::clone(peer));
         }
-        let mut greeting = self.greeting.borrow_mut().get_or_insert_with(|| self.begin_greeting()).clone();
+        let mut greeting = berth.greeting.borrow_mut().get_or_insert_with(|| self.begin_greeting(berth)).clone();
         let outcome = greeting.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         outcome.unwrap_or_else(|| Err(Error::unavailable("the gateway stops")))
     }
 
-    fn begin_greeting(self: &Rc<Self>) -> watch::Receiver<Option<Greeted>> {
+    fn begin_greeting(self: &Rc<Self>, berth: &Rc<Berth>) -> watch::Receiver<Option<Greeted>> {
         let (sender, outcome) = watch::channel(None);
-        let link = Rc::clone(self);
+        let (link, berth) = (Rc::clone(self), Rc::clone(berth));
         tokio::task::spawn_local(async move {
-            let greeted = link.introduce().await.map(Rc::new).map_err(Error::before_the_call);
+            let greeted = link.introduce(berth.profile).await.map(Rc::new).map_err(Error::before_the_call);
             if let Ok(peer) = &greeted {
                 tracing::info!(backend = link.backend, revision = %peer.greeting.revision, "backend greeted");
                 link.attend_to(peer);
                 link.assumed_era.set(Some(peer.greeting.era));
-                link.peer.replace(Some(Rc::clone(peer)));
+                link.settle(peer, &berth);
             }
-            link.greeting.replace(None);
+            berth.greeting.replace(None);
             sender.send_replace(Some(greeted));
         });
         outcome
     }
 
+    /// A legacy backend has a session for this profile from now on, a modern one none for any.
+    fn settle(&self, peer: &Rc<Peer>, berth: &Rc<Berth>) {
+        let berth = match peer.greeting.era {
+            Era::Legacy => berth,
+            Era::Modern => {
+                self.berths.all().iter().filter_map(|berth| berth.peer.take()).for_each(|peer| peer.end());
+                self.berths.none()
+            }
+        };
+        berth.peer.replace(Some(Rc::clone(peer)));
+    }
+
     pub(super) fn forget(&self, peer: &Rc<Peer>) {
-        let mut current = self.peer.borrow_mut();
-        if current.as_ref().is_some_and(|current| Rc::ptr_eq(current, peer)) {
-            *current = None;
+        for berth in self.berths.all() {
+            berth.peer.borrow_mut().take_if(|current| Rc::ptr_eq(current, peer));
         }
         peer.end();
     }
 
     /// Greets the backend in the era it is pinned to or was locked in, else in the modern one first.
-    async fn introduce(&self) -> Result<Peer, Error> {
+    async fn introduce(&self, profile: Profile) -> Result<Peer, Error> {
         let assumed_era = self.assumed_era.get();
         if assumed_era != Some(Era::Legacy) {
             let discovered = tokio::time::timeout(limits::PROBE_TIMEOUT, self.discover()).await;
@@ -68,7 +96,7 @@ impl Link {
                 greeting::Verdict::Legacy => {}
             }
         }
-        let initialized = tokio::time::timeout(limits::PROBE_TIMEOUT, self.initialize()).await;
+        let initialized = tokio::time::timeout(limits::PROBE_TIMEOUT, self.initialize(profile)).await;
         match initialized.unwrap_or_else(|_elapsed| Err(Error::unavailable("it answered no greeting in time"))) {
             Err(error)
                 if assumed_era == Some(Era::Legacy) && self.pinned_era.is_none() && error.kind == Kind::Protocol =>
@@ -103,14 +131,14 @@ impl Link {
         Ok(greeting::Verdict::Legacy)
     }
 
-    async fn initialize(&self) -> Result<Peer, Error> {
+    async fn initialize(&self, profile: Profile) -> Result<Peer, Error> {
         let id = self.ids.mint();
         let refused = |detail: String| Error::new(Kind::Protocol, false, detail);
         let mut collected = Collected::default();
         let posted = self
             .post(
                 self.client.post_head(&self.client.endpoint.path).as_bytes(),
-                greeting::initialize(id).as_bytes(),
+                greeting::initialize(id, profile).as_bytes(),
                 Era::Legacy,
                 id,
                 &mut collected,
@@ -121,8 +149,8 @@ impl Link {
         };
         let greeting = greeting::initialized(&source, &outgoing).map_err(refused)?;
         let fields = fields_of(greeting.revision, session_id.as_deref());
-        let peer =
-            Peer::legacy(greeting, session_id.clone(), self.client.post_head(&self.client.endpoint.path), fields);
+        let head = self.client.post_head(&self.client.endpoint.path);
+        let peer = Peer::legacy((greeting, profile), session_id.clone(), head, fields);
         let sent = Cell::new(false);
         match self
             .post_to(

@@ -12,15 +12,18 @@ use tokio::task::AbortHandle;
 use super::Staleness;
 use crate::catalog::Era;
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Outgoing, Shape};
-use crate::upstream::multiplex::{Asked, Calls, Inbound, Waiting};
+use crate::upstream::multiplex::{Asked, Calls, Errand, Inbound, Turn, Waiting};
 use crate::upstream::outbound::id_span;
-use crate::upstream::{Error, Greeting, Kind, greeting};
+use crate::upstream::{Error, Greeting, Kind, Message, Relay, greeting};
 
 /// See the module.
 pub(super) struct Peer {
     pub(super) greeting: Greeting,
-    /// The session of this worker, with a legacy backend that has sessions.
+    /// What it was told of its clients, if it is a legacy one.
+    profile: Profile,
+    /// The session of this worker for clients of that profile, with a legacy backend that has sessions.
     pub(super) session_id: Option<String>,
     /// The beginning of every POST to it.
     pub(super) head: Vec<u8>,
@@ -36,9 +39,9 @@ struct Aside {
     calls: Calls,
     asked: RefCell<Asked>,
     /// Messages for it that no answer comes to.
-    errands: mpsc::Sender<String>,
+    errands: mpsc::Sender<Errand>,
     /// The other end, until somebody runs them.
-    idle: RefCell<Option<mpsc::Receiver<String>>>,
+    idle: RefCell<Option<mpsc::Receiver<Errand>>>,
     /// Whoever runs them and keeps the session's stream.
     keeper: RefCell<Option<AbortHandle>>,
 }
@@ -66,15 +69,21 @@ impl fmt::Debug for Peer {
 impl Peer {
     /// A modern backend.
     pub(super) fn modern(greeting: Greeting, head: Vec<u8>) -> Self {
-        Self { greeting, session_id: None, head, fields: String::new(), aside: None }
+        Self { greeting, profile: Profile::NONE, session_id: None, head, fields: String::new(), aside: None }
     }
 
-    /// A legacy one; `post` is the beginning of every POST without the fields of the session.
-    pub(super) fn legacy(greeting: Greeting, session_id: Option<String>, post: String, fields: String) -> Self {
+    /// A legacy one, as it was greeted for clients of this profile; `post` is the beginning of every POST without the
+    /// fields of the session.
+    pub(super) fn legacy(
+        (greeting, profile): (Greeting, Profile),
+        session_id: Option<String>,
+        post: String,
+        fields: String,
+    ) -> Self {
         let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         let (idle, keeper) = (RefCell::new(Some(idle)), RefCell::default());
         let aside = Aside { calls: Calls::default(), asked: RefCell::default(), errands, idle, keeper };
-        Self { greeting, session_id, head: (post + &fields).into_bytes(), fields, aside: Some(aside) }
+        Self { greeting, profile, session_id, head: (post + &fields).into_bytes(), fields, aside: Some(aside) }
     }
 
     /// What may have become of it since it was greeted.
@@ -96,27 +105,31 @@ impl Peer {
 
     /// Takes a message of the backend that did not come on the stream of the call that it belongs to, if any.
     pub(super) fn sort(&self, backend: &str, source: &[u8], head: &Outgoing) {
-        let owner = match (&self.aside, head.shape) {
-            (_, Shape::Request) => return self.reply(source, head),
-            (Some(aside), Shape::Notification) => aside.asked.borrow_mut().owner(source, head).map(|id| (aside, id)),
+        let Some(aside) = &self.aside else { return };
+        let owner = match head.shape {
+            Shape::Request => aside.asked.borrow_mut().owner_of_request(source, head, self.profile),
+            Shape::Notification => aside.asked.borrow_mut().owner(source, head),
             _ => None,
         };
-        match owner {
-            Some((aside, id)) => aside.calls.push(id, Inbound::new(Bytes::copy_from_slice(source), head)),
-            None => tracing::debug!(backend, "a message that belongs to no call was dropped"),
+        let placed = owner.map(|id| aside.calls.push(id, Inbound::new(Bytes::copy_from_slice(source), head)));
+        match placed {
+            Some(None) => {}
+            _ if head.shape == Shape::Request => self.reply(source, head, greeting::UNASKED),
+            _ => tracing::debug!(backend, "a message that belongs to no call was dropped"),
         }
     }
 
-    /// Answers a request of a legacy backend. One that asks and does not take what it is answered is not answered any
-    /// more.
-    fn reply(&self, source: &[u8], head: &Outgoing) {
+    /// Answers a request of a legacy backend that nobody else does. One that asks and does not take what it is answered
+    /// is not answered any more.
+    fn reply(&self, source: &[u8], head: &Outgoing, why: &str) {
         if let (Some(aside), Some(span)) = (&self.aside, id_span(head.id)) {
-            drop(aside.errands.try_send(greeting::reply(source, head, span.of(source))));
+            let reply = greeting::reply(source, head, span.of(source), self.profile, why);
+            drop(aside.errands.try_send(Errand::new(reply)));
         }
     }
 
     /// Hands the errands to whoever runs them, once.
-    pub(super) fn errands(&self) -> Option<mpsc::Receiver<String>> {
+    pub(super) fn errands(&self) -> Option<mpsc::Receiver<Errand>> {
         self.aside.as_ref()?.idle.borrow_mut().take()
     }
 
@@ -138,9 +151,39 @@ impl Peer {
 // === impl InFlight ===
 
 impl InFlight<'_> {
-    /// The next thing that came for the call elsewhere than on its own stream. Cancel safe.
-    pub(super) async fn aside(&self) -> Inbound {
-        self.waiting.next().await
+    /// What there is next for the call elsewhere than on its own stream. Cancel safe.
+    pub(super) async fn turn<R: Relay>(&self, relay: &mut R) -> Turn {
+        self.waiting.turn(relay).await
+    }
+
+    /// Takes that.
+    pub(super) async fn attend_to<R: Relay>(&self, turn: Turn, relay: &mut R) -> Result<(), Error> {
+        match turn {
+            Turn::Inbound(Inbound::Message(source, head)) => self.take(relay, &source, &head).await,
+            Turn::Inbound(Inbound::Failed(error)) => Err(error),
+            Turn::Inbound(Inbound::NotTaken) => Ok(()),
+            Turn::Reply(reply) => self.say(reply),
+        }
+    }
+
+    /// Takes a request or notification of the backend that belongs to the call.
+    pub(super) async fn take<R: Relay>(&self, relay: &mut R, source: &[u8], head: &Outgoing) -> Result<(), Error> {
+        let message = Message { source, head, era: Era::Legacy };
+        if head.shape != Shape::Request {
+            return relay.notification(message).await;
+        }
+        if !greeting::may_ask(source, head, self.peer.profile) {
+            self.peer.reply(source, head, greeting::UNASKED);
+            return Ok(());
+        }
+        self.aside.asked.borrow_mut().hand(source, head, self.id);
+        self.waiting.ask(relay, message).await?.map_or(Ok(()), |refusal| self.say(refusal))
+    }
+
+    /// Has a message posted without which the call does not go on.
+    fn say(&self, message: String) -> Result<(), Error> {
+        let unsaid = |_full| Error::lost(true, "what its client answered cannot be posted to it");
+        self.aside.errands.try_send(Errand::of(&self.waiting, message)).map_err(unsaid)
     }
 
     /// The exchange came to an end of its own.
@@ -158,7 +201,7 @@ impl Drop for InFlight<'_> {
         } else if aside.asked.borrow_mut().abandon(id) {
             // MCP 2025-11-25, streamable HTTP: that nobody reads any more cancels nothing. A full queue loses the
             // cancellation, never the call's end.
-            drop(aside.errands.try_send(greeting::cancelled(id)));
+            drop(aside.errands.try_send(Errand::new(greeting::cancelled(id))));
         }
     }
 }

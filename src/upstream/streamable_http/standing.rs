@@ -8,13 +8,13 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::stream::{Opened, Resume};
-use super::{Link, Peer};
+use super::{Link, Peer, Posted};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::sse;
 use crate::upstream::greeting::Collected;
 use crate::upstream::http::connection::Connection;
-use crate::upstream::multiplex::Strays;
+use crate::upstream::multiplex::{Errand, Strays};
 use crate::upstream::status::Backoff;
 use crate::upstream::{Error, Kind};
 
@@ -101,14 +101,23 @@ impl Link {
     }
 
     /// Posts errands, one after the other.
-    async fn run_errands(&self, peer: &Peer, mut errands: mpsc::Receiver<String>) {
+    async fn run_errands(&self, peer: &Peer, mut errands: mpsc::Receiver<Errand>) {
         while let Some(errand) = errands.recv().await {
-            let (sent, mut nothing) = (Cell::new(false), Collected::default());
-            let posted = self.post_to(&peer.head, errand.as_bytes(), Era::Legacy, None, &sent, &mut nothing);
-            let late = |_elapsed| Err(Error::unavailable("it takes no messages"));
-            if let Err(error) = tokio::time::timeout(limits::PROBE_TIMEOUT, posted).await.unwrap_or_else(late) {
+            let posted = self.run_errand(peer, &errand.message);
+            let late = |_elapsed| Err(Error::lost(true, "it takes no messages"));
+            let outcome = tokio::time::timeout(limits::PROBE_TIMEOUT, posted).await.unwrap_or_else(late);
+            if let Err(error) = &outcome {
                 tracing::warn!(backend = self.backend, %error, "a message could not be posted");
             }
+            errand.ended(outcome);
+        }
+    }
+
+    async fn run_errand(&self, peer: &Peer, message: &str) -> Result<(), Error> {
+        let (sent, mut nothing) = (Cell::new(false), Collected::default());
+        match self.post_to(&peer.head, message.as_bytes(), Era::Legacy, None, &sent, &mut nothing).await? {
+            Posted::Accepted | Posted::Answered { .. } => Ok(()),
+            refused => Err(self.unanswered(&refused)),
         }
     }
 }

@@ -15,7 +15,6 @@ use crate::mcp::envelope::{self, Outgoing, Shape};
 use crate::mcp::json::Kind as JsonKind;
 use crate::mcp::sse;
 use crate::upstream::http::connection::{Connection, Media};
-use crate::upstream::multiplex::Inbound;
 use crate::upstream::status::Backoff;
 use crate::upstream::{Error, Kind, Message, Relay};
 
@@ -103,11 +102,14 @@ impl Link {
                     Shape::Notification if concerns(event.data, &head, id) => {
                         relay.notification(Message { source: event.data, head: &head, era }).await?;
                     }
-                    // MCP 2026-07-28 has no requests of servers; a legacy one is answered, so that it does not wait.
-                    Shape::Request | Shape::Notification if in_flight.is_some() => {
-                        in_flight.iter().for_each(|call| call.peer.sort(&self.backend, event.data, &head));
-                    }
-                    _ => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
+                    _ => match in_flight {
+                        // MCP 2026-07-28 has no requests of servers; those of a legacy one on this stream are about this call.
+                        Some(call) if head.shape == Shape::Request => call.take(relay, event.data, &head).await?,
+                        Some(call) => call.peer.sort(&self.backend, event.data, &head),
+                        None => {
+                            tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped")
+                        }
+                    },
                 }
             }
         }
@@ -160,7 +162,8 @@ impl Link {
     }
 }
 
-/// Awaits a step of a call's own response; what comes for the call elsewhere meanwhile is relayed.
+/// Awaits a step of a call's own response; what comes for the call elsewhere meanwhile is relayed, and what its client has
+/// to say to the backend posted.
 pub(super) async fn attend<T, R: Relay>(
     in_flight: Option<&InFlight<'_>>,
     relay: &mut R,
@@ -169,14 +172,12 @@ pub(super) async fn attend<T, R: Relay>(
     let Some(in_flight) = in_flight else { return Ok(step.await) };
     let mut step = pin!(step);
     loop {
-        let inbound = tokio::select! {
+        let turn = tokio::select! {
             biased;
-            inbound = in_flight.aside() => inbound,
+            turn = in_flight.turn(relay) => turn,
             done = &mut step => return Ok(done),
         };
-        if let Inbound::Message(source, head) = inbound {
-            relay.notification(Message { source: &source, head: &head, era: Era::Legacy }).await?;
-        }
+        in_flight.attend_to(turn, relay).await?;
     }
 }
 

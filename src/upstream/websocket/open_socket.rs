@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::greeting;
+use super::{Line, greeting};
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::Outgoing;
-use crate::upstream::channel::{Channel, Event};
-use crate::upstream::endpoint::{Endpoint, Io};
+use crate::upstream::channel::{Channel, Event, Life};
+use crate::upstream::endpoint::Io;
 use crate::upstream::multiplex::Strays;
 use crate::upstream::{Error, Kind};
 use crate::websocket::{CloseCode, Ending, Socket};
@@ -36,11 +37,19 @@ pub(super) struct OpenSocket {
 impl Channel for OpenSocket {
     const NOUN: &'static str = "connection";
     const BACKOFF: (Duration, Duration) = limits::RECONNECT_BACKOFF;
-    type Recipe = Endpoint;
+    type Recipe = Line;
 
-    async fn open(_backend: &str, endpoint: &Endpoint) -> Result<Self, Error> {
+    fn life(line: &Line) -> Life {
+        line.life()
+    }
+
+    fn profile(line: &Line) -> Profile {
+        line.profile
+    }
+
+    async fn open(_backend: &str, line: &Line) -> Result<Self, Error> {
         Ok(Self {
-            socket: greeting::connect(endpoint).await?,
+            socket: greeting::connect(&line.endpoint).await?,
             queue: VecDeque::new(),
             pending: 0,
             begun: 0,

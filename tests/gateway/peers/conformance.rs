@@ -118,14 +118,7 @@ fn the_gateway_conforms_in_both_eras_before_a_backend_over_websocket() {
 }
 
 /// Scenarios, by how they begin, of which something may fail: what a gateway need not carry. All else is required.
-const OPTIONAL: [&str; 6] = [
-    "elicitation-",
-    "resources-subscribe:",
-    "resources-unsubscribe:",
-    "tasks-",
-    "tools-call-elicitation:",
-    "tools-call-sampling:",
-];
+const OPTIONAL: [&str; 3] = ["resources-subscribe:", "resources-unsubscribe:", "tasks-"];
 /// Checks of `subscriptions/listen`, in a scenario that is required for the rest.
 const SUBSCRIPTIONS: [&str; 6] = [
     "server-stateless:sep-2575-http-server-no-independent-requests-on-stream",

@@ -67,7 +67,7 @@ impl WithChildren {
 
     /// How the first child of a backend fares.
     pub(crate) fn vitals(&self, backend: &str) -> Arc<Vitals> {
-        let child = self.gateway.children().iter().find(|child| child.backend() == backend);
+        let child = self.gateway.children().find(|child| child.backend() == backend);
         child.expect("a child of the topology").vitals()
     }
 

@@ -1,9 +1,9 @@
 //! Small plans, one a feature of the emitter.
 
 use only1mcp_model::plan::{
-    Access, AdminListener, Alone, Auth, Backend, Basic, ClientCapability, Confined, Credentials, Exposed, Header, HttpVersion,
-    Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy, Reference, Stdio, StreamableHttp, Subject,
-    ToolHeaders, Transport, User, Variable, View, WildcardRoute,
+    Access, AdminListener, Alone, Auth, Backend, Basic, ClientCapability, Confined, Credentials, Exposed, Header,
+    HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy, Reference, Stdio, StreamableHttp,
+    Subject, ToolHeaders, Transport, User, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -224,7 +224,14 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
 fn backend(name: &'static str, transport: Transport) -> Backend {
     let client_capabilities = ClientCapability::ALL.as_slice().into();
     Backend {
- name: name.into(), transport, era: None, locked_era: None, timeout_ms: 30_000, completions: None, client_capabilities }
+        name: name.into(),
+        transport,
+        era: None,
+        locked_era: None,
+        timeout_ms: 30_000,
+        completions: None,
+        client_capabilities,
+    }
 }
 
 fn http(url: &'static str) -> Transport {

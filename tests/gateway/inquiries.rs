@@ -1,0 +1,300 @@
+//! Legacy servers that ask something while they have a call, over every transport, and the legacy clients of those calls.
+#![expect(clippy::disallowed_types, reason = "a server that is played is no data plane")]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use only1mcp::Gateway;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::legacy;
+use crate::legacy_sse::{self, Old, Stream};
+use crate::profiles::Session;
+use crate::questions::{hear, respond};
+use crate::support::client::{Client, Request as Asked};
+use crate::support::scripted::{Servers, WithChildren, eventually};
+use crate::support::server::{
+    self, Request, Server, Step, chunk, event, head, last_chunk, result_body, stream_head, text_body,
+};
+use crate::support::socket_server::{SocketServer, say};
+use crate::websocket::Sockets;
+
+const ABLE: &str = r#"{"roots":{},"sampling":{}}"#;
+const QUESTION: &str = r#"{"jsonrpc":"2.0","id":0,"method":"sampling/createMessage","params":{"maxTokens":1.0}}"#;
+const TAKEN_BACK: &str = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":0}}"#;
+const ANSWER: &str = r#""result":{"role":"assistant","content":{"type":"text","text":"1.0"},"n":1.0}"#;
+
+/// A call of a tool in a session, whose stream begins.
+async fn call(session: &Session, tool: &str) -> Client {
+    let mut client = Client::connect(session.address).await;
+    let params = json!({ "name": tool, "arguments": { "text": "own" } }).to_string();
+    client.write(&Asked::legacy(&session.id, legacy::message("tools/call", &params)).bytes()).await;
+    assert_eq!(client.head().await.field("content-type"), Some("text/event-stream"));
+    client
+}
+
+/// What the server asks the client of a call, answered on another connection.
+async fn answered(session: &Session, client: &mut Client) {
+    let question = hear(client).await.expect("a question");
+    assert_eq!(
+        (&question["method"], &question["params"]),
+        (&json!("sampling/createMessage"), &json!({ "maxTokens": 1.0 }))
+    );
+    assert!(question["params"]["maxTokens"].is_f64());
+    assert!(question["id"].as_str().is_some_and(|id| id.starts_with("only1mcp-")), "{question}");
+    respond(session.address, &session.id, &question["id"], ANSWER).await;
+}
+
+/// The text that the call of a client comes to.
+async fn text(client: &mut Client) -> String {
+    let answer = hear(client).await.expect("an answer");
+    assert_eq!(answer["id"], 1, "{answer}");
+    answer["result"]["content"][0]["text"].as_str().expect("a text").to_owned()
+}
+
+/// What the server got: under its own id, and as the client wrote it.
+fn assert_as_written(text: &str) {
+    assert_eq!(text, format!(r#"{{"jsonrpc":"2.0","id":0,{ANSWER}}}"#));
+}
+
+#[tokio::test]
+async fn a_child_asks_the_client_of_its_only_call() {
+    let rig = WithChildren::start("plain");
+    let session = Session::begin(rig.address(), ABLE).await;
+    let mut client = call(&session, "odd__asks").await;
+    let (roots, sampling) = (hear(&mut client).await.expect("roots"), hear(&mut client).await.expect("sampling"));
+    assert_eq!([&roots["method"], &sampling["method"]], ["roots/list", "sampling/createMessage"]);
+    respond(rig.address(), &session.id, &sampling["id"], r#""error":{"code":-1,"message":"no"}"#).await;
+    respond(rig.address(), &session.id, &roots["id"], r#""result":{"roots":[{"uri":"file:///own"}]}"#).await;
+    let mut answers: Vec<Value> = serde_json::from_str(&text(&mut client).await).expect("what the child got");
+    answers.sort_by_key(|answer| answer["id"].to_string());
+    let expected = json!([
+        { "jsonrpc": "2.0", "id": "s-1", "result": {} },
+        { "jsonrpc": "2.0", "id": 2, "result": { "roots": [{ "uri": "file:///own" }] } },
+        { "jsonrpc": "2.0", "id": 3, "error": { "code": -1, "message": "no" } },
+    ]);
+    assert_eq!(Value::from(answers), expected);
+}
+
+/// What a played server over HTTP does with the call and with answers: the stream of its session and that of the call
+/// in hand are fed by the test.
+#[derive(Default)]
+struct Played {
+    session: Mutex<Option<mpsc::Sender<Step>>>,
+    call: Mutex<Option<(String, mpsc::Sender<Step>)>>,
+    answers: Mutex<Vec<String>>,
+}
+
+/// Where the server asks.
+#[derive(Clone, Copy)]
+enum Place {
+    /// On the stream that answers the call.
+    Call,
+    /// On the stream of the session.
+    Session,
+}
+
+impl Played {
+    fn start(status: u16) -> (Server, Arc<Self>) {
+        let kept = Arc::<Self>::default();
+        let of_script = Arc::clone(&kept);
+        let greets = server::legacy(|| "session".to_owned(), {
+            let kept = Arc::clone(&kept);
+            move |request: &Request| match request.rpc() {
+                "" => {
+                    kept.answers.lock().expect("not poisoned").push(request.text.clone());
+                    vec![head(status, "content-length: 0\r\n")]
+                }
+                _ => {
+                    let (steps, followed) = mpsc::channel(64);
+                    kept.call.lock().expect("not poisoned").replace((request.id(), steps));
+                    vec![stream_head(), Step::Follow(Arc::new(tokio::sync::Mutex::new(followed)))]
+                }
+            }
+        });
+        let server = Server::start(move |request: &Request| {
+            if request.method == "GET" {
+                let (steps, followed) = mpsc::channel(64);
+                of_script.session.lock().expect("not poisoned").replace(steps);
+                return vec![stream_head(), Step::Follow(Arc::new(tokio::sync::Mutex::new(followed)))];
+            }
+            greets(request)
+        });
+        (server, kept)
+    }
+
+    fn is_called(&self) -> bool {
+        let listens = self.session.lock().expect("not poisoned").is_some();
+        listens && self.call.lock().expect("not poisoned").is_some()
+    }
+
+    fn says(&self, place: Place, message: &str) {
+        let steps = match place {
+            Place::Call => self.call.lock().expect("not poisoned").as_ref().map(|(_, steps)| steps.clone()),
+            Place::Session => self.session.lock().expect("not poisoned").clone(),
+        };
+        steps.expect("a stream").try_send(chunk(event(message))).expect("it is followed");
+    }
+
+    /// Answers the call in hand.
+    fn ends(&self, text: &str) {
+        let (id, _) = self.call.lock().expect("not poisoned").clone().expect("a call");
+        self.says(Place::Call, &text_body(&id, text));
+        let (_, steps) = self.call.lock().expect("not poisoned").take().expect("a call");
+        steps.try_send(last_chunk()).expect("it is followed");
+    }
+
+    fn answers(&self) -> Vec<String> {
+        self.answers.lock().expect("not poisoned").clone()
+    }
+}
+
+fn gateway(odd: &Server) -> only1mcp::Running {
+    // One worker, so that there is one session.
+    let builder = Gateway::<Servers>::builder().workers(1).reference("ODD_URL", odd.url());
+    builder.reference("GOOD_URL", odd.url()).start().expect("the gateway starts")
+}
+
+#[tokio::test]
+async fn a_server_over_http_asks_on_the_stream_of_the_call_or_of_the_session() {
+    for place in [Place::Call, Place::Session] {
+        let (odd, played) = Played::start(202);
+        let gateway = gateway(&odd);
+        let session = Session::begin(gateway.address(), ABLE).await;
+        let asking = tokio::spawn(ask_twice(gateway.address(), session.id.clone()));
+        eventually("the call", || played.is_called()).await;
+        for round in 1..=2 {
+            played.says(place, QUESTION);
+            eventually("an answer", || played.answers().len() == round).await;
+        }
+        let answers = played.answers();
+        played.ends(&answers[1]);
+        assert_as_written(&asking.await.expect("a call"));
+        assert_as_written(&answers[0]);
+    }
+}
+
+async fn ask_twice(address: SocketAddr, id: String) -> String {
+    let session = Session { address, id };
+    let mut client = call(&session, "odd__echo").await;
+    answered(&session, &mut client).await;
+    answered(&session, &mut client).await;
+    text(&mut client).await
+}
+
+#[tokio::test]
+async fn an_answer_that_a_server_over_http_does_not_take_ends_the_call() {
+    let (odd, played) = Played::start(500);
+    let gateway = gateway(&odd);
+    let session = Session::begin(gateway.address(), ABLE).await;
+    let own = Session { address: session.address, id: session.id.clone() };
+    let asking = tokio::spawn(async move {
+        let mut client = call(&own, "odd__echo").await;
+        answered(&own, &mut client).await;
+        hear(&mut client).await.expect("an answer")
+    });
+    eventually("the call", || played.is_called()).await;
+    played.says(Place::Call, QUESTION);
+    let answer = asking.await.expect("a call");
+    let data = &answer["error"]["data"];
+    assert_eq!((&data["kind"], &data["sent"]), (&json!("upstream_protocol_error"), &json!(true)), "{answer}");
+    assert_eq!(played.answers().len(), 1);
+}
+
+#[tokio::test]
+async fn a_question_that_is_taken_back_is_taken_back_of_the_client() {
+    for place in [Place::Call, Place::Session] {
+        let (odd, played) = Played::start(202);
+        let gateway = gateway(&odd);
+        let session = Session::begin(gateway.address(), ABLE).await;
+        let own = Session { address: session.address, id: session.id.clone() };
+        let asking = tokio::spawn(async move {
+            let mut client = call(&own, "odd__echo").await;
+            let question = hear(&mut client).await.expect("a question");
+            let cancelled = hear(&mut client).await.expect("its end");
+            assert_eq!(cancelled["method"], "notifications/cancelled");
+            assert_eq!(cancelled["params"]["requestId"], question["id"]);
+            respond(own.address, &own.id, &question["id"], ANSWER).await;
+            text(&mut client).await
+        });
+        eventually("the call", || played.is_called()).await;
+        played.says(place, QUESTION);
+        played.says(place, TAKEN_BACK);
+        // What is answered nevertheless goes nowhere: the call ends first.
+        played.ends("done");
+        assert_eq!(asking.await.expect("a call"), "done");
+        assert_eq!(played.answers(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_over_http_and_sse_asks_on_its_stream() {
+    static HELD: Mutex<Option<(String, Stream)>> = Mutex::new(None);
+    let (odd, played) = legacy_sse::old(|request, stream| {
+        HELD.lock().expect("not poisoned").replace((request.id(), stream.clone()));
+        stream.say(QUESTION);
+        vec![head(202, "content-length: 0\r\n")]
+    });
+    let builder = Gateway::<Old>::builder().workers(1).reference("ODD_URL", odd.url());
+    let gateway = builder.reference("GOOD_URL", odd.url()).start().expect("the gateway starts");
+    let session = Session::begin(gateway.address(), ABLE).await;
+    let mut client = call(&session, "odd__echo").await;
+    answered(&session, &mut client).await;
+    let answers =
+        || played.requests().into_iter().filter(|request| request.rpc().is_empty() && request.method == "POST");
+    eventually("the answer", || answers().count() == 1).await;
+    let (id, stream) = HELD.lock().expect("not poisoned").take().expect("a call");
+    let got = answers().next().expect("an answer").text;
+    stream.say(&text_body(&id, &got));
+    assert_as_written(&text(&mut client).await);
+}
+
+#[tokio::test]
+async fn a_server_over_websocket_asks_and_takes_back() {
+    static HELD: Mutex<Option<String>> = Mutex::new(None);
+    let odd = SocketServer::start(|request| match (request.rpc(), request.name()) {
+        ("initialize", _) => {
+            let result = json!({ "protocolVersion": "2025-06-18", "capabilities": { "tools": {} }, "serverInfo": {} });
+            vec![say(&result_body(&request.id(), &result))]
+        }
+        ("tools/call", "fickle") => vec![say(QUESTION), say(TAKEN_BACK), say(&text_body(&request.id(), "done"))],
+        ("tools/call", _) => {
+            HELD.lock().expect("not poisoned").replace(request.id());
+            vec![say(QUESTION)]
+        }
+        ("", _) => {
+            let id = HELD.lock().expect("not poisoned").take().expect("a call");
+            vec![say(&text_body(&id, &request.text))]
+        }
+        ("server/discover", _) => vec![say(&server::error_body(&request.id(), -32601))],
+        _ => Vec::new(),
+    });
+    let builder = Gateway::<Sockets>::builder().workers(1).reference("ODD_URL", odd.url());
+    let gateway = builder.reference("GOOD_URL", odd.url()).start().expect("the gateway starts");
+    let session = Session::begin(gateway.address(), ABLE).await;
+    let mut client = call(&session, "odd__echo").await;
+    answered(&session, &mut client).await;
+    assert_as_written(&text(&mut client).await);
+    let mut client = call(&session, "odd__fickle").await;
+    let (question, cancelled) = (hear(&mut client).await.expect("it"), hear(&mut client).await.expect("its end"));
+    assert_eq!(cancelled["params"]["requestId"], question["id"], "{cancelled}");
+    assert_eq!(text(&mut client).await, "done");
+    assert_eq!(odd.answers().len(), 1);
+}
+
+/// A client that reads no streams cannot be asked; its call goes on, and the server hears why.
+#[tokio::test]
+async fn who_cannot_be_asked_is_not() {
+    let rig = WithChildren::start("plain");
+    let session = Session::begin(rig.address(), ABLE).await;
+    let mut client = Client::connect(rig.address()).await;
+    let params = json!({ "name": "odd__asks", "arguments": {} }).to_string();
+    let request = Asked::legacy(&session.id, legacy::message("tools/call", &params));
+    let answer = client.exchange(&request.with("Accept", "application/json")).await;
+    let answers = answer.message()["result"]["content"][0]["text"].as_str().expect("a text").to_owned();
+    let answers: Vec<Value> = serde_json::from_str(&answers).expect("what the child got");
+    let of = |id: Value| answers.iter().find(|answer| answer["id"] == id).cloned().expect("an answer");
+    assert_eq!(of(json!(2))["result"], json!({ "roots": [] }));
+    assert_eq!(of(json!(3))["error"], json!({ "code": -32600, "message": "the client cannot be asked" }));
+}
