@@ -155,6 +155,10 @@ pub const QUESTIONS_MAX: usize = 10_000;
 pub const INPUT_ROUNDS_MAX: u32 = 10;
 /// Between two rounds in which the backend asks for nothing but to be called again: so much longer with each.
 pub const INPUT_PAUSE: Duration = Duration::from_millis(20);
+/// Calls that wait for their clients to come back with what was asked: above it the next one fails as `overloaded`.
+pub const PARKED_CALLS_MAX: usize = 4096;
+/// How long each of them waits.
+pub const PARKED_FOR: Duration = Duration::from_secs(300);
 /// A call of a session of 2025-11-25 that is not answered after this begins its stream: from then on its client can come
 /// back to it.
 pub const STREAM_AFTER: Duration = Duration::from_millis(50);

@@ -20,6 +20,7 @@ mod legacy;
 mod mailbox;
 mod modern;
 mod params;
+mod parked;
 mod plain;
 mod relay;
 mod respond;
@@ -29,7 +30,7 @@ mod site;
 mod target;
 
 use std::cell::Cell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -46,6 +47,7 @@ pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
 pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
+pub(crate) use parked::Parked;
 pub use session::SessionSteps;
 pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
 #[cfg(feature = "admin")]
@@ -77,6 +79,8 @@ pub(crate) struct Worker<T: Topology> {
     /// Written by this worker, read by whoever shows it.
     pub(crate) counts: Arc<Counts>,
     pub(crate) drain: Drain,
+    /// Itself, for calls that outlive the connection that they came on.
+    pub(crate) own: Weak<Self>,
 }
 
 /// Whether a worker is to come to an end; of its own, so that asking touches nothing that is shared.
@@ -92,6 +96,7 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) sessions: Sessions,
     pub(crate) mailboxes: Mailboxes,
+    pub(crate) parked: Parked,
     /// By the index of the backend.
     pub(crate) backends: Box<[Settings]>,
 }
@@ -399,8 +404,19 @@ async fn serve<T: Topology, D: Downstream>(
             };
             let (source, head) = (post.body, post.message);
             let quiet = attended::quiet(request, post.carrier);
-            let caller =
-                Caller { era, source, head, id, kind, log_level, accepts_stream, quiet, session: own, profile };
+            let caller = Caller {
+                era,
+                source,
+                head,
+                id,
+                kind,
+                log_level,
+                accepts_stream,
+                quiet,
+                session: own,
+                profile,
+                desk: None,
+            };
             let beyond = session.filter(|_| matches!(post.carrier, Carrier::Http(_)));
             match attended::call(worker, post, &caller, beyond, downstream).await {
                 Ok(outcome) => return outcome,
@@ -458,6 +474,11 @@ async fn call<'a, T: Topology, D: Downstream>(
     };
     if !route.headers.is_empty() {
         params::check(post, caller.era, route.headers)?;
+    }
+    if parked::is_served(worker, caller, route.backend) {
+        // Boxed: few calls can be asked anything.
+        return Box::pin(parked::call(worker, post, caller, (Named { subject, value }, &name), &route, downstream))
+            .await;
     }
     Ok(dispatch::dispatch(worker, caller, (value, &name), &route, post.carrier.mcp_params(), downstream).await)
 }

@@ -79,6 +79,9 @@ pub trait Transport: Sized + 'static {
     /// When it cannot be reached or answers no greeting of either era.
     async fn greet(&self) -> Result<Greeting, Error>;
 
+    /// The era that it was greeted in; `None` while it is not.
+    fn era(&self) -> Option<Era>;
+
     /// The session is over: what is kept for it alone may go.
     fn leave(&self, session: SessionKey) {
         let _ = session;

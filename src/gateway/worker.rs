@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
 use crate::proxy::{
-    Calls, Counts, Drain, Gate, Mailboxes, OpenedTokens, Sessions, Settings, Shared, Site, Tie, Worker,
+    Calls, Counts, Drain, Gate, Mailboxes, OpenedTokens, Parked, Sessions, Settings, Shared, Site, Tie, Worker,
 };
 use crate::references::References;
 use crate::upstream::{self, Gone, Transport};
@@ -89,8 +89,8 @@ impl Crew {
             None => std::env::current_exe().map_err(StartError::Worker)?,
         };
         let backends = spec.backends.iter().map(|backend| Settings::new(backend, &overlay)).collect();
-        let mailboxes = Mailboxes::default();
-        let shared = Arc::new(Shared { gate: Gate::new(spec, site), sessions, mailboxes, backends });
+        let (mailboxes, parked) = (Mailboxes::default(), Parked::default());
+        let shared = Arc::new(Shared { gate: Gate::new(spec, site), sessions, mailboxes, parked, backends });
         let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends));
         let (all_drained, working) = watch::channel(());
         Ok(Self { workers, shared, upstream, draining, working, all_drained: Arc::new(all_drained) })
@@ -188,7 +188,7 @@ impl Place {
         let links = links.collect::<Result<Box<[_]>, _>>()?;
         let (shared, counts) = (Arc::clone(&self.crew.shared), Arc::clone(&self.counts));
         let (opened, calls, drain) = (OpenedTokens::default(), Calls::open(tie), Drain::default());
-        Ok(Rc::new(Worker { clock, links, shared, opened, calls, counts, drain }))
+        Ok(Rc::new_cyclic(|own| Worker { clock, links, shared, opened, calls, counts, drain, own: own.clone() }))
     }
 
     /// Accepts until the gateway stops, then lets go of everything in order.

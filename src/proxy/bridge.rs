@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::parked::Desk;
 use crate::catalog::Era;
 use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{Id, Incoming};
@@ -34,6 +35,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) session: Option<SessionKey>,
     /// What a legacy client said it can do when that began.
     pub(crate) profile: Profile,
+    /// Where a modern client is asked things that its backend wants to know meanwhile, if it can be.
+    pub(crate) desk: Option<&'a Desk<'a>>,
 }
 
 const COMPLETE: &[u8] = br#""resultType":"complete""#;

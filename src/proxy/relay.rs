@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::bridge::{self, Caller};
 use super::interview::{self, Answered, InputRequest, InputRequired};
+use super::parked::Desk;
 use super::session::{Inquiry, Questions, wire_id};
 use super::{Answer, Downstream};
 use crate::catalog::Era;
@@ -100,7 +101,8 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
     /// From now on the backend has its time again, or the client all that is left.
     fn rearm(&self) {
         let left = limits::CALL_MAX.saturating_sub(self.elapsed());
-        let asks = self.inquiry.as_ref().is_some_and(|inquiry| inquiry.is_open());
+        let asks = self.inquiry.as_ref().is_some_and(|inquiry| inquiry.is_open())
+            || self.caller.desk.is_some_and(Desk::is_asking);
         self.deadline.set(if asks { left } else { self.timeout.min(left) });
     }
 
@@ -176,7 +178,9 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
 
 impl<D: Downstream> Relay for ClientRelay<'_, D> {
     async fn notification(&mut self, message: Message<'_>) -> Result<(), Error> {
-        if let (Some(_), Some(id)) = (&self.inquiry, bridge::cancelled(&message)) {
+        if let (Some(desk), Some(id)) = (self.caller.desk, bridge::cancelled(&message)) {
+            desk.withdraw(id);
+        } else if let (Some(_), Some(id)) = (&self.inquiry, bridge::cancelled(&message)) {
             self.withdraw(|theirs| **theirs == *id).await?;
         } else if self.caller.accepts_stream
             && !self.left.get()
@@ -191,6 +195,13 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
 
     async fn request(&mut self, message: Message<'_>) -> Result<bool, Error> {
         let (Id::Number(span) | Id::String(span)) = message.head.id else { return Ok(false) };
+        if let Some(desk) = self.caller.desk {
+            let asked =
+                interview::may_ask(self.caller.profile, &message) && desk.ask(span.of(message.source), &message);
+            self.told |= asked;
+            self.rearm();
+            return Ok(asked);
+        }
         let Some(session) = self.caller.session.filter(|_| self.can_ask()) else { return Ok(false) };
         if !interview::may_ask(self.caller.profile, &message) {
             return Ok(false);
@@ -212,6 +223,11 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
     }
 
     async fn reply(&mut self) -> String {
+        if let Some(desk) = self.caller.desk {
+            let reply = desk.reply().await;
+            self.rearm();
+            return reply;
+        }
         let Some(inquiry) = &mut self.inquiry else { return std::future::pending().await };
         let (theirs, answer) = inquiry.next().await;
         self.rearm();

@@ -22,6 +22,7 @@ use super::multiplex::{Calls, Carried, Inbound, Waiting};
 use super::outbound::{Ids, Scratch};
 use super::status::Status;
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, plan};
+use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::Outgoing;
@@ -200,6 +201,14 @@ impl Link {
                 return Ok(());
             }
             call.sent.set(false);
+        }
+    }
+
+    /// The era that its backend was greeted in, while it is up.
+    pub(super) fn era(&self) -> Option<Era> {
+        match &*self.status.borrow() {
+            Status::Ready { greeting, .. } => Some(greeting.era),
+            _ => None,
         }
     }
 

@@ -104,6 +104,10 @@ impl Transport for LegacySse {
         Ok(Greeting::clone(&*self.links.none().ready().await?.1))
     }
 
+    fn era(&self) -> Option<Era> {
+        Some(Era::Legacy)
+    }
+
     async fn close(&self) {
         let links = self.links.all();
         links.iter().for_each(|link| link.begin_close());

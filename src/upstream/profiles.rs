@@ -14,14 +14,6 @@ use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
 
-/// What is declared on behalf of clients of an era at most: what could not be put to them is not.
-const fn put_to(era: Era) -> Profile {
-    match era {
-        Era::Legacy => Profile::ALL,
-        Era::Modern => Profile::NONE,
-    }
-}
-
 /// What a backend may ask of clients, by its topology.
 pub(super) fn asks(backend: &plan::Backend) -> Profile {
     let sampling = Profile::SAMPLING.or(Profile::SAMPLING_TOOLS).or(Profile::SAMPLING_CONTEXT);
@@ -35,19 +27,18 @@ pub(super) fn asks(backend: &plan::Backend) -> Profile {
     })
 }
 
-/// Whether clients of any era may be asked something by such a backend.
+/// Whether clients may be asked something by such a backend.
 #[cfg(feature = "transport-stdio")]
 pub(super) fn may_differ(backend: &plan::Backend) -> bool {
-    asks(backend).and(put_to(Era::Legacy).or(put_to(Era::Modern))) != Profile::NONE
+    asks(backend) != Profile::NONE
 }
 
 /// What a legacy backend is told of the client of a call, of what it may ask.
 pub(super) fn of(call: &Call<'_>, asks: Profile) -> Profile {
-    let most = asks.and(put_to(call.era));
-    if most == Profile::NONE {
+    if asks == Profile::NONE {
         return Profile::NONE;
     }
-    most.and(match call.era {
+    asks.and(match call.era {
         Era::Legacy => call.profile,
         Era::Modern => with_the_message(call),
     })
@@ -156,8 +147,8 @@ mod tests {
                 target: None,
                 era: Era::Modern,
                 log_level: None,
-                mcp_params: &[],
                 headers: &[],
+                mcp_params: &[],
                 session: None,
                 profile: Profile::NONE,
                 sent: Cell::new(false),

@@ -144,6 +144,10 @@ impl Transport for Stdio {
         Ok(Greeting::clone(&greeting))
     }
 
+    fn era(&self) -> Option<Era> {
+        self.links[..self.shared].iter().find_map(Link::era)
+    }
+
     fn leave(&self, session: SessionKey) {
         if let Some(seat) = self.sessions.of(session) {
             self.links[self.shared + seat].retire(|| self.sessions.of(session) == Some(seat));

@@ -116,6 +116,10 @@ impl Transport for StreamableHttp {
         Ok(self.0.peer(self.0.berths.none()).await?.greeting.clone())
     }
 
+    fn era(&self) -> Option<Era> {
+        self.0.berths.none().peer.borrow().as_ref().map(|peer| peer.greeting.era)
+    }
+
     async fn close(&self) {
         self.0.close().await;
     }

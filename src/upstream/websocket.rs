@@ -92,6 +92,10 @@ impl Transport for WebSocket {
         self.links.none().greet().await
     }
 
+    fn era(&self) -> Option<Era> {
+        self.links.none().era()
+    }
+
     async fn close(&self) {
         let links = self.links.all();
         links.iter().for_each(|link| link.begin_close());

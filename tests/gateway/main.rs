@@ -35,6 +35,7 @@ mod lists;
 mod matrix;
 mod modern;
 mod params;
+mod parked;
 mod peers;
 mod per_session;
 mod plain;

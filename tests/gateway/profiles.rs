@@ -19,7 +19,7 @@ use crate::support::server::{self, Request, Server, head, json_answer, text_body
 use crate::support::socket_server::{SocketServer, say};
 use crate::websocket::Sockets;
 
-only1mcp::topology!(Profiles = "tests/gateway/topologies/profiles.yaml");
+only1mcp::topology!(pub(crate) Profiles = "tests/gateway/topologies/profiles.yaml");
 
 const NOTHING: &str = "{}";
 const ROOTS: &str = r#"{"roots":{}}"#;
@@ -121,10 +121,8 @@ async fn clients_of_one_profile_share_a_child_and_those_of_another_have_theirs()
     let [none, roots, roots_too, both, tasks] = pids[..] else { unreachable!("one each") };
     assert_eq!((roots_too, tasks), (roots, none));
     assert_eq!(BTreeSet::from([none, roots, both]).len(), 3, "{pids:?}");
-    // Nothing is put to a modern client yet, so nothing is declared on behalf of one.
-    for capabilities in [NOTHING, ROOTS] {
-        assert_eq!(modern_pid(address, "odd", capabilities).await, none);
-    }
+    assert_eq!(modern_pid(address, "odd", ROOTS).await, roots);
+    assert_eq!(modern_pid(address, "odd", NOTHING).await, none);
     assert_eq!(rig.ledger.spawned().len(), 3);
     assert_eq!(told(&rig), [r#"{"elicitation":{"form":{}},"sampling":{}}"#, ROOTS, NOTHING]);
     let instances = rig.gateway.children().filter(|child| child.backend() == "odd");

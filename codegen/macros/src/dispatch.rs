@@ -47,6 +47,12 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 }
             }
 
+            fn era(&self) -> ::core::option::Option<::only1mcp::catalog::Era> {
+                match self {
+                    #(Self::#variants(link) => <#types as ::only1mcp::upstream::Transport>::era(link),)*
+                }
+            }
+
             fn leave(&self, session: ::only1mcp::upstream::SessionKey) {
                 match self {
                     #(Self::#variants(link) => <#types as ::only1mcp::upstream::Transport>::leave(link, session),)*
@@ -155,7 +161,7 @@ mod tests {
         ))
         .unwrap()
         .to_string();
-        for method in ["carries", "open", "exchange", "greet", "leave", "close"] {
+        for method in ["carries", "open", "exchange", "greet", "era", "leave", "close"] {
             for transport in ["a :: One", "Two"] {
                 let call = format!("< {transport} as :: only1mcp :: upstream :: Transport > :: {method} (");
                 assert!(code.contains(&call), "{call}");

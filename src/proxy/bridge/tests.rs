@@ -35,6 +35,7 @@ impl Case {
             quiet: Duration::MAX,
             session: None,
             profile: Profile::default(),
+            desk: None,
         };
         let outgoing: Outgoing = envelope::outgoing(message.as_bytes()).expect("the message is one");
         bridge(&Message { source: message.as_bytes(), head: &outgoing, era: self.backend }, &caller)

@@ -1,0 +1,337 @@
+//! Calls of modern clients to legacy backends, which may ask while they work: such a call goes on by itself. When its
+//! backend asks, the client is answered `input_required`, and the call is parked until the client comes back with what
+//! was asked, be it on another worker (MCP 2026-07-28, multi round-trip requests).
+//!
+//! What a client is handed as `requestState` are 128 random bits, good once, for the same request at the same view. They
+//! name a call and say nothing of it, so that there is nothing to seal.
+
+mod desk;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use super::bridge::Caller;
+use super::error::Refusal;
+use super::route::Route;
+use super::session::random_bits;
+use super::target::Named;
+use super::{Answer, Downstream, Post, Worker, dispatch, respond, route};
+use crate::catalog::{Era, Topology, View};
+use crate::clock::Deadline;
+use crate::limits;
+use crate::mcp::client::Profile;
+use crate::mcp::envelope::{self, Id};
+use crate::mcp::method::{CallKind, Level};
+use crate::mcp::splice::Splice;
+use crate::upstream::{Gone, Transport as _};
+pub(super) use desk::Desk;
+
+/// The parked calls of one gateway.
+#[derive(Debug, Default)]
+pub(crate) struct Parked {
+    waiting: papaya::HashMap<Handle, Slot>,
+}
+
+/// What names one, for as long as its client may come back.
+type Handle = [u8; 16];
+
+/// One of them.
+#[derive(Debug)]
+struct Slot {
+    /// What the client asked: only the same request is its continuation.
+    request: Asked,
+    comebacks: mpsc::Sender<Comeback>,
+}
+
+/// What makes two requests the same: view, method, name and arguments, whatever the order of their members.
+#[derive(Clone, Debug, PartialEq)]
+struct Asked {
+    view: &'static str,
+    method: &'static str,
+    name: Box<str>,
+    arguments: serde_json::Value,
+}
+
+/// A client that came back.
+#[derive(Debug)]
+struct Comeback {
+    /// By the key of the question: the result, as JSON.
+    responses: BTreeMap<String, String>,
+    outputs: mpsc::Sender<Output>,
+}
+
+/// What there is for the client of such a call: whole messages, under the id of the request that began it.
+#[derive(Debug)]
+enum Output {
+    Event(Vec<u8>),
+    Answer(u16, Vec<u8>),
+}
+
+/// A client's request that resumes another.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Resumption<'a> {
+    #[serde(borrow)]
+    request_state: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    input_responses: BTreeMap<Cow<'a, str>, &'a RawValue>,
+}
+
+/// What it begins with.
+const PREFIX: &str = "only1mcp-";
+/// Outputs on their way before the backend has to wait.
+const OUTPUTS_MAX: usize = 16;
+
+/// Whether a call is served here: one that may be asked something, or that answers what was asked.
+pub(super) fn is_served<T: Topology>(worker: &Worker<T>, caller: &Caller<'_>, backend: u16) -> bool {
+    // MCP 2026-07-28, multi round-trip requests: completion asks nothing.
+    let may_ask = caller.era == Era::Modern && caller.kind != CallKind::Completion;
+    let Some(meta) = caller.head.meta.filter(|_| may_ask) else { return false };
+    let declares = meta.client_capabilities.is_some_and(|declared| declared.span.of(caller.source).len() > "{}".len());
+    (declares || caller.head.resumes) && era(worker, backend) != Some(Era::Modern)
+}
+
+/// The era of a backend, as far as it is known.
+fn era<T: Topology>(worker: &Worker<T>, backend: u16) -> Option<Era> {
+    let index = usize::from(backend);
+    let pinned = T::SPEC.backends.get(index).and_then(|backend| backend.era);
+    pinned.or_else(|| worker.links.get(index)?.as_ref()?.era())
+}
+
+/// Serves one.
+pub(super) async fn call<'a, T: Topology, D: Downstream>(
+    worker: &Worker<T>,
+    post: &Post<'a>,
+    caller: &Caller<'a>,
+    (named, name): (Named, &str),
+    route: &Route<'_>,
+    downstream: &D,
+) -> Result<Result<(), Gone>, Refusal<'a>> {
+    let asked = Asked::of(post, caller, name);
+    let (outputs, received) = mpsc::channel(OUTPUTS_MAX);
+    let resumption = resumption(post)?;
+    if let Some(Resumption { request_state: Some(state), input_responses }) = resumption {
+        if !state.starts_with(PREFIX) && era(worker, route.backend).is_none() {
+            // It may be the backend's own, and that a modern one.
+            let params = post.carrier.mcp_params();
+            return Ok(dispatch::dispatch(worker, caller, (named.value, name), route, params, downstream).await);
+        }
+        worker.shared.parked.come_back(&state, &asked, &input_responses, outputs)?;
+        return Ok(attend(worker, received, caller, true, downstream).await);
+    }
+    let Some(own) = worker.own.upgrade() else { return Err(Refusal::Internal) };
+    let detached = Detached::of(post, caller, asked, named);
+    tokio::task::spawn_local(async move { detached.run(own, outputs).await });
+    Ok(attend(worker, received, caller, false, downstream).await)
+}
+
+/// What a request says of the one that it resumes.
+fn resumption<'a>(post: &Post<'a>) -> Result<Option<Resumption<'a>>, Refusal<'a>> {
+    let Some(params) = post.message.params.filter(|_| post.message.resumes) else { return Ok(None) };
+    let read = serde_json::from_slice(params.span.of(post.body)).map(Some);
+    read.map_err(|_error| Refusal::InvalidParams("`requestState` or `inputResponses` is malformed".into()))
+}
+
+/// A call that needs nothing of the connection that it came on.
+struct Detached {
+    view: &'static View,
+    body: Vec<u8>,
+    id: Vec<u8>,
+    asked: Asked,
+    named: Named,
+    mcp_params: Vec<(String, Vec<u8>)>,
+    accepts_stream: bool,
+    log_level: Option<Level>,
+    kind: CallKind,
+    quiet: std::time::Duration,
+}
+
+// === impl Detached ===
+
+impl Detached {
+    fn of(post: &Post<'_>, caller: &Caller<'_>, asked: Asked, named: Named) -> Self {
+        let mcp_params = post.carrier.mcp_params().iter();
+        let &Caller { accepts_stream, log_level, kind, quiet, .. } = caller;
+        Self {
+            view: post.view,
+            body: post.body.to_vec(),
+            id: caller.id.to_vec(),
+            asked,
+            named,
+            mcp_params: mcp_params.map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect(),
+            accepts_stream,
+            log_level,
+            kind,
+            quiet,
+        }
+    }
+
+    async fn run<T: Topology>(self, worker: Rc<Worker<T>>, outputs: mpsc::Sender<Output>) {
+        let Self {
+            view,
+            body,
+            id,
+            asked,
+            named: Named { subject, value },
+            mcp_params,
+            accepts_stream,
+            log_level,
+            kind,
+            quiet,
+        } = self;
+        // It was scanned and routed before.
+        let Ok(head) = envelope::incoming(&body) else { return };
+        let name = asked.name.clone();
+        let Some(route) = route::route::<T>(view, subject, &name) else { return };
+        let declared = head.meta.and_then(|meta| meta.client_capabilities).map(|declared| declared.span.of(&body));
+        let declared = declared.and_then(|declared| serde_json::from_slice(declared).ok()).unwrap_or_default();
+        let desk = Desk::new(&worker.shared.parked, asked, &id, outputs, worker.clock.deadline());
+        let (era, session, profile) = (Era::Modern, None, Profile::declared(&declared));
+        let (source, head, id) = (&body[..], &head, &id[..]);
+        let desk = &desk;
+        let caller = Caller {
+            era,
+            source,
+            head,
+            id,
+            kind,
+            log_level,
+            accepts_stream,
+            quiet,
+            session,
+            profile,
+            desk: Some(desk),
+        };
+        let mcp_params: Vec<(&str, &[u8])> = mcp_params.iter().map(|(name, value)| (&**name, &**value)).collect();
+        // Who is gone has been told, or will never come back.
+        let _gone = dispatch::dispatch(&worker, &caller, (value, &name), &route, &mcp_params, desk).await;
+    }
+}
+
+/// Passes on to a client what there is for it, until its answer. One that is `back` made another request than the one that
+/// began the call.
+async fn attend<T: Topology, D: Downstream>(
+    worker: &Worker<T>,
+    mut outputs: mpsc::Receiver<Output>,
+    caller: &Caller<'_>,
+    back: bool,
+    downstream: &D,
+) -> Result<(), Gone> {
+    let quiet: Deadline = worker.clock.deadline();
+    loop {
+        quiet.set(limits::KEEP_ALIVE);
+        let output = tokio::select! {
+            output = outputs.recv() => output,
+            _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
+            () = poll_fn(|cx| quiet.poll(cx)), if caller.accepts_stream => {
+                downstream.keep_alive().await?;
+                continue;
+            }
+        };
+        match output {
+            Some(Output::Event(message)) if caller.accepts_stream => {
+                if let Some(message) = own(message, caller, back) {
+                    downstream.event(&[&message]).await?;
+                }
+            }
+            Some(Output::Event(_)) => {}
+            Some(Output::Answer(status, message)) => {
+                let Some(message) = own(message, caller, back) else { break };
+                if downstream.streaming() {
+                    downstream.event(&[&message]).await?;
+                    return downstream.finish().await;
+                }
+                let body: &[&[u8]] = &[&message];
+                return downstream.answer(&Answer { status, fields: "", body, close: false }).await;
+            }
+            None => break,
+        }
+    }
+    if downstream.streaming() {
+        return Err(Gone);
+    }
+    respond::refuse(downstream, &Refusal::Internal, Era::Modern, Some(caller.id)).await
+}
+
+/// A message as the client that came back has to read it: its own id and progress token; `None` where it wants none.
+fn own(message: Vec<u8>, caller: &Caller<'_>, back: bool) -> Option<Vec<u8>> {
+    if !back {
+        return Some(message);
+    }
+    let head = envelope::outgoing(&message).ok()?;
+    let mut splice = Splice::new(&message);
+    if let Id::Number(span) | Id::String(span) = head.id {
+        splice.replace(span, caller.id);
+    } else if let Some(token) = head.progress_token {
+        let meta = caller.head.meta?;
+        splice.replace(token.span, meta.progress_token?.span.of(caller.source));
+    }
+    let mut own = Vec::with_capacity(splice.len());
+    splice.write(&mut own);
+    Some(own)
+}
+
+// === impl Asked ===
+
+impl Asked {
+    fn of(post: &Post<'_>, caller: &Caller<'_>, name: &str) -> Self {
+        let arguments = post.message.arguments.map(|arguments| arguments.span.of(post.body));
+        let arguments = arguments.and_then(|arguments| serde_json::from_slice(arguments).ok()).unwrap_or_default();
+        Self { view: &post.view.patterns.name, method: caller.kind.as_str(), name: name.into(), arguments }
+    }
+}
+
+// === impl Parked ===
+
+impl Parked {
+    /// Parks a call: what its client is to come back with; `None` when there are as many as may be, or no random bits.
+    fn park(&self, request: &Asked, comebacks: &mpsc::Sender<Comeback>) -> Option<Handle> {
+        if self.waiting.len() >= limits::PARKED_CALLS_MAX {
+            return None;
+        }
+        let handle = random_bits().ok()?;
+        self.waiting.pin().insert(handle, Slot { request: request.clone(), comebacks: comebacks.clone() });
+        Some(handle)
+    }
+
+    /// Nobody may come back for it any more.
+    fn forget(&self, handle: &Handle) {
+        self.waiting.pin().remove(handle);
+    }
+
+    /// Hands what a client came back with to its call.
+    fn come_back(
+        &self,
+        state: &str,
+        asked: &Asked,
+        responses: &BTreeMap<Cow<'_, str>, &RawValue>,
+        outputs: mpsc::Sender<Output>,
+    ) -> Result<(), Refusal<'static>> {
+        const INVALID: Refusal<'_> = Refusal::InvalidParams(Cow::Borrowed("`requestState` is invalid or expired"));
+        let handle = state.strip_prefix(PREFIX).and_then(|handle| URL_SAFE_NO_PAD.decode(handle).ok());
+        let handle = handle.and_then(|bytes| Handle::try_from(bytes).ok()).ok_or(INVALID)?;
+        if let Some(key) = responses.iter().find(|(_, response)| !response.get().starts_with('{')).map(|(key, _)| key) {
+            return Err(Refusal::InvalidParams(format!("`inputResponses.{key}` is no result").into()));
+        }
+        let waiting = self.waiting.pin();
+        let Ok(Some((_, slot))) = waiting.remove_if(&handle, |_, slot| slot.request == *asked) else {
+            return Err(INVALID);
+        };
+        let own = |(key, response): (&Cow<'_, str>, &&RawValue)| (key.to_string(), response.get().to_owned());
+        let comeback = Comeback { responses: responses.iter().map(own).collect(), outputs };
+        slot.comebacks.try_send(comeback).map_err(|_its_call_is_over| INVALID)
+    }
+}
+
+/// What a client is handed to come back with.
+fn state(handle: &Handle) -> String {
+    PREFIX.to_owned() + &URL_SAFE_NO_PAD.encode(handle)
+}
