@@ -13,13 +13,13 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 
-use super::client::Client;
+use super::client::{Client, within};
 use super::http2::{DATA, END_STREAM, Frame, HEADERS, PING, SETTINGS, frame};
-use super::server::{Request, result_body};
+use super::server::{Request, bind, result_body};
+use tokio::net::TcpListener;
 
 /// One thing that a server does on a stream, or to its whole connection.
 #[derive(Clone, Debug)]
@@ -178,7 +178,7 @@ pub(crate) fn on_a_thread(
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let listener = TcpListener::bind(address).await.expect("a free port");
+            let listener = within("the port", bind(address)).await;
             ready.send(listener.local_addr().expect("bound")).expect("somebody waits");
             tokio::select! {
                 // Sent or dropped: it stops.

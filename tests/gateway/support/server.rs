@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 
+use super::client::within;
+
 /// A request as the gateway made it.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -58,6 +60,18 @@ pub(crate) struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A listener there. A port that a server has just left may be where somebody else's connection begins, for a moment.
+pub(crate) async fn bind(address: SocketAddr) -> TcpListener {
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                tokio::time::sleep(Duration::from_millis(20)).await
+            }
+            listener => return listener.expect("a free port"),
+        }
+    }
+}
+
 // === impl Server ===
 
 impl Server {
@@ -79,7 +93,7 @@ impl Server {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let listener = TcpListener::bind(address).await.expect("a free port");
+                let listener = within("the port", bind(address)).await;
                 ready.send(listener.local_addr().expect("bound")).expect("somebody waits");
                 tokio::select! {
                     // Sent or dropped: it stops.

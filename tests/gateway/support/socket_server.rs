@@ -10,13 +10,14 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::server::{Request as Greeting, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
-use super::server::{Request, Script, Step, perform};
+use super::client::within;
+use super::server::{Request, Script, Step, bind, perform};
+use tokio::net::TcpListener;
 
 /// What happens to a message.
 type Scripts = Arc<dyn Fn(&Request) -> Script + Send + Sync>;
@@ -68,7 +69,7 @@ impl SocketServer {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let listener = TcpListener::bind(address).await.expect("a free port");
+                let listener = within("the port", bind(address)).await;
                 ready.send(listener.local_addr().expect("bound")).expect("somebody waits");
                 tokio::select! {
                     // Sent or dropped: it stops.
