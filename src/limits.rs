@@ -147,7 +147,7 @@ pub const CHILD_GRACE: Duration = Duration::from_secs(2);
 pub const SESSION_CALLS_MAX: usize = 65_536;
 /// Cancellations that one worker has yet to hear of from the others: above it those who tell it wait.
 pub const CANCELLATIONS_WAITING_MAX: usize = 64;
-/// What the backend of a call may ask its client at once: above it a question is refused.
+/// What the backend of a call may ask its client at once, no longer together than an answer: above it a question is refused.
 pub const CALL_QUESTIONS_MAX: usize = 16;
 /// What backends may ask all clients at once: above it the same.
 pub const QUESTIONS_MAX: usize = 10_000;
@@ -157,6 +157,9 @@ pub const INPUT_ROUNDS_MAX: u32 = 10;
 pub const INPUT_PAUSE: Duration = Duration::from_millis(20);
 /// Calls that wait for their clients to come back with what was asked: above it the next one fails as `overloaded`.
 pub const PARKED_CALLS_MAX: usize = 4096;
+/// What they keep in memory, all together: the messages of their clients, what was asked, and answers that wait. Above it the same;
+/// an answer that comes too early is dropped.
+pub const PARKED_BYTES_MAX: usize = 64 << 20;
 /// How long each of them waits.
 pub const PARKED_FOR: Duration = Duration::from_secs(300);
 /// A call of a session of 2025-11-25 that is not answered after this begins its stream: from then on its client can come

@@ -139,7 +139,9 @@ impl<T: Topology> Journey<'_, T> {
             && let Some(required) = relay.take_required()
         {
             // Boxed: only few calls take more than one round.
-            outcome = Box::pin(self.rounds((backend, link), relay, required)).await;
+            let rounds = Box::pin(self.rounds((backend, link), relay, required)).await;
+            // Whatever became of a later round, the backend had the call.
+            outcome = rounds.map_err(|error| Error { sent: true, ..error });
         }
         let took = relay.elapsed().saturating_sub(before);
         // Who was not there any more to read an answer was answered.
@@ -278,6 +280,9 @@ async fn drive<D: Downstream>(
             Turn::Quiet => {
                 wait.quiet.set(limits::KEEP_ALIVE);
                 if accepts_stream && !wait.left.get() && wait.downstream.keep_alive().await.is_err() {
+                    if !outlives {
+                        return Err(Error::client_gone());
+                    }
                     wait.left.set(true);
                 }
             }

@@ -80,6 +80,8 @@ pub(crate) enum Refusal<'a> {
     TooManyCalls,
     /// There is no room for it now: why.
     Busy(&'static str),
+    /// The backend asks the client of a call, and there is no room to keep the call meanwhile.
+    Unparked,
     /// The backend did not answer.
     Upstream(&'a str, &'a upstream::Error),
     /// The gateway itself is at fault.
@@ -262,6 +264,13 @@ impl Refusal<'_> {
                 verdict.data["backend"] = json!(backend);
                 verdict.data["sent"] = json!(error.sent);
                 verdict.data["retryable"] = json!(!error.sent);
+                verdict
+            }
+            Self::Unparked => {
+                let message = "as many calls wait for their clients as may: this one cannot, and was cancelled";
+                let mut verdict = Verdict::new(200, INTERNAL_ERROR, upstream::Kind::Overloaded.as_str(), message);
+                verdict.data["sent"] = json!(true);
+                verdict.data["retryable"] = json!(false);
                 verdict
             }
             Self::NoSampling => {

@@ -6,11 +6,14 @@
 //! name a call and say nothing of it, so that there is nothing to seal.
 
 mod desk;
+mod digest;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,14 +36,32 @@ use crate::mcp::method::{CallKind, Level};
 use crate::mcp::splice::Splice;
 use crate::upstream::{Gone, Transport as _};
 pub(super) use desk::Desk;
+use digest::{Digest, Keys};
 
 /// The parked calls of one gateway.
 #[derive(Debug, Default)]
 pub(crate) struct Parked {
-    waiting: papaya::HashMap<Handle, Slot>,
+    table: Arc<Table>,
+    keys: Keys,
 }
 
-/// What names one, for as long as its client may come back.
+/// Them, without what requests are compared with.
+#[derive(Debug, Default)]
+struct Table {
+    waiting: papaya::HashMap<Handle, Slot>,
+    /// What they keep in memory, all together.
+    bytes: AtomicUsize,
+}
+
+/// What one of them has there for as long as its client may come back; dropped, nobody may any more.
+#[derive(Debug)]
+struct Stay {
+    table: Arc<Table>,
+    handle: Handle,
+    bytes: usize,
+}
+
+/// What names one of them.
 type Handle = [u8; 16];
 
 /// One of them.
@@ -52,12 +73,12 @@ struct Slot {
 }
 
 /// What makes two requests the same: view, method, name and arguments, whatever the order of their members.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Asked {
     view: &'static str,
     method: &'static str,
     name: Box<str>,
-    arguments: serde_json::Value,
+    arguments: Option<Digest>,
 }
 
 /// A client that came back.
@@ -87,8 +108,9 @@ struct Resumption<'a> {
 
 /// What it begins with.
 const PREFIX: &str = "only1mcp-";
-/// Outputs on their way before the backend has to wait.
-const OUTPUTS_MAX: usize = 16;
+/// Outputs on their way before the backend has to wait. Each may be as long as an answer.
+const OUTPUTS_MAX: usize = 1;
+const INVALID: Refusal<'_> = Refusal::InvalidParams(Cow::Borrowed("`requestState` is invalid or expired"));
 
 /// Whether a call is served here: one that may be asked something, or that answers what was asked.
 pub(super) fn is_served<T: Topology>(worker: &Worker<T>, caller: &Caller<'_>, backend: u16) -> bool {
@@ -115,7 +137,7 @@ pub(super) async fn call<'a, T: Topology, D: Downstream>(
     route: &Route<'_>,
     downstream: &D,
 ) -> Result<Result<(), Gone>, Refusal<'a>> {
-    let asked = Asked::of(post, caller, name);
+    let asked = Asked::of(&worker.shared.parked, post, caller, name);
     let (outputs, received) = mpsc::channel(OUTPUTS_MAX);
     let resumption = resumption(post)?;
     if let Some(Resumption { request_state: Some(state), input_responses }) = resumption {
@@ -193,7 +215,8 @@ impl Detached {
         let Some(route) = route::route::<T>(view, subject, &name) else { return };
         let declared = head.meta.and_then(|meta| meta.client_capabilities).map(|declared| declared.span.of(&body));
         let declared = declared.and_then(|declared| serde_json::from_slice(declared).ok()).unwrap_or_default();
-        let desk = Desk::new(&worker.shared.parked, asked, &id, outputs, worker.clock.deadline());
+        let parked = &worker.shared.parked;
+        let desk = Desk::new(parked, (asked, body.len()), &id, outputs, worker.clock.deadline());
         let (era, session, profile) = (Era::Modern, None, Profile::declared(&declared));
         let (source, head, id) = (&body[..], &head, &id[..]);
         let desk = &desk;
@@ -258,7 +281,9 @@ async fn attend<T: Topology, D: Downstream>(
     if downstream.streaming() {
         return Err(Gone);
     }
-    respond::refuse(downstream, &Refusal::Internal, Era::Modern, Some(caller.id)).await
+    // A call that ended just when its client came back for it was sent all the same.
+    let refusal = if back { INVALID } else { Refusal::Internal };
+    respond::refuse(downstream, &refusal, Era::Modern, Some(caller.id)).await
 }
 
 /// A message as the client that came back has to read it: its own id and progress token; `None` where it wants none.
@@ -282,9 +307,8 @@ fn own(message: Vec<u8>, caller: &Caller<'_>, back: bool) -> Option<Vec<u8>> {
 // === impl Asked ===
 
 impl Asked {
-    fn of(post: &Post<'_>, caller: &Caller<'_>, name: &str) -> Self {
-        let arguments = post.message.arguments.map(|arguments| arguments.span.of(post.body));
-        let arguments = arguments.and_then(|arguments| serde_json::from_slice(arguments).ok()).unwrap_or_default();
+    fn of(parked: &Parked, post: &Post<'_>, caller: &Caller<'_>, name: &str) -> Self {
+        let arguments = post.message.arguments.map(|arguments| parked.keys.digest(arguments.span.of(post.body)));
         Self { view: &post.view.patterns.name, method: caller.kind.as_str(), name: name.into(), arguments }
     }
 }
@@ -292,19 +316,17 @@ impl Asked {
 // === impl Parked ===
 
 impl Parked {
-    /// Parks a call: what its client is to come back with; `None` when there are as many as may be, or no random bits.
-    fn park(&self, request: &Asked, comebacks: &mpsc::Sender<Comeback>) -> Option<Handle> {
-        if self.waiting.len() >= limits::PARKED_CALLS_MAX {
+    /// Parks a call that keeps so many bytes in memory; `None` when there are as many as may be, or no random bits.
+    fn park(&self, request: &Asked, comebacks: &mpsc::Sender<Comeback>, bytes: usize) -> Option<Stay> {
+        if self.table.waiting.len() >= limits::PARKED_CALLS_MAX {
             return None;
         }
-        let handle = random_bits().ok()?;
-        self.waiting.pin().insert(handle, Slot { request: request.clone(), comebacks: comebacks.clone() });
-        Some(handle)
-    }
-
-    /// Nobody may come back for it any more.
-    fn forget(&self, handle: &Handle) {
-        self.waiting.pin().remove(handle);
+        let mut stay = Stay { table: Arc::clone(&self.table), handle: random_bits().ok()?, bytes: 0 };
+        if !stay.keep(bytes) {
+            return None;
+        }
+        self.table.waiting.pin().insert(stay.handle, Slot { request: request.clone(), comebacks: comebacks.clone() });
+        Some(stay)
     }
 
     /// Hands what a client came back with to its call.
@@ -315,23 +337,47 @@ impl Parked {
         responses: &BTreeMap<Cow<'_, str>, &RawValue>,
         outputs: mpsc::Sender<Output>,
     ) -> Result<(), Refusal<'static>> {
-        const INVALID: Refusal<'_> = Refusal::InvalidParams(Cow::Borrowed("`requestState` is invalid or expired"));
         let handle = state.strip_prefix(PREFIX).and_then(|handle| URL_SAFE_NO_PAD.decode(handle).ok());
         let handle = handle.and_then(|bytes| Handle::try_from(bytes).ok()).ok_or(INVALID)?;
         if let Some(key) = responses.iter().find(|(_, response)| !response.get().starts_with('{')).map(|(key, _)| key) {
             return Err(Refusal::InvalidParams(format!("`inputResponses.{key}` is no result").into()));
         }
-        let waiting = self.waiting.pin();
+        let waiting = self.table.waiting.pin();
         let Ok(Some((_, slot))) = waiting.remove_if(&handle, |_, slot| slot.request == *asked) else {
             return Err(INVALID);
         };
-        let own = |(key, response): (&Cow<'_, str>, &&RawValue)| (key.to_string(), response.get().to_owned());
+        let own = |(key, response): (&Cow<'_, str>, &&RawValue)| (key.to_string(), in_one_line(response.get()));
         let comeback = Comeback { responses: responses.iter().map(own).collect(), outputs };
         slot.comebacks.try_send(comeback).map_err(|_its_call_is_over| INVALID)
     }
 }
 
-/// What a client is handed to come back with.
-fn state(handle: &Handle) -> String {
-    PREFIX.to_owned() + &URL_SAFE_NO_PAD.encode(handle)
+// === impl Stay ===
+
+impl Stay {
+    /// Keeps so many bytes more; `false` when all of them keep as many as may be.
+    fn keep(&mut self, bytes: usize) -> bool {
+        let add = |kept: usize| kept.checked_add(bytes).filter(|kept| *kept <= limits::PARKED_BYTES_MAX);
+        let kept = self.table.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok();
+        self.bytes += if kept { bytes } else { 0 };
+        kept
+    }
+
+    /// What the client is handed to come back with.
+    fn state(&self) -> String {
+        PREFIX.to_owned() + &URL_SAFE_NO_PAD.encode(self.handle)
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.table.waiting.pin().remove(&self.handle);
+        self.table.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// JSON without line ends, which stand between its tokens only: where each line is a message, they would end it, and
+/// what follows be one of its author's choice.
+fn in_one_line(json: &str) -> String {
+    json.replace(['\n', '\r'], " ")
 }

@@ -21,7 +21,7 @@ use crate::mcp::envelope::Id;
 use crate::mcp::json::Span;
 use crate::mcp::parts;
 use crate::mcp::splice::Splice;
-use crate::upstream::{Error, Gone, Message, Relay};
+use crate::upstream::{Error, Gone, Kind, Message, Relay};
 
 /// Writes to one client what belongs to its call.
 #[derive(Debug)]
@@ -148,9 +148,13 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
             let number =
                 inquiry.ask(key).ok_or_else(|| Error::protocol("it asks for more input at once than may be"))?;
             self.tell(&[request.question(number).as_bytes()]).await?;
+            if self.left.get() {
+                // Nobody was asked: nobody will answer.
+                return Err(Error::client_gone());
+            }
         }
         self.deadline.set(limits::CALL_MAX.saturating_sub(self.elapsed()));
-        let mut responses = BTreeMap::new();
+        let (mut responses, mut length) = (BTreeMap::new(), 0);
         while inquiry.is_open() {
             let (key, answer) = inquiry.next().await;
             let response = match (interview::answered(&answer)?, requests.get(key).and_then(InputRequest::declined)) {
@@ -164,6 +168,11 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
                     return Ok(None);
                 }
             };
+            length += response.len();
+            if length > limits::BODY_BYTES_MAX {
+                let detail = format!("its client's answers are longer than {} bytes", limits::BODY_BYTES_MAX);
+                return Err(Error::new(Kind::Overloaded, true, detail));
+            }
             responses.insert(key.clone(), response.into());
         }
         self.rearm();

@@ -132,6 +132,19 @@ async fn a_state_is_good_once_and_for_the_request_that_it_was_given_for() {
     assert_eq!(calls(&rig), 1, "no tool runs a second time");
 }
 
+/// Where each line is a message, one in the midst of an answer would be a message of the client's choice.
+#[tokio::test]
+async fn what_a_client_says_in_several_lines_is_one_message_to_a_child() {
+    let rig = rig();
+    let (state, keys) = asked(&Client::ask(rig.address(), &asks("{}", "")).await);
+    let call = legacy::message("tools/call", r#"{"name":"once","arguments":{"text":"smuggled"}}"#);
+    let roots = format!("{{\"roots\":[{{\"uri\":\"file:///own\",\"x\":1.0,\"call\":\n{call}\n}}]\r\n}}");
+    let back = asks("{}", &with(&state, &[(&keys[0].1, &roots), (&keys[1].1, SAMPLE)]));
+    let answers = heard(&Client::ask(rig.address(), &back).await.json());
+    assert_eq!(answers[1]["result"]["roots"][0]["call"]["method"], "tools/call");
+    assert!(rig.ledger.after("ran").is_empty(), "nobody called it");
+}
+
 #[tokio::test]
 async fn a_modern_client_that_declares_nothing_is_asked_nothing() {
     let rig = rig();

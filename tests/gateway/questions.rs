@@ -200,3 +200,43 @@ async fn a_server_that_never_has_enough_is_asked_no_more() {
     assert_eq!(answer.kind().as_deref(), Some("upstream_protocol_error"), "{answer:?}");
     assert_eq!(upstream.calls(), 1 + only1mcp::limits::INPUT_ROUNDS_MAX as usize);
 }
+
+#[tokio::test]
+async fn a_call_whose_later_round_could_not_be_sent_was_sent() {
+    let upstream = Recorder::play(async move |post: Post, wire: &mut Wire<'_>| {
+        let connection = "connection: close\r\n";
+        match post.body.contains("requestState") {
+            true => wire.answer_with(401, connection, "").await,
+            false => {
+                wire.answer_with(
+                    200,
+                    connection,
+                    &wire.response(r#"{"resultType":"input_required","requestState":"more"}"#),
+                )
+                .await
+            }
+        }
+    });
+    let gateway = gateways::recorded(&upstream);
+    let own = session(gateway.address(), &json!({})).await;
+    let answer = Client::ask(gateway.address(), &Request::legacy(&own, message("tools/call", CALL))).await;
+    let data = &answer.json()["error"]["data"];
+    assert_eq!((&data["kind"], &data["sent"]), (&json!("upstream_auth"), &json!(true)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn answers_are_together_no_longer_than_a_request_may_be() {
+    let upstream = asking(REQUIRED);
+    let gateway = gateways::recorded(&upstream);
+    let own = session(gateway.address(), &json!({ "elicitation": {}, "roots": {} })).await;
+    let mut client = call(gateway.address(), &own).await;
+    client.head().await;
+    let (form, roots) = (hear(&mut client).await.expect("a form"), hear(&mut client).await.expect("roots"));
+    let long = format!(r#""result":{{"long":"{}"}}"#, "x".repeat(only1mcp::limits::BODY_BYTES_MAX * 2 / 3));
+    respond(gateway.address(), &own, &form["id"], &long).await;
+    respond(gateway.address(), &own, &roots["id"], &long).await;
+    let answer = hear(&mut client).await.expect("an answer");
+    let data = &answer["error"]["data"];
+    assert_eq!((&data["kind"], &data["sent"]), (&json!("overloaded"), &json!(true)), "{}", answer["error"]);
+    assert_eq!(upstream.calls(), 1, "it is not called again");
+}

@@ -6,15 +6,16 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::super::error::Refusal;
 use super::super::{Answer, Downstream, Left};
-use super::{Asked, Comeback, Handle, Output, Parked, state};
+use super::{Asked, Comeback, Output, Parked, Stay, in_one_line};
 use crate::catalog::Era;
 use crate::clock::Deadline;
 use crate::limits;
@@ -24,6 +25,8 @@ use crate::upstream::{Gone, Message};
 pub(in super::super) struct Desk<'a> {
     of: &'a Parked,
     asked: Asked,
+    /// How long the message is that the call keeps.
+    kept: usize,
     id: &'a [u8],
     /// Whoever waits for what comes now; nobody while the call is parked.
     attendant: RefCell<Option<mpsc::Sender<Output>>>,
@@ -34,11 +37,11 @@ pub(in super::super) struct Desk<'a> {
     /// What the backend wants to know and was not answered.
     questions: RefCell<Vec<Question>>,
     minted: Cell<u32>,
-    /// When the first of them came that the client was not told of.
-    untold: Cell<Option<Instant>>,
+    /// When the client is to be told of those that it was not told of.
+    due: Cell<Option<Instant>>,
     replies: RefCell<VecDeque<String>>,
-    /// What the client is to come back with.
-    handle: Cell<Option<Handle>>,
+    /// What the call has for as long as it is parked.
+    stay: RefCell<Option<Stay>>,
     /// Until when it may.
     deadline: Deadline,
     /// Nobody is waited for any more.
@@ -70,7 +73,7 @@ impl std::fmt::Debug for Desk<'_> {
 impl<'a> Desk<'a> {
     pub(super) fn new(
         of: &'a Parked,
-        asked: Asked,
+        (asked, kept): (Asked, usize),
         id: &'a [u8],
         outputs: mpsc::Sender<Output>,
         deadline: Deadline,
@@ -79,6 +82,7 @@ impl<'a> Desk<'a> {
         let desk = Self {
             of,
             asked,
+            kept,
             id,
             attendant: RefCell::default(),
             gone: RefCell::default(),
@@ -86,9 +90,9 @@ impl<'a> Desk<'a> {
             comeback,
             questions: RefCell::default(),
             minted: Cell::default(),
-            untold: Cell::default(),
+            due: Cell::default(),
             replies: RefCell::default(),
-            handle: Cell::default(),
+            stay: RefCell::default(),
             deadline,
             over: Cell::new(false),
         };
@@ -105,17 +109,23 @@ impl<'a> Desk<'a> {
         let Message { source, head, .. } = *message;
         let method = head.method.map(|method| method.decode(source).into_owned()).unwrap_or_default();
         let params = head.params.map_or(&b"{}"[..], |params| params.span.of(source));
-        let params = without_page_id(&String::from_utf8_lossy(params)).unwrap_or_else(|| "{}".to_owned());
+        let params = without_page_id(&in_one_line(&String::from_utf8_lossy(params))).unwrap_or_else(|| "{}".to_owned());
+        if bytes(&questions) + params.len() > limits::ANSWER_BYTES_MAX {
+            return false;
+        }
         self.minted.set(self.minted.get() + 1);
         let key = format!("input-{}", self.minted.get());
         questions.push(Question { key, theirs: theirs.into(), method, params });
-        self.untold.set(self.untold.get().or(Some(Instant::now())));
+        self.due.set(self.due.get().or_else(|| Some(Instant::now() + TOGETHER)));
         true
     }
 
     /// The backend takes back what it asked.
     pub(in super::super) fn withdraw(&self, theirs: &[u8]) {
         self.questions.borrow_mut().retain(|question| *question.theirs != *theirs);
+        if !self.is_asking() {
+            self.due.set(None);
+        }
     }
 
     /// Whether the backend waits for the client.
@@ -130,41 +140,47 @@ impl<'a> Desk<'a> {
             if let Some(reply) = reply {
                 return reply;
             }
-            match self.untold.get() {
-                Some(since) if self.is_asking() => {
-                    tokio::time::sleep_until((since + TOGETHER).into()).await;
-                    self.tell().await;
-                }
-                _ if self.handle.get().is_some() => match self.come_back().await {
+            if self.is_parked() {
+                // What was asked since, the client hears when it is back.
+                match self.come_back().await {
                     Some(comeback) => self.take(comeback),
                     None => self.give_up(),
-                },
-                _ => std::future::pending().await,
+                }
+            } else if let Some(due) = self.due.get() {
+                tokio::time::sleep_until(due).await;
+                self.tell().await;
+            } else {
+                std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Answers the client with what the backend asks, and parks the call.
+    fn is_parked(&self) -> bool {
+        self.stay.borrow().is_some()
+    }
+
+    /// Answers the client with what the backend asks, and parks the call. Cancel safe: nothing changes before there is
+    /// room for the answer.
     async fn tell(&self) {
-        self.untold.set(None);
-        let handle = self.of.park(&self.asked, &self.comeback);
-        let answer = match &handle {
-            Some(handle) => Output::Answer(200, self.required(&state(handle))),
+        let attendant = self.attendant.borrow().clone();
+        let Some(attendant) = attendant else { return self.give_up() };
+        let Ok(place) = attendant.reserve_owned().await else { return self.give_up() };
+        self.due.set(None);
+        let stay = self.of.park(&self.asked, &self.comeback, self.kept + bytes(&self.questions.borrow()));
+        let answer = match &stay {
+            Some(stay) => Output::Answer(200, self.required(&stay.state())),
             None => {
-                let verdict = Refusal::Busy("as many calls wait for their clients as may").verdict(Era::Modern);
+                let verdict = Refusal::Unparked.verdict(Era::Modern);
                 Output::Answer(verdict.status, verdict.body(Some(self.id)))
             }
         };
-        self.handle.set(handle);
+        let parked = stay.is_some();
+        self.stay.replace(stay);
         self.deadline.set(limits::PARKED_FOR);
-        let attendant = self.attendant.take();
+        drop(place.send(answer));
+        self.attendant.take();
         self.gone.take();
-        let told = match attendant {
-            Some(attendant) => attendant.send(answer).await.is_ok(),
-            None => false,
-        };
-        // Who does not know the state cannot come back with it.
-        if handle.is_none() || !told {
+        if !parked {
             self.give_up();
         }
     }
@@ -199,7 +215,7 @@ impl<'a> Desk<'a> {
 
     /// Takes what the client says. What it leaves out is asked once more.
     fn take(&self, mut comeback: Comeback) {
-        self.handle.set(None);
+        self.stay.take();
         let mut replies = self.replies.borrow_mut();
         self.questions.borrow_mut().retain(|question| match comeback.responses.remove(&question.key) {
             Some(result) => {
@@ -210,17 +226,14 @@ impl<'a> Desk<'a> {
         });
         drop(replies);
         self.attended_by(comeback.outputs);
-        if self.is_asking() {
-            self.untold.set(Instant::now().checked_sub(TOGETHER));
-        }
+        self.due.set(self.is_asking().then(Instant::now));
     }
 
     /// Nobody will come back: the backend is told so, as a client would, and has a moment to make the best of it.
     fn give_up(&self) {
         self.over.set(true);
-        if let Some(handle) = self.handle.take() {
-            self.of.forget(&handle);
-        }
+        self.due.set(None);
+        self.stay.take();
         let questions = self.questions.take();
         self.replies.borrow_mut().extend(questions.iter().map(|question| question.reply(question.unanswered())));
     }
@@ -241,19 +254,17 @@ impl<'a> Desk<'a> {
     }
 }
 
-impl Drop for Desk<'_> {
-    fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            self.of.forget(&handle);
-        }
-    }
-}
-
 impl Downstream for Desk<'_> {
     /// The last thing that is said. It waits for a client that is to come back.
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
         self.questions.take();
-        if self.handle.get().is_some() {
+        self.due.set(None);
+        if self.is_parked() {
+            let length = answer.body.iter().map(|piece| piece.len()).sum();
+            if !self.stay.borrow_mut().as_mut().is_some_and(|stay| stay.keep(length)) {
+                tracing::warn!(length, "an answer was dropped that there is no room for until its client is back");
+                return Err(Gone);
+            }
             let comeback = self.come_back().await.ok_or(Gone)?;
             self.take(comeback);
         }
@@ -262,7 +273,7 @@ impl Downstream for Desk<'_> {
 
     async fn event(&self, message: &[&[u8]]) -> Result<(), Gone> {
         // While nobody is there, progress is of no use to anybody.
-        if self.handle.get().is_some() { Ok(()) } else { self.put(Output::Event(message.concat())).await }
+        if self.is_parked() { Ok(()) } else { self.put(Output::Event(message.concat())).await }
     }
 
     fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Left> {
@@ -293,6 +304,11 @@ impl Question {
     }
 }
 
+/// How long questions are, all together.
+fn bytes(questions: &[Question]) -> usize {
+    questions.iter().map(|question| question.params.len()).sum()
+}
+
 /// Parameters without the id of a page, which the modern era does not have.
 fn without_page_id(params: &str) -> Option<String> {
     #[derive(Deserialize)]
@@ -308,3 +324,6 @@ fn without_page_id(params: &str) -> Option<String> {
     members.remove("elicitationId");
     serde_json::to_string(&members).ok()
 }
+
+#[cfg(test)]
+mod tests;
