@@ -3,6 +3,7 @@
 //!
 //! Here is what these tests share, and the clients; the rest is one module a kind of peer.
 
+mod asking;
 mod conformance;
 mod editor;
 mod fronts;
