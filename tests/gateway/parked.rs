@@ -3,12 +3,13 @@
 
 use std::net::SocketAddr;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::legacy;
 use crate::profiles::Profiles;
 use crate::support::client::{Answer, Client, Event, META, Request};
-use crate::support::scripted::WithChildren;
+use crate::support::scripted::{WithChildren, eventually, is_alive, signal};
 use crate::support::socket::SocketClient;
 
 const DECLARED: &str = r#"{"roots":{},"sampling":{}}"#;
@@ -143,6 +144,32 @@ async fn what_a_client_says_in_several_lines_is_one_message_to_a_child() {
     let answers = heard(&Client::ask(rig.address(), &back).await.json());
     assert_eq!(answers[1]["result"]["roots"][0]["call"]["method"], "tools/call");
     assert!(rig.ledger.after("ran").is_empty(), "nobody called it");
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_after_its_server_died_hears_of_it() {
+    let rig = rig();
+    let (state, keys) = asked(&Client::ask(rig.address(), &asks("{}", "")).await);
+    let children = rig.ledger.spawned();
+    for child in &children {
+        signal(*child, Signal::KILL);
+    }
+    eventually("their end", || children.iter().all(|child| !is_alive(*child))).await;
+    let back = asks("{}", &with(&state, &[(&keys[0].1, ROOTS), (&keys[1].1, SAMPLE)]));
+    let answer = Client::ask(rig.address(), &back).await;
+    let data = &answer.json()["error"]["data"];
+    assert_eq!((&data["kind"], &data["sent"]), (&json!("outcome_unknown"), &json!(true)), "{answer:?}");
+    assert_eq!(Client::ask(rig.address(), &back).await.code(), Some(-32602), "its state was good once");
+    assert_eq!(calls(&rig), 1);
+}
+
+#[tokio::test]
+async fn a_parked_call_does_not_hold_up_the_end_of_the_gateway() {
+    let rig = rig();
+    asked(&Client::ask(rig.address(), &asks("{}", "")).await);
+    let began = std::time::Instant::now();
+    let _directory = rig.stop();
+    assert!(began.elapsed() < only1mcp::limits::DRAIN_GRACE, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
