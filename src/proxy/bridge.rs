@@ -47,7 +47,7 @@ const RESOURCE_NOT_FOUND: i64 = -32002;
 const INVALID_PARAMS: &[u8] = b"-32602";
 const INTERNAL_ERROR: &[u8] = b"-32603";
 /// Legacy servers have a client open a page by it, modern ones have another way.
-const URL_ELICITATION: i64 = -32042;
+pub(super) const URL_ELICITATION: i64 = -32042;
 
 /// The answer for the client, and the HTTP status under which a modern client gets it.
 ///

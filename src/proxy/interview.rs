@@ -9,10 +9,15 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::bridge::{Caller, URL_ELICITATION};
+use super::parked;
 use super::session::wire_id;
+use crate::catalog::Era;
+use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Id, Shape};
 use crate::mcp::json::Kind;
+use crate::mcp::method::CallKind;
 use crate::mcp::splice::Splice;
 use crate::upstream::{Error, Message};
 
@@ -48,6 +53,26 @@ struct Mode<'a> {
     mode: Option<Cow<'a, str>>,
 }
 
+/// What an error is about whose call needs pages to be opened first.
+#[derive(Deserialize)]
+struct Pages<'a> {
+    #[serde(borrow)]
+    elicitations: Vec<&'a RawValue>,
+}
+
+/// What the client of a call that is made again did with what it was asked.
+#[derive(Deserialize)]
+struct Responses<'a> {
+    #[serde(borrow, rename = "inputResponses")]
+    input_responses: BTreeMap<Cow<'a, str>, Response<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Response<'a> {
+    #[serde(borrow)]
+    action: Option<Cow<'a, str>>,
+}
+
 /// What a client must have declared to be asked this; `None` for what no client is asked.
 fn needs(method: &str, params: Option<&[u8]>) -> Option<Profile> {
     match method {
@@ -69,6 +94,41 @@ pub(super) fn may_ask(profile: Profile, message: &Message<'_>) -> bool {
     let params = message.head.params.map(|params| params.span.of(message.source));
     let method = message.head.method.map(|method| method.decode(message.source));
     method.and_then(|method| needs(&method, params)).is_some_and(|needed| profile.has(needed))
+}
+
+/// The answer for a modern client whose call a legacy backend refused because pages have to be opened first (MCP
+/// 2025-11-25, URL mode elicitation): it is asked to open them and make the call again. Nothing is kept meanwhile, and so
+/// there is no state. `None` for any other answer, and for whom that does not help.
+pub(super) fn pages(message: &Message<'_>, caller: &Caller<'_>) -> Option<String> {
+    let Message { source, head, era } = *message;
+    let asks = (era, caller.era) == (Era::Legacy, Era::Modern)
+        && caller.kind != CallKind::Completion
+        && caller.profile.has(Profile::ELICITATION_URL)
+        && head.error_code.is_some_and(|code| code.span.of(source) == URL_ELICITATION.to_string().as_bytes());
+    let data = head.error_data.filter(|_| asks && !has_declined(caller))?;
+    let Pages { elicitations } = serde_json::from_slice(data.span.of(source)).ok()?;
+    if !(1..=limits::CALL_QUESTIONS_MAX).contains(&elicitations.len()) {
+        return None;
+    }
+    let request = |(params, number): (&&RawValue, u32)| {
+        let params = params.get();
+        let params = opens_page(Some(params.as_bytes())).then(|| parked::without_page_id(params)).flatten()?;
+        Some(format!(r#""input-{number}":{{"method":"elicitation/create","params":{params}}}"#))
+    };
+    let requests: Vec<String> = elicitations.iter().zip(1..).map(request).collect::<Option<_>>()?;
+    let id = String::from_utf8_lossy(caller.id);
+    Some(format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"input_required","inputRequests":{{{}}}}}}}"#,
+        requests.join(",")
+    ))
+}
+
+/// Whether a client that makes a call again did not accept something that it was asked before.
+fn has_declined(caller: &Caller<'_>) -> bool {
+    let params = caller.head.params.filter(|_| caller.head.resumes).map(|params| params.span.of(caller.source));
+    let responses = params.and_then(|params| serde_json::from_slice::<Responses<'_>>(params).ok());
+    let accepted = |response: &Response<'_>| response.action.as_deref() == Some("accept");
+    responses.is_some_and(|responses| !responses.input_responses.values().all(accepted))
 }
 
 /// The answer to a question of a legacy backend, under the id that this gave it.

@@ -381,3 +381,19 @@ impl Drop for Stay {
 fn in_one_line(json: &str) -> String {
     json.replace(['\n', '\r'], " ")
 }
+
+/// Parameters in one line, without the id of a page, which the modern era does not have.
+pub(super) fn without_page_id(params: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Page<'a> {
+        #[serde(borrow, rename = "elicitationId")]
+        elicitation_id: Option<&'a RawValue>,
+    }
+    let page: Page<'_> = serde_json::from_str(params).ok()?;
+    if page.elicitation_id.is_none() {
+        return Some(in_one_line(params));
+    }
+    let mut members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(params).ok()?;
+    members.remove("elicitationId");
+    Some(in_one_line(&serde_json::to_string(&members).ok()?))
+}

@@ -179,6 +179,24 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         Ok(Some(required.members(&responses)))
     }
 
+    /// Writes to the client what its call comes to.
+    async fn respond(&mut self, status: u16, body: &[&[u8]]) -> Result<(), Error> {
+        if self.inquiry.is_some() && !self.left.get() {
+            self.withdraw(|_| true).await?;
+        }
+        self.answered = true;
+        if self.left.get() {
+            return Err(Error::client_gone());
+        }
+        // The backend is done: how long the client takes to read is the downstream's to bound.
+        self.deadline.clear();
+        if self.downstream.streaming() {
+            self.downstream.event(body).await?;
+            return Ok(self.downstream.finish().await?);
+        }
+        Ok(self.downstream.answer(&Answer { status, fields: "", body, close: false }).await?)
+    }
+
     /// Whether a backend began to answer, be its client there to read it or not.
     pub(crate) fn answered(&self) -> bool {
         self.answered
@@ -251,22 +269,11 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             self.required = message.head.result.map(|result| result.span.of(message.source).into());
             return Ok(());
         }
+        if let Some(pages) = interview::pages(&message, self.caller) {
+            return self.respond(200, &[pages.as_bytes()]).await;
+        }
         let (splice, status) = bridge::answer(&message, self.caller)?;
-        if self.inquiry.is_some() && !self.left.get() {
-            self.withdraw(|_| true).await?;
-        }
-        self.answered = true;
-        if self.left.get() {
-            return Err(Error::client_gone());
-        }
-        // The backend is done: how long the client takes to read is the downstream's to bound.
-        self.deadline.clear();
-        let body = slices(&splice);
-        if self.downstream.streaming() {
-            self.downstream.event(&body).await?;
-            return Ok(self.downstream.finish().await?);
-        }
-        Ok(self.downstream.answer(&Answer { status, fields: "", body: &body, close: false }).await?)
+        self.respond(status, &slices(&splice)).await
     }
 
     fn takes_parts(&self, era: Era) -> bool {

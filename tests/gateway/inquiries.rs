@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_types, reason = "a server that is played is no data plane")]
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use only1mcp::Gateway;
@@ -281,6 +282,56 @@ async fn a_server_over_websocket_asks_and_takes_back() {
     assert_eq!(cancelled["params"]["requestId"], question["id"], "{cancelled}");
     assert_eq!(text(&mut client).await, "done");
     assert_eq!(odd.answers().len(), 1);
+}
+
+/// A modern call of a client that opens pages, or not.
+fn modern(declared: &str, further: &str) -> Asked {
+    let declared = format!(r#"clientCapabilities":{declared}"#);
+    let params = format!(r#""name":"odd__echo","arguments":{{}}{further}"#);
+    Asked::modern("tools/call", Some("odd__echo"), &params).edit(r#"clientCapabilities":{}"#, &declared)
+}
+
+#[tokio::test]
+async fn pages_that_a_legacy_server_requires_are_asked_for_and_the_call_is_made_again() {
+    const OPENS: &str = r#"{"elicitation":{"url":{}}}"#;
+    const DATA: &str = r#"{"elicitations":[{"mode":"url","elicitationId":"e","url":"https://example.com/a","message":"open","n":1.0}]}"#;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let odd = Server::start(server::legacy(
+        || "session".to_owned(),
+        move |request: &Request| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let id = request.id();
+            vec![match request.text.contains(r#""action":"accept""#) {
+                true => server::json_answer(200, &text_body(&id, "opened")),
+                false => {
+                    let error = format!(r#"{{"code":-32042,"message":"pages","data":{DATA}}}"#);
+                    server::json_answer(200, &format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#))
+                }
+            }]
+        },
+    ));
+    let gateway = gateway(&odd);
+    let answer = Client::ask(gateway.address(), &modern(OPENS, "")).await.json();
+    let result = &answer["result"];
+    let params = json!({ "mode": "url", "url": "https://example.com/a", "message": "open", "n": 1.0 });
+    let expected = json!({ "input-1": { "method": "elicitation/create", "params": params } });
+    assert_eq!((&result["resultType"], &result["inputRequests"]), (&json!("input_required"), &expected), "{answer}");
+    assert_eq!(result["requestState"], Value::Null, "there is nothing to keep");
+    let with = |action: &str| format!(r#","inputResponses":{{"input-1":{{"action":"{action}"}}}}"#);
+    let answer = Client::ask(gateway.address(), &modern(OPENS, &with("accept"))).await.json();
+    assert_eq!(answer["result"]["content"][0]["text"], "opened", "{answer}");
+    // Who declined is not asked without end, and who opens no pages never.
+    for request in [modern(OPENS, &with("decline")), modern("{ }", ""), modern(r#"{"elicitation":{}}"#, "")] {
+        let answer = Client::ask(gateway.address(), &request).await;
+        assert_eq!((answer.status, answer.code()), (200, Some(-32603)), "{answer:?}");
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 5);
+    let session = Session::begin(gateway.address(), OPENS).await;
+    let message = legacy::message("tools/call", r#"{"name":"odd__echo","arguments":{}}"#);
+    let answer = Client::ask(gateway.address(), &Asked::legacy(&session.id, message)).await.json();
+    let data: Value = serde_json::from_str(DATA).expect("JSON");
+    assert_eq!((&answer["error"]["code"], &answer["error"]["data"]), (&json!(-32042), &data));
 }
 
 /// A client that reads no streams cannot be asked; its call goes on, and the server hears why.

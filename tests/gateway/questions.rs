@@ -8,6 +8,7 @@ use crate::legacy::message;
 use crate::support::client::{Client, Event, Request};
 use crate::support::gateways;
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
+use crate::support::scripted::eventually;
 use crate::support::socket::SocketClient;
 
 const CALL: &str = r#"{"name":"admin__echo","arguments":{"own":1.0},"_meta":{"progressToken":"t"}}"#;
@@ -203,25 +204,22 @@ async fn a_server_that_never_has_enough_is_asked_no_more() {
 
 #[tokio::test]
 async fn a_call_whose_later_round_could_not_be_sent_was_sent() {
-    let upstream = Recorder::play(async move |post: Post, wire: &mut Wire<'_>| {
-        let connection = "connection: close\r\n";
-        match post.body.contains("requestState") {
-            true => wire.answer_with(401, connection, "").await,
-            false => {
-                wire.answer_with(
-                    200,
-                    connection,
-                    &wire.response(r#"{"resultType":"input_required","requestState":"more"}"#),
-                )
-                .await
-            }
-        }
+    let upstream = Recorder::play(async move |_post: Post, wire: &mut Wire<'_>| {
+        wire.answer_with(200, "connection: close\r\n", &wire.response(REQUIRED)).await
     });
     let gateway = gateways::recorded(&upstream);
-    let own = session(gateway.address(), &json!({})).await;
-    let answer = Client::ask(gateway.address(), &Request::legacy(&own, message("tools/call", CALL))).await;
-    let data = &answer.json()["error"]["data"];
-    assert_eq!((&data["kind"], &data["sent"]), (&json!("upstream_auth"), &json!(true)), "{answer:?}");
+    let own = session(gateway.address(), &json!({ "elicitation": {}, "roots": {} })).await;
+    let mut client = call(gateway.address(), &own).await;
+    client.head().await;
+    let (form, roots) = (hear(&mut client).await.expect("a form"), hear(&mut client).await.expect("roots"));
+    let address = upstream.url().trim_start_matches("http://").split('/').next().expect("an address").to_owned();
+    drop(upstream);
+    eventually("its end", || std::net::TcpStream::connect(&address).is_err()).await;
+    respond(gateway.address(), &own, &roots["id"], r#""result":{"roots":[]}"#).await;
+    respond(gateway.address(), &own, &form["id"], r#""result":{"action":"accept"}"#).await;
+    let answer = hear(&mut client).await.expect("an answer");
+    let data = &answer["error"]["data"];
+    assert_eq!((&data["sent"], &data["retryable"]), (&json!(true), &json!(false)), "{answer}");
 }
 
 #[tokio::test]
@@ -239,4 +237,18 @@ async fn answers_are_together_no_longer_than_a_request_may_be() {
     let data = &answer["error"]["data"];
     assert_eq!((&data["kind"], &data["sent"]), (&json!("overloaded"), &json!(true)), "{}", answer["error"]);
     assert_eq!(upstream.calls(), 1, "it is not called again");
+}
+
+/// That a client lacks a capability is for the client to know, in the form of its own era.
+#[tokio::test]
+async fn a_capability_that_a_modern_server_misses_is_named_to_a_legacy_client() {
+    const ERROR: &str = r#"{"code":-32021,"message":"no sampling","data":{"requiredCapabilities":{"sampling":{}}}}"#;
+    let upstream = Recorder::play(async move |post: Post, wire: &mut Wire<'_>| {
+        wire.answer(400, &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{ERROR}}}"#, post.id)).await
+    });
+    let gateway = gateways::recorded(&upstream);
+    let own = session(gateway.address(), &json!({})).await;
+    let answer = Client::ask(gateway.address(), &Request::legacy(&own, message("tools/call", CALL))).await;
+    let error: Value = serde_json::from_str(ERROR).expect("JSON");
+    assert_eq!((answer.status, &answer.json()["error"]), (200, &error));
 }

@@ -1,21 +1,18 @@
 //! Where a parked call and its client leave things for each other: what the backend asks, until somebody comes for it; what
 //! the client says, until the backend has it.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::super::error::Refusal;
 use super::super::{Answer, Downstream, Left};
-use super::{Asked, Comeback, Output, Parked, Stay, in_one_line};
+use super::{Asked, Comeback, Output, Parked, Stay, without_page_id};
 use crate::catalog::Era;
 use crate::clock::Deadline;
 use crate::limits;
@@ -109,7 +106,7 @@ impl<'a> Desk<'a> {
         let Message { source, head, .. } = *message;
         let method = head.method.map(|method| method.decode(source).into_owned()).unwrap_or_default();
         let params = head.params.map_or(&b"{}"[..], |params| params.span.of(source));
-        let params = without_page_id(&in_one_line(&String::from_utf8_lossy(params))).unwrap_or_else(|| "{}".to_owned());
+        let params = without_page_id(&String::from_utf8_lossy(params)).unwrap_or_else(|| "{}".to_owned());
         if bytes(&questions) + params.len() > limits::ANSWER_BYTES_MAX {
             return false;
         }
@@ -307,22 +304,6 @@ impl Question {
 /// How long questions are, all together.
 fn bytes(questions: &[Question]) -> usize {
     questions.iter().map(|question| question.params.len()).sum()
-}
-
-/// Parameters without the id of a page, which the modern era does not have.
-fn without_page_id(params: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Page<'a> {
-        #[serde(borrow, rename = "elicitationId")]
-        elicitation_id: Option<&'a RawValue>,
-    }
-    let page: Page<'_> = serde_json::from_str(params).ok()?;
-    if page.elicitation_id.is_none() {
-        return Some(params.to_owned());
-    }
-    let mut members: std::collections::BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(params).ok()?;
-    members.remove("elicitationId");
-    serde_json::to_string(&members).ok()
 }
 
 #[cfg(test)]

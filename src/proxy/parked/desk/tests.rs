@@ -1,8 +1,12 @@
+//! What is asked, answered and given up at the desk of a parked call, by a clock that stands.
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::*;
