@@ -162,6 +162,14 @@ pub const PARKED_CALLS_MAX: usize = 4096;
 pub const PARKED_BYTES_MAX: usize = 64 << 20;
 /// How long each of them waits.
 pub const PARKED_FOR: Duration = Duration::from_secs(300);
+/// Clients of one worker that listen for changes: above it `overloaded`.
+pub const LISTENERS_MAX: usize = 4096;
+/// Resources that one of them may listen for: above it the request is invalid.
+pub const LISTENER_URIS_MAX: usize = 256;
+/// Resources of one backend that all of them together may listen for: those of a further client are not acknowledged.
+pub const FEED_URIS_MAX: usize = 4096;
+/// How long backends have to acknowledge what a client listens for: it is acknowledged without the late ones then.
+pub const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A call of a session of 2025-11-25 that is not answered after this begins its stream: from then on its client can come
 /// back to it.
 pub const STREAM_AFTER: Duration = Duration::from_millis(50);

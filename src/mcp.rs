@@ -10,3 +10,4 @@ pub mod parts;
 pub mod path;
 pub mod splice;
 pub mod sse;
+pub mod subscription;

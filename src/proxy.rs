@@ -27,6 +27,7 @@ mod respond;
 mod route;
 mod session;
 mod site;
+mod subscriptions;
 mod target;
 
 use std::cell::Cell;
@@ -53,6 +54,7 @@ pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
 #[cfg(feature = "admin")]
 pub(crate) use site::Foreign;
 pub(crate) use site::Site;
+pub(crate) use subscriptions::Feed;
 
 use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
@@ -79,6 +81,10 @@ pub(crate) struct Worker<T: Topology> {
     /// Written by this worker, read by whoever shows it.
     pub(crate) counts: Arc<Counts>,
     pub(crate) drain: Drain,
+    /// What backends tell by themselves, by the index of the backend.
+    pub(crate) feeds: Box<[Rc<Feed>]>,
+    /// Held by each client that listens.
+    pub(crate) listeners: Rc<()>,
     /// Itself, for calls that outlive the connection that they came on.
     pub(crate) own: Weak<Self>,
 }
@@ -428,6 +434,13 @@ async fn serve<T: Topology, D: Downstream>(
             Some(Err(refusal)) => refusal,
             None => Refusal::MethodNotFound("logging/setLevel".into()),
         },
+        Method::Listen => {
+            // Boxed: it would make every connection larger.
+            match Box::pin(subscriptions::listen(worker, post, id, accepts_stream, &Erased::new(downstream))).await {
+                Ok(outcome) => return outcome,
+                Err(refusal) => refusal,
+            }
+        }
         Method::Initialize => Refusal::MethodNotFound("initialize".into()),
     };
     respond::refuse(downstream, &refused, revision.era(), Some(id)).await

@@ -44,6 +44,8 @@ pub use children::{CHILD_VARIABLES, Children};
 pub use context::{Context, Shared};
 pub use error::{Error, Kind, OpenError};
 pub use greeting::Greeting;
+pub(crate) use greeting::subscriptions_listen;
+pub(crate) use status::Backoff;
 pub use vitals::{Patient, State, Vitals};
 
 use crate::catalog::{Era, plan};

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::catalog::{Topology, View};
 use crate::limits;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
-use crate::mcp::json::{ScanError, ScanErrorKind, Span};
+use crate::mcp::json::{ScanError, ScanErrorKind};
 use crate::mcp::method::Method;
 use crate::proxy::{
     self, Agreement, Answer, Batch, Cancellation, Carrier, Downstream, Erased, Left, Post, Refusal, Worker,
@@ -40,7 +40,15 @@ struct Peer {
     /// Bytes of requests in flight and of messages that wait for room in the outbox.
     held_bytes: Cell<usize>,
     /// By the id as written.
-    in_flight: RefCell<HashMap<Box<[u8]>, Rc<Cancellation>>>,
+    in_flight: RefCell<HashMap<Box<[u8]>, InFlight>>,
+}
+
+/// A call of the client.
+#[derive(Debug)]
+struct InFlight {
+    cancellation: Rc<Cancellation>,
+    /// It is never answered by itself: nobody waits for that at the end.
+    standing: bool,
 }
 
 /// So many bytes, which count until it is dropped.
@@ -88,13 +96,13 @@ impl<T: Topology> Conversation<T> {
             Err(error) => return proxy::unreadable(error, &body, &Erased::new(&answers)).await,
         };
         match call_id(&message, &body) {
-            Some(id) if self.peer.in_flight.borrow().contains_key(&*id) => {
+            Some((id, _)) if self.peer.in_flight.borrow().contains_key(&*id) => {
                 let refusal = Refusal::InvalidRequest("`id` is that of a request in flight".into());
                 answers.refuse(&refusal, Some(&id)).await
             }
-            Some(id) if self.is_full(body.len()) => answers.refuse(&Refusal::TooManyCalls, Some(&id)).await,
-            Some(id) => {
-                self.call(id, body, message);
+            Some((id, _)) if self.is_full(body.len()) => answers.refuse(&Refusal::TooManyCalls, Some(&id)).await,
+            Some((id, standing)) => {
+                self.call(id, standing, body, message);
                 Ok(())
             }
             None => {
@@ -120,6 +128,8 @@ impl<T: Topology> Conversation<T> {
 
     /// Waits for the calls in flight.
     pub(crate) async fn finish(&mut self) {
+        let standing = |call: &&InFlight| call.standing;
+        self.peer.in_flight.borrow().values().filter(standing).for_each(|call| call.cancellation.cancel());
         while self.calls.join_next().await.is_some() {}
     }
 
@@ -141,9 +151,11 @@ impl<T: Topology> Conversation<T> {
         Ok(())
     }
 
-    fn call(&mut self, id: Box<[u8]>, body: Bytes, message: Incoming) {
-        let (worker, peer, cancellation) = (Rc::clone(&self.worker), Rc::clone(&self.peer), Rc::default());
-        peer.in_flight.borrow_mut().insert(id.clone(), Rc::clone(&cancellation));
+    fn call(&mut self, id: Box<[u8]>, standing: bool, body: Bytes, message: Incoming) {
+        let (worker, peer) = (Rc::clone(&self.worker), Rc::clone(&self.peer));
+        let cancellation = Rc::<Cancellation>::default();
+        let in_flight = InFlight { cancellation: Rc::clone(&cancellation), standing };
+        peer.in_flight.borrow_mut().insert(id.clone(), in_flight);
         peer.hold(body.len());
         self.calls.spawn_local(async move {
             let _held = Held { all: &peer.held_bytes, own: body.len() };
@@ -157,7 +169,9 @@ impl<T: Topology> Conversation<T> {
     /// Takes note of `notifications/cancelled`. A request that is unknown was answered meanwhile.
     fn cancel(&self, message: &Incoming, body: &[u8]) {
         let id = proxy::cancelled(message, body);
-        if let Some(call) = id.and_then(|id| self.peer.in_flight.borrow().get(id).cloned()) {
+        if let Some(call) =
+            id.and_then(|id| self.peer.in_flight.borrow().get(id).map(|call| Rc::clone(&call.cancellation)))
+        {
             call.cancel();
         }
     }
@@ -171,14 +185,18 @@ impl<T: Topology> Drop for Conversation<T> {
     }
 }
 
-/// The id of a message that is a call, as written.
-fn call_id(message: &Incoming, body: &[u8]) -> Option<Box<[u8]>> {
+/// The id of a message that is a call, as written, and whether it is never answered by itself.
+fn call_id(message: &Incoming, body: &[u8]) -> Option<(Box<[u8]>, bool)> {
     let method = message.method.filter(|_| message.shape == Shape::Request)?.decode(body);
-    let span: Span = match (message.id, Method::parse(&method)) {
-        (Id::Number(span) | Id::String(span), Some(Method::Call(_))) => span,
+    let standing = match Method::parse(&method)? {
+        Method::Call(_) => false,
+        Method::Listen => true,
         _ => return None,
     };
-    Some(span.of(body).into())
+    match message.id {
+        Id::Number(span) | Id::String(span) => Some((span.of(body).into(), standing)),
+        _ => None,
+    }
 }
 
 // === impl Peer ===

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
 use crate::proxy::{
-    Calls, Counts, Drain, Gate, Mailboxes, OpenedTokens, Parked, Sessions, Settings, Shared, Site, Tie, Worker,
+    Calls, Counts, Drain, Feed, Gate, Mailboxes, OpenedTokens, Parked, Sessions, Settings, Shared, Site, Tie, Worker,
 };
 use crate::references::References;
 use crate::upstream::{self, Gone, Transport};
@@ -188,7 +188,11 @@ impl Place {
         let links = links.collect::<Result<Box<[_]>, _>>()?;
         let (shared, counts) = (Arc::clone(&self.crew.shared), Arc::clone(&self.counts));
         let (opened, calls, drain) = (OpenedTokens::default(), Calls::open(tie), Drain::default());
-        Ok(Rc::new_cyclic(|own| Worker { clock, links, shared, opened, calls, counts, drain, own: own.clone() }))
+        let (feeds, listeners) = (links.iter().map(|_| Rc::<Feed>::default()).collect(), Rc::default());
+        Ok(Rc::new_cyclic(|own| {
+            let own = own.clone();
+            Worker { clock, links, shared, opened, calls, counts, drain, feeds, listeners, own }
+        }))
     }
 
     /// Accepts until the gateway stops, then lets go of everything in order.

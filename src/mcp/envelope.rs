@@ -129,6 +129,8 @@ pub struct Outgoing {
     pub params: Option<Value>,
     /// `params.progressToken` (of `notifications/progress`), else `params._meta.progressToken`.
     pub progress_token: Option<Value>,
+    /// `params._meta`, its member `io.modelcontextprotocol/subscriptionId`.
+    pub subscription_id: Option<Value>,
     /// `params.requestId` (of `notifications/cancelled`).
     pub request_id: Option<Value>,
     /// `params.level` (of `notifications/message`).

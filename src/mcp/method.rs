@@ -15,6 +15,8 @@ pub enum Method {
     SetLevel,
     /// `server/discover`, modern only.
     Discover,
+    /// `subscriptions/listen`, modern only.
+    Listen,
     /// One of the four lists.
     List(ListKind),
     /// A call that a backend answers.
@@ -97,6 +99,7 @@ impl Method {
             "resources/list" => Self::List(ListKind::Resources),
             "resources/templates/list" => Self::List(ListKind::Templates),
             "server/discover" => Self::Discover,
+            "subscriptions/listen" => Self::Listen,
             "initialize" => Self::Initialize,
             "ping" => Self::Ping,
             "logging/setLevel" => Self::SetLevel,

@@ -72,7 +72,7 @@ pub(crate) enum Refusal<'a> {
     StreamUnknown,
     /// `MCP-Protocol-Version` of a legacy session is not one the gateway speaks.
     SessionVersion,
-    /// Updates of a resource were asked for, which nobody sends.
+    /// Changes were asked for where there are no streams to tell them.
     Unsubscribable,
     /// A sample was asked for where no client that could give one is connected.
     NoSampling,
@@ -225,7 +225,7 @@ impl Refusal<'_> {
                     "method `completion/complete` is not offered for {what} `{name}`: its server has no completions"
                 )
             }
-            _ => "method `resources/subscribe` is not offered: the gateway has no subscriptions".to_owned(),
+            _ => "method is not offered: plain routes have no streams, and so no subscriptions".to_owned(),
         };
         let status = if era == Era::Modern { 404 } else { 200 };
         Verdict::new(status, METHOD_NOT_FOUND, "method_not_found", message)

@@ -57,7 +57,7 @@ pub(crate) fn validate<'a, T: Topology>(worker: &Worker<T>, post: &Post<'a>) -> 
     };
     match (message.shape, method) {
         (Shape::Request, Some(method)) => match Method::parse(&method) {
-            Some(Method::Discover) | None => Err(Refusal::MethodNotFound(method)),
+            Some(Method::Discover | Method::Listen) | None => Err(Refusal::MethodNotFound(method)),
             Some(method) => Ok(Valid::Request(method, session)),
         },
         (Shape::Notification | Shape::Response, _) => Ok(Valid::Taken),

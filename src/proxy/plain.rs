@@ -106,7 +106,7 @@ async fn completed<T: Topology>(
         Some(Refusal::InvalidParams("`params` must be an object".into()))
     } else if !is_object(message.meta_kind) {
         Some(Refusal::InvalidParams("`params._meta` is not an object".into()))
-    } else if is(RESOURCES_SUBSCRIBE) {
+    } else if is(RESOURCES_SUBSCRIBE) || is("subscriptions/listen") {
         Some(Refusal::Unsubscribable)
     } else if is(SAMPLING) {
         Some(Refusal::NoSampling)

@@ -8,6 +8,7 @@ use super::{Error, Message, Relay};
 use crate::catalog::{Era, Revision};
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Outgoing, Shape};
+use crate::mcp::subscription::Filter;
 
 /// What a backend said of itself.
 #[derive(Clone, Debug)]
@@ -60,6 +61,14 @@ pub(super) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications
 /// A `server/discover` request.
 pub(super) fn discover(id: u64) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"server/discover","params":{{"_meta":{{{META}{{}}}}}}}}"#)
+}
+
+/// A `subscriptions/listen` request of the gateway's own, which still needs an id.
+pub(crate) fn subscriptions_listen(wanted: &Filter) -> String {
+    let wanted = wanted.json();
+    format!(
+        r#"{{"jsonrpc":"2.0","id":0,"method":"subscriptions/listen","params":{{"_meta":{{{META}{{}}}},"notifications":{wanted}}}}}"#
+    )
 }
 
 /// An `initialize` request: the newest legacy revision, and what clients of this profile can do.

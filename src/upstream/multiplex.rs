@@ -79,6 +79,8 @@ pub(super) enum Carried {
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     ids: HashSet<u64>,
+    /// Those of them that listen: what the backend says beside them is about some other.
+    listening: Vec<u64>,
     /// A call was given up that the backend may still be busy with: what it logs may belong to that one.
     abandoned: bool,
     /// Requests of the backend that calls were handed last, by their ids as written: it may take them back.
@@ -338,21 +340,28 @@ impl Asked {
 
     /// Nobody waits for this answer any more; whether one was to come.
     pub(super) fn abandon(&mut self, id: u64) -> bool {
-        let asked = self.ids.remove(&id);
-        self.abandoned |= asked;
+        let listens = self.listening.contains(&id);
+        let asked = self.remove(id);
+        self.abandoned |= asked && !listens;
         asked
     }
 
     /// Nothing is to come for this call: it was answered, or never made.
     #[cfg(any(feature = "transport-http", feature = "transport-sse"))]
     pub(super) fn forget(&mut self, id: u64) {
-        self.ids.remove(&id);
+        self.remove(id);
+    }
+
+    fn remove(&mut self, id: u64) -> bool {
+        self.listening.retain(|listening| *listening != id);
+        self.ids.remove(&id)
     }
 
     /// The connection is a new one; what the old one was asked and did not answer.
     pub(super) fn clear(&mut self) -> HashSet<u64> {
         self.abandoned = false;
         self.handed.clear();
+        self.listening.clear();
         std::mem::take(&mut self.ids)
     }
 
@@ -360,7 +369,7 @@ impl Asked {
     pub(super) fn owner(&mut self, source: &[u8], head: &Outgoing) -> Option<u64> {
         match (head.shape, head.id) {
             (Shape::Response | Shape::Invalid, Id::Number(span)) => {
-                decimal(span.of(source)).filter(|id| self.ids.remove(id))
+                decimal(span.of(source)).filter(|id| self.remove(*id))
             }
             (Shape::Notification, _) => self.owner_of_notification(source, head),
             _ => None,
@@ -387,10 +396,22 @@ impl Asked {
 
     /// By its progress token, which is the call's minted id; a log message belongs to a call only if there is just one,
     /// and none before it that the backend may not have let go of. What takes a request back goes where that went.
-    fn owner_of_notification(&self, source: &[u8], head: &Outgoing) -> Option<u64> {
+    fn owner_of_notification(&mut self, source: &[u8], head: &Outgoing) -> Option<u64> {
+        if let Some(subscription) = head.subscription_id {
+            let id = self.named(source, subscription)?;
+            // The first message of each.
+            if !self.listening.contains(&id) {
+                self.listening.push(id);
+            }
+            return Some(id);
+        }
         let is = |name| head.method.is_some_and(|method| method.is(source, name));
         if is("notifications/cancelled") {
-            let request = head.request_id?.span.of(source);
+            let request = head.request_id?;
+            if let Some(ended) = self.named(source, request).filter(|id| self.listening.contains(id)) {
+                return Some(ended);
+            }
+            let request = request.span.of(source);
             let (_, call) = self.handed.iter().rev().find(|(id, _)| **id == *request)?;
             return self.ids.contains(call).then_some(*call);
         }
@@ -400,13 +421,18 @@ impl Asked {
     /// By the progress token, else, for what any call may have caused, the only call there is.
     fn by_token(&self, source: &[u8], head: &Outgoing, any: bool) -> Option<u64> {
         match head.progress_token {
-            Some(Value { kind: JsonKind::Number, span, .. }) => {
-                decimal(span.of(source)).filter(|id| self.ids.contains(id))
+            Some(token) => self.named(source, token),
+            None if any && !self.abandoned && self.ids.len() == self.listening.len() + 1 => {
+                self.ids.iter().find(|id| !self.listening.contains(id)).copied()
             }
-            Some(_) => None,
-            None if any && !self.abandoned && self.ids.len() == 1 => self.ids.iter().next().copied(),
             None => None,
         }
+    }
+
+    /// The call whose minted id this is.
+    fn named(&self, source: &[u8], id: Value) -> Option<u64> {
+        let id = (id.kind == JsonKind::Number).then(|| decimal(id.span.of(source))).flatten();
+        id.filter(|id| self.ids.contains(id))
     }
 }
 
@@ -508,6 +534,28 @@ mod tests {
         );
         asked.forget(9);
         assert_eq!(cancelled(&mut asked, "1"), None);
+    }
+
+    #[test]
+    fn a_call_that_listens_is_told_what_bears_its_id_and_nothing_else() {
+        let mut asked = Asked::default();
+        let told = |asked: &mut Asked, method: &str, meta: &str| {
+            let source =
+                format!(r#"{{"jsonrpc":"2.0","method":"notifications/{method}","params":{{"_meta":{meta}}}}}"#);
+            asked.owner(source.as_bytes(), &head(&source))
+        };
+        let id = r#"{"io.modelcontextprotocol/subscriptionId":7}"#;
+        assert_eq!(told(&mut asked, "subscriptions/acknowledged", id), None);
+        asked.insert(7);
+        assert_eq!(told(&mut asked, "subscriptions/acknowledged", id), Some(7));
+        assert_eq!(told(&mut asked, "tools/list_changed", "{}"), None);
+        assert_eq!(told(&mut asked, "message", "{}"), None, "it caused nothing");
+        asked.insert(9);
+        assert_eq!(told(&mut asked, "message", "{}"), Some(9));
+        assert_eq!(told(&mut asked, "tools/list_changed", id), Some(7));
+        assert_eq!((cancelled(&mut asked, "7"), cancelled(&mut asked, "9")), (Some(7), None));
+        assert!(asked.abandon(7));
+        assert_eq!(told(&mut asked, "message", "{}"), Some(9), "nothing of it goes on");
     }
 
     #[test]

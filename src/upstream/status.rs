@@ -28,7 +28,7 @@ pub(super) enum Status {
 
 /// How long to wait before the next start: grows fourfold from the first to the longest.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     delay: Duration,
     first: Duration,
     longest: Duration,
@@ -80,12 +80,12 @@ impl Default for Backoff {
 
 impl Backoff {
     /// One that has not begun, from the first delay to the longest.
-    pub(super) fn new((first, longest): (Duration, Duration)) -> Self {
+    pub(crate) fn new((first, longest): (Duration, Duration)) -> Self {
         Self { delay: Duration::ZERO, first, longest, failures: 0 }
     }
 
     /// The next delay, after a connection that served for this long.
-    pub(super) fn after(&mut self, served: Duration) -> Duration {
+    pub(crate) fn after(&mut self, served: Duration) -> Duration {
         (self.delay, self.failures) = if served >= SETTLED {
             (Duration::ZERO, 0)
         } else {

@@ -55,6 +55,7 @@ mod stdio;
 mod stdio_client;
 mod streamable_http;
 mod streams;
+mod subscriptions;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]

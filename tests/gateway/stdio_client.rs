@@ -1,6 +1,7 @@
 //! A client that starts the gateway and talks to it on its pipes.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -289,4 +290,16 @@ async fn a_backend_that_the_overlay_disables_is_not_even_started() {
     let (_, code, log) = gateway.close().await;
     assert_eq!(code, Some(0));
     assert!(log.contains("demo-admin") && !log.contains("demo-math"), "{log}");
+}
+
+#[tokio::test]
+async fn a_client_that_listens_for_changes_is_not_waited_for_at_its_end() {
+    let mut gateway = Gateway::start(&[]);
+    let params = format!(r#"{{"notifications":{{"toolsListChanged":true}},"_meta":{{{META}}}}}"#);
+    let first = gateway.ask(&request("1", "subscriptions/listen", &params)).await;
+    assert_eq!(first["method"], "notifications/subscriptions/acknowledged", "{first}");
+    let began = Instant::now();
+    let (rest, code, _) = gateway.close().await;
+    assert_eq!((rest, code), (vec![], Some(0)));
+    assert!(began.elapsed() < Duration::from_secs(8), "it takes as long as calls may have");
 }

@@ -1,7 +1,7 @@
 //! What the gateway says of itself: the results of `initialize` and `server/discover`. To who sees a part of it, the
 //! gateway is that part.
 
-use only1mcp_model::plan::{Plan, Subject};
+use only1mcp_model::plan::{Changing, Plan, Subject};
 use only1mcp_model::revision::{Era, Revision};
 
 use crate::lists::Kind;
@@ -69,17 +69,37 @@ fn server_info() -> String {
 fn capabilities(plan: &Plan, scope: Scope, revision: Revision) -> String {
     let Offers { tools, prompts, resources, completions } = Offers::of(plan, scope);
     let logging = revision.era() == Era::Legacy && (tools || prompts || resources);
-    let offered = [
-        ("logging", logging),
-        // 2024-11-05 has the method and no capability for it.
-        ("completions", completions && revision > Revision::V2024_11_05),
-        ("tools", tools),
-        ("prompts", prompts),
-        ("resources", resources),
+    // Only modern clients can listen.
+    let told = |kinds: &[Kind], change: Changing, member: &str| {
+        let told = revision.era() == Era::Modern && kinds.iter().any(|kind| tells(plan, scope, *kind, change));
+        if told { format!(r#""{member}":true"#) } else { String::new() }
+    };
+    let resources_told = [
+        told(&[Kind::Resources, Kind::Templates], Changing::Resources, "listChanged"),
+        told(&[Kind::Resources, Kind::Templates], Changing::Contents, "subscribe"),
     ];
-    let members: Vec<String> =
-        offered.iter().filter(|(_, offered)| *offered).map(|(name, _)| format!(r#""{name}":{{}}"#)).collect();
+    let resources_told: Vec<String> = resources_told.into_iter().filter(|member| !member.is_empty()).collect();
+    let offered = [
+        ("logging", logging, String::new()),
+        // 2024-11-05 has the method and no capability for it.
+        ("completions", completions && revision > Revision::V2024_11_05, String::new()),
+        ("tools", tools, told(&[Kind::Tools], Changing::Tools, "listChanged")),
+        ("prompts", prompts, told(&[Kind::Prompts], Changing::Prompts, "listChanged")),
+        ("resources", resources, resources_told.join(",")),
+    ];
+    let offered = offered.iter().filter(|(_, offered, _)| *offered);
+    let members: Vec<String> = offered.map(|(name, _, told)| format!(r#""{name}":{{{told}}}"#)).collect();
     format!("{{{}}}", members.join(","))
+}
+
+/// Whether a backend declares that it tells of this; of a view one of which it shows something of this kind.
+fn tells(plan: &Plan, scope: Scope, kind: Kind, change: Changing) -> bool {
+    let declares = |backend: u16| plan.backends[usize::from(backend)].tells.contains(&change);
+    match scope {
+        Scope::Whole => plan.backends.iter().any(|backend| backend.tells.contains(&change)),
+        Scope::Backend(index) => declares(index),
+        Scope::View(_) => scope.items(plan, kind).iter().any(|item| declares(item.backend)),
+    }
 }
 
 /// The member with its leading comma, or nothing.

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::digest;
 use crate::json::{LOCK_DEPTH_MAX, Tree, token};
+use crate::plan::Changing;
 use crate::revision::{Era, Revision};
 
 pub use answers::{Answers, SectionError};
@@ -131,6 +132,23 @@ impl Section {
     pub fn completions(&self) -> Option<bool> {
         let declared = self.capabilities.tree().member("completions").is_some();
         (declared || self.revision > Revision::V2024_11_05).then_some(declared)
+    }
+
+    /// What it declared that it tells by itself to who listens: nothing of a revision in which nobody listens.
+    #[must_use]
+    pub fn tells(&self) -> Vec<Changing> {
+        let capabilities = self.capabilities.tree();
+        let declared = [
+            ("tools", "listChanged", Changing::Tools),
+            ("prompts", "listChanged", Changing::Prompts),
+            ("resources", "listChanged", Changing::Resources),
+            ("resources", "subscribe", Changing::Contents),
+        ];
+        let tells = |what: &str, how: &str| {
+            let how = capabilities.member(what).and_then(|what| what.member(how));
+            self.era() == Era::Modern && how.is_some_and(Tree::is_true)
+        };
+        declared.into_iter().filter(|(what, how, _)| tells(what, how)).map(|(.., change)| change).collect()
     }
 
     /// The items of a list.

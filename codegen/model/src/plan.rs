@@ -101,8 +101,25 @@ constant! {
         /// Whether it completes arguments, by its lock; `None` where that cannot say: the backend is not in it, or spoke a
         /// revision that has no word for it.
         pub completions: Option<bool>,
+        /// What it tells by itself to who listens, by its lock.
+        pub tells: Table<Changing>,
         /// What it may ask of clients, where it is of the legacy era.
         pub client_capabilities: Table<ClientCapability>,
+    }
+}
+
+constant! {
+    /// Something of a server that may change.
+    #[derive(Copy)]
+    pub enum Changing {
+        /// Its list of tools.
+        Tools,
+        /// Its list of prompts.
+        Prompts,
+        /// Its lists of resources and templates.
+        Resources,
+        /// A resource.
+        Contents,
     }
 }
 

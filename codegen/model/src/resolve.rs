@@ -78,6 +78,7 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
         locked_era: lock.backends.get(name).map(Section::era),
         timeout_ms: backend.timeout.unwrap_or(topology.defaults.timeout).0,
         completions: lock.backends.get(name).and_then(Section::completions),
+        tells: lock.backends.get(name).map(Section::tells).unwrap_or_default().into(),
         client_capabilities: backend.client_capabilities.clone().into(),
     };
     topology.backends.iter().map(backend).collect()

@@ -70,6 +70,8 @@ impl Message for Outgoing {
                 let (value, _) = scan.object(|scan, key, _| {
                     if key == b"progressToken" {
                         scan.decided(&mut meta_token, "params._meta.progressToken")
+                    } else if key == b"io.modelcontextprotocol/subscriptionId" {
+                        scan.decided(&mut self.subscription_id, "params._meta.io.modelcontextprotocol/subscriptionId")
                     } else {
                         scan.skip()
                     }

@@ -8,11 +8,11 @@ use std::collections::HashSet;
 use std::{env, fs, path::Path};
 
 use only1mcp_emit::{Emitted, Error, Items, Module, emit, module};
-use only1mcp_model::plan::{Plan, Subject, View, WildcardRoute};
+use only1mcp_model::plan::{Changing, Plan, Subject, View, WildcardRoute};
 use only1mcp_model::transport::{KINDS, Kind};
 use only1mcp_model::{Features, Source, load};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn emitted(plan: &Plan) -> Emitted {
     emit(plan, &Ident::new("Compiled", Span::call_site()), Items::File).unwrap()
@@ -420,6 +420,26 @@ fn completions_are_declared_where_something_leads_to_who_completes_and_the_revis
         deny: vec![].into(),
     });
     assert_eq!(of_views(&plan), [true; 2]);
+}
+
+#[test]
+fn what_backends_tell_is_declared_to_modern_clients_who_alone_can_listen() {
+    let told = |result: &Value| result["capabilities"].clone();
+    let mut plan = plans::prompts_and_resources();
+    let before = greetings(&plan, "initialize");
+    plan.backends[0].tells = vec![Changing::Prompts, Changing::Resources, Changing::Contents, Changing::Tools].into();
+    assert_eq!(greetings(&plan, "initialize"), before);
+    let resources = json!({ "listChanged": true, "subscribe": true });
+    // It has no tools.
+    let expected = json!({ "prompts": { "listChanged": true }, "resources": resources });
+    assert_eq!(told(&greetings(&plan, "discover")[0]), expected);
+    // Of the views the first shows nothing but tools.
+    let mut plan = plans::views();
+    plan.backends[1].tells = vec![Changing::Tools].into();
+    plan.backends[0].tells = vec![Changing::Contents].into();
+    let of_view = |view| told(&greetings_of(&plan, Some(view), "discover")[0]);
+    assert_eq!(of_view(0), json!({ "tools": { "listChanged": true } }));
+    assert_eq!(of_view(1)["resources"], json!({ "subscribe": true }));
 }
 
 #[test]

@@ -230,6 +230,7 @@ fn backend(name: &'static str, transport: Transport) -> Backend {
         locked_era: None,
         timeout_ms: 30_000,
         completions: None,
+        tells: Vec::new().into(),
         client_capabilities,
     }
 }

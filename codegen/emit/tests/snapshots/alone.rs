@@ -315,6 +315,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         locked_era: None,
         timeout_ms: 30000,
         completions: None,
+        tells: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,
@@ -342,6 +343,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         locked_era: None,
         timeout_ms: 30000,
         completions: None,
+        tells: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,

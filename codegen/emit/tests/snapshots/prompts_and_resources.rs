@@ -194,6 +194,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
         locked_era: None,
         timeout_ms: 30000,
         completions: None,
+        tells: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,

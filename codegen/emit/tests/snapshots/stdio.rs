@@ -212,6 +212,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
         locked_era: Some(::only1mcp::catalog::Era::Legacy),
         timeout_ms: 30000,
         completions: None,
+        tells: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,

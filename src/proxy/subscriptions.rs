@@ -1,0 +1,171 @@
+//! `subscriptions/listen` of modern clients (MCP 2026-07-28, subscriptions): what the servers behind a view tell by
+//! themselves goes to whoever asked to be told. How it is heard of one server is in [`feed`].
+//!
+//! **Invariant:** a client is told of nothing that was not acknowledged to it. What has changed and was not told yet is a
+//! set: a client that does not read makes nothing grow.
+
+mod feed;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use serde::Deserialize;
+use tokio::sync::Notify;
+
+pub(crate) use feed::Feed;
+use feed::{Enrolled, Wish};
+
+use super::erased::Erased;
+use super::error::Refusal;
+use super::{Downstream as _, Post, Worker, route};
+use crate::catalog::plan::Subject;
+use crate::catalog::{Topology, View};
+use crate::limits;
+use crate::mcp::subscription::{self, Filter};
+use crate::upstream::Gone;
+
+/// One client that listens.
+#[derive(Debug, Default)]
+struct Listener {
+    /// What has changed and was not told yet.
+    changed: RefCell<Filter>,
+    wake: Notify,
+}
+
+/// Answers such a request: until the client has enough, or the gateway stops.
+pub(super) async fn listen<'a, T: Topology>(
+    worker: &Worker<T>,
+    post: &Post<'a>,
+    id: &[u8],
+    accepts_stream: bool,
+    downstream: &Erased<'_>,
+) -> Result<Result<(), Gone>, Refusal<'a>> {
+    if !accepts_stream {
+        return Err(Refusal::NotAcceptable);
+    }
+    let wanted = wanted(post)?;
+    let listeners = Rc::clone(&worker.listeners);
+    if Rc::strong_count(&listeners) > limits::LISTENERS_MAX + 1 {
+        return Err(Refusal::Busy("as many clients listen as may"));
+    }
+    let listener = Rc::new(Listener::default());
+    let enrolled: Vec<Enrolled> = wishes::<T>(post.view, &wanted)
+        .into_iter()
+        .filter_map(|(backend, wish)| Feed::enrol(worker, backend, wish, &listener))
+        .collect();
+    let id = String::from_utf8_lossy(id);
+    Ok(listener.tell(worker, &enrolled, &id, downstream).await)
+}
+
+/// What the client wants to be told of.
+fn wanted(post: &Post<'_>) -> Result<Filter, Refusal<'static>> {
+    #[derive(Deserialize)]
+    struct Params {
+        notifications: Filter,
+    }
+    let params = post.message.params.and_then(|params| serde_json::from_slice(params.span.of(post.body)).ok());
+    let Some(Params { notifications }) = params else {
+        return Err(Refusal::InvalidParams("`params.notifications` must say what is listened for".into()));
+    };
+    if notifications.resource_subscriptions.len() > limits::LISTENER_URIS_MAX {
+        return Err(Refusal::InvalidParams("`resourceSubscriptions` has too many URIs".into()));
+    }
+    Ok(notifications)
+}
+
+/// What of it is to be heard from which backend: a list from every one that the view shows something of, a resource from
+/// the one that would be asked for it.
+fn wishes<T: Topology>(view: &View, wanted: &Filter) -> Vec<(u16, Wish)> {
+    let spec = T::SPEC;
+    let all = 0..u16::try_from(spec.backends.len()).unwrap_or(u16::MAX);
+    let of = |subject: Subject| -> BTreeSet<u16> {
+        let entries = match subject {
+            Subject::Tools => spec.tools,
+            Subject::Prompts => spec.prompts,
+            Subject::Resources => spec.resources,
+        };
+        let templates = spec.templates.iter().filter(|_| subject == Subject::Resources);
+        match &view.alone {
+            Some(alone) => BTreeSet::from([alone.backend]),
+            None if view.is_whole() => all.clone().collect(),
+            None => {
+                let entries = entries.iter().filter(|entry| view.shows(entry.views)).map(|entry| entry.backend);
+                let templates = templates.filter(|own| view.shows(own.views)).map(|own| own.backend);
+                entries.chain(templates).collect()
+            }
+        }
+    };
+    let (tools, prompts, resources) = (of(Subject::Tools), of(Subject::Prompts), of(Subject::Resources));
+    let uris = wanted.resource_subscriptions.iter();
+    let uris: Vec<_> = uris.filter_map(|uri| Some((uri, route::route::<T>(view, Subject::Resources, uri)?))).collect();
+    let wishes = all.clone().map(|backend| {
+        let own = uris.iter().filter(|(_, route)| route.backend == backend);
+        let uris: Vec<(Box<str>, Box<str>)> = own.map(|(uri, route)| (route.upstream.into(), (*uri).clone())).collect();
+        let filter = Filter {
+            tools_list_changed: wanted.tools_list_changed && tools.contains(&backend),
+            prompts_list_changed: wanted.prompts_list_changed && prompts.contains(&backend),
+            resources_list_changed: wanted.resources_list_changed && resources.contains(&backend),
+            resource_subscriptions: uris.iter().map(|(upstream, _)| upstream.clone()).collect(),
+        };
+        (backend, Wish { filter, uris })
+    });
+    wishes.filter(|(_, wish)| !wish.filter.is_empty()).collect()
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// These have changed, of what the client wants and in its words.
+    fn changed(&self, changed: &Filter) {
+        if !changed.is_empty() {
+            self.changed.borrow_mut().merge(changed);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Writes the client's stream.
+    async fn tell<T: Topology>(
+        &self,
+        worker: &Worker<T>,
+        enrolled: &[Enrolled],
+        id: &str,
+        downstream: &Erased<'_>,
+    ) -> Result<(), Gone> {
+        // The suite of the protocol changes a list as soon as it reads the acknowledgement: by then backends have to know.
+        let answered = async {
+            for place in enrolled {
+                place.answered().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = worker.drain.begun() => {}
+            _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
+            _late = tokio::time::timeout(limits::ACKNOWLEDGE_TIMEOUT, answered) => {}
+        }
+        let mut acknowledged = Filter::default();
+        enrolled.iter().for_each(|place| acknowledged.merge(&place.acknowledged()));
+        let first = acknowledged.acknowledgement(id);
+        downstream.event(&[first.as_bytes()]).await?;
+        let quiet = worker.clock.deadline();
+        loop {
+            quiet.set(limits::KEEP_ALIVE);
+            tokio::select! {
+                biased;
+                () = worker.drain.begun() => {
+                    downstream.event(&[subscription::end(id).as_bytes()]).await?;
+                    return downstream.finish().await;
+                }
+                _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
+                () = self.wake.notified() => {
+                    for notification in self.changed.take().common(&acknowledged).notifications(id) {
+                        downstream.event(&[notification.as_bytes()]).await?;
+                    }
+                }
+                () = poll_fn(|cx| quiet.poll(cx)) => downstream.keep_alive().await?,
+            }
+        }
+    }
+}
