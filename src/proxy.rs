@@ -490,8 +490,15 @@ async fn call<'a, T: Topology, D: Downstream>(
     }
     if parked::is_served(worker, caller, route.backend) {
         // Boxed: few calls can be asked anything.
-        return Box::pin(parked::call(worker, post, caller, (Named { subject, value }, &name), &route, downstream))
-            .await;
+        return Box::pin(parked::call(
+            worker,
+            post,
+            caller,
+            (Named { subject, value }, &name),
+            &route,
+            &Erased::new(downstream),
+        ))
+        .await;
     }
     Ok(dispatch::dispatch(worker, caller, (value, &name), &route, post.carrier.mcp_params(), downstream).await)
 }

@@ -9,10 +9,12 @@ use std::time::Duration;
 use super::bridge::Caller;
 use super::cancellation::Cancellation;
 use super::error::Refusal;
+use super::route::Route;
 use super::session::{Replay, Session, Sessions};
-use super::{Answer, Carrier, Downstream, Left, Post, Request, Worker, respond};
+use super::{Answer, Carrier, Downstream, Erased, Left, Post, Request, Worker, dispatch, respond};
 use crate::catalog::{Revision, Topology};
 use crate::limits;
+use crate::mcp::json::Value;
 use crate::mcp::sse;
 use crate::upstream::Gone;
 
@@ -75,6 +77,19 @@ pub(super) async fn call<'a, T: Topology, D: Downstream>(
     };
     let outcome = super::call(worker, post, caller, &attended).await?;
     Ok(attended.close(outcome, caller.accepts_stream).await)
+}
+
+/// Sends a call on that needs no connection: the data plane is not compiled once more for it.
+pub(super) async fn dispatch_detached<T: Topology>(
+    worker: &Worker<T>,
+    caller: &Caller<'_>,
+    name: (Value, &str),
+    route: &Route<'_>,
+    mcp_params: &[(&str, &[u8])],
+    downstream: &Erased<'_>,
+) -> Result<(), Gone> {
+    let attended = Attended { downstream, session: None };
+    dispatch::dispatch(worker, caller, name, route, mcp_params, &attended).await
 }
 
 // === impl InSession ===

@@ -26,7 +26,7 @@ use super::error::Refusal;
 use super::route::Route;
 use super::session::random_bits;
 use super::target::Named;
-use super::{Answer, Downstream, Post, Worker, dispatch, respond, route};
+use super::{Answer, Downstream, Erased, Post, Worker, attended, respond, route};
 use crate::catalog::{Era, Topology, View};
 use crate::clock::Deadline;
 use crate::limits;
@@ -129,13 +129,13 @@ fn era<T: Topology>(worker: &Worker<T>, backend: u16) -> Option<Era> {
 }
 
 /// Serves one.
-pub(super) async fn call<'a, T: Topology, D: Downstream>(
+pub(super) async fn call<'a, T: Topology>(
     worker: &Worker<T>,
     post: &Post<'a>,
     caller: &Caller<'a>,
     (named, name): (Named, &str),
     route: &Route<'_>,
-    downstream: &D,
+    downstream: &Erased<'_>,
 ) -> Result<Result<(), Gone>, Refusal<'a>> {
     let asked = Asked::of(&worker.shared.parked, post, caller, name);
     let (outputs, received) = mpsc::channel(OUTPUTS_MAX);
@@ -144,7 +144,8 @@ pub(super) async fn call<'a, T: Topology, D: Downstream>(
         if !state.starts_with(PREFIX) && era(worker, route.backend).is_none() {
             // It may be the backend's own, and that a modern one.
             let params = post.carrier.mcp_params();
-            return Ok(dispatch::dispatch(worker, caller, (named.value, name), route, params, downstream).await);
+            let name = (named.value, name);
+            return Ok(attended::dispatch_detached(worker, caller, name, route, params, downstream).await);
         }
         worker.shared.parked.come_back(&state, &asked, &input_responses, outputs)?;
         return Ok(attend(worker, received, caller, true, downstream).await);
@@ -235,18 +236,20 @@ impl Detached {
         };
         let mcp_params: Vec<(&str, &[u8])> = mcp_params.iter().map(|(name, value)| (&**name, &**value)).collect();
         // Who is gone has been told, or will never come back.
-        let _gone = dispatch::dispatch(&worker, &caller, (value, &name), &route, &mcp_params, desk).await;
+        let downstream = Erased::new(desk);
+        let _gone =
+            attended::dispatch_detached(&worker, &caller, (value, &name), &route, &mcp_params, &downstream).await;
     }
 }
 
 /// Passes on to a client what there is for it, until its answer. One that is `back` made another request than the one that
 /// began the call.
-async fn attend<T: Topology, D: Downstream>(
+async fn attend<T: Topology>(
     worker: &Worker<T>,
     mut outputs: mpsc::Receiver<Output>,
     caller: &Caller<'_>,
     back: bool,
-    downstream: &D,
+    downstream: &Erased<'_>,
 ) -> Result<(), Gone> {
     let quiet: Deadline = worker.clock.deadline();
     loop {
