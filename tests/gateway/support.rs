@@ -16,5 +16,6 @@ pub(crate) mod recorder;
 pub(crate) mod rows;
 pub(crate) mod scripted;
 pub(crate) mod server;
+pub(crate) mod serving;
 pub(crate) mod socket;
 pub(crate) mod socket_server;

@@ -3,13 +3,11 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::net::TcpStream;
 
-use super::http2_server::on_a_thread;
+use super::serving::Serving;
 
 /// What it does to who asks for this host and port.
 #[derive(Clone, Debug)]
@@ -28,10 +26,8 @@ pub(crate) const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\
 /// A proxy that runs until it is dropped; its connections end with it.
 #[derive(Debug)]
 pub(crate) struct ConnectProxy {
-    address: SocketAddr,
+    serving: Serving,
     heads: Arc<Mutex<Vec<String>>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 // === impl ConnectProxy ===
@@ -41,32 +37,23 @@ impl ConnectProxy {
     pub(crate) fn start(way: impl Fn(&str) -> Way + Send + Sync + 'static) -> Self {
         let (way, heads) = (Arc::new(way), Arc::<Mutex<Vec<String>>>::default());
         let keeping = Arc::clone(&heads);
-        let (address, stop, thread) = on_a_thread(([127, 0, 0, 1], 0).into(), async move |listener: TcpListener| {
+        let serving = Serving::listen(([127, 0, 0, 1], 0).into(), async move |listener| {
             while let Ok((stream, _)) = listener.accept().await {
                 let (way, heads) = (Arc::clone(&way), Arc::clone(&keeping));
                 // Who is gone is gone.
                 tokio::spawn(async move { drop(serve(stream, &*way, &heads).await) });
             }
         });
-        Self { address, heads, stop: Some(stop), thread: Some(thread) }
+        Self { serving, heads }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.serving.address)
     }
 
     /// The heads of the requests so far.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().expect("not poisoned").clone()
-    }
-}
-
-impl Drop for ConnectProxy {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("a way that does not panic");
-        }
     }
 }
 

@@ -7,60 +7,24 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use only1mcp::demo::{self, Eras};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request as Greeting, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use super::server::{Request, Script, Server, Step, chunk, event, head, stream_head};
-
-/// What runs on a thread of its own until it is dropped; then nothing of it is left.
-#[derive(Debug)]
-pub(crate) struct Serving {
-    pub(crate) address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Serving {
-    /// Runs `serve`, which says where it listens.
-    fn start<F: Future<Output = ()>>(
-        serve: impl FnOnce(std::sync::mpsc::Sender<SocketAddr>) -> F + Send + 'static,
-    ) -> Self {
-        let (ready, address) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                tokio::select! {
-                    () = serve(ready) => {}
-                    // Sent or dropped: it stops.
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self { address: address.recv().expect("it listens"), stop: Some(stop), thread: Some(thread) }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("a server that does not panic");
-        }
-    }
-}
+use super::serving::{Serving, bind};
 
 /// The server `admin` over Streamable HTTP.
 pub(crate) fn over_http(eras: Eras, address: SocketAddr) -> Serving {
-    Serving::start(move |ready| async move {
+    Serving::start(async move |ready| {
+        // That it is free by now is seen to first: the server itself does not wait.
+        drop(bind(address).await);
         let ready = |address| ready.send(address).expect("it is waited for");
         demo::serve_http(demo::Kind::Admin, eras, address, ready).await.expect("a free port");
     })
@@ -120,9 +84,7 @@ fn post(sessions: &mut HashMap<String, ChildStdin>, request: &Request) -> u16 {
 
 /// The same behind a WebSocket, at any path.
 pub(crate) fn over_socket(era: &'static str, address: SocketAddr) -> Serving {
-    Serving::start(move |ready| async move {
-        let listener = TcpListener::bind(address).await.expect("a free port");
-        ready.send(listener.local_addr().expect("bound")).expect("it is waited for");
+    Serving::listen(address, async move |listener| {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(async move { converse(stream, era).await });
         }

@@ -6,20 +6,19 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use super::client::{Client, within};
+use super::client::Client;
 use super::http2::{DATA, END_STREAM, Frame, HEADERS, PING, SETTINGS, frame};
-use super::server::{Request, bind, result_body};
-use tokio::net::TcpListener;
+use super::server::{Request, result_body};
+use super::serving::Serving;
 
 /// One thing that a server does on a stream, or to its whole connection.
 #[derive(Clone, Debug)]
@@ -52,11 +51,9 @@ type Scripts = Arc<dyn Fn(&Request) -> Turns + Send + Sync>;
 /// A server that runs until it is dropped; its connections end with it.
 #[derive(Debug)]
 pub(crate) struct Http2Server {
-    address: SocketAddr,
+    serving: Serving,
     tls: bool,
     pub(crate) seen: Arc<Seen>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// What a server saw of its clients.
@@ -113,7 +110,7 @@ impl Http2Server {
     ) -> Self {
         let (script, seen): (Scripts, _) = (Arc::new(script), Arc::<Seen>::default());
         let (secure, seeing) = (tls.is_some(), Arc::clone(&seen));
-        let (address, stop, thread) = on_a_thread(address, async move |listener: TcpListener| {
+        let serving = Serving::listen(address, async move |listener| {
             while let Ok((stream, _)) = listener.accept().await {
                 let (tls, settings, script, seen) =
                     (tls.clone(), settings.clone(), Arc::clone(&script), Arc::clone(&seeing));
@@ -130,7 +127,7 @@ impl Http2Server {
                 });
             }
         });
-        Self { address, tls: secure, seen, stop: Some(stop), thread: Some(thread) }
+        Self { serving, tls: secure, seen }
     }
 
     /// A server that says `opening` first, answers settings and pings, and to each request the frames that `answer` has for
@@ -138,56 +135,25 @@ impl Http2Server {
     pub(crate) fn raw(answer: impl Fn(usize, u32, &Request) -> Vec<Frame> + Send + Sync + 'static) -> Self {
         let (answer, seen) = (Arc::new(answer), Arc::<Seen>::default());
         let seeing = Arc::clone(&seen);
-        let (address, stop, thread) = on_a_thread(([127, 0, 0, 1], 0).into(), async move |listener: TcpListener| {
+        let serving = Serving::listen(([127, 0, 0, 1], 0).into(), async move |listener| {
             while let Ok((stream, _)) = listener.accept().await {
                 let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seeing));
                 tokio::spawn(async move { serve_raw(Client::over(stream), &*answer, &seen).await });
             }
         });
-        Self { address, tls: false, seen, stop: Some(stop), thread: Some(thread) }
+        Self { serving, tls: false, seen }
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address
     }
 
     /// The URL of its endpoint.
     pub(crate) fn url(&self) -> String {
         let (scheme, host) = if self.tls { ("https", "localhost") } else { ("http", "127.0.0.1") };
-        format!("{scheme}://{host}:{}/mcp", self.address.port())
+        format!("{scheme}://{host}:{}/mcp", self.address().port())
     }
-}
-
-impl Drop for Http2Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("a script that does not panic");
-        }
-    }
-}
-
-/// Runs a server until it is told to stop.
-pub(crate) fn on_a_thread(
-    address: SocketAddr,
-    serve: impl AsyncFnOnce(TcpListener) + Send + 'static,
-) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
-    let (ready, started) = std::sync::mpsc::channel();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let listener = within("the port", bind(address)).await;
-            ready.send(listener.local_addr().expect("bound")).expect("somebody waits");
-            tokio::select! {
-                // Sent or dropped: it stops.
-                _ = stopped => {}
-                () = serve(listener) => {}
-            }
-        });
-    });
-    (started.recv().expect("a listener"), stop, thread)
 }
 
 async fn serve<S>(stream: S, settings: &Builder, script: Scripts, seen: Arc<Seen>)

@@ -5,16 +5,15 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc};
 use tokio_rustls::TlsAcceptor;
 
-use super::client::within;
+use super::serving::Serving;
 
 /// A request as the gateway made it.
 #[derive(Clone, Debug)]
@@ -54,22 +53,8 @@ pub(crate) type Script = Vec<Step>;
 /// A server that runs until it is dropped; its connections end with it.
 #[derive(Debug)]
 pub(crate) struct Server {
-    address: SocketAddr,
+    serving: Serving,
     tls: bool,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// A listener there. A port that a server has just left may be where somebody else's connection begins, for a moment.
-pub(crate) async fn bind(address: SocketAddr) -> TcpListener {
-    loop {
-        match TcpListener::bind(address).await {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                tokio::time::sleep(Duration::from_millis(20)).await
-            }
-            listener => return listener.expect("a free port"),
-        }
-    }
 }
 
 // === impl Server ===
@@ -87,43 +72,20 @@ impl Server {
         script: impl Fn(&Request) -> Script + Send + Sync + 'static,
     ) -> Self {
         let script: Arc<dyn Fn(&Request) -> Script + Send + Sync> = Arc::new(script);
-        let (ready, started) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
         let secure = tls.is_some();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let listener = within("the port", bind(address)).await;
-                ready.send(listener.local_addr().expect("bound")).expect("somebody waits");
-                tokio::select! {
-                    // Sent or dropped: it stops.
-                    _ = stopped => {}
-                    () = accept(&listener, tls, script) => {}
-                }
-            });
-        });
-        let address = started.recv().expect("a listener");
-        Self { address, tls: secure, stop: Some(stop), thread: Some(thread) }
+        let serving = Serving::listen(address, async move |listener| accept(&listener, tls, script).await);
+        Self { serving, tls: secure }
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address
     }
 
     /// The URL of its endpoint.
     pub(crate) fn url(&self) -> String {
         let (scheme, host) = if self.tls { ("https", "localhost") } else { ("http", "127.0.0.1") };
-        format!("{scheme}://{host}:{}/mcp", self.address.port())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("a script that does not panic");
-        }
+        format!("{scheme}://{host}:{}/mcp", self.address().port())
     }
 }
 

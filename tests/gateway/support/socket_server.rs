@@ -6,18 +6,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{Mutex, Notify, oneshot};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, Notify};
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::server::{Request as Greeting, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
-use super::client::within;
-use super::server::{Request, Script, Step, bind, perform};
-use tokio::net::TcpListener;
+use super::server::{Request, Script, Step, perform};
+use super::serving::Serving;
 
 /// What happens to a message.
 type Scripts = Arc<dyn Fn(&Request) -> Script + Send + Sync>;
@@ -25,11 +24,9 @@ type Scripts = Arc<dyn Fn(&Request) -> Script + Send + Sync>;
 /// A server that runs until it is dropped; its connections end with it.
 #[derive(Debug)]
 pub(crate) struct SocketServer {
-    address: SocketAddr,
+    serving: Serving,
     tls: bool,
     seen: Seen,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// What a server saw of its clients.
@@ -63,34 +60,20 @@ impl SocketServer {
     ) -> Self {
         let script: Scripts = Arc::new(script);
         let seen = Seen::default();
-        let (ready, started) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
         let (secure, seeing) = (tls.is_some(), seen.clone());
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let listener = within("the port", bind(address)).await;
-                ready.send(listener.local_addr().expect("bound")).expect("somebody waits");
-                tokio::select! {
-                    // Sent or dropped: it stops.
-                    _ = stopped => {}
-                    () = accept(&listener, tls, script, seeing) => {}
-                }
-            });
-        });
-        let address = started.recv().expect("a listener");
-        Self { address, tls: secure, seen, stop: Some(stop), thread: Some(thread) }
+        let serving = Serving::listen(address, async move |listener| accept(&listener, tls, script, seeing).await);
+        Self { serving, tls: secure, seen }
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address
     }
 
     /// Its URL.
     pub(crate) fn url(&self) -> String {
         let (scheme, host) = if self.tls { ("wss", "localhost") } else { ("ws", "127.0.0.1") };
-        format!("{scheme}://{host}:{}/message?x=1", self.address.port())
+        format!("{scheme}://{host}:{}/message?x=1", self.address().port())
     }
 
     /// Connections that were greeted.
@@ -111,15 +94,6 @@ impl SocketServer {
     /// The codes of goodbyes.
     pub(crate) fn codes(&self) -> Vec<u16> {
         self.seen.codes.all()
-    }
-}
-
-impl Drop for SocketServer {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("a script that does not panic");
-        }
     }
 }
 
