@@ -63,7 +63,7 @@ use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
-use crate::upstream::{Gone, SessionKey, Transport as _};
+use crate::upstream::{self, Gone, SessionKey, Transport as _};
 use bridge::Caller;
 use route::Unroutable;
 use session::Session;
@@ -112,6 +112,8 @@ pub(crate) struct Shared {
 pub(crate) struct Settings {
     /// The longest a call to it may take.
     timeout: Duration,
+    /// What it may ask of clients.
+    asks: Profile,
     /// Whether calls to it are refused, and it is not even started.
     pub(crate) disabled: bool,
 }
@@ -236,7 +238,8 @@ impl Settings {
     pub(crate) fn new(backend: &plan::Backend, overlay: &Overlay) -> Self {
         let tuned = overlay.backends.iter().find(|(name, _)| *name == backend.name).map(|(_, tuned)| tuned);
         let timeout_ms = tuned.and_then(|tuned| tuned.timeout).map_or(backend.timeout_ms, |timeout| timeout.0);
-        Self { timeout: Duration::from_millis(timeout_ms), disabled: tuned.is_some_and(|tuned| tuned.disabled) }
+        let asks = upstream::asks(backend);
+        Self { timeout: Duration::from_millis(timeout_ms), asks, disabled: tuned.is_some_and(|tuned| tuned.disabled) }
     }
 }
 

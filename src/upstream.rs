@@ -45,6 +45,7 @@ pub use context::{Context, Shared};
 pub use error::{Error, Kind, OpenError};
 pub use greeting::Greeting;
 pub(crate) use greeting::subscriptions_listen;
+pub(crate) use profiles::asks;
 pub(crate) use status::Backoff;
 pub use vitals::{Patient, State, Vitals};
 
@@ -199,6 +200,8 @@ pub struct Call<'a> {
     pub session: Option<SessionKey>,
     /// What a legacy client said it can do. A modern one says it with each message, in its `_meta`.
     pub profile: Profile,
+    /// What the backend may ask of clients, by its topology: it is not told that they can do anything else.
+    pub asks: Profile,
     /// Set as soon as any byte of it may have reached the backend.
     pub sent: Cell<bool>,
 }

@@ -201,6 +201,7 @@ async fn request(
         headers: &[],
         session: None,
         profile: Profile::default(),
+        asks: Profile::NONE,
         sent: Cell::new(false),
     };
     let mut taken = Taken::default();

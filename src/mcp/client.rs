@@ -57,6 +57,8 @@ impl Profile {
     pub const ELICITATION_URL: Self = Self(1 << 5);
     /// `tasks`: it runs what it is asked as tasks.
     pub const TASKS: Self = Self(1 << 6);
+    /// Whatever a server may ask a client.
+    pub const ASKABLE: Self = Self(Self::TASKS.0 - 1);
     /// Nothing: such a client is asked nothing.
     pub const NONE: Self = Self(0);
     /// Everything.

@@ -14,6 +14,7 @@ use super::{Downstream, Left, Worker, respond};
 use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Incoming};
 use crate::mcp::json::Value;
 use crate::mcp::method::CallKind;
@@ -131,6 +132,7 @@ impl<T: Topology> Journey<'_, T> {
             counts.refused(error.kind);
             return Err(error);
         };
+        relay.turn_to(self.asks(backend));
         let call = self.call(backend, caller.source, caller.head, self.name.0);
         let wait = self.wait(relay, self.share(others), &call.sent);
         let before = relay.elapsed();
@@ -150,6 +152,11 @@ impl<T: Topology> Journey<'_, T> {
         outcome
     }
 
+    /// What the backend may ask of clients.
+    fn asks(&self, backend: u16) -> Profile {
+        self.worker.shared.backends.get(usize::from(backend)).map_or(Profile::NONE, |own| own.asks)
+    }
+
     /// The call to a backend with this message, in which the name stands there.
     fn call<'c>(&'c self, backend: u16, source: &'c [u8], head: &'c Incoming, written: Value) -> Call<'c> {
         let (caller, name) = (self.caller, self.route.upstream);
@@ -165,6 +172,7 @@ impl<T: Topology> Journey<'_, T> {
             headers: if self.route.has_headers { T::SPEC.headers_of(backend, name) } else { &[] },
             session: caller.session,
             profile: caller.profile,
+            asks: self.asks(backend),
             sent: Cell::new(false),
         }
     }

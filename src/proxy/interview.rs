@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::bridge::{Caller, URL_ELICITATION};
+use super::bridge::{self, Caller, URL_ELICITATION};
 use super::parked;
 use super::session::wire_id;
 use crate::catalog::Era;
@@ -96,14 +96,29 @@ pub(super) fn may_ask(profile: Profile, message: &Message<'_>) -> bool {
     method.and_then(|method| needs(&method, params)).is_some_and(|needed| profile.has(needed))
 }
 
+/// Holds what a modern backend requires of a modern client against what it may ask.
+///
+/// # Errors
+/// When it may not.
+pub(super) fn check(message: &Message<'_>, kind: CallKind, asks: Profile) -> Result<(), Error> {
+    let required = message.head.result.filter(|_| bridge::requires_input(message, kind));
+    let Some(required) = required.map(|result| InputRequired::read(result.span.of(message.source))).transpose()? else {
+        return Ok(());
+    };
+    match required.input_requests.values().all(|request| request.may_be_asked(asks)) {
+        true => Ok(()),
+        false => Err(Error::protocol("it asks for input that it may not ask for (`client_capabilities`)")),
+    }
+}
+
 /// The answer for a modern client whose call a legacy backend refused because pages have to be opened first (MCP
 /// 2025-11-25, URL mode elicitation): it is asked to open them and make the call again. Nothing is kept meanwhile, and so
 /// there is no state. `None` for any other answer, and for whom that does not help.
-pub(super) fn pages(message: &Message<'_>, caller: &Caller<'_>) -> Option<String> {
+pub(super) fn pages(message: &Message<'_>, caller: &Caller<'_>, profile: Profile) -> Option<String> {
     let Message { source, head, era } = *message;
     let asks = (era, caller.era) == (Era::Legacy, Era::Modern)
         && caller.kind != CallKind::Completion
-        && caller.profile.has(Profile::ELICITATION_URL)
+        && profile.has(Profile::ELICITATION_URL)
         && head.error_code.is_some_and(|code| code.span.of(source) == URL_ELICITATION.to_string().as_bytes());
     let data = head.error_data.filter(|_| asks && !has_declined(caller))?;
     let Pages { elicitations } = serde_json::from_slice(data.span.of(source)).ok()?;

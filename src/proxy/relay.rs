@@ -17,6 +17,7 @@ use super::{Answer, Downstream};
 use crate::catalog::Era;
 use crate::clock::Deadline;
 use crate::limits;
+use crate::mcp::client::Profile;
 use crate::mcp::envelope::Id;
 use crate::mcp::json::Span;
 use crate::mcp::parts;
@@ -35,6 +36,8 @@ pub(crate) struct ClientRelay<'a, D> {
     told: bool,
     answered: bool,
     questions: &'a Questions,
+    /// What the backend that has the call may ask of clients.
+    asks: Profile,
     /// What a legacy backend asks, by the ids that it gave. Only few do.
     inquiry: Option<Box<Inquiry<'a, Box<[u8]>>>>,
     /// The result by which a modern backend asks.
@@ -50,12 +53,22 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         questions: &'a Questions,
     ) -> Self {
         let (began, left) = (Instant::now(), Rc::default());
-        let (told, answered, inquiry, required) = (false, false, None, None);
-        Self { caller, downstream, deadline, timeout, began, left, told, answered, questions, inquiry, required }
+        let (told, answered, asks, inquiry, required) = (false, false, Profile::NONE, None, None);
+        Self { caller, downstream, deadline, timeout, began, left, told, answered, questions, asks, inquiry, required }
     }
 
     pub(crate) fn downstream(&self) -> &'a D {
         self.downstream
+    }
+
+    /// Another backend has the call from now on, which may ask this of clients.
+    pub(crate) fn turn_to(&mut self, asks: Profile) {
+        self.asks = asks;
+    }
+
+    /// What of this client the backend may ask.
+    fn profile(&self) -> Profile {
+        self.caller.profile.and(self.asks)
     }
 
     /// How long the call has taken so far.
@@ -140,7 +153,7 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         let Some(session) = self.caller.session.filter(|_| self.can_ask() || requests.is_empty()) else {
             return Err(Error::protocol("it asks for input of a client that cannot be asked"));
         };
-        if !requests.values().all(|request| request.may_be_asked(self.caller.profile)) {
+        if !requests.values().all(|request| request.may_be_asked(self.profile())) {
             return Err(Error::protocol("it asks for input that nobody declared to give"));
         }
         let mut inquiry = self.questions.inquire(session);
@@ -223,14 +236,13 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
     async fn request(&mut self, message: Message<'_>) -> Result<bool, Error> {
         let (Id::Number(span) | Id::String(span)) = message.head.id else { return Ok(false) };
         if let Some(desk) = self.caller.desk {
-            let asked =
-                interview::may_ask(self.caller.profile, &message) && desk.ask(span.of(message.source), &message);
+            let asked = interview::may_ask(self.profile(), &message) && desk.ask(span.of(message.source), &message);
             self.told |= asked;
             self.rearm();
             return Ok(asked);
         }
         let Some(session) = self.caller.session.filter(|_| self.can_ask()) else { return Ok(false) };
-        if !interview::may_ask(self.caller.profile, &message) {
+        if !interview::may_ask(self.profile(), &message) {
             return Ok(false);
         }
         let theirs: Box<[u8]> = span.of(message.source).into();
@@ -269,7 +281,10 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             self.required = message.head.result.map(|result| result.span.of(message.source).into());
             return Ok(());
         }
-        if let Some(pages) = interview::pages(&message, self.caller) {
+        if self.asks != Profile::ASKABLE && self.caller.era == Era::Modern {
+            interview::check(&message, self.caller.kind, self.asks)?;
+        }
+        if let Some(pages) = interview::pages(&message, self.caller, self.profile()) {
             return self.respond(200, &[pages.as_bytes()]).await;
         }
         let (splice, status) = bridge::answer(&message, self.caller)?;

@@ -27,8 +27,6 @@ use crate::mcp::client::Profile;
 #[derive(Debug)]
 pub struct LegacySse {
     links: ByProfile<Link>,
-    /// What it may ask of clients.
-    asks: Profile,
 }
 
 /// One stream. Shared with the task that keeps it.
@@ -90,11 +88,11 @@ impl Transport for LegacySse {
         let client = Rc::new(Client::open(context, backend, &place)?);
         let ids = Ids::new(context.worker, context.workers);
         let none = Link::new((backend.name.to_string(), url), client, ids, Profile::NONE);
-        Ok(Self { links: ByProfile::new(Rc::new(none)), asks: profiles::asks(backend) })
+        Ok(Self { links: ByProfile::new(Rc::new(none)) })
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
-        let profile = profiles::of(call, self.asks);
+        let profile = profiles::of(call);
         let none = self.links.none();
         let link = self.links.of(profile, || Ok::<_, Infallible>(Rc::new(none.like(profile))));
         link.unwrap_or_else(|never| match never {}).exchange(call, relay).await

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Call, greeting};
+use super::{Call, greeting, profiles};
 use crate::catalog::Era;
 use crate::mcp::envelope::Id;
 use crate::mcp::json::{Kind, Span};
@@ -84,11 +84,13 @@ impl Scratch {
                 (Some(_), None) => (r#""_meta":{"#, "},"),
                 (None, _) => (r#","params":{"_meta":{"#, "}}"),
             };
-            self.meta.extend([before, greeting::META, &call.profile.capabilities()]);
+            self.meta.extend([before, greeting::META, &call.profile.and(call.asks).capabilities()]);
             if let Some(level) = call.log_level {
                 let _infallible = write!(self.meta, r#","io.modelcontextprotocol/logLevel":"{}""#, level.as_str());
             }
             self.meta.push_str(after);
+        } else if (call.era, era) == (Era::Modern, Era::Modern) {
+            self.meta.extend(profiles::withheld(call));
         }
     }
 
@@ -111,6 +113,10 @@ impl Scratch {
             (Era::Legacy, Era::Modern) => {
                 splice.insert(meta_place(call), self.meta.as_bytes());
                 cut_modern_meta(call, &mut splice);
+            }
+            (Era::Modern, Era::Modern) if !self.meta.is_empty() => {
+                let declared = call.head.meta.and_then(|meta| meta.client_capabilities);
+                declared.into_iter().for_each(|declared| splice.replace(declared.span, self.meta.as_bytes()));
             }
             _ => {}
         }
@@ -198,6 +204,7 @@ mod tests {
             headers: &[],
             session: None,
             profile: Profile::default(),
+            asks: Profile::ASKABLE,
             sent: Cell::new(false),
         };
         let mut scratch = Scratch::default();

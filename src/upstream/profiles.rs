@@ -3,10 +3,14 @@
 //!
 //! **Invariant:** what one profile of clients has with a legacy backend, no other has, but for that of no capabilities.
 
+use std::borrow::Cow;
 #[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 #[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
 use std::rc::Rc;
+
+use serde_json::value::RawValue;
 
 use super::{Call, plan};
 use crate::catalog::Era;
@@ -14,15 +18,16 @@ use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
 
+const SAMPLING: Profile = Profile::SAMPLING.or(Profile::SAMPLING_TOOLS).or(Profile::SAMPLING_CONTEXT);
+const ELICITATION: Profile = Profile::ELICITATION_FORM.or(Profile::ELICITATION_URL);
+
 /// What a backend may ask of clients, by its topology.
-pub(super) fn asks(backend: &plan::Backend) -> Profile {
-    let sampling = Profile::SAMPLING.or(Profile::SAMPLING_TOOLS).or(Profile::SAMPLING_CONTEXT);
-    let elicitation = Profile::ELICITATION_FORM.or(Profile::ELICITATION_URL);
+pub(crate) fn asks(backend: &plan::Backend) -> Profile {
     backend.client_capabilities.iter().fold(Profile::NONE, |asks, capability| {
         asks.or(match capability {
             plan::ClientCapability::Roots => Profile::ROOTS,
-            plan::ClientCapability::Sampling => sampling,
-            plan::ClientCapability::Elicitation => elicitation,
+            plan::ClientCapability::Sampling => SAMPLING,
+            plan::ClientCapability::Elicitation => ELICITATION,
         })
     })
 }
@@ -33,12 +38,26 @@ pub(super) fn may_differ(backend: &plan::Backend) -> bool {
     asks(backend) != Profile::NONE
 }
 
+/// What a modern backend is told of the modern client of a call, where that is less than the client says.
+pub(super) fn withheld(call: &Call<'_>) -> Option<String> {
+    if call.asks == Profile::ASKABLE {
+        return None;
+    }
+    let declared = call.head.meta?.client_capabilities?.span.of(call.source);
+    let mut members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(declared).ok()?;
+    let groups = [("roots", Profile::ROOTS), ("sampling", SAMPLING), ("elicitation", ELICITATION)];
+    for (name, _) in groups.into_iter().filter(|(_, group)| !call.asks.has(*group)) {
+        members.remove(name);
+    }
+    serde_json::to_string(&members).ok()
+}
+
 /// What a legacy backend is told of the client of a call, of what it may ask.
-pub(super) fn of(call: &Call<'_>, asks: Profile) -> Profile {
-    if asks == Profile::NONE {
+pub(super) fn of(call: &Call<'_>) -> Profile {
+    if call.asks == Profile::NONE {
         return Profile::NONE;
     }
-    asks.and(match call.era {
+    call.asks.and(match call.era {
         Era::Legacy => call.profile,
         Era::Modern => with_the_message(call),
     })
@@ -151,6 +170,7 @@ mod tests {
                 mcp_params: &[],
                 session: None,
                 profile: Profile::NONE,
+                asks: Profile::ASKABLE,
                 sent: Cell::new(false),
             };
             assert_eq!(with_the_message(&call), expected, "{capabilities}");

@@ -33,8 +33,6 @@ pub struct Stdio {
     sessions: Seats,
     /// The clients of which profile have which of theirs, where the backend is a legacy one.
     profiles: Seats,
-    /// What it may ask of clients.
-    asks: Profile,
     /// What it was greeted in last, was locked in or is pinned to.
     era: Cell<Option<Era>>,
 }
@@ -125,7 +123,7 @@ impl Transport for Stdio {
         }
         let links = places.all.iter().map(|place| place.door.link(context, backend)).collect::<Result<_, _>>()?;
         let era = Cell::new(backend.era.or(backend.locked_era));
-        Ok(Self { links, shared, sessions, profiles, asks: profiles::asks(backend), era })
+        Ok(Self { links, shared, sessions, profiles, era })
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
@@ -168,7 +166,7 @@ impl Stdio {
     /// The child for a call: that of its session, else that of its client's profile, else one of those for all.
     async fn chosen_for(&self, call: &Call<'_>) -> Result<Chosen<'_>, Error> {
         if let Some(session) = call.session.filter(|_| self.sessions.count() > 0) {
-            let tenant = Tenant { session: Some(session), profile: profiles::of(call, self.asks) };
+            let tenant = Tenant { session: Some(session), profile: profiles::of(call) };
             return self.own(&self.sessions, self.shared, tenant).await?.ok_or_else(|| {
                 let why =
                     format!("{} sessions have a child of their own, which is as many as may", self.sessions.count());
@@ -182,11 +180,11 @@ impl Stdio {
         if self.era.get() != Some(Era::Legacy) {
             let chosen = self.choose().await?;
             let (_, (_, greeting), _) = &chosen;
-            if greeting.era == Era::Modern || profiles::of(call, self.asks) == Profile::NONE {
+            if greeting.era == Era::Modern || profiles::of(call) == Profile::NONE {
                 return Ok(chosen);
             }
         }
-        let tenant = Tenant { session: None, profile: profiles::of(call, self.asks) };
+        let tenant = Tenant { session: None, profile: profiles::of(call) };
         if tenant.profile == Profile::NONE {
             return self.choose().await;
         }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use super::endpoint::{Place, Speaks};
 use super::http::{self, Client};
 use super::outbound::{self, Ids, Scratch, push_field};
-use super::profiles::{self, ByProfile};
+use super::profiles::ByProfile;
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
 use crate::limits;
@@ -43,8 +43,6 @@ struct Link {
     /// What it was greeted in last, or was locked in: asked for first, and verified.
     assumed_era: Cell<Option<Era>>,
     pinned_era: Option<Era>,
-    /// What it may ask of clients.
-    asks: Profile,
     berths: ByProfile<Berth>,
     ids: Ids,
     /// One request's bytes; taken while it is written.
@@ -101,7 +99,6 @@ impl Transport for StreamableHttp {
             client: Client::open(context, backend, &place)?,
             assumed_era: Cell::new(backend.era.or(backend.locked_era)),
             pinned_era: backend.era,
-            asks: profiles::asks(backend),
             berths: ByProfile::new(Rc::new(Berth::new(Profile::NONE))),
             ids: Ids::new(context.worker, context.workers),
             buffer: RefCell::default(),

@@ -24,8 +24,6 @@ use open_socket::OpenSocket;
 pub struct WebSocket {
     links: ByProfile<Link>,
     source: Box<Source>,
-    /// What it may ask of clients.
-    asks: Profile,
     /// What it was greeted in last, was locked in or is pinned to.
     era: Cell<Option<Era>>,
 }
@@ -70,7 +68,6 @@ impl Transport for WebSocket {
         Ok(Self {
             links: ByProfile::new(source.link(Profile::NONE)?),
             source,
-            asks: profiles::asks(backend),
             era: Cell::new(backend.era.or(backend.locked_era)),
         })
     }
@@ -81,7 +78,7 @@ impl Transport for WebSocket {
             self.era.set(Some(self.links.none().ready().await?.1.era));
         }
         let profile = match self.era.get() {
-            Some(Era::Legacy) => profiles::of(call, self.asks),
+            Some(Era::Legacy) => profiles::of(call),
             _ => Profile::NONE,
         };
         let link = self.links.of(profile, || self.source.link(profile));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use only1mcp::{Gateway, Running};
 use serde_json::{Value, json};
 
 use crate::legacy::message;
@@ -10,6 +11,8 @@ use crate::support::gateways;
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
 use crate::support::scripted::eventually;
 use crate::support::socket::SocketClient;
+
+only1mcp::topology!(Reticent = "tests/gateway/topologies/reticent.yaml");
 
 const CALL: &str = r#"{"name":"admin__echo","arguments":{"own":1.0},"_meta":{"progressToken":"t"}}"#;
 const REQUIRED: &str = concat!(
@@ -91,6 +94,52 @@ async fn a_legacy_client_is_asked_on_the_stream_of_its_call_and_answers_on_any_c
         assert!(again.body.contains(r#""arguments":{"own":1.0}"#) && again.head.contains("mcp-name: echo"));
         assert_ne!(again.id, first["id"].to_string());
     }
+}
+
+/// In front of a server that may ask for roots alone.
+fn reticent(upstream: &Recorder) -> Running {
+    let builder = Gateway::<Reticent>::builder().workers(1).reference("ADMIN_URL", upstream.url());
+    builder.start().expect("the gateway starts")
+}
+
+/// A call of a modern client that can be asked anything, and knows more than the gateway does.
+fn able() -> Request {
+    let declared = r#""io.modelcontextprotocol/clientCapabilities":{"own":{"a":1.0},"elicitation":{},"roots":{"listChanged":true}}"#;
+    Request::call("admin__echo", "{}").edit(r#""io.modelcontextprotocol/clientCapabilities":{}"#, declared)
+}
+
+#[tokio::test]
+async fn a_server_is_not_told_of_what_it_may_not_ask() {
+    let mut upstream = Recorder::start();
+    let gateway = reticent(&upstream);
+    let own = session(gateway.address(), &json!({ "elicitation": {}, "roots": {} })).await;
+    Client::ask(gateway.address(), &Request::legacy(&own, message("tools/call", CALL))).await;
+    Client::ask(gateway.address(), &able()).await;
+    let declared = [r#"{"roots":{}}"#, r#"{"own":{"a":1.0},"roots":{"listChanged":true}}"#];
+    for declared in declared.map(|declared| format!(r#""io.modelcontextprotocol/clientCapabilities":{declared}"#)) {
+        let body = upstream.post().await.body;
+        assert!(body.contains(&declared), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_may_not_ask_reaches_no_client() {
+    for (required, passes) in [
+        (REQUIRED, false),
+        (r#"{"resultType":"input_required","inputRequests":{"r":{"method":"roots/list"}}}"#, true),
+        (r#"{"resultType":"input_required","requestState":"s"}"#, true),
+    ] {
+        let upstream = asking(required);
+        let gateway = reticent(&upstream);
+        let answer = Client::ask(gateway.address(), &able()).await;
+        assert_eq!(answer.message()["result"]["resultType"] == "input_required", passes, "{answer:?}");
+        assert_eq!(answer.kind().as_deref() == Some("upstream_protocol_error"), !passes, "{answer:?}");
+    }
+    let upstream = asking(REQUIRED);
+    let gateway = reticent(&upstream);
+    let own = session(gateway.address(), &json!({ "elicitation": {}, "roots": {} })).await;
+    let answer = Client::ask(gateway.address(), &Request::legacy(&own, message("tools/call", CALL))).await;
+    assert_eq!(answer.kind().as_deref(), Some("upstream_protocol_error"), "{answer:?}");
 }
 
 #[tokio::test]

@@ -187,7 +187,7 @@ record! {
         endpoints: Vec<Endpoint> = Vec::new(),
         /// Which era of the protocol it speaks.
         era: EraChoice = EraChoice::Auto,
-        /// What it may ask of clients where it is of the legacy era: everything unless this is written.
+        /// What it may ask of clients, and is told that they can do: everything unless this is written.
         client_capabilities: Vec<ClientCapability> = ClientCapability::ALL.to_vec(),
         /// The longest a call to it may take.
         timeout: Option<Millis> where TIMEOUT = None,

@@ -247,6 +247,7 @@ async fn hear<T: Topology>(worker: Rc<Worker<T>>, index: usize, wanted: Filter, 
         headers: &[],
         session: None,
         profile: Profile::NONE,
+        asks: Profile::ASKABLE,
         sent: Cell::new(false),
     };
     let mut ear = Ear { feed: Rc::clone(&worker.feeds[index]), request, unsupported: false };

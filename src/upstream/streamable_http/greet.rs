@@ -20,7 +20,7 @@ impl Link {
         if let Some(peer) = self.modern_peer() {
             return Ok(peer);
         }
-        let profile = profiles::of(call, self.asks);
+        let profile = profiles::of(call);
         let berth = self.berths.of(profile, || Ok::<_, Infallible>(Rc::new(Berth::new(profile))));
         self.peer(&berth.unwrap_or_else(|never| match never {})).await
     }

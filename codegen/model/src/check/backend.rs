@@ -3,8 +3,7 @@
 use super::Check;
 use crate::diagnostic::{Code, quoted};
 use crate::names::{LENGTH_MAX, is_exposable};
-use crate::revision::Era;
-use crate::topology::{Backend, EraChoice, Names};
+use crate::topology::{Backend, Names};
 use crate::yaml::steps;
 
 // === impl Check ===
@@ -15,7 +14,6 @@ impl Check<'_> {
         for (name, backend) in self.topology.backends.iter() {
             self.transport_features(name, backend);
             self.renames(name, backend);
-            self.client_capabilities(name, backend);
             backend.transport.check(name, backend, self);
         }
     }
@@ -30,21 +28,6 @@ impl Check<'_> {
                     format!("transport `{}` is not part of this build", kind.key),
                 )
                 .help(self.features.remedy(self.topology));
-        }
-    }
-
-    /// A modern server is told with each message what the client can do that it comes from.
-    fn client_capabilities(&mut self, name: &str, backend: &Backend) {
-        let path = steps!["backends", name, "client_capabilities"];
-        if backend.era == EraChoice::Pinned(Era::Modern) && self.document.has(path) {
-            self.problems
-                .error(
-                    Code::InvalidValue,
-                    self.document.key(path),
-                    format!("client capabilities of backend `{name}`, which is pinned to the modern era"),
-                )
-                .label("it is told with each message what its client can do")
-                .help("leave `client_capabilities` out");
         }
     }
 
