@@ -124,5 +124,6 @@ async fn kill_and_start_again() {
     assert!(said.ends_with("does not start: No such file or directory (os error 2)"), "{said}");
     assert_eq!(children_of(own), [0; 0]);
     let _directory = rig.stop();
-    assert_eq!(before, Some(descriptors()));
+    // One that was just being forked lets go of its pipes when that has failed.
+    eventually("as many descriptors as before", || before == Some(descriptors())).await;
 }
