@@ -29,6 +29,11 @@ pub const BANNER_LINES_MAX: u32 = 100;
 pub const STDERR_LINES_KEPT: usize = 20;
 /// Of those, as many as fit are told with the error of a child that ended.
 pub const STDERR_BYTES_TOLD: usize = 1 << 10;
+/// What a backend says on a channel that calls share, and does not say of which, is nobody's for this long after a call
+/// there was given up, unless that is answered.
+pub const ABANDONED_FOR: Duration = Duration::from_secs(60);
+/// Of so many calls on one channel that were given up it is known which are answered: of more of them, only time tells.
+pub const ABANDONED_MAX: usize = 64;
 /// Messages a call may have waiting for its client: above it notifications are dropped; the answer never is.
 pub const CALL_MESSAGES_MAX: usize = 64;
 /// The same in bytes: a client that does not read must not have a long queue of long ones.

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -81,8 +82,9 @@ pub(super) struct Asked {
     ids: HashSet<u64>,
     /// Those of them that listen: what the backend says beside them is about some other.
     listening: Vec<u64>,
-    /// A call was given up that the backend may still be busy with: what it logs may belong to that one.
-    abandoned: bool,
+    /// Calls that were given up, and when the last of them was. While the backend may still be busy with one, what it says
+    /// may be about that.
+    abandoned: Option<(Instant, HashSet<u64>)>,
     /// Requests of the backend that calls were handed last, by their ids as written: it may take them back.
     handed: VecDeque<(Box<[u8]>, u64)>,
 }
@@ -342,7 +344,12 @@ impl Asked {
     pub(super) fn abandon(&mut self, id: u64) -> bool {
         let listens = self.listening.contains(&id);
         let asked = self.remove(id);
-        self.abandoned |= asked && !listens;
+        if asked && !listens {
+            let (last, ids) = self.abandoned.get_or_insert_with(|| (Instant::now(), HashSet::new()));
+            *last = Instant::now();
+            // No call has the other id: it is never answered.
+            ids.insert(if ids.len() < limits::ABANDONED_MAX { id } else { u64::MAX });
+        }
         asked
     }
 
@@ -359,7 +366,7 @@ impl Asked {
 
     /// The connection is a new one; what the old one was asked and did not answer.
     pub(super) fn clear(&mut self) -> HashSet<u64> {
-        self.abandoned = false;
+        self.abandoned = None;
         self.handed.clear();
         self.listening.clear();
         std::mem::take(&mut self.ids)
@@ -369,7 +376,9 @@ impl Asked {
     pub(super) fn owner(&mut self, source: &[u8], head: &Outgoing) -> Option<u64> {
         match (head.shape, head.id) {
             (Shape::Response | Shape::Invalid, Id::Number(span)) => {
-                decimal(span.of(source)).filter(|id| self.remove(*id))
+                let id = decimal(span.of(source))?;
+                self.abandoned.take_if(|(_, ids)| ids.remove(&id) && ids.is_empty());
+                self.remove(id).then_some(id)
             }
             (Shape::Notification, _) => self.owner_of_notification(source, head),
             _ => None,
@@ -422,11 +431,16 @@ impl Asked {
     fn by_token(&self, source: &[u8], head: &Outgoing, any: bool) -> Option<u64> {
         match head.progress_token {
             Some(token) => self.named(source, token),
-            None if any && !self.abandoned && self.ids.len() == self.listening.len() + 1 => {
+            None if any && !self.may_be_abandoned() && self.ids.len() == self.listening.len() + 1 => {
                 self.ids.iter().find(|id| !self.listening.contains(id)).copied()
             }
             None => None,
         }
+    }
+
+    /// Whether what the backend says may be about a call that was given up.
+    fn may_be_abandoned(&self) -> bool {
+        self.abandoned.as_ref().is_some_and(|(last, _)| last.elapsed() < limits::ABANDONED_FOR)
     }
 
     /// The call whose minted id this is.
@@ -503,6 +517,44 @@ mod tests {
         asked.insert(11);
         assert!(asked.abandon(11));
         assert_eq!(owner(&mut asked, &plain), None, "it may be about the call that was given up");
+    }
+
+    #[test]
+    fn what_may_be_about_a_call_that_was_given_up_is_not_until_that_is_answered_or_a_while_ago() {
+        let mut asked = Asked::default();
+        let plain = request("0", "roots/list", "{}");
+        (7..10).for_each(|id| asked.insert(id));
+        assert!(asked.abandon(7) && asked.abandon(8));
+        let late = |asked: &mut Asked, id: u64| {
+            let source = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+            assert_eq!(asked.owner(source.as_bytes(), &head(&source)), None);
+        };
+        late(&mut asked, 7);
+        assert_eq!(owner(&mut asked, &plain), None);
+        late(&mut asked, 8);
+        assert_eq!(owner(&mut asked, &plain), Some(9));
+        asked.insert(10);
+        assert!(asked.abandon(10));
+        assert_eq!(owner(&mut asked, &plain), None);
+        let (last, _) = asked.abandoned.as_mut().expect("one");
+        *last = last.checked_sub(limits::ABANDONED_FOR).expect("the machine runs for longer");
+        assert_eq!(owner(&mut asked, &plain), Some(9));
+    }
+
+    #[test]
+    fn of_more_calls_that_were_given_up_than_are_kept_only_time_tells() {
+        let mut asked = Asked::default();
+        let given_up = 0..=limits::ABANDONED_MAX as u64;
+        for id in given_up.clone() {
+            asked.insert(id);
+            assert!(asked.abandon(id));
+        }
+        asked.insert(1 << 20);
+        for id in given_up {
+            let source = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+            assert_eq!(asked.owner(source.as_bytes(), &head(&source)), None);
+        }
+        assert_eq!(owner(&mut asked, &request("0", "roots/list", "{}")), None);
     }
 
     #[test]
