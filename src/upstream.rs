@@ -33,6 +33,7 @@ pub mod streamable_http;
 mod tls;
 #[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
 mod tunnel;
+mod verbosity;
 mod vitals;
 #[cfg(feature = "transport-ws")]
 pub mod websocket;

@@ -30,11 +30,10 @@ pub(super) struct Server {
 }
 
 /// What the messages of one client share: a stdio connection, a legacy HTTP session, or a single modern HTTP request.
-#[derive(Default)]
 pub(super) struct Conversation {
     /// Whether `initialize` was answered.
     initialized: AtomicBool,
-    /// The lowest level that a legacy client wants, as an index into [`LEVELS`].
+    /// The lowest level that a legacy client wants, as an index into [`LEVELS`]; [`LogLevel::Info`] until it says so.
     log_level: AtomicU8,
     /// Calls under way by the text of their id, and how to cancel them.
     running: papaya::HashMap<String, Arc<Notify>>,
@@ -69,6 +68,15 @@ struct Caching {
 
 const FOR_ALL: Option<Caching> = Some(Caching { ttl_ms: TTL_MS, scope: "public" });
 const NOT_KEPT: Option<Caching> = Some(Caching { ttl_ms: 0, scope: "private" });
+
+// === impl Conversation ===
+
+impl Default for Conversation {
+    fn default() -> Self {
+        let log_level = AtomicU8::new(LogLevel::Info as u8);
+        Self { initialized: AtomicBool::default(), log_level, running: papaya::HashMap::default() }
+    }
+}
 
 // === impl Server ===
 

@@ -149,7 +149,7 @@ pub(crate) async fn initialize<T: Topology, D: Downstream>(
     respond::result(downstream, id, post.view.initialize[revision as usize].as_bytes(), &fields).await
 }
 
-/// `logging/setLevel`: kept for the session; backends are not told, what they log is sorted out here.
+/// `logging/setLevel`: kept for the session; backends are told with its next call.
 pub(crate) fn set_level(sessions: &Sessions, session: Session, post: &Post<'_>) -> Result<(), Refusal<'static>> {
     #[derive(Deserialize)]
     struct Params {

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::multiplex::{Calls, Carried, Inbound, Waiting};
 use super::outbound::{Ids, Scratch};
 use super::status::Status;
+use super::verbosity::Wanted;
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, plan};
 use crate::catalog::Era;
 use crate::limits;
@@ -273,7 +274,7 @@ impl Link {
         }
 
         let in_flight = InFlight { link: self, id, waiting: self.calls.begin(id, generation) };
-        let queued = ToHub::Call { id, generation, message: Bytes::from(message) };
+        let queued = ToHub::Call { id, generation, wanted: Wanted::by(call), message: Bytes::from(message) };
         self.hub.try_send(queued).map_err(|full| match full {
             mpsc::error::TrySendError::Full(_) => Error::new(Kind::Overloaded, false, "its queue is full"),
             mpsc::error::TrySendError::Closed(_) => Error::unavailable("the gateway stops"),

@@ -12,16 +12,19 @@ use std::rc::Rc;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::endpoint::{Place, Speaks};
+use super::greeting::Collected;
 use super::http::connection::Connection;
 use super::http::{self, Client};
 use super::multiplex::{Asked, Calls, Errand, Waiting};
 use super::outbound::{Ids, Scratch};
 use super::profiles::{self, ByProfile};
 use super::status::Status;
+use super::verbosity::{self, Verbosity, Wanted};
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, greeting, plan};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
+use crate::mcp::method::Level;
 
 /// The links of one worker to one backend.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ struct Link {
     calls: Calls,
     asked: RefCell<Asked>,
     status: watch::Sender<Status>,
+    /// What the server was told to log.
+    verbosity: RefCell<Verbosity>,
     /// Where the stream's server wants messages: request line and fields, but for the length.
     post_head: RefCell<Rc<[u8]>>,
     /// Messages that no answer comes to, each for the stream of a generation.
@@ -138,6 +143,7 @@ impl Link {
             calls: Calls::default(),
             asked: RefCell::default(),
             status: watch::Sender::new(Status::Starting),
+            verbosity: RefCell::default(),
             post_head: RefCell::new(Rc::from([])),
             errands,
             idle: RefCell::new(Some(idle)),
@@ -165,6 +171,10 @@ impl Link {
         if self.asked.borrow().len() >= limits::BACKEND_CALLS_MAX {
             return Err(Error::new(Kind::Overloaded, false, "it has as many calls in flight as it may"));
         }
+        let level = self.verbosity.borrow().lower(Wanted::by(call));
+        if let Some(level) = level {
+            self.set_level(generation, level).await;
+        }
         let id = self.ids.mint();
         let mut scratch = Scratch::default();
         scratch.prepare(call, Era::Legacy, id);
@@ -173,6 +183,22 @@ impl Link {
         http::end_head(&mut request, splice.len());
         splice.write(&mut request);
         self.carry(id, generation, &request, &call.sent, relay).await
+    }
+
+    /// Tells the server to log more. One that does not is not worth a call.
+    async fn set_level(self: &Rc<Self>, generation: u64, level: Level) {
+        let id = self.ids.mint();
+        let message = verbosity::set_level(id, level);
+        let mut request = self.post_head.borrow().to_vec();
+        http::end_head(&mut request, message.len());
+        request.extend_from_slice(message.as_bytes());
+        let (sent, mut answered) = (Cell::new(false), Collected::default());
+        let carried = self.carry(id, generation, &request, &sent, &mut answered);
+        match tokio::time::timeout(limits::PROBE_TIMEOUT, carried).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(backend = self.backend, %error, "it was not told to log more"),
+            Err(_elapsed) => tracing::debug!(backend = self.backend, "it does not say whether it logs more"),
+        }
     }
 
     /// Waits while the stream comes up, which begins with whoever asks first; fails at once while it is down.

@@ -20,6 +20,7 @@ use super::endpoint::{Place, Speaks};
 use super::http::{self, Client};
 use super::outbound::{self, Ids, Scratch, push_field};
 use super::profiles::ByProfile;
+use super::verbosity::Wanted;
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
 use crate::limits;
@@ -204,6 +205,9 @@ impl Link {
         relay: &mut R,
     ) -> Result<Posted, Error> {
         let era = peer.greeting.era;
+        if let Some(level) = peer.verbosity.lower(Wanted::by(call)) {
+            self.set_level(peer, level).await;
+        }
         let id = self.ids.mint();
         let mut scratch = Scratch::default();
         scratch.prepare(call, era, id);

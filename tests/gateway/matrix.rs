@@ -138,6 +138,15 @@ async fn every_client_reaches_every_server() {
             }
         }
     }
+    // Behind a call that was given up, log messages on a channel that others share may be about that for a while.
+    for era in [Era::Modern, Era::Legacy] {
+        for (name, way) in ways(&gateway, &upstreams) {
+            let mut client = Client::open(name, way, era).await;
+            for backend in BACKENDS {
+                client.cancels(backend).await;
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -249,7 +258,7 @@ impl Client {
         self.calls(backend).await;
         self.is_told_of_errors(backend).await;
         self.hears_progress(backend).await;
-        self.cancels(backend).await;
+        self.hears_log(backend).await;
     }
 
     /// What stands in front of a complaint.
@@ -323,6 +332,28 @@ impl Client {
             let found: Vec<_> = progress.iter().map(|message| message["params"].clone()).collect();
             assert_eq!(found, (1..=*steps).map(params).collect::<Vec<_>>(), "{cell}");
             assert_eq!(answer["result"]["structuredContent"]["steps"], *steps, "{cell}: {answer}");
+        }
+    }
+
+    /// A backend logs as much as a client wants, which is more than it logs by itself.
+    async fn hears_log(&mut self, backend: &str) {
+        let cell = self.cell(backend);
+        if self.era == Era::Legacy {
+            let level = json!({ "level": "debug" });
+            assert_eq!(
+                self.front.ask(Ask::new("level", "logging/setLevel", level)).await["result"],
+                json!({}),
+                "{cell}"
+            );
+        }
+        let ask = |level: &str| {
+            let arguments = json!({ "level": level, "message": cell });
+            Ask::call(level, &format!("{backend}__log"), &arguments).logged("debug")
+        };
+        for level in ["debug", "error"] {
+            let heard = self.front.ask_all(&[ask(level)]).await.remove(0);
+            let params = json!({ "level": level, "logger": "demo", "data": cell });
+            assert_eq!((heard.len(), &heard[0]["params"]), (2, &params), "{heard:?}");
         }
     }
 

@@ -17,6 +17,7 @@ use crate::mcp::envelope::{Outgoing, Shape};
 use crate::upstream::multiplex::{Asked, Inbound};
 use crate::upstream::outbound::{Ids, id_span};
 use crate::upstream::status::{Backoff, Status};
+use crate::upstream::verbosity::{self, Verbosity, Wanted};
 use crate::upstream::{Error, Kind, greeting, plan};
 
 /// Bytes waiting for the backend to read: above it no further calls are taken off the queue.
@@ -30,7 +31,7 @@ pub(super) enum ToHub {
     /// Deliver to this worker from now on.
     Attach { worker: usize, workers: usize, inbox: mpsc::Sender<Delivery> },
     /// Write this message and expect an answer with this id.
-    Call { id: u64, generation: u64, message: Bytes },
+    Call { id: u64, generation: u64, wanted: Option<Wanted>, message: Bytes },
     /// Nobody waits for this id any more.
     Cancel { id: u64 },
     /// Write this message, which no answer comes to.
@@ -56,6 +57,7 @@ pub(super) struct Hub<C: Channel> {
     generation: u64,
     /// What its backend was told of its clients, if it is a legacy one.
     profile: Profile,
+    verbosity: Verbosity,
     inboxes: Vec<Option<mpsc::Sender<Delivery>>>,
     outbox: Vec<Vec<(u64, Inbound)>>,
     asked: Asked,
@@ -106,6 +108,7 @@ impl<C: Channel> Hub<C> {
             status,
             generation: 0,
             profile: Profile::NONE,
+            verbosity: Verbosity::default(),
             inboxes: Vec::new(),
             outbox: Vec::new(),
             asked: Asked::default(),
@@ -235,6 +238,7 @@ impl<C: Channel> Hub<C> {
     async fn serve(&mut self, running: Running<C>) -> End {
         let Running { greeting, profile, mut channel } = running;
         self.profile = profile;
+        self.verbosity = Verbosity::new(&greeting);
         let greeting = Arc::new(greeting);
         tracing::info!(backend = self.backend, revision = %greeting.revision, "{} is ready", C::NOUN);
         self.tell(Status::Ready { generation: self.generation, greeting });
@@ -319,7 +323,10 @@ impl<C: Channel> Hub<C> {
                 ToHub::Call { id, .. } if self.asked.len() >= limits::BACKEND_CALLS_MAX => {
                     refuse(&self.inboxes, id, Kind::Overloaded, "it has as many calls in flight as it may").await;
                 }
-                ToHub::Call { id, message, .. } => {
+                ToHub::Call { id, wanted, message, .. } => {
+                    if let Some(level) = self.verbosity.lower(wanted) {
+                        channel.push(&verbosity::set_level_once(level).into());
+                    }
                     self.asked.insert(id);
                     self.used = Instant::now();
                     self.unwritten.push_back((channel.begun() + channel.pending() as u64, id));

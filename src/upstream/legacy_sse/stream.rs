@@ -19,6 +19,7 @@ use crate::upstream::http::connection::{Connection, Media};
 use crate::upstream::multiplex::{Errand, Inbound, Strays};
 use crate::upstream::outbound::id_span;
 use crate::upstream::status::{Backoff, Status};
+use crate::upstream::verbosity::Verbosity;
 use crate::upstream::{Error, Greeting, Kind};
 
 impl Link {
@@ -99,6 +100,7 @@ impl Link {
         match greeted {
             Ok(greeting) => {
                 tracing::info!(backend = self.backend, revision = %greeting.revision, "backend greeted");
+                self.verbosity.replace(Verbosity::new(&greeting));
                 self.status.send_replace(Status::Ready { generation, greeting: Arc::new(greeting) });
             }
             Err(error) => return error,

@@ -10,9 +10,10 @@ use super::{Berth, Greeted, Link, Peer, Posted, Staleness};
 use crate::catalog::{Era, Revision};
 use crate::limits;
 use crate::mcp::client::Profile;
+use crate::mcp::method::Level;
 use crate::upstream::greeting::Collected;
 use crate::upstream::http;
-use crate::upstream::{Call, Error, Greeting, Kind, Relay, greeting, profiles};
+use crate::upstream::{Call, Error, Greeting, Kind, Relay, greeting, profiles, verbosity};
 
 impl Link {
     /// The backend as the client of a call may meet it.
@@ -170,6 +171,18 @@ impl Link {
                 Err(refused("`notifications/initialized` was answered with status 404".to_owned()))
             }
             Posted::Accepted | Posted::Answered { .. } => Ok(peer),
+        }
+    }
+
+    /// Tells a legacy backend to log more. One that does not is not worth a call.
+    pub(super) async fn set_level(&self, peer: &Peer, level: Level) {
+        let (id, mut answered) = (self.ids.mint(), Collected::default());
+        let message = verbosity::set_level(id, level);
+        let posted = self.post(&peer.head, message.as_bytes(), Era::Legacy, id, &mut answered);
+        match tokio::time::timeout(limits::PROBE_TIMEOUT, posted).await {
+            Ok(Ok(_posted)) => {}
+            Ok(Err(error)) => tracing::debug!(backend = self.backend, %error, "it was not told to log more"),
+            Err(_elapsed) => tracing::debug!(backend = self.backend, "it does not say whether it logs more"),
         }
     }
 

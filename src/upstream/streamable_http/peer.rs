@@ -16,6 +16,7 @@ use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Outgoing, Shape};
 use crate::upstream::multiplex::{Asked, Calls, Errand, Inbound, Turn, Waiting};
 use crate::upstream::outbound::id_span;
+use crate::upstream::verbosity::Verbosity;
 use crate::upstream::{Error, Greeting, Kind, Message, Relay, greeting};
 
 /// See the module.
@@ -29,6 +30,8 @@ pub(super) struct Peer {
     pub(super) head: Vec<u8>,
     /// The fields of its session, which every request has.
     pub(super) fields: String,
+    /// What it was told to log, if it is a legacy one.
+    pub(super) verbosity: Verbosity,
     /// What only a legacy backend has.
     aside: Option<Aside>,
 }
@@ -69,7 +72,8 @@ impl fmt::Debug for Peer {
 impl Peer {
     /// A modern backend.
     pub(super) fn modern(greeting: Greeting, head: Vec<u8>) -> Self {
-        Self { greeting, profile: Profile::NONE, session_id: None, head, fields: String::new(), aside: None }
+        let verbosity = Verbosity::default();
+        Self { greeting, profile: Profile::NONE, session_id: None, head, fields: String::new(), verbosity, aside: None }
     }
 
     /// A legacy one, as it was greeted for clients of this profile; `post` is the beginning of every POST without the
@@ -83,7 +87,8 @@ impl Peer {
         let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         let (idle, keeper) = (RefCell::new(Some(idle)), RefCell::default());
         let aside = Aside { calls: Calls::default(), asked: RefCell::default(), errands, idle, keeper };
-        Self { greeting, profile, session_id, head: (post + &fields).into_bytes(), fields, aside: Some(aside) }
+        let (head, verbosity) = ((post + &fields).into_bytes(), Verbosity::new(&greeting));
+        Self { greeting, profile, session_id, head, fields, verbosity, aside: Some(aside) }
     }
 
     /// What may have become of it since it was greeted.

@@ -56,6 +56,7 @@ pub(crate) struct Ask {
     method: &'static str,
     params: Value,
     token: Option<Value>,
+    level: Option<&'static str>,
 }
 
 /// A call that goes on; over HTTP with its connection.
@@ -68,7 +69,7 @@ pub(crate) struct Begun {
 
 impl Ask {
     pub(crate) fn new(id: impl Into<Value>, method: &'static str, params: Value) -> Self {
-        Self { id: id.into(), method, params, token: None }
+        Self { id: id.into(), method, params, token: None, level: None }
     }
 
     /// A call of a tool.
@@ -81,6 +82,11 @@ impl Ask {
         Self { token: Some(token.into()), ..self }
     }
 
+    /// Wants log messages of this level and above; a legacy client has said so before.
+    pub(crate) fn logged(self, level: &'static str) -> Self {
+        Self { level: Some(level), ..self }
+    }
+
     fn message(&self, era: Era) -> String {
         let mut params = self.params.clone();
         let mut meta: Value = match era {
@@ -89,6 +95,9 @@ impl Ask {
         };
         if let Some(token) = &self.token {
             meta["progressToken"] = token.clone();
+        }
+        if let (Some(level), Era::Modern) = (self.level, era) {
+            meta["io.modelcontextprotocol/logLevel"] = json!(level);
         }
         if meta != json!({}) {
             params["_meta"] = meta;
@@ -109,6 +118,7 @@ impl Ask {
             Some("notifications/progress") if Some(&message["params"]["progressToken"]) == self.token.as_ref() => {
                 Some(false)
             }
+            Some("notifications/message") if self.level.is_some() => Some(false),
             None if message["id"] == self.id => Some(true),
             _ => None,
         }
