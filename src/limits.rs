@@ -173,6 +173,8 @@ pub const LISTENERS_MAX: usize = 4096;
 pub const LISTENER_URIS_MAX: usize = 256;
 /// Resources of one backend that all of them together may listen for: those of a further client are not acknowledged.
 pub const FEED_URIS_MAX: usize = 4096;
+/// Requests to one legacy backend for its resources to be told of, or no more, that are under way at once: above it the next ones wait.
+pub const SUBSCRIPTIONS_AT_ONCE: usize = 16;
 /// How long backends have to acknowledge what a client listens for: it is acknowledged without the late ones then.
 pub const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A call of a session of 2025-11-25 that is not answered after this begins its stream: from then on its client can come

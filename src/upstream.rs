@@ -17,6 +17,7 @@ mod credentials;
 mod endpoint;
 mod error;
 mod greeting;
+mod heard;
 #[cfg(any(feature = "transport-http", feature = "transport-sse"))]
 mod http;
 #[cfg(feature = "transport-sse")]
@@ -39,6 +40,7 @@ mod vitals;
 pub mod websocket;
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 #[cfg(feature = "transport-stdio")]
 pub use children::{CHILD_VARIABLES, Children};
@@ -46,6 +48,8 @@ pub use context::{Context, Shared};
 pub use error::{Error, Kind, OpenError};
 pub use greeting::Greeting;
 pub(crate) use greeting::subscriptions_listen;
+pub use heard::Hearer;
+pub(crate) use heard::Subscription;
 pub(crate) use profiles::asks;
 pub(crate) use status::Backoff;
 pub use vitals::{Patient, State, Vitals};
@@ -85,6 +89,15 @@ pub trait Transport: Sized + 'static {
 
     /// The era that it was greeted in; `None` while it is not.
     fn era(&self) -> Option<Era>;
+
+    /// Hears what a legacy backend tells by itself, for as long as the session lasts that this worker's calls for clients
+    /// without capabilities share; begins it where there is none, and keeps it from ending for want of calls. Calls of
+    /// `resources/subscribe` and `resources/unsubscribe` go to the same session. What is told over other sessions
+    /// meanwhile is heard too. Comes back when there is nothing by which the backend could tell.
+    ///
+    /// # Errors
+    /// When the session is over, or none comes to be.
+    async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error>;
 
     /// The session is over: what is kept for it alone may go.
     fn leave(&self, session: SessionKey) {

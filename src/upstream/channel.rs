@@ -6,6 +6,7 @@
 
 mod greet;
 mod hub;
+mod subscribed;
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::heard::{Audience, Hearer, Lists};
 use super::multiplex::{Calls, Carried, Inbound, Waiting};
 use super::outbound::{Ids, Scratch};
 use super::status::Status;
@@ -27,7 +29,9 @@ use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::Outgoing;
+use crate::mcp::subscription::Filter;
 use hub::{Hub, ToHub};
+use subscribed::Subscribing;
 
 /// A way to talk to a backend whose messages all go over the same connection.
 pub(super) trait Channel: Sized + 'static {
@@ -94,7 +98,7 @@ pub(super) enum Standing {
 /// A channel that is up: its generation, and what its backend said of itself.
 pub(super) type Ready = (u64, Arc<Greeting>);
 
-/// A call that counts for how busy a channel is, from when it waits for it.
+/// Counts for as long as it is there: a call for how busy a channel is, from when it waits for it.
 pub(super) struct Load<'a>(&'a AtomicUsize);
 
 /// One step of a channel.
@@ -114,8 +118,11 @@ pub(super) struct Link {
     closing: Arc<Notify>,
     status: watch::Receiver<Status>,
     load: Arc<AtomicUsize>,
+    /// Workers that hear what the backend tells by itself.
+    hearers: Arc<AtomicUsize>,
     ids: Ids,
     calls: Rc<Calls>,
+    audience: Rc<Audience>,
 }
 
 /// How a hub is reached, before it runs anywhere.
@@ -126,8 +133,18 @@ pub(super) struct Door {
     status: watch::Receiver<Status>,
     /// Calls that wait for the channel or are in flight on it, of all workers.
     load: Arc<AtomicUsize>,
+    hearers: Hearers,
     #[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
     end: Mutex<Option<HubEnd>>,
+}
+
+/// Whom a channel tells what its backend tells by itself.
+#[derive(Clone, Debug)]
+struct Hearers {
+    /// Whoever hears of lists.
+    lists: Lists,
+    /// Workers that hear this channel, also of resources: while there are some, it is not idle.
+    count: Arc<AtomicUsize>,
 }
 
 /// The hub's end of its channels, until its worker takes it.
@@ -138,6 +155,8 @@ type HubEnd = (mpsc::Receiver<ToHub>, watch::Sender<Status>);
 enum Delivery {
     /// For the calls with these ids, on the channel of this generation.
     To { generation: u64, messages: Vec<(u64, Inbound)> },
+    /// For whoever hears what the backend tells by itself.
+    Told(Filter),
     /// The channel of this generation is gone, and every call it had. Of those that are not named nothing was sent.
     Lost { generation: u64, sent: Arc<HashSet<u64>>, error: Error },
 }
@@ -152,36 +171,48 @@ struct InFlight<'a> {
 // === impl Door ===
 
 impl Door {
-    pub(super) fn new() -> Self {
+    /// One whose backend has these lists.
+    pub(super) fn new(lists: Lists) -> Self {
+        let hearers = Hearers { lists, count: Arc::default() };
         let (hub, calls) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         let (status, statuses) = watch::channel(Status::Starting);
         #[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
         let end = Mutex::new(Some((calls, status)));
-        Self { hub, closing: Arc::default(), status: statuses, load: Arc::default(), end }
+        let (closing, load) = Default::default();
+        Self { hub, closing, status: statuses, load, hearers, end }
     }
 
     /// Has its hub live on this worker.
     pub(super) fn serve<C: Channel>(&self, backend: &plan::Backend, recipe: C::Recipe) -> Result<(), OpenError> {
         let end = self.end.lock().ok().and_then(|mut end| end.take());
-        let (calls, status) = end.ok_or_else(|| invalid(backend, "its hub has been taken"))?;
-        tokio::task::spawn_local(Hub::<C>::new(backend, recipe, calls, Arc::clone(&self.closing), status).run());
+        let (calls, status): HubEnd = end.ok_or_else(|| invalid(backend, "its hub has been taken"))?;
+        tokio::task::spawn_local(
+            Hub::<C>::new(backend, recipe, (calls, status), &self.closing, self.hearers.clone()).run(),
+        );
         Ok(())
     }
 
-    /// The link of this worker.
-    pub(super) fn link(&self, context: &Context, backend: &plan::Backend) -> Result<Link, OpenError> {
-        let calls = Rc::<Calls>::default();
+    /// The link of this worker; its audience hears what the backend tells by itself.
+    pub(super) fn link(
+        &self,
+        context: &Context,
+        backend: &plan::Backend,
+        audience: &Rc<Audience>,
+    ) -> Result<Link, OpenError> {
+        let (calls, audience) = (Rc::<Calls>::default(), Rc::clone(audience));
         let (inbox, deliveries) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         let attach = ToHub::Attach { worker: context.worker, workers: context.workers, inbox };
         self.hub.try_send(attach).map_err(|_full| invalid(backend, "its hub takes no more workers"))?;
-        tokio::task::spawn_local(deliver(Rc::clone(&calls), deliveries, self.hub.downgrade()));
+        tokio::task::spawn_local(deliver(Rc::clone(&calls), Rc::clone(&audience), deliveries, self.hub.downgrade()));
         Ok(Link {
             hub: self.hub.clone(),
             closing: Arc::clone(&self.closing),
             status: self.status.clone(),
             load: Arc::clone(&self.load),
+            hearers: Arc::clone(&self.hearers.count),
             ids: Ids::new(context.worker, context.workers),
             calls,
+            audience,
         })
     }
 }
@@ -238,8 +269,7 @@ impl Link {
 
     /// Counts a call.
     pub(super) fn load(&self) -> Load<'_> {
-        self.load.fetch_add(1, Ordering::Relaxed);
-        Load(&self.load)
+        Load::begin(&self.load)
     }
 
     /// What the next call goes by: the least is the best.
@@ -274,7 +304,9 @@ impl Link {
         }
 
         let in_flight = InFlight { link: self, id, waiting: self.calls.begin(id, generation) };
-        let queued = ToHub::Call { id, generation, wanted: Wanted::by(call), message: Bytes::from(message) };
+        let subscribing = Subscribing::of(call).map(Box::new);
+        let message = Bytes::from(message);
+        let queued = ToHub::Call { id, generation, wanted: Wanted::by(call), subscribing, message };
         self.hub.try_send(queued).map_err(|full| match full {
             mpsc::error::TrySendError::Full(_) => Error::new(Kind::Overloaded, false, "its queue is full"),
             mpsc::error::TrySendError::Closed(_) => Error::unavailable("the gateway stops"),
@@ -294,6 +326,21 @@ impl Link {
         Ok(Greeting::clone(&*self.ready().await?.1))
     }
 
+    /// See [`super::Transport::hear`].
+    pub(super) async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+        // Before it is up: from then on it does not come to rest.
+        let _counted = Load::begin(&self.hearers);
+        let over = async {
+            let (generation, greeting) = self.ready().await?;
+            if greeting.era == Era::Modern {
+                return Err(Error::unavailable("it speaks the modern era by now"));
+            }
+            hearer.begin(&greeting);
+            Err(Status::gone(self.status.clone(), generation).await)
+        };
+        self.audience.admit(&hearer, over).await
+    }
+
     /// Has the channel ended, for every worker.
     pub(super) fn begin_close(&self) {
         self.closing.notify_one();
@@ -307,6 +354,13 @@ impl Link {
 }
 
 // === impl Load ===
+
+impl<'a> Load<'a> {
+    fn begin(counter: &'a AtomicUsize) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
 
 impl Drop for Load<'_> {
     fn drop(&mut self) {
@@ -336,7 +390,12 @@ impl Drop for InFlight<'_> {
 }
 
 /// Hands what the hub delivers to the calls of this worker.
-async fn deliver(calls: Rc<Calls>, mut deliveries: mpsc::Receiver<Delivery>, hub: mpsc::WeakSender<ToHub>) {
+async fn deliver(
+    calls: Rc<Calls>,
+    audience: Rc<Audience>,
+    mut deliveries: mpsc::Receiver<Delivery>,
+    hub: mpsc::WeakSender<ToHub>,
+) {
     while let Some(delivery) = deliveries.recv().await {
         match delivery {
             Delivery::To { generation, messages } => {
@@ -348,6 +407,7 @@ async fn deliver(calls: Rc<Calls>, mut deliveries: mpsc::Receiver<Delivery>, hub
                     }
                 }
             }
+            Delivery::Told(changed) => audience.tell(&changed),
             Delivery::Lost { generation, sent, error } => {
                 calls.lose(generation, |id| match sent.contains(&id) {
                     true => error.clone(),

@@ -1,8 +1,10 @@
 //! What a transport needs of the gateway around it to open its links.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::heard::Lists;
 use super::{OpenError, Patient};
 use crate::catalog::plan;
 use crate::clock::Clock;
@@ -28,6 +30,8 @@ pub struct Shared {
     pub(crate) references: References,
     /// The executable that `command: self` starts.
     pub(crate) program: PathBuf,
+    /// Of each backend, by its name.
+    lists: HashMap<String, Lists>,
     #[cfg(feature = "transport-stdio")]
     pub(super) hubs: super::stdio::Hubs,
 }
@@ -36,13 +40,13 @@ impl Shared {
     /// Prepares what the workers will share; starts nothing.
     #[must_use]
     pub(crate) fn new(references: References, program: PathBuf, backends: &[plan::Backend]) -> Self {
-        #[cfg(not(feature = "transport-stdio"))]
-        let _ = backends;
+        let lists = backends.iter().map(|backend| (backend.name.to_string(), Lists::default())).collect();
         Self {
             references,
             program,
             #[cfg(feature = "transport-stdio")]
-            hubs: super::stdio::Hubs::new(backends),
+            hubs: super::stdio::Hubs::new(backends, &lists),
+            lists,
         }
     }
 
@@ -52,6 +56,11 @@ impl Shared {
         return self.hubs.patients();
         #[cfg(not(feature = "transport-stdio"))]
         Vec::new()
+    }
+
+    /// What became of the lists of this backend.
+    pub(super) fn lists(&self, backend: &plan::Backend) -> Lists {
+        self.lists.get(&*backend.name).cloned().unwrap_or_default()
     }
 
     /// The value a reference of this backend stands for.

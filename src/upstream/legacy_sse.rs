@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::endpoint::{Place, Speaks};
 use super::greeting::Collected;
+use super::heard::{Audience, Hearer};
 use super::http::connection::Connection;
 use super::http::{self, Client};
 use super::multiplex::{Asked, Calls, Errand, Waiting};
@@ -46,6 +47,7 @@ struct Link {
     status: watch::Sender<Status>,
     /// What the server was told to log.
     verbosity: RefCell<Verbosity>,
+    audience: Rc<Audience>,
     /// Where the stream's server wants messages: request line and fields, but for the length.
     post_head: RefCell<Rc<[u8]>>,
     /// Messages that no answer comes to, each for the stream of a generation.
@@ -92,7 +94,8 @@ impl Transport for LegacySse {
         let url = context.shared.resolve(backend, &sse.url)?;
         let client = Rc::new(Client::open(context, backend, &place)?);
         let ids = Ids::new(context.worker, context.workers);
-        let none = Link::new((backend.name.to_string(), url), client, ids, Profile::NONE);
+        let audience = Rc::new(Audience::new(context.shared.lists(backend)));
+        let none = Link::new((backend.name.to_string(), url), client, ids, Profile::NONE, audience);
         Ok(Self { links: ByProfile::new(Rc::new(none)) })
     }
 
@@ -109,6 +112,10 @@ impl Transport for LegacySse {
 
     fn era(&self) -> Option<Era> {
         Some(Era::Legacy)
+    }
+
+    async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+        self.links.none().hear(hearer).await
     }
 
     async fn close(&self) {
@@ -132,7 +139,13 @@ impl fmt::Debug for Link {
 
 impl Link {
     /// One that opens no stream yet.
-    fn new((backend, url): (String, String), client: Rc<Client>, ids: Ids, profile: Profile) -> Self {
+    fn new(
+        (backend, url): (String, String),
+        client: Rc<Client>,
+        ids: Ids,
+        profile: Profile,
+        audience: Rc<Audience>,
+    ) -> Self {
         let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         Self {
             backend,
@@ -144,6 +157,7 @@ impl Link {
             asked: RefCell::default(),
             status: watch::Sender::new(Status::Starting),
             verbosity: RefCell::default(),
+            audience,
             post_head: RefCell::new(Rc::from([])),
             errands,
             idle: RefCell::new(Some(idle)),
@@ -156,7 +170,8 @@ impl Link {
 
     /// Another one to the same backend.
     fn like(&self, profile: Profile) -> Self {
-        Self::new((self.backend.clone(), self.url.clone()), Rc::clone(&self.client), self.ids.anew(), profile)
+        let (place, client) = ((self.backend.clone(), self.url.clone()), Rc::clone(&self.client));
+        Self::new(place, client, self.ids.anew(), profile, Rc::clone(&self.audience))
     }
 
     fn begin_close(&self) {
@@ -211,6 +226,16 @@ impl Link {
         }
         // Nothing ends a stream that is idle: it is never asleep.
         Status::ready(&self.status.subscribe(), || {}).await
+    }
+
+    /// See [`Transport::hear`].
+    async fn hear(self: &Rc<Self>, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+        let over = async {
+            let (generation, greeting) = self.ready().await?;
+            hearer.begin(&greeting);
+            Err(Status::gone(self.status.subscribe(), generation).await)
+        };
+        self.audience.admit(&hearer, over).await
     }
 
     /// Posts a request and relays what comes on the stream for it.

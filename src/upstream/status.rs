@@ -60,6 +60,16 @@ impl Status {
         }
     }
 
+    /// Waits until it is ready in this generation no more; why.
+    pub(super) async fn gone(mut status: watch::Receiver<Self>, generation: u64) -> Error {
+        let stands = |status: &Self| matches!(status, Self::Ready { generation: own, .. } if *own == generation);
+        match status.wait_for(|status| !stands(status)).await.as_deref() {
+            Ok(Self::Down(error)) => error.clone(),
+            Ok(_) => Error::unavailable("its session is over"),
+            Err(_closed) => Error::unavailable("the gateway stops"),
+        }
+    }
+
     fn settled(&self) -> Option<Result<(u64, Arc<Greeting>), Error>> {
         match self {
             Self::Ready { generation, greeting } => Some(Ok((*generation, Arc::clone(greeting)))),

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use super::channel::{Door, Link, Load, Ready, Standing};
 use super::children::Recipe;
+use super::heard::{Audience, Hearer, Lists, Subscription};
 use super::multiplex::Carried;
 use super::vitals::{Chart, Patient};
 use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, SessionKey, Transport, plan, profiles};
@@ -65,16 +66,20 @@ struct Place {
 // === impl Hubs ===
 
 impl Hubs {
-    pub(super) fn new(backends: &[plan::Backend]) -> Self {
+    pub(super) fn new(backends: &[plan::Backend], lists: &HashMap<String, Lists>) -> Self {
         let (mut places, mut indices) = (HashMap::new(), 0..);
         for backend in backends {
             let plan::Transport::Stdio(stdio) = &backend.transport else { continue };
             let differ = profiles::may_differ(backend);
             let profiles = Seats::new(if differ { limits::PROFILE_CHILDREN_MAX } else { 0 });
             let needed = stdio.instances() + stdio.sessions();
+            let lists = lists.get(&*backend.name).cloned().unwrap_or_default();
             let own = (0..needed + profiles.count()).zip(&mut indices).map(|(instance, index)| {
                 let (chart, patient) = Chart::new(&backend.name, instance, instance >= needed);
-                Place { index, door: Door::new(), chart, patient }
+                // What changed for one session has changed for nobody else.
+                let apart = (stdio.instances()..needed).contains(&instance);
+                let lists = if apart { Lists::default() } else { lists.clone() };
+                Place { index, door: Door::new(lists), chart, patient }
             });
             let own = Places { all: own.collect(), sessions: Seats::new(stdio.sessions()), profiles };
             places.insert(backend.name.to_string(), own);
@@ -121,12 +126,17 @@ impl Transport for Stdio {
                 place.door.serve::<Child>(backend, Nursery { recipe, life, chart, seat })?;
             }
         }
-        let links = places.all.iter().map(|place| place.door.link(context, backend)).collect::<Result<_, _>>()?;
+        let audience = Rc::new(Audience::new(context.shared.lists(backend)));
+        let links =
+            places.all.iter().map(|place| place.door.link(context, backend, &audience)).collect::<Result<_, _>>()?;
         let era = Cell::new(backend.era.or(backend.locked_era));
         Ok(Self { links, shared, sessions, profiles, era })
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
+        if Subscription::of(call).is_some() {
+            return self.heard()?.exchange(call, relay).await;
+        }
         loop {
             let (link, ready, load) = self.chosen_for(call).await?;
             self.era.set(Some(ready.1.era));
@@ -146,6 +156,10 @@ impl Transport for Stdio {
         self.links[..self.shared].iter().find_map(Link::era)
     }
 
+    async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+        self.heard()?.hear(hearer).await
+    }
+
     fn leave(&self, session: SessionKey) {
         if let Some(seat) = self.sessions.of(session) {
             self.links[self.shared + seat].retire(|| self.sessions.of(session) == Some(seat));
@@ -163,6 +177,11 @@ impl Transport for Stdio {
 // === impl Stdio ===
 
 impl Stdio {
+    /// The child that is heard on every worker: the first of those for all clients.
+    fn heard(&self) -> Result<&Link, Error> {
+        self.links[..self.shared].first().ok_or_else(|| Error::unavailable("it has no child"))
+    }
+
     /// The child for a call: that of its session, else that of its client's profile, else one of those for all.
     async fn chosen_for(&self, call: &Call<'_>) -> Result<Chosen<'_>, Error> {
         if let Some(session) = call.session.filter(|_| self.sessions.count() > 0) {

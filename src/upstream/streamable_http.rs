@@ -17,6 +17,7 @@ use std::rc::Rc;
 use tokio::sync::watch;
 
 use super::endpoint::{Place, Speaks};
+use super::heard::{Audience, Hearer};
 use super::http::{self, Client};
 use super::outbound::{self, Ids, Scratch, push_field};
 use super::profiles::ByProfile;
@@ -45,6 +46,7 @@ struct Link {
     assumed_era: Cell<Option<Era>>,
     pinned_era: Option<Era>,
     berths: ByProfile<Berth>,
+    audience: Rc<Audience>,
     ids: Ids,
     /// One request's bytes; taken while it is written.
     buffer: RefCell<Vec<u8>>,
@@ -101,6 +103,7 @@ impl Transport for StreamableHttp {
             assumed_era: Cell::new(backend.era.or(backend.locked_era)),
             pinned_era: backend.era,
             berths: ByProfile::new(Rc::new(Berth::new(Profile::NONE))),
+            audience: Rc::new(Audience::new(context.shared.lists(backend))),
             ids: Ids::new(context.worker, context.workers),
             buffer: RefCell::default(),
         })))
@@ -116,6 +119,10 @@ impl Transport for StreamableHttp {
 
     fn era(&self) -> Option<Era> {
         self.0.berths.none().peer.borrow().as_ref().map(|peer| peer.greeting.era)
+    }
+
+    async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+        self.0.peer(self.0.berths.none()).await?.hear(hearer).await
     }
 
     async fn close(&self) {

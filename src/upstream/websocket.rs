@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use super::channel::{Door, Life, Link};
 use super::endpoint::{Endpoint, Place, Speaks};
+use super::heard::{Audience, Hearer};
 use super::profiles::{self, ByProfile};
 use super::{Call, Context, Error, Greeting, OpenError, Relay, Transport, plan};
 use crate::catalog::Era;
@@ -34,6 +35,7 @@ struct Source {
     context: Context,
     backend: plan::Backend,
     endpoint: Rc<Endpoint>,
+    audience: Rc<Audience>,
 }
 
 /// What a connection is made from.
@@ -64,7 +66,8 @@ impl Transport for WebSocket {
             speaks: Speaks::WebSocket,
         };
         let endpoint = Rc::new(Endpoint::open(context, backend, &place)?);
-        let source = Box::new(Source { context: context.clone(), backend: backend.clone(), endpoint });
+        let audience = Rc::new(Audience::new(context.shared.lists(backend)));
+        let source = Box::new(Source { context: context.clone(), backend: backend.clone(), endpoint, audience });
         Ok(Self {
             links: ByProfile::new(source.link(Profile::NONE)?),
             source,
@@ -93,6 +96,10 @@ impl Transport for WebSocket {
         self.links.none().era()
     }
 
+    async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+        self.links.none().hear(hearer).await
+    }
+
     async fn close(&self) {
         let links = self.links.all();
         links.iter().for_each(|link| link.begin_close());
@@ -107,9 +114,9 @@ impl Transport for WebSocket {
 impl Source {
     /// A link for clients of a profile.
     fn link(&self, profile: Profile) -> Result<Rc<Link>, OpenError> {
-        let door = Door::new();
+        let door = Door::new(self.context.shared.lists(&self.backend));
         door.serve::<OpenSocket>(&self.backend, Line { endpoint: Rc::clone(&self.endpoint), profile })?;
-        door.link(&self.context, &self.backend).map(Rc::new)
+        door.link(&self.context, &self.backend, &self.audience).map(Rc::new)
     }
 }
 

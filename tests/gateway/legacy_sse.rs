@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 use crate::support::client::{Client, META, Request as Asked};
 use crate::support::scripted::{Outcome, assert_serves, call, eventually};
 use crate::support::server::{
-    Request, Script, Server, Step, chunk, event, head, json_answer, modern, result_body, stream_head, text_body,
+    Request, Script, Server, Step, chunk, event, head, json_answer, modern, result_body, stream_head, telling,
+    text_body,
 };
 
 only1mcp::topology!(pub(crate) Old = "tests/gateway/topologies/legacy_sse.yaml");
@@ -39,7 +40,7 @@ pub(crate) type Play = fn(&Request, &Stream) -> Script;
 
 impl Played {
     /// The bodies of the messages with this method.
-    fn said(&self, method: &str) -> Vec<Value> {
+    pub(crate) fn said(&self, method: &str) -> Vec<Value> {
         let requests = self.requests();
         let posts = requests.iter().filter(|request| request.method == "POST");
         posts.filter(|request| request.rpc() == method).map(|request| request.body.clone()).collect()
@@ -70,7 +71,7 @@ impl Played {
             "initialize" => {
                 let result = json!({
                     "protocolVersion": "2024-11-05",
-                    "capabilities": { "tools": {} },
+                    "capabilities": telling(),
                     "serverInfo": { "name": "old", "version": "1" },
                 });
                 stream.say(&result_body(&request.id(), &result));
@@ -89,7 +90,7 @@ impl Stream {
         self.send(chunk(event(message)));
     }
 
-    fn send(&self, step: Step) {
+    pub(crate) fn send(&self, step: Step) {
         self.steps.try_send(step).expect("the stream is followed");
     }
 }
@@ -98,7 +99,7 @@ fn status(status: u16) -> Step {
     head(status, "content-length: 0\r\n")
 }
 
-fn accepted() -> Script {
+pub(crate) fn accepted() -> Script {
     vec![status(202)]
 }
 

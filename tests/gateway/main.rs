@@ -21,6 +21,7 @@ mod daemons;
 mod embed;
 mod eras;
 mod fallback;
+mod feeds;
 mod http;
 mod http2;
 mod http2_backends;

@@ -108,7 +108,7 @@ fn request(path: &str, id: &str, wanted: &str) -> Request {
 }
 
 /// A client that listens, and what was acknowledged to it.
-async fn listen(address: SocketAddr, path: &str, id: &str, wanted: &str) -> (Client, Value) {
+pub(crate) async fn listen(address: SocketAddr, path: &str, id: &str, wanted: &str) -> (Client, Value) {
     let mut client = Client::connect(address).await;
     client.write(&request(path, id, wanted).bytes()).await;
     let head = client.head().await;
@@ -119,7 +119,7 @@ async fn listen(address: SocketAddr, path: &str, id: &str, wanted: &str) -> (Cli
 }
 
 /// The next message, which bears the id of the subscription.
-async fn hear(client: &mut Client, id: &str) -> Value {
+pub(crate) async fn hear(client: &mut Client, id: &str) -> Value {
     let message = client.message().await.expect("the stream goes on");
     let id: Value = serde_json::from_str(id).expect("an id");
     let part = if message["result"].is_object() { &message["result"] } else { &message["params"] };

@@ -53,6 +53,15 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 }
             }
 
+            async fn hear(
+                &self,
+                hearer: ::std::rc::Rc<dyn ::only1mcp::upstream::Hearer>,
+            ) -> ::core::result::Result<(), ::only1mcp::upstream::Error> {
+                match self {
+                    #(Self::#variants(link) => <#types as ::only1mcp::upstream::Transport>::hear(link, hearer).await,)*
+                }
+            }
+
             fn leave(&self, session: ::only1mcp::upstream::SessionKey) {
                 match self {
                     #(Self::#variants(link) => <#types as ::only1mcp::upstream::Transport>::leave(link, session),)*
@@ -161,7 +170,7 @@ mod tests {
         ))
         .unwrap()
         .to_string();
-        for method in ["carries", "open", "exchange", "greet", "era", "leave", "close"] {
+        for method in ["carries", "open", "exchange", "greet", "era", "hear", "leave", "close"] {
             for transport in ["a :: One", "Two"] {
                 let call = format!("< {transport} as :: only1mcp :: upstream :: Transport > :: {method} (");
                 assert!(code.contains(&call), "{call}");

@@ -134,7 +134,7 @@ impl Section {
         (declared || self.revision > Revision::V2024_11_05).then_some(declared)
     }
 
-    /// What it declared that it tells by itself to who listens: nothing of a revision in which nobody listens.
+    /// What it declared that it tells by itself.
     #[must_use]
     pub fn tells(&self) -> Vec<Changing> {
         let capabilities = self.capabilities.tree();
@@ -146,7 +146,7 @@ impl Section {
         ];
         let tells = |what: &str, how: &str| {
             let how = capabilities.member(what).and_then(|what| what.member(how));
-            self.era() == Era::Modern && how.is_some_and(Tree::is_true)
+            how.is_some_and(Tree::is_true)
         };
         declared.into_iter().filter(|(what, how, _)| tells(what, how)).map(|(.., change)| change).collect()
     }

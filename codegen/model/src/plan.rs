@@ -101,7 +101,7 @@ constant! {
         /// Whether it completes arguments, by its lock; `None` where that cannot say: the backend is not in it, or spoke a
         /// revision that has no word for it.
         pub completions: Option<bool>,
-        /// What it tells by itself to who listens, by its lock.
+        /// What it tells by itself, by its lock.
         pub tells: Table<Changing>,
         /// What it may ask of clients, where it is of the legacy era.
         pub client_capabilities: Table<ClientCapability>,

@@ -1,5 +1,8 @@
-//! What one backend tells by itself, heard once for all clients of a worker: a listen request of the gateway's own, which
-//! is there for as long as anybody wants something of it, and made anew where somebody wants more or it broke off.
+//! What one backend tells by itself, heard once for all clients of a worker, for as long as anybody wants something of it,
+//! and begun anew where that broke off. How it is heard is in [`modern`] and [`legacy`], by the era that the backend speaks.
+
+mod legacy;
+mod modern;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -7,18 +10,13 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use super::Listener;
 use crate::catalog::{Era, Topology};
 use crate::limits;
-use crate::mcp::client::Profile;
-use crate::mcp::envelope;
-use crate::mcp::subscription::{Filter, Told};
+use crate::mcp::subscription::Filter;
 use crate::proxy::Worker;
-use crate::upstream::{self, Backoff, Call, Error, Message, Relay, Transport as _};
-
-const METHOD_NOT_FOUND: &[u8] = b"-32601";
+use crate::upstream::{Backoff, Error, Transport as _};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -33,9 +31,9 @@ pub(crate) struct Feed {
     acknowledged: RefCell<Filter>,
     /// It may have had something to tell while nobody listened.
     missed: Cell<bool>,
-    /// Counts the requests to the backend: an older one still runs until a wider one is acknowledged.
+    /// Counts the requests to a modern backend: an older one still runs until a wider one is acknowledged.
     request: Cell<u64>,
-    /// Whether somebody keeps such a request up.
+    /// Whether somebody keeps listening.
     kept: Cell<bool>,
     /// For whoever does: somebody came or left, or the backend acknowledged.
     moved: Notify,
@@ -59,23 +57,13 @@ pub(super) struct Enrolled {
     place: u64,
 }
 
-/// What came of a request to the backend.
+/// What came of listening to the backend.
 enum Ended {
-    /// It has no subscriptions.
+    /// It does not tell anything of what is wanted.
     Unsupported,
-    /// It ended the stream, and may take another request.
+    /// It came to an end, and may be begun anew.
     Over,
 }
-
-/// Takes what the backend says to one request.
-struct Ear {
-    feed: Rc<Feed>,
-    request: u64,
-    unsupported: bool,
-}
-
-/// A request to the backend that is under way; given up when dropped.
-type Listening = JoinSet<Result<Ended, Error>>;
 
 // === impl Feed ===
 
@@ -119,12 +107,19 @@ impl Feed {
         wanted
     }
 
-    /// A request for this is about to be made; its number.
-    fn ask(&self, wanted: &Filter) -> u64 {
+    /// The backend is about to be asked for all that clients want: for what, and the number of the request.
+    fn ask(&self) -> (Filter, u64) {
+        let wanted = self.wanted();
         self.asked.replace(wanted.clone());
         self.settled.set(false);
         self.request.set(self.request.get() + 1);
-        self.request.get()
+        (wanted, self.request.get())
+    }
+
+    /// Whether what is asked is not what is wanted: too little, or anything where nothing is.
+    fn is_outgrown(&self) -> bool {
+        let wanted = self.wanted();
+        wanted.is_empty() || !self.asked.borrow().covers(&wanted)
     }
 
     /// The backend has answered, or will not: nobody need wait any longer.
@@ -133,20 +128,10 @@ impl Feed {
         self.answered.notify_waiters();
     }
 
-    /// Takes a notification that came to a request of this number.
-    fn take(&self, request: u64, told: Told) {
-        match told {
-            Told::Acknowledged(acknowledged) if request == self.request.get() => {
-                let acknowledged = acknowledged.common(&self.asked.borrow());
-                self.acknowledged.replace(acknowledged.clone());
-                self.settle();
-                if self.missed.take() {
-                    self.tell(&acknowledged);
-                }
-                self.moved.notify_one();
-            }
-            Told::Acknowledged(_) => {}
-            Told::Changed(changed) => self.tell(&changed),
+    /// Waits until nobody wants anything.
+    async fn deserted(&self) {
+        while !self.wanted().is_empty() {
+            self.moved.notified().await;
         }
     }
 
@@ -157,47 +142,24 @@ impl Feed {
     }
 }
 
-/// Keeps a request to the backend up until nobody wants anything of it.
+/// Keeps listening to the backend until nobody wants anything of it.
 async fn keep<T: Topology>(worker: &Rc<Worker<T>>, index: usize) {
     let feed = Rc::clone(&worker.feeds[index]);
     let mut backoff = Backoff::new(limits::RESPAWN_BACKOFF);
-    // What is listened to until a wider request is acknowledged.
-    let mut before: Option<Listening> = None;
-    loop {
-        let wanted = feed.wanted();
-        if wanted.is_empty() {
-            break;
-        }
-        let (opened, request) = (Instant::now(), feed.ask(&wanted));
-        let mut listening = Listening::new();
-        listening.spawn_local(hear(Rc::clone(worker), index, wanted.clone(), request));
-        let mut ended = None;
-        while ended.is_none() && !is_outgrown(&feed, &wanted) {
-            tokio::select! {
-                joined = listening.join_next() => ended = joined,
-                () = feed.moved.notified() => {}
-            }
-            if feed.settled.get() {
-                before = None;
-            }
-        }
-        let Some(ended) = ended else {
-            if before.is_none() {
-                before = Some(listening);
-            }
-            continue;
-        };
-        let delay = match ended {
-            Ok(Ok(Ended::Unsupported)) => {
+    // A request to a modern backend that is listened to until a wider one is acknowledged.
+    let mut narrower = None;
+    while !feed.wanted().is_empty() {
+        let opened = Instant::now();
+        let delay = match listen(worker, index, &feed, &mut narrower).await {
+            Ok(Ended::Unsupported) => {
                 feed.acknowledged.take();
                 None
             }
-            Ok(Ok(Ended::Over)) => Some(backoff.after(opened.elapsed())),
-            Ok(Err(error)) => {
+            Ok(Ended::Over) => Some(backoff.after(opened.elapsed())),
+            Err(error) => {
                 tracing::debug!(backend = &*T::SPEC.backends[index].name, %error, "what it tells is not heard");
                 Some(backoff.after(opened.elapsed()))
             }
-            Err(_panicked) => None,
         };
         feed.missed.set(feed.missed.get() || !feed.acknowledged.borrow().is_empty());
         feed.settle();
@@ -208,7 +170,7 @@ async fn keep<T: Topology>(worker: &Rc<Worker<T>>, index: usize) {
             }
         };
         tokio::pin!(again);
-        while !is_outgrown(&feed, &wanted) {
+        while !feed.is_outgrown() {
             tokio::select! {
                 () = &mut again => break,
                 () = feed.moved.notified() => {}
@@ -221,60 +183,25 @@ async fn keep<T: Topology>(worker: &Rc<Worker<T>>, index: usize) {
     feed.missed.set(false);
 }
 
-/// Whether a request for this is not what is wanted: too little, or anything where nothing is.
-fn is_outgrown(feed: &Feed, asked: &Filter) -> bool {
-    let wanted = feed.wanted();
-    wanted.is_empty() || !asked.covers(&wanted)
-}
-
-/// Makes a request of the backend, and takes what it tells until it ends.
-async fn hear<T: Topology>(worker: Rc<Worker<T>>, index: usize, wanted: Filter, request: u64) -> Result<Ended, Error> {
+/// Listens by the means of the era that the backend speaks.
+async fn listen<T: Topology>(
+    worker: &Rc<Worker<T>>,
+    index: usize,
+    feed: &Rc<Feed>,
+    narrower: &mut Option<modern::Listening>,
+) -> Result<Ended, Error> {
+    feed.ask();
     let Some(link) = &worker.links[index] else { return Ok(Ended::Unsupported) };
-    if link.greet().await?.era == Era::Legacy {
-        return Ok(Ended::Unsupported);
-    }
-    let source = upstream::subscriptions_listen(&wanted);
-    let head = envelope::incoming(source.as_bytes())
-        .map_err(|error| Error::protocol(format!("what it is asked is no message: {error:?}")))?;
-    let call = Call {
-        source: source.as_bytes(),
-        head: &head,
-        method: "subscriptions/listen",
-        target: None,
-        era: Era::Modern,
-        log_level: None,
-        mcp_params: &[],
-        headers: &[],
-        session: None,
-        profile: Profile::NONE,
-        asks: Profile::ASKABLE,
-        sent: Cell::new(false),
+    let greeting = tokio::select! {
+        greeting = link.greet() => greeting?,
+        () = feed.deserted() => return Ok(Ended::Over),
     };
-    let mut ear = Ear { feed: Rc::clone(&worker.feeds[index]), request, unsupported: false };
-    link.exchange(&call, &mut ear).await?;
-    Ok(if ear.unsupported { Ended::Unsupported } else { Ended::Over })
-}
-
-// === impl Ear ===
-
-impl Relay for Ear {
-    async fn notification(&mut self, message: Message<'_>) -> Result<(), Error> {
-        if let Some(told) = Told::of(message.source, message.head.root) {
-            self.feed.take(self.request, told);
-            return Ok(());
+    match greeting.era {
+        Era::Modern => Ok(modern::listen(worker, index, feed, narrower).await?),
+        Era::Legacy => {
+            narrower.take();
+            legacy::listen(worker, index, feed).await
         }
-        // MCP 2026-07-28, stdio: so a server ends a subscription.
-        match message.head.method {
-            Some(method) if method.is(message.source, "notifications/cancelled") => {
-                Err(Error::lost(true, "it ended the subscription"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
-        self.unsupported = message.head.error_code.is_some_and(|code| code.span.of(message.source) == METHOD_NOT_FOUND);
-        Ok(())
     }
 }
 

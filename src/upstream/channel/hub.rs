@@ -3,17 +3,20 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::greet::{Running, StartError};
-use super::{Channel, Delivery, Event, Life};
+use super::subscribed::{self, Subscribed, Subscribing};
+use super::{Channel, Delivery, Event, Hearers, HubEnd, Life};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Outgoing, Shape};
+use crate::mcp::subscription::Filter;
 use crate::upstream::multiplex::{Asked, Inbound};
 use crate::upstream::outbound::{Ids, id_span};
 use crate::upstream::status::{Backoff, Status};
@@ -31,7 +34,7 @@ pub(super) enum ToHub {
     /// Deliver to this worker from now on.
     Attach { worker: usize, workers: usize, inbox: mpsc::Sender<Delivery> },
     /// Write this message and expect an answer with this id.
-    Call { id: u64, generation: u64, wanted: Option<Wanted>, message: Bytes },
+    Call { id: u64, generation: u64, wanted: Option<Wanted>, subscribing: Option<Box<Subscribing>>, message: Bytes },
     /// Nobody waits for this id any more.
     Cancel { id: u64 },
     /// Write this message, which no answer comes to.
@@ -53,6 +56,7 @@ pub(super) struct Hub<C: Channel> {
     calls: mpsc::Receiver<ToHub>,
     /// Apart from the calls: a backend that reads no more also holds up their queue.
     closing: Arc<Notify>,
+    hearers: Hearers,
     status: watch::Sender<Status>,
     generation: u64,
     /// What its backend was told of its clients, if it is a legacy one.
@@ -60,7 +64,10 @@ pub(super) struct Hub<C: Channel> {
     verbosity: Verbosity,
     inboxes: Vec<Option<mpsc::Sender<Delivery>>>,
     outbox: Vec<Vec<(u64, Inbound)>>,
+    /// Resources that changed, for every worker.
+    told: Filter,
     asked: Asked,
+    subscribed: Subscribed,
     /// Where in all that was queued each call begins of which nothing was written, as far as that is known.
     unwritten: VecDeque<(u64, u64)>,
     /// When a call began or ended last.
@@ -93,9 +100,9 @@ impl<C: Channel> Hub<C> {
     pub(super) fn new(
         backend: &plan::Backend,
         recipe: C::Recipe,
-        calls: mpsc::Receiver<ToHub>,
-        closing: Arc<Notify>,
-        status: watch::Sender<Status>,
+        (calls, status): HubEnd,
+        closing: &Arc<Notify>,
+        hearers: Hearers,
     ) -> Self {
         Self {
             backend: backend.name.to_string(),
@@ -104,14 +111,17 @@ impl<C: Channel> Hub<C> {
             pinned_era: backend.era,
             assumed_era: backend.locked_era,
             calls,
-            closing,
+            closing: Arc::clone(closing),
+            hearers,
             status,
             generation: 0,
             profile: Profile::NONE,
             verbosity: Verbosity::default(),
             inboxes: Vec::new(),
             outbox: Vec::new(),
+            told: Filter::default(),
             asked: Asked::default(),
+            subscribed: Subscribed::default(),
             unwritten: VecDeque::new(),
             used: Instant::now(),
             retired: false,
@@ -244,7 +254,7 @@ impl<C: Channel> Hub<C> {
         self.tell(Status::Ready { generation: self.generation, greeting });
         let mut batch = Vec::with_capacity(BATCH);
         let mut stall = Stall::new();
-        (self.used, self.retired) = (Instant::now(), false);
+        (self.used, self.retired, self.subscribed) = (Instant::now(), false, Subscribed::default());
         loop {
             let room = channel.pending() < PENDING_BYTES_MAX;
             let rest = self.rest_begins();
@@ -264,7 +274,7 @@ impl<C: Channel> Hub<C> {
                     return End::Closed;
                 }
                 () = until(rest), if self.asked.len() == 0 => {
-                    if !self.calls.is_empty() {
+                    if !self.calls.is_empty() || self.is_heard() {
                         self.used = Instant::now();
                         continue;
                     }
@@ -305,6 +315,11 @@ impl<C: Channel> Hub<C> {
         }
     }
 
+    /// Whether some worker hears what the backend tells by itself.
+    fn is_heard(&self) -> bool {
+        self.hearers.count.load(Ordering::Relaxed) > 0
+    }
+
     /// When the channel is ended, if no call begins before.
     fn rest_begins(&self) -> Option<Instant> {
         if self.retired { Some(self.used) } else { self.life.idle.map(|idle| self.used + idle) }
@@ -323,6 +338,11 @@ impl<C: Channel> Hub<C> {
                 ToHub::Call { id, .. } if self.asked.len() >= limits::BACKEND_CALLS_MAX => {
                     refuse(&self.inboxes, id, Kind::Overloaded, "it has as many calls in flight as it may").await;
                 }
+                ToHub::Call { id, subscribing: Some(subscribing), .. }
+                    if !self.subscribed.take(id, self.outbox.len(), &subscribing) =>
+                {
+                    tell(&self.inboxes, id, subscribed::done(id)).await;
+                }
                 ToHub::Call { id, wanted, message, .. } => {
                     if let Some(level) = self.verbosity.lower(wanted) {
                         channel.push(&verbosity::set_level_once(level).into());
@@ -333,6 +353,7 @@ impl<C: Channel> Hub<C> {
                     channel.push(&message);
                 }
                 ToHub::Cancel { id } => {
+                    self.subscribed.forget(id);
                     if self.asked.abandon(id) {
                         channel.push(&greeting::cancelled(id).into());
                         self.used = Instant::now();
@@ -369,6 +390,12 @@ impl<C: Channel> Hub<C> {
                 drop(inbox.send(Delivery::To { generation: self.generation, messages }).await);
             }
         }
+        if !self.told.is_empty() {
+            let told = std::mem::take(&mut self.told);
+            for inbox in self.inboxes.iter().flatten() {
+                drop(inbox.send(Delivery::Told(told.clone())).await);
+            }
+        }
         outcome
     }
 
@@ -379,7 +406,10 @@ impl<C: Channel> Hub<C> {
         };
         let worker = id.and_then(|id| Some((id, Ids::worker(id, self.outbox.len())?)));
         match worker.and_then(|(id, worker)| Some((id, self.outbox.get_mut(worker)?))) {
-            Some((id, messages)) => messages.push((id, Inbound::new(message, head))),
+            Some((id, messages)) => {
+                self.subscribed.answered(id, head.result.is_some());
+                messages.push((id, Inbound::new(message, head)));
+            }
             None if head.shape == Shape::Request => {
                 // A backend that asks and does not read what it is answered is not answered any more.
                 if let Some(span) = id_span(head.id).filter(|_| channel.pending() < PENDING_BYTES_MAX) {
@@ -387,7 +417,11 @@ impl<C: Channel> Hub<C> {
                     channel.push(&greeting::reply(&message, head, id, self.profile, greeting::UNASKED).into());
                 }
             }
-            None => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
+            None => match self.hearers.lists.take(&message, head) {
+                Some(updated) if self.is_heard() => self.told.merge(&updated),
+                Some(_) => {}
+                None => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
+            },
         }
     }
 

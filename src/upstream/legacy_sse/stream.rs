@@ -185,6 +185,7 @@ impl Link {
                     drop(self.errands.try_send((generation, Errand::new(reply))));
                 }
             }
+            _ if self.audience.takes(source, &head) => {}
             _ => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
         }
         Ok(())

@@ -151,7 +151,7 @@ impl Link {
         let greeting = greeting::initialized(&source, &outgoing).map_err(refused)?;
         let fields = fields_of(greeting.revision, session_id.as_deref());
         let head = self.client.post_head(&self.client.endpoint.path);
-        let peer = Peer::legacy((greeting, profile), session_id.clone(), head, fields);
+        let peer = Peer::legacy((greeting, profile), session_id.clone(), head, fields, &self.audience);
         let sent = Cell::new(false);
         match self
             .post_to(

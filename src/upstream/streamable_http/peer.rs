@@ -6,7 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::Staleness;
@@ -14,6 +14,7 @@ use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Outgoing, Shape};
+use crate::upstream::heard::{Audience, Hearer};
 use crate::upstream::multiplex::{Asked, Calls, Errand, Inbound, Turn, Waiting};
 use crate::upstream::outbound::id_span;
 use crate::upstream::verbosity::Verbosity;
@@ -47,6 +48,22 @@ struct Aside {
     idle: RefCell<Option<mpsc::Receiver<Errand>>>,
     /// Whoever runs them and keeps the session's stream.
     keeper: RefCell<Option<AbortHandle>>,
+    /// What is known of that stream.
+    stream: watch::Sender<SessionStream>,
+    audience: Rc<Audience>,
+}
+
+/// The stream of a session, by which a server tells what belongs to no call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SessionStream {
+    /// It was not opened yet.
+    Coming,
+    /// It was opened: anew, or not where it had ended.
+    Opened,
+    /// There is none.
+    Absent,
+    /// Its session is over.
+    Over,
 }
 
 /// A call that a legacy backend is told to give up, unless it came to its end.
@@ -83,10 +100,13 @@ impl Peer {
         session_id: Option<String>,
         post: String,
         fields: String,
+        audience: &Rc<Audience>,
     ) -> Self {
         let (errands, idle) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         let (idle, keeper) = (RefCell::new(Some(idle)), RefCell::default());
-        let aside = Aside { calls: Calls::default(), asked: RefCell::default(), errands, idle, keeper };
+        let ((calls, asked), audience) = (Default::default(), Rc::clone(audience));
+        let stream = watch::Sender::new(SessionStream::Coming);
+        let aside = Aside { calls, asked, errands, idle, keeper, stream, audience };
         let (head, verbosity) = ((post + &fields).into_bytes(), Verbosity::new(&greeting));
         Self { greeting, profile, session_id, head, fields, verbosity, aside: Some(aside) }
     }
@@ -120,6 +140,7 @@ impl Peer {
         match placed {
             Some(None) => {}
             _ if head.shape == Shape::Request => self.reply(source, head, greeting::UNASKED),
+            _ if aside.audience.takes(source, head) => {}
             _ => tracing::debug!(backend, "a message that belongs to no call was dropped"),
         }
     }
@@ -145,8 +166,40 @@ impl Peer {
         }
     }
 
+    /// What became of the session's stream.
+    pub(super) fn stream_is(&self, stream: SessionStream) {
+        if let Some(aside) = &self.aside {
+            aside.stream.send_if_modified(|known| {
+                let open = *known != SessionStream::Over;
+                if open {
+                    *known = stream;
+                }
+                open
+            });
+        }
+    }
+
+    /// See [`crate::upstream::Transport::hear`].
+    pub(super) async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+        let Some(aside) = &self.aside else { return Err(Error::unavailable("it speaks the modern era by now")) };
+        let over = async {
+            let mut stream = aside.stream.subscribe();
+            loop {
+                match *stream.borrow_and_update() {
+                    SessionStream::Coming => {}
+                    SessionStream::Opened => hearer.begin(&self.greeting),
+                    SessionStream::Absent => return Ok(()),
+                    SessionStream::Over => return Err(Error::unavailable("its session is over")),
+                }
+                stream.changed().await.map_err(|_closed| Error::unavailable("its session is over"))?;
+            }
+        };
+        aside.audience.admit(&hearer, over).await
+    }
+
     /// Its session is over, or of no more use.
     pub(super) fn end(&self) {
+        self.stream_is(SessionStream::Over);
         if let Some(keeper) = self.aside.as_ref().and_then(|aside| aside.keeper.borrow_mut().take()) {
             keeper.abort();
         }

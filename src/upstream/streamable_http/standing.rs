@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::peer::SessionStream;
 use super::stream::{Opened, Resume};
 use super::{Link, Peer, Posted};
 use crate::catalog::Era;
@@ -24,12 +25,16 @@ impl Link {
         let Some(errands) = peer.errands() else { return };
         let (link, kept) = (Rc::clone(self), Rc::clone(peer));
         let keeper = tokio::task::spawn_local(async move {
-            tokio::join!(link.listen(&kept), link.run_errands(&kept, errands));
+            let listening = async {
+                link.listen(&kept).await;
+                kept.stream_is(SessionStream::Absent);
+            };
+            tokio::join!(listening, link.run_errands(&kept, errands));
         });
         peer.kept_by(keeper.abort_handle());
     }
 
-    /// Keeps the stream of a session open, where the server has one.
+    /// Keeps the stream of a session open, where the server has one; comes back when it has none.
     async fn listen(&self, peer: &Rc<Peer>) {
         // Without a session, a server cannot know whose stream it would be.
         if peer.session_id.is_none() {
@@ -40,6 +45,10 @@ impl Link {
             let opened = Instant::now();
             match self.open_stream(peer, resume.last_id()).await {
                 Ok(Opened::Stream(connection)) => {
+                    // Behind an event that it gave an id, a server goes on without a gap.
+                    if resume.last_id().is_none() {
+                        peer.stream_is(SessionStream::Opened);
+                    }
                     tracing::debug!(backend = self.backend, "the session's stream is open");
                     let why = self.hear(peer, connection, &mut resume).await;
                     tracing::debug!(backend = self.backend, %why, "the session's stream ended");

@@ -14,6 +14,7 @@ use crate::limits;
 use crate::mcp::envelope::{self, Outgoing, Shape};
 use crate::mcp::json::Kind as JsonKind;
 use crate::mcp::sse;
+use crate::upstream::heard::is_told;
 use crate::upstream::http::connection::{Connection, Media};
 use crate::upstream::status::Backoff;
 use crate::upstream::{Error, Kind, Message, Relay};
@@ -99,7 +100,7 @@ impl Link {
                         relay.answer(Message { source: event.data, head: &head, era }).await?;
                         return Ok(());
                     }
-                    Shape::Notification if concerns(event.data, &head, id) => {
+                    Shape::Notification if concerns(event.data, &head, id, in_flight.is_some()) => {
                         relay.notification(Message { source: event.data, head: &head, era }).await?;
                     }
                     _ => match in_flight {
@@ -181,8 +182,12 @@ pub(super) async fn attend<T, R: Relay>(
     }
 }
 
-/// Whether a notification on the stream of a call is about that call: progress says which one it is about.
-fn concerns(source: &[u8], head: &Outgoing, id: u64) -> bool {
+/// Whether a notification on the stream of a call is about that call: progress says which one it is about, and what a
+/// legacy server tells by itself is about none.
+fn concerns(source: &[u8], head: &Outgoing, id: u64, legacy: bool) -> bool {
+    if legacy && is_told(source, head) {
+        return false;
+    }
     head.progress_token.is_none_or(|token| {
         token.kind == JsonKind::Number
             && std::str::from_utf8(token.span.of(source)).is_ok_and(|text| text.parse() == Ok(id))

@@ -11,6 +11,7 @@ use only1mcp::{Gateway, Running};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use super::sse::hears_updates;
 use super::{Peer, peers, skipped};
 use crate::support::client::Request;
 
@@ -97,6 +98,7 @@ impl Drop for Seen {
 #[tokio::test]
 async fn npm_servers_serve_clients_of_both_eras() {
     let Some(gateway) = started().await else { return };
+    hears_updates(&gateway, "everything", "demo://resource/static/document/features.md").await;
     let seen = Seen::new();
     for mut peer in Peer::of_both_eras(&gateway).await {
         assert!(peer.call("memory__read_graph", "{}").await.contains("entities"));

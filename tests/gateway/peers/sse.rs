@@ -5,10 +5,11 @@ use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use only1mcp::Gateway;
+use only1mcp::{Gateway, Running};
 use tokio::net::TcpStream;
 
 use super::{Peer, command, peers};
+use crate::subscriptions::{hear, listen};
 use crate::support::client::{Client, Event, META, Request, within};
 use crate::support::scripted::{Outcome, call_with};
 
@@ -56,6 +57,28 @@ impl Drop for Server {
     }
 }
 
+/// The reference server tells of a resource for as long as somebody listens for it, and of nothing else.
+pub(super) async fn hears_updates(gateway: &Running, backend: &str, uri: &str) {
+    let wanted = serde_json::json!({ "toolsListChanged": true, "resourceSubscriptions": [uri] });
+    let path = format!("/mcp/{backend}");
+    let (mut client, acknowledged) = listen(gateway.address(), &path, "1", &wanted.to_string()).await;
+    assert_eq!(acknowledged, wanted);
+    // Over HTTP each worker has a session, and the call may go to another: until the right one is met.
+    let told = hear(&mut client, "1");
+    let calls = async {
+        loop {
+            let call = Request::call("toggle-subscriber-updates", "{}").line(&format!("POST {path} HTTP/1.1"));
+            assert_eq!(Client::ask(gateway.address(), &call).await.status, 200);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let told = tokio::select! {
+        told = told => told,
+        () = calls => unreachable!("it is called again and again"),
+    };
+    assert_eq!((&told["method"], &told["params"]["uri"]), (&"notifications/resources/updated".into(), &uri.into()));
+}
+
 #[tokio::test]
 async fn published_servers_over_sse_serve_clients_of_both_eras() {
     let Some(peers) = peers() else { return };
@@ -80,6 +103,10 @@ async fn published_servers_over_sse_serve_clients_of_both_eras() {
         assert!(text.is_some_and(|text| text.contains("Lyon")), "{prompt}");
         assert_eq!(peer.call("python__add", r#"{"a":2,"b":40}"#).await, "42");
         assert_eq!(peer.call("streamed__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
+    }
+    let resources = ["static/document/features.md", "dynamic/text/1"].map(|path| format!("demo://resource/{path}"));
+    for (backend, uri) in ["everything", "streamed"].into_iter().zip(&resources) {
+        hears_updates(&gateway, backend, uri).await;
     }
     let long = Request::call("streamed__trigger-long-running-operation", r#"{"duration":0.5,"steps":3}"#);
     let mut client = Client::connect(gateway.address()).await;

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::ledger::Ledger;
+use super::server::telling;
 
 /// A text longer than any line that a child may write.
 const TOO_LONG: usize = only1mcp::limits::LINE_BYTES_MAX + (1 << 20);
@@ -112,6 +113,12 @@ impl Child {
                     Answer::Later => {}
                 }
             }
+            Some("resources/subscribe")
+                if message["params"]["uri"].as_str().is_some_and(|uri| uri.ends_with("refused")) =>
+            {
+                say(error(id, "-32602", "no such resource"));
+            }
+            Some("resources/subscribe" | "resources/unsubscribe") => say(result(id, &json!({}))),
             Some(_) if id.is_null() => {}
             Some(_) => say(error(id, "-32601", "no such method")),
         }
@@ -132,6 +139,7 @@ impl Child {
         let own = arguments["text"].as_str().unwrap_or_default();
         match name {
             "echo" => Answer::Bytes(text(id, own)),
+            "tells" => Answer::Bytes([own.as_bytes(), b"\n", &text(id, own)].concat()),
             "once" => {
                 self.ledger.note(format_args!("ran {own}"));
                 // The window that matters: executed and not answered.
@@ -354,7 +362,7 @@ fn discovered() -> Value {
 fn initialized() -> Value {
     json!({
         "protocolVersion": "2025-11-25",
-        "capabilities": { "tools": {} },
+        "capabilities": telling(),
         "serverInfo": { "name": "scripted", "version": "1" },
     })
 }

@@ -250,6 +250,11 @@ pub(crate) fn legacy(
     }
 }
 
+/// The capabilities of a server that tells by itself what changed, but not of its prompts.
+pub(crate) fn telling() -> Value {
+    json!({ "tools": { "listChanged": true }, "prompts": {}, "resources": { "subscribe": true, "listChanged": true } })
+}
+
 /// The result of a tool call that says `text`.
 pub(crate) fn text_body(id: &str, text: &str) -> String {
     result_body(id, &json!({ "content": [{ "type": "text", "text": text }] }))

@@ -86,6 +86,11 @@ impl SocketServer {
         self.seen.messages.all().into_iter().filter(|message| message["method"] == method).collect()
     }
 
+    /// All messages, in the order in which they came.
+    pub(crate) fn messages(&self) -> Vec<Value> {
+        self.seen.messages.all()
+    }
+
     /// Messages without a method.
     pub(crate) fn answers(&self) -> Vec<Value> {
         self.seen.messages.all().into_iter().filter(|message| message["method"].is_null()).collect()

@@ -190,6 +190,16 @@ fn changes_of_the_server_itself_are_told() {
 }
 
 #[test]
+fn what_a_server_declares_that_it_tells_is_known_of_either_era() {
+    let greeting = r#"{"capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":false},"resources":{"subscribe":true,"listChanged":1}},"serverInfo":{"name":"math","version":"2"}}"#;
+    let mut section = section_of(greeting, &[]).unwrap();
+    for revision in [Revision::V2025_11_25, Revision::V2026_07_28] {
+        section.revision = revision;
+        assert_eq!(section.tells(), [Changing::Tools, Changing::Contents]);
+    }
+}
+
+#[test]
 fn a_long_text_is_shown_where_it_differs_and_without_what_steers_a_terminal() {
     let text = |word: &str| format!(r#"{{"name":"a","description":"{}{word}{}"}}"#, "x".repeat(200), "y".repeat(200));
     let change = &diff(&section(&[&text("safe")]), &section(&[&text("s\u{202e}\u{9b}2Ke")]))[0];
