@@ -97,7 +97,7 @@ pub trait Transport: Sized + 'static {
     ///
     /// # Errors
     /// When the session is over, or none comes to be.
-    async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error>;
+    async fn hear<H: Hearer>(&self, hearer: Rc<H>) -> Result<(), Error>;
 
     /// The session is over: what is kept for it alone may go.
     fn leave(&self, session: SessionKey) {

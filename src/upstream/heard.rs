@@ -14,7 +14,7 @@ use crate::mcp::envelope::{Outgoing, Shape};
 use crate::mcp::subscription::{Filter, Told};
 
 /// Takes what a legacy backend tells by itself.
-pub trait Hearer {
+pub trait Hearer: 'static {
     /// It is heard from now on, over a session in which it said this of itself. Once more where something may have been
     /// missed of the same session.
     fn begin(&self, greeting: &Greeting);

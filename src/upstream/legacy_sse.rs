@@ -114,7 +114,7 @@ impl Transport for LegacySse {
         Some(Era::Legacy)
     }
 
-    async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+    async fn hear<H: Hearer>(&self, hearer: Rc<H>) -> Result<(), Error> {
         self.links.none().hear(hearer).await
     }
 

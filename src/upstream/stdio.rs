@@ -156,7 +156,7 @@ impl Transport for Stdio {
         self.links[..self.shared].iter().find_map(Link::era)
     }
 
-    async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+    async fn hear<H: Hearer>(&self, hearer: Rc<H>) -> Result<(), Error> {
         self.heard()?.hear(hearer).await
     }
 

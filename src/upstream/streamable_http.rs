@@ -121,7 +121,7 @@ impl Transport for StreamableHttp {
         self.0.berths.none().peer.borrow().as_ref().map(|peer| peer.greeting.era)
     }
 
-    async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+    async fn hear<H: Hearer>(&self, hearer: Rc<H>) -> Result<(), Error> {
         self.0.peer(self.0.berths.none()).await?.hear(hearer).await
     }
 

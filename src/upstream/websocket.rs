@@ -96,7 +96,7 @@ impl Transport for WebSocket {
         self.links.none().era()
     }
 
-    async fn hear(&self, hearer: Rc<dyn Hearer>) -> Result<(), Error> {
+    async fn hear<H: Hearer>(&self, hearer: Rc<H>) -> Result<(), Error> {
         self.links.none().hear(hearer).await
     }
 

@@ -53,9 +53,9 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 }
             }
 
-            async fn hear(
+            async fn hear<H: ::only1mcp::upstream::Hearer>(
                 &self,
-                hearer: ::std::rc::Rc<dyn ::only1mcp::upstream::Hearer>,
+                hearer: ::std::rc::Rc<H>,
             ) -> ::core::result::Result<(), ::only1mcp::upstream::Error> {
                 match self {
                     #(Self::#variants(link) => <#types as ::only1mcp::upstream::Transport>::hear(link, hearer).await,)*

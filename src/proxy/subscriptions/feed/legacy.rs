@@ -45,7 +45,7 @@ struct Verdict(Option<bool>);
 pub(super) async fn listen<T: Topology>(worker: &Rc<Worker<T>>, index: usize, feed: &Rc<Feed>) -> Result<Ended, Error> {
     let Some(link) = &worker.links[index] else { return Ok(Ended::Unsupported) };
     let heard = Rc::new(Heard { feed: Rc::clone(feed), offer: RefCell::default() });
-    let mut session = pin!(link.hear(Rc::clone(&heard) as Rc<dyn Hearer>));
+    let mut session = pin!(link.hear(Rc::clone(&heard)));
     let (mut subscriptions, mut under_way) = (Subscriptions::default(), JoinSet::new());
     let (mut moved, mut deserted) = (true, None);
     loop {
