@@ -13,7 +13,10 @@ use crate::legacy::initialize;
 use crate::support::client::{Client, Request};
 use crate::support::gateways::{self, Demo, Large};
 
-const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
+pub(crate) const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
+
+/// Where everything is served.
+pub(crate) const ALL: &str = "POST /mcp HTTP/1.1";
 
 /// `name.lock.json`, as far as lists are concerned.
 #[derive(Deserialize)]
@@ -41,10 +44,10 @@ struct Locked {
 /// The result of a list request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed {
+pub(crate) struct Listed {
     #[serde(alias = "tools", alias = "prompts", alias = "resources", alias = "resourceTemplates")]
-    items: Vec<Box<RawValue>>,
-    next_cursor: Option<String>,
+    pub(crate) items: Vec<Box<RawValue>>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +56,7 @@ struct Answer {
 }
 
 /// How clients of one revision ask.
-enum Asking {
+pub(crate) enum Asking {
     Modern,
     Legacy { session_id: String },
 }
@@ -104,15 +107,16 @@ fn compact(json: &str) -> String {
 // === impl Asking ===
 
 impl Asking {
-    async fn begin(client: &mut Client, revision: &str) -> Self {
+    /// At the path that the line names.
+    pub(crate) async fn begin(client: &mut Client, revision: &str, line: &str) -> Self {
         if revision == "2026-07-28" {
             return Self::Modern;
         }
-        let answer = client.exchange(&initialize(revision)).await;
+        let answer = client.exchange(&initialize(revision).line(line)).await;
         Self::Legacy { session_id: answer.field("mcp-session-id").expect("a session").to_owned() }
     }
 
-    fn list(&self, method: &str, cursor: Option<&str>) -> Request {
+    pub(crate) fn list(&self, method: &str, cursor: Option<&str>) -> Request {
         let params = cursor.map(|cursor| format!(r#""cursor":"{cursor}""#)).unwrap_or_default();
         match self {
             Self::Modern => Request::modern(method, None, &params),
@@ -124,14 +128,14 @@ impl Asking {
     }
 
     /// Every page of a list.
-    async fn pages(&self, client: &mut Client, method: &str) -> Vec<Listed> {
+    pub(crate) async fn pages(&self, client: &mut Client, method: &str, line: &str) -> Vec<Listed> {
         let mut pages: Vec<Listed> = Vec::new();
         loop {
             let cursor = pages.last().and_then(|page| page.next_cursor.as_deref());
             if cursor.is_none() && !pages.is_empty() {
                 return pages;
             }
-            let answer = client.exchange(&self.list(method, cursor)).await;
+            let answer = client.exchange(&self.list(method, cursor).line(line)).await;
             let answer: Answer = serde_json::from_slice(&answer.body).expect("a list");
             pages.push(answer.result);
             assert!(pages.len() <= 1000, "the pages of `{method}` have no end");
@@ -148,9 +152,9 @@ async fn every_list_is_that_of(gateway: &Running, lock: &Lock) {
     ];
     let mut client = Client::connect(gateway.address()).await;
     for revision in REVISIONS {
-        let asking = Asking::begin(&mut client, revision).await;
+        let asking = Asking::begin(&mut client, revision, ALL).await;
         for (method, expected) in &lists {
-            let pages = asking.pages(&mut client, method).await;
+            let pages = asking.pages(&mut client, method, ALL).await;
             let items = pages.iter().flat_map(|page| &page.items).map(|item| item.get().to_owned());
             let mut items: Vec<_> = items.collect();
             items.sort();
@@ -174,8 +178,10 @@ async fn three_thousand_tools_come_in_pages_without_loss_or_duplicate() {
     let gateway = gateways::large();
     every_list_is_that_of(&gateway, &lock).await;
     let mut client = Client::connect(gateway.address()).await;
-    let (first, second) =
-        (Asking::Modern.pages(&mut client, "tools/list").await, Asking::Modern.pages(&mut client, "tools/list").await);
+    let (first, second) = (
+        Asking::Modern.pages(&mut client, "tools/list", ALL).await,
+        Asking::Modern.pages(&mut client, "tools/list", ALL).await,
+    );
     assert!(first.len() > 1, "3000 tools are one page");
     assert_eq!(first.iter().map(|page| page.items.len()).sum::<usize>(), 3000);
     let cursors = |pages: &[Listed]| pages.iter().map(|page| page.next_cursor.clone()).collect::<Vec<_>>();
@@ -186,7 +192,7 @@ async fn three_thousand_tools_come_in_pages_without_loss_or_duplicate() {
 async fn a_cursor_is_good_for_its_list_alone() {
     let gateway = gateways::large();
     let mut client = Client::connect(gateway.address()).await;
-    let pages = Asking::Modern.pages(&mut client, "tools/list").await;
+    let pages = Asking::Modern.pages(&mut client, "tools/list", ALL).await;
     let cursor = pages[0].next_cursor.as_deref().expect("a second page");
     for method in ["prompts/list", "resources/list", "resources/templates/list"] {
         let answer = client.exchange(&Asking::Modern.list(method, Some(cursor))).await;

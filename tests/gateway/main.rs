@@ -5,6 +5,7 @@ mod support;
 
 #[cfg(feature = "admin")]
 mod admin;
+mod aggregation;
 mod alone;
 mod at_most_once;
 mod attrition;

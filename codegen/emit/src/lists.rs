@@ -324,13 +324,15 @@ fn digest(items: &[&Exposed], page_items: usize) -> u64 {
     items.iter().fold(page_items as u64, |digest, item| hash64(digest, item.item.as_bytes()))
 }
 
-/// An opaque name for a page: list, page number and digest, in the alphabet of base64url.
+/// An opaque name for a page: list, page number and a digest of both, in the alphabet of base64url. With one letter changed
+/// it names no other page.
 fn cursor(kind: Kind, page: usize, digest: u64) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bytes = [0; 18];
     bytes[..2].copy_from_slice(&(kind as u16).to_be_bytes());
     bytes[2..10].copy_from_slice(&(page as u64).to_be_bytes());
-    bytes[10..].copy_from_slice(&digest.to_be_bytes());
+    let own = hash64(digest, &bytes[..10]);
+    bytes[10..].copy_from_slice(&own.to_be_bytes());
     let sextets = bytes.as_chunks::<3>().0.iter().flat_map(|&[a, b, c]| {
         let triple = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         [18, 12, 6, 0].map(|shift| triple >> shift & 63)
