@@ -70,6 +70,7 @@ async fn the_calls_of_a_batch_run_side_by_side() {
     assert_eq!(upstream.calls(), 8);
 }
 
+/// M62, M63: up to 64 are taken here.
 #[tokio::test]
 async fn a_batch_is_refused_where_there_are_none_or_it_is_too_long() {
     let upstream = Recorder::start();

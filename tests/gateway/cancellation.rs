@@ -114,6 +114,31 @@ async fn no_other_session_and_no_other_id_cancels_a_call() {
     assert_eq!(status(&mut observer).await["calls_cancelled"], 0);
 }
 
+/// Above 2^53 two of them are one to whoever reads numbers as floating point.
+#[tokio::test]
+async fn of_two_calls_with_long_ids_one_is_cancelled() {
+    let gateway = gateways::demo();
+    let mut observer = Client::connect(gateway.address()).await;
+    let session = session(gateway.address()).await;
+    let ids = ["9007199254740992", "9007199254740993", r#""9007199254740993""#];
+    let mut clients = Vec::new();
+    for id in ids {
+        let mut client = Client::connect(gateway.address()).await;
+        client.write(&Request::legacy(&session, call(id)).bytes()).await;
+        client.head().await;
+        assert!(client.message().await.is_some(), "{id}");
+        clients.push(client);
+    }
+    for (number, id) in [1, 2, 0].into_iter().map(|at| ids[at]).enumerate() {
+        cancel(gateway.address(), &session, id).await;
+        until(&mut observer, |status| status["calls_cancelled"] == number + 1).await;
+        let ended = &mut clients[ids.iter().position(|other| *other == id).expect("one of them")];
+        while let Some(message) = ended.message().await {
+            assert_eq!(message["method"], "notifications/progress", "{id}: {message}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_call_of_a_client_that_went_away_can_still_be_cancelled() {
     let gateway = gateways::demo();

@@ -66,6 +66,7 @@ fn nested(depth: usize) -> String {
 fn sizes() -> Vec<Row> {
     let members: String = (0..100_000).map(|n| format!(r#""k{n}":{n},"#)).collect();
     let empties = r#"{"":0},"#.repeat(580_000);
+    let answers = format!(r#""inputResponses":{{"a":{{"x":"{}"}}}},"arguments""#, "x".repeat(10 << 20));
     vec![
         // The bound counts from the message itself, which is level 1.
         served("J16", call(&nested(128))),
@@ -74,6 +75,7 @@ fn sizes() -> Vec<Row> {
         error("J19", call(&nested(2_000_000)), &[400], -32600).kind("json_depth"),
         served("J47", call(&format!(r#"{{{members}"last":0}}"#))),
         served("J48", call(&format!(r#"{{"x":[{empties}0]}}"#))),
+        error("M50", edited(r#""arguments""#, &answers), &[413], -32600).kind("payload_too_large"),
         error("one byte too many", body(" ".repeat((4 << 20) + 1)), &[413], -32600).kind("payload_too_large"),
     ]
 }

@@ -193,6 +193,38 @@ async fn errors_of_legacy_requests_travel_in_200() {
     assert_eq!(upstream.calls(), 0);
 }
 
+#[tokio::test]
+async fn ids_are_echoed_as_they_were_written() {
+    let upstream = Recorder::start();
+    let gateway = gateways::recorded(&upstream);
+    let session = session(gateway.address()).await;
+    let mut client = Client::connect(gateway.address()).await;
+    for id in [
+        "9007199254740993",
+        "-9223372036854775809",
+        "18446744073709551616",
+        "1.0",
+        "-0",
+        r#""""#,
+        r#""9007199254740993""#,
+        r#""\u0061\/\ud83d\ude00""#,
+        "\"é\u{2028}\"",
+    ] {
+        for (method, params) in [
+            ("ping", "{}"),
+            ("tools/call", r#"{"name":"admin__echo","arguments":{}}"#),
+            ("tools/call", r#"{"name":"nothing"}"#),
+            ("tools/call", "[]"),
+            ("nothing", "{}"),
+        ] {
+            let body = message(method, params).replacen(r#""id":1"#, &format!(r#""id":{id}"#), 1);
+            let answer = client.exchange(&Request::legacy(&session, body)).await;
+            let own = format!(r#"{{"jsonrpc":"2.0","id":{id},"#);
+            assert!(answer.status == 200 && answer.text().starts_with(&own), "{method} {id}: {}", answer.text());
+        }
+    }
+}
+
 async fn opened(address: SocketAddr, id: &str) -> Client {
     let mut stream = Client::connect(address).await;
     stream.write(&get(id).bytes()).await;

@@ -56,6 +56,7 @@ mod sessions;
 mod stdio;
 mod stdio_client;
 mod streamable_http;
+mod strays;
 mod streams;
 mod subscriptions;
 #[cfg(feature = "tls")]

@@ -81,8 +81,7 @@ fn headers() -> Vec<Row> {
         error("M19", named("=?base64?/w==?="), &[400], -32020),
         error("M20", named("=?BASE64?YWRtaW5fX2VjaG8=?="), &[400], -32020),
         error("M21", named("=?base64?PT9iYXNlNjQ/WVdSdGFXNWZYMlZqYUc4PT89?="), &[400], -32020),
-        // M23 to M25 and M27: whether a parameter is recognised is in the tool's schema, which its backend checks; what
-        // it says about headers is relayed (see `errors_of_a_backend_keep_their_status`).
+        // M23 to M25 and M27, of parameters that are recognised, stand in `params`.
         served("M26", call().field("Mcp-Param-Y", "anything")),
         // A control byte is no field value in HTTP, which is looked at first.
         error("M28", call().field("Mcp-Param-X", "a\u{1}b"), &[400], -32600).closes(),

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use only1mcp::limits::PARKED_CALLS_MAX;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -105,6 +106,7 @@ async fn what_is_left_out_is_asked_again_under_another_state() {
     assert_eq!(calls(&rig), 1);
 }
 
+/// M48.
 #[tokio::test]
 async fn a_state_is_good_once_and_for_the_request_that_it_was_given_for() {
     let rig = rig();
@@ -131,6 +133,87 @@ async fn a_state_is_good_once_and_for_the_request_that_it_was_given_for() {
     let again = Client::ask(rig.address(), &asks(r#"{"a":1,"b":[2]}"#, &with(&state, &responses))).await;
     assert_eq!(again.code(), Some(-32602), "{again:?}");
     assert_eq!(calls(&rig), 1, "no tool runs a second time");
+}
+
+#[tokio::test]
+async fn a_state_is_good_at_the_path_and_the_gateway_that_gave_it() {
+    const VIEW: &str = "POST /mcp/odd-ones HTTP/1.1";
+    const ALONE: &str = "POST /mcp/odd HTTP/1.1";
+    let (rig, other) = (rig(), rig());
+    for line in ["POST /mcp HTTP/1.1", VIEW, ALONE] {
+        let own = |request: Request, at: &str| match at {
+            ALONE => request.edit("odd__asks", "asks").with("Mcp-Name", "asks").line(at),
+            _ => request.line(at),
+        };
+        let (state, keys) = asked(&Client::ask(rig.address(), &own(asks("{}", ""), line)).await);
+        let responses = [(&*keys[0].1, ROOTS), (&*keys[1].1, SAMPLE)];
+        let mut refused = vec![(own(asks("{}", &with(&state, &responses)), line), other.address())];
+        for elsewhere in ["POST /mcp HTTP/1.1", VIEW, ALONE].into_iter().filter(|other| *other != line) {
+            refused.push((own(asks("{}", &with(&state, &responses)), elsewhere), rig.address()));
+        }
+        let handle = state.strip_prefix("only1mcp-").expect("it says whose it is");
+        for future in [handle.to_owned(), format!("only2mcp-{handle}"), format!("{state}{handle}"), "x".repeat(9 << 10)]
+        {
+            refused.push((own(asks("{}", &with(&future, &responses)), line), rig.address()));
+        }
+        for (request, address) in refused {
+            let answer = Client::ask(address, &request).await;
+            assert_eq!((answer.status, answer.code()), (400, Some(-32602)), "{line}: {answer:?}");
+        }
+        let answer = Client::ask(rig.address(), &own(asks("{}", &with(&state, &responses)), line)).await;
+        assert_heard(&answer.json());
+    }
+    assert_eq!((calls(&rig), calls(&other)), (3, 0), "no tool runs a second time, or elsewhere");
+}
+
+/// A call whose child asks for roots and knows whom, of a client with one of two profiles: each has a child.
+fn asks_own(n: usize, further: &str) -> Request {
+    let declared = [r#"{"roots":{}}"#, DECLARED][n % 2];
+    let meta = META.replace(r#"clientCapabilities":{}"#, &format!(r#"clientCapabilities":{declared}"#));
+    let params = format!(r#""name":"odd__asks_own","arguments":{{"n":{n}}}{further}"#);
+    let request = Request::modern("tools/call", Some("odd__asks_own"), &params);
+    request.edit(META, &format!(r#"{meta},"progressToken":{n}"#))
+}
+
+#[tokio::test]
+async fn more_calls_than_may_be_parked_are_told_so_and_cancelled_until_there_is_room() {
+    const MORE: usize = 200;
+    const AT_ONCE: usize = 32;
+    // One worker, so that the bound is met exactly.
+    let rig = WithChildren::start_as::<Profiles>("plain", |builder| builder.workers(1));
+    let address = rig.address();
+    let first = Client::ask(address, &asks_own(0, "")).await;
+    let (state, keys) = asked(&first);
+    let asking = (0..AT_ONCE).map(|task| {
+        tokio::spawn(async move {
+            let (mut client, mut refused) = (Client::connect(address).await, Vec::new());
+            for n in (1..PARKED_CALLS_MAX + MORE).filter(|n| n % AT_ONCE == task) {
+                let answer = client.exchange(&asks_own(n, "")).await;
+                if answer.json()["result"]["resultType"] != "input_required" {
+                    let data = &answer.json()["error"]["data"];
+                    refused.push((answer.code(), data["kind"].clone(), data["sent"].clone()));
+                }
+            }
+            refused
+        })
+    });
+    let mut refused = Vec::new();
+    for asking in asking.collect::<Vec<_>>() {
+        refused.extend(asking.await.expect("it does not panic"));
+    }
+    assert_eq!(refused.len(), MORE);
+    let overloaded = (Some(-32603), json!("overloaded"), json!(true));
+    assert!(refused.iter().all(|outcome| *outcome == overloaded), "{:?}", refused[0]);
+    let cancelled = || rig.ledger.after("read").iter().filter(|line| line.contains("notifications/cancelled")).count();
+    eventually("that the child hears of it", || cancelled() == MORE).await;
+    // Who comes back makes room.
+    let mut back = Client::connect(address).await;
+    back.write(&asks_own(0, &with(&state, &[(&keys[0].1, ROOTS)])).bytes()).await;
+    eventually("that the child hears what it asked for", || {
+        rig.ledger.after("read").iter().any(|line| line.contains("file:///own"))
+    })
+    .await;
+    asked(&Client::ask(address, &asks_own(1, "")).await);
 }
 
 /// Where each line is a message, one in the midst of an answer would be a message of the client's choice.

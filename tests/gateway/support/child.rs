@@ -162,6 +162,16 @@ impl Child {
                 say(request("2", "roots/list") + "\n");
                 Answer::Bytes((request("3", "sampling/createMessage") + "\n").into())
             }
+            // Of its own client, who is known by the token; it is never answered.
+            "asks_own" => {
+                let params = json!({ "_meta": { "progressToken": id } });
+                Answer::Bytes(
+                    format!(
+                        "{{\"jsonrpc\":\"2.0\",\"id\":\"own-{id}\",\"method\":\"roots/list\",\"params\":{params}}}\n"
+                    )
+                    .into(),
+                )
+            }
             "complains" => self.complain(7),
             "floods_progress" => {
                 let params = json!({ "progressToken": id, "progress": 1, "message": "x".repeat(1 << 20) });

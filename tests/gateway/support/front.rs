@@ -231,7 +231,7 @@ impl Front {
     }
 
     /// Says something that nothing answers.
-    async fn notify(&mut self, message: &str) {
+    pub(crate) async fn notify(&mut self, message: &str) {
         match &self.carrier {
             Carrier::Http(address, session) => {
                 let session = session.as_deref().expect("a legacy client");
