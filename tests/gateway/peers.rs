@@ -61,7 +61,8 @@ fn target() -> &'static Path {
 fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    command.env("CARGO_TARGET_DIR", target()).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("CARGO_TARGET_DIR", target()).env("PEERS", target().join("peers"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 

@@ -21,7 +21,7 @@ struct Offer {
     takes_time: (&'static str, Value, usize),
 }
 
-fn offers() -> [Offer; 3] {
+fn offers() -> [Offer; 4] {
     [
         Offer {
             backends: &["typescript-sse", "typescript-http"],
@@ -29,8 +29,14 @@ fn offers() -> [Offer; 3] {
             takes_time: ("trigger-long-running-operation", json!({ "duration": 0.2, "steps": 4 }), 4),
         },
         Offer {
-            backends: &["python-1-sse", "python-1-http"],
+            backends: &["python-1-sse", "python-1-http", "python-1-stdio"],
             says: ("add", json!({ "a": 2, "b": 40 }), "42"),
+            takes_time: ("count", json!({ "steps": 3 }), 3),
+        },
+        // Refuses the legacy era by -32022.
+        Offer {
+            backends: &["typescript-2-http"],
+            says: ("echo", json!({ "message": "hé\n\"q\"" }), "Echo: hé\n\"q\""),
             takes_time: ("count", json!({ "steps": 3 }), 3),
         },
         Offer {
@@ -71,18 +77,22 @@ async fn published_servers_serve_every_kind_of_client() {
     };
     let python_2 = ["tests/conformance/fixture.py", "--era", "modern", "--port"];
     let python_2 = Server::start(peers.join("python/bin/python"), &python_2);
+    let typescript_2 = Server::start(peers.join("node/bin/node"), &["tests/peers/servers/typescript_sdk_2.mjs"]);
     let servers = tokio::join!(
         typescript("sse"),
         typescript("streamableHttp"),
         python_1("sse"),
         python_1("streamable-http"),
-        python_2
+        python_2,
+        typescript_2
     );
     let builder = Gateway::<Published>::builder().workers(2).reference("TYPESCRIPT_SSE_URL", servers.0.url("/sse"));
     let builder = builder.reference("TYPESCRIPT_HTTP_URL", servers.1.url("/mcp"));
     let builder = builder.reference("PYTHON_1_SSE_URL", servers.2.url("/sse"));
     let builder = builder.reference("PYTHON_1_HTTP_URL", servers.3.url("/mcp"));
     let builder = builder.reference("PYTHON_2_HTTP_URL", servers.4.url("/mcp"));
+    let builder = builder.reference("TYPESCRIPT_2_HTTP_URL", servers.5.url("/mcp"));
+    let builder = builder.program(peers.join("python-legacy/bin/python"));
     let gateway = builder.start().expect("the gateway starts");
     for era in [Era::Modern, Era::Legacy] {
         let mut bridged = Command::new(env!("CARGO_BIN_EXE_only1mcp"));

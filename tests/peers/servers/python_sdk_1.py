@@ -1,4 +1,4 @@
-"""A server on the Python SDK 1. Usage: python_sdk_1.py (sse | streamable-http) PORT"""
+"""A server on the Python SDK 1. Usage: python_sdk_1.py (sse | streamable-http | stdio) PORT"""
 
 import sys
 
