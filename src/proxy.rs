@@ -207,9 +207,9 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    /// `Mcp-Param-*` fields.
-    fn mcp_params(self) -> &'a [(&'a str, &'a [u8])] {
-        self.head().map_or(&[], |head| &head.mcp_params)
+    /// Fields that servers over HTTP get as they came.
+    fn passed_on(self) -> &'a [(&'a str, &'a [u8])] {
+        self.head().map_or(&[], |head| &head.passed_on)
     }
 }
 
@@ -503,5 +503,5 @@ async fn call<'a, T: Topology, D: Downstream>(
         ))
         .await;
     }
-    Ok(dispatch::dispatch(worker, caller, (value, &name), &route, post.carrier.mcp_params(), downstream).await)
+    Ok(dispatch::dispatch(worker, caller, (value, &name), &route, post.carrier.passed_on(), downstream).await)
 }

@@ -206,8 +206,8 @@ pub struct Call<'a> {
     pub era: Era,
     /// The least severity of log messages that the client wants with it.
     pub log_level: Option<Level>,
-    /// `Mcp-Param-*` fields that came with it.
-    pub mcp_params: &'a [(&'a str, &'a [u8])],
+    /// Fields that came with it, for servers over HTTP: `Mcp-Param-*`, and the context of a trace.
+    pub passed_on: &'a [(&'a str, &'a [u8])],
     /// The arguments that the backend wants to see in such fields: these are written from the message, whatever came.
     pub headers: &'a [plan::ParamHeader],
     /// The session of a legacy client. What a backend keeps for one session, it keeps under this.

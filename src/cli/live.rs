@@ -197,7 +197,7 @@ async fn request(
         target: None,
         era: Era::Legacy,
         log_level: None,
-        mcp_params: &[],
+        passed_on: &[],
         headers: &[],
         session: None,
         profile: Profile::default(),

@@ -107,8 +107,8 @@ pub(crate) struct RequestHead<'a> {
     pub session_id: Field<'a>,
     /// `Last-Event-ID`
     pub last_event_id: Field<'a>,
-    /// `Mcp-Param-*`, as name and value.
-    pub mcp_params: Vec<(&'a str, &'a [u8])>,
+    /// What servers over HTTP get as it came, as name and value: `Mcp-Param-*`, and the context of a trace.
+    pub passed_on: Vec<(&'a str, &'a [u8])>,
 }
 
 /// The fields of a request that is to become a WebSocket (RFC 6455, section 4.1).
@@ -278,7 +278,7 @@ impl<'a> RequestHead<'a> {
             mcp_name: Field::default(),
             session_id: Field::default(),
             last_event_id: Field::default(),
-            mcp_params: Vec::new(),
+            passed_on: Vec::new(),
         })
     }
 
@@ -321,8 +321,8 @@ impl<'a> RequestHead<'a> {
                 }
                 return Ok(());
             }
-            10.. if name.as_bytes()[..10].eq_ignore_ascii_case(b"mcp-param-") => {
-                self.mcp_params.push((name, value.trim_ascii()));
+            7.. if is_passed_on(name) => {
+                self.passed_on.push((name, value.trim_ascii()));
                 return Ok(());
             }
             _ => return Ok(()),
@@ -349,6 +349,19 @@ impl<'a> RequestHead<'a> {
         self.websocket.upgrade &= connection.upgrade && !self.http10;
         Ok(())
     }
+}
+
+/// Whether a field is one that servers get as it came: `Mcp-Param-*`, and the context of a trace (W3C Trace Context and
+/// Baggage).
+fn is_passed_on(name: &str) -> bool {
+    let traces = match name.len() {
+        7 => "baggage",
+        10 => "tracestate",
+        11 => "traceparent",
+        _ => "",
+    };
+    let is_param = || name.as_bytes().get(..10).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"mcp-param-"));
+    name.eq_ignore_ascii_case(traces) || is_param()
 }
 
 // === impl ResponseHead ===

@@ -46,6 +46,12 @@ pub fn is_param(name: &str, header: &str) -> bool {
     })
 }
 
+/// Whether a field of this name is any `Mcp-Param-*`.
+#[must_use]
+pub fn is_any_param(name: &str) -> bool {
+    name.as_bytes().get(..PARAM.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PARAM))
+}
+
 /// What a field says of an argument, before it is encoded. `None` of one that has none: `null`, and what is no single
 /// value.
 #[must_use]

@@ -85,11 +85,11 @@ pub(super) async fn dispatch_detached<T: Topology>(
     caller: &Caller<'_>,
     name: (Value, &str),
     route: &Route<'_>,
-    mcp_params: &[(&str, &[u8])],
+    passed_on: &[(&str, &[u8])],
     downstream: &Erased<'_>,
 ) -> Result<(), Gone> {
     let attended = Attended { downstream, session: None };
-    dispatch::dispatch(worker, caller, name, route, mcp_params, &attended).await
+    dispatch::dispatch(worker, caller, name, route, passed_on, &attended).await
 }
 
 // === impl InSession ===

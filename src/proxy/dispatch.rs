@@ -47,7 +47,7 @@ struct Journey<'a, T: Topology> {
     /// The name as the client wrote it, and decoded.
     name: (Value, &'a str),
     route: &'a Route<'a>,
-    mcp_params: &'a [(&'a str, &'a [u8])],
+    passed_on: &'a [(&'a str, &'a [u8])],
     /// Of the whole call, whoever takes it.
     deadline: &'a Deadline,
 }
@@ -60,14 +60,14 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     caller: &Caller<'_>,
     name: (Value, &str),
     route: &Route<'_>,
-    mcp_params: &[(&str, &[u8])],
+    passed_on: &[(&str, &[u8])],
     downstream: &D,
 ) -> Result<(), Gone> {
     let timeout = worker.shared.backends.get(usize::from(route.backend)).map_or(limits::CALL_MAX, |own| own.timeout);
     worker.clock.refresh();
     let deadline = worker.clock.deadline();
     deadline.set(timeout);
-    let journey = Journey { worker, caller, name, route, mcp_params, deadline: &deadline };
+    let journey = Journey { worker, caller, name, route, passed_on, deadline: &deadline };
     let mut relay = ClientRelay::new(caller, downstream, &deadline, timeout, &worker.shared.sessions.questions);
     // What answers a backend's question is for that backend alone (MCP 2026-07-28, multi round-trip requests).
     let mut fallbacks = if caller.head.resumes { &[][..] } else { route.fallbacks }.iter();
@@ -168,7 +168,7 @@ impl<T: Topology> Journey<'_, T> {
             target: Some(Target { span: written.span, name, renamed: name != self.name.1, mirrored }),
             era: caller.era,
             log_level: caller.log_level,
-            mcp_params: self.mcp_params,
+            passed_on: self.passed_on,
             headers: if self.route.has_headers { T::SPEC.headers_of(backend, name) } else { &[] },
             session: caller.session,
             profile: caller.profile,

@@ -20,7 +20,7 @@ pub(super) fn check<'a>(post: &Post<'_>, era: Era, wanted: &[ParamHeader]) -> Re
             None => None,
         };
         if let Some(head) = head {
-            let fields = head.mcp_params.iter().filter(|(name, _)| header::is_param(name, &param.header));
+            let fields = head.passed_on.iter().filter(|(name, _)| header::is_param(name, &param.header));
             agree(post.body, param, value, fields.map(|(_, field)| *field))?;
         }
     }

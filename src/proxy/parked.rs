@@ -143,7 +143,7 @@ pub(super) async fn call<'a, T: Topology>(
     if let Some(Resumption { request_state: Some(state), input_responses }) = resumption {
         if !state.starts_with(PREFIX) && era(worker, route.backend).is_none() {
             // It may be the backend's own, and that a modern one.
-            let params = post.carrier.mcp_params();
+            let params = post.carrier.passed_on();
             let name = (named.value, name);
             return Ok(attended::dispatch_detached(worker, caller, name, route, params, downstream).await);
         }
@@ -170,7 +170,7 @@ struct Detached {
     id: Vec<u8>,
     asked: Asked,
     named: Named,
-    mcp_params: Vec<(String, Vec<u8>)>,
+    passed_on: Vec<(String, Vec<u8>)>,
     accepts_stream: bool,
     log_level: Option<Level>,
     kind: CallKind,
@@ -181,7 +181,7 @@ struct Detached {
 
 impl Detached {
     fn of(post: &Post<'_>, caller: &Caller<'_>, asked: Asked, named: Named) -> Self {
-        let mcp_params = post.carrier.mcp_params().iter();
+        let passed_on = post.carrier.passed_on().iter();
         let &Caller { accepts_stream, log_level, kind, quiet, .. } = caller;
         Self {
             view: post.view,
@@ -189,7 +189,7 @@ impl Detached {
             id: caller.id.to_vec(),
             asked,
             named,
-            mcp_params: mcp_params.map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect(),
+            passed_on: passed_on.map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect(),
             accepts_stream,
             log_level,
             kind,
@@ -204,7 +204,7 @@ impl Detached {
             id,
             asked,
             named: Named { subject, value },
-            mcp_params,
+            passed_on,
             accepts_stream,
             log_level,
             kind,
@@ -234,11 +234,11 @@ impl Detached {
             profile,
             desk: Some(desk),
         };
-        let mcp_params: Vec<(&str, &[u8])> = mcp_params.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let passed_on: Vec<(&str, &[u8])> = passed_on.iter().map(|(name, value)| (&**name, &**value)).collect();
         // Who is gone has been told, or will never come back.
         let downstream = Erased::new(desk);
         let _gone =
-            attended::dispatch_detached(&worker, &caller, (value, &name), &route, &mcp_params, &downstream).await;
+            attended::dispatch_detached(&worker, &caller, (value, &name), &route, &passed_on, &downstream).await;
     }
 }
 

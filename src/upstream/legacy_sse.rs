@@ -17,7 +17,7 @@ use super::heard::{Audience, Hearer};
 use super::http::connection::Connection;
 use super::http::{self, Client};
 use super::multiplex::{Asked, Calls, Errand, Waiting};
-use super::outbound::{Ids, Scratch};
+use super::outbound::{self, Ids, Scratch};
 use super::profiles::{self, ByProfile};
 use super::status::Status;
 use super::verbosity::{self, Verbosity, Wanted};
@@ -195,6 +195,7 @@ impl Link {
         scratch.prepare(call, Era::Legacy, id);
         let splice = scratch.splice(call, Era::Legacy);
         let mut request = self.post_head.borrow().to_vec();
+        outbound::push_fields(call, Era::Legacy, &mut request);
         http::end_head(&mut request, splice.len());
         splice.write(&mut request);
         self.carry(id, generation, &request, &call.sent, relay).await

@@ -144,10 +144,12 @@ fn meta_place(call: &Call<'_>) -> u32 {
     }
 }
 
-/// Appends the `Mcp-Param-*` fields of a call to a modern server: those it wants, as the message has them, and those it
-/// does not know, as they came (MCP 2026-07-28, custom headers from tool parameters).
-pub(super) fn push_params(call: &Call<'_>, request: &mut Vec<u8>) {
-    for wanted in call.headers {
+/// Appends the fields that a call brings along. A modern server gets `Mcp-Param-*`: those it wants, as the message has them,
+/// and those it does not know, as they came (MCP 2026-07-28, custom headers from tool parameters). The context of a trace
+/// (W3C) goes on to servers of both eras.
+pub(super) fn push_fields(call: &Call<'_>, era: Era, request: &mut Vec<u8>) {
+    let wants = if era == Era::Modern { call.headers } else { &[] };
+    for wanted in wants {
         // The proxy refused what is ambiguous to a client; here it is a server's own idea, which it then misses.
         let found = call.head.arguments.and_then(|arguments| path::find(call.source, arguments, &wanted.path).ok()?);
         if let Some(argument) = found.and_then(|value| header::argument(call.source, value)) {
@@ -158,8 +160,9 @@ pub(super) fn push_params(call: &Call<'_>, request: &mut Vec<u8>) {
             request.extend_from_slice(b"\r\n");
         }
     }
-    for (name, value) in call.mcp_params {
-        if !call.headers.iter().any(|wanted| header::is_param(name, &wanted.header)) {
+    for (name, value) in call.passed_on {
+        let is_written = || call.headers.iter().any(|wanted| header::is_param(name, &wanted.header));
+        if !header::is_any_param(name) || era == Era::Modern && !is_written() {
             push_field(request, name.as_bytes(), value);
         }
     }
@@ -200,7 +203,7 @@ mod tests {
             target: None,
             era: from,
             log_level: None,
-            mcp_params: &[],
+            passed_on: &[],
             headers: &[],
             session: None,
             profile: Profile::default(),

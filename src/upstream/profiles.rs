@@ -167,7 +167,7 @@ mod tests {
                 era: Era::Modern,
                 log_level: None,
                 headers: &[],
-                mcp_params: &[],
+                passed_on: &[],
                 session: None,
                 profile: Profile::NONE,
                 asks: Profile::ASKABLE,

@@ -230,8 +230,8 @@ impl Link {
                 header::encode(target.name, &mut request);
                 request.extend_from_slice(b"\r\n");
             }
-            outbound::push_params(call, &mut request);
         }
+        outbound::push_fields(call, era, &mut request);
         http::end_head(&mut request, splice.len());
         splice.write(&mut request);
 

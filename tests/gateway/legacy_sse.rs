@@ -103,7 +103,8 @@ pub(crate) fn accepted() -> Script {
     vec![status(202)]
 }
 
-fn echo(request: &Request, stream: &Stream) -> Script {
+/// Says what it was given.
+pub(crate) fn echo(request: &Request, stream: &Stream) -> Script {
     stream.say(&text_body(&request.id(), request.argument()));
     accepted()
 }
@@ -123,7 +124,8 @@ fn good() -> Server {
     Server::start(modern(|request: &Request| vec![json_answer(200, &text_body(&request.id(), request.argument()))]))
 }
 
-fn gateway(odd: &Server, good: &Server) -> Running {
+/// In front of one that is old and one that is not.
+pub(crate) fn gateway(odd: &Server, good: &Server) -> Running {
     // One worker, so that there is one stream.
     let builder = Gateway::<Old>::builder().workers(1);
     builder.reference("ODD_URL", odd.url()).reference("GOOD_URL", good.url()).start().expect("the gateway starts")

@@ -55,8 +55,8 @@ mod session_stream;
 mod sessions;
 mod stdio;
 mod stdio_client;
-mod streamable_http;
 mod strays;
+mod streamable_http;
 mod streams;
 mod subscriptions;
 #[cfg(feature = "tls")]
@@ -64,6 +64,7 @@ mod tls;
 #[cfg(feature = "tls")]
 mod tls_listener;
 mod topologies;
+mod traces;
 mod unix_socket;
 mod views;
 mod websocket;

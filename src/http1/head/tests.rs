@@ -84,12 +84,13 @@ fn other_refusals_have_their_own_kind() {
 
 #[test]
 fn fields_that_decide_are_counted_and_trimmed() {
-    let source = b"POST /mcp HTTP/1.1\r\nHost: a\r\nMCP-Protocol-Version:  2026-07-28 \r\nmcp-protocol-version: x\r\nMcp-Param-Region: eu\r\n\r\n";
+    let source = b"POST /mcp HTTP/1.1\r\nHost: a\r\nMCP-Protocol-Version:  2026-07-28 \r\nmcp-protocol-version: x\r\nMcp-Param-Region: eu\r\nTraceParent: 00-a\r\ntracestate:\r\nMcp-Parameter: x\r\nbaggages: x\r\nbaggage: a=1 \r\n\r\n";
     let Ok(Parsed::Head(head, length)) = RequestHead::parse(source) else { panic!("the head is well formed") };
     assert_eq!(length, source.len());
     assert_eq!(head.protocol_version, Field { value: b"2026-07-28", count: 2 });
     assert_eq!(head.protocol_version.once(), None);
-    assert_eq!(head.mcp_params, [("Mcp-Param-Region", b"eu".as_slice())]);
+    let passed_on = [("Mcp-Param-Region", "eu"), ("TraceParent", "00-a"), ("tracestate", ""), ("baggage", "a=1")];
+    assert_eq!(head.passed_on, passed_on.map(|(name, value)| (name, value.as_bytes())));
 }
 
 #[test]

@@ -121,7 +121,7 @@ async fn exchange<T: Topology>(
         target: head.uri.map(|written| Target { span: written.span, name: uri, renamed: false, mirrored: false }),
         era: Era::Legacy,
         log_level: None,
-        mcp_params: &[],
+        passed_on: &[],
         headers: &[],
         session: None,
         profile: Profile::NONE,
