@@ -197,5 +197,10 @@ pub const REPLAY_AGE: Duration = Duration::from_secs(300);
 pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
 /// Pages followed when a backend's list is read.
 pub const LIST_PAGES_MAX: usize = 100;
+/// Tools that one worker knows the headers of from their server, because those of the lock were refused: of a further one the
+/// refusal is the answer.
+pub const RELISTED_TOOLS_MAX: usize = 1024;
+/// How long that is so for a tool whose server was asked without avail.
+pub const RELIST_PAUSE: Duration = Duration::from_secs(5);
 /// Items read from a backend's list.
 pub const LIST_ITEMS_MAX: usize = 10_000;

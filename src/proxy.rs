@@ -23,6 +23,7 @@ mod params;
 mod parked;
 mod plain;
 mod relay;
+mod relisting;
 mod respond;
 mod route;
 mod session;
@@ -49,6 +50,7 @@ pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
 pub(crate) use parked::Parked;
+pub(crate) use relisting::Relisted;
 pub use session::SessionSteps;
 pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
 #[cfg(feature = "admin")]
@@ -83,6 +85,8 @@ pub(crate) struct Worker<T: Topology> {
     pub(crate) drain: Drain,
     /// What backends tell by themselves, by the index of the backend.
     pub(crate) feeds: Box<[Rc<Feed>]>,
+    /// What backends want otherwise than was locked.
+    pub(crate) relisted: Relisted,
     /// Held by each client that listens.
     pub(crate) listeners: Rc<()>,
     /// Itself, for calls that outlive the connection that they came on.

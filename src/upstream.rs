@@ -47,7 +47,7 @@ pub use children::{CHILD_VARIABLES, Children};
 pub use context::{Context, Shared};
 pub use error::{Error, Kind, OpenError};
 pub use greeting::Greeting;
-pub(crate) use greeting::subscriptions_listen;
+pub(crate) use greeting::{subscriptions_listen, tools_list};
 pub use heard::Hearer;
 pub(crate) use heard::Subscription;
 pub(crate) use profiles::asks;

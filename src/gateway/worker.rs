@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
 use crate::proxy::{
-    Calls, Counts, Drain, Feed, Gate, Mailboxes, OpenedTokens, Parked, Sessions, Settings, Shared, Site, Tie, Worker,
+    Calls, Counts, Drain, Feed, Gate, Mailboxes, OpenedTokens, Parked, Relisted, Sessions, Settings, Shared, Site, Tie,
+    Worker,
 };
 use crate::references::References;
 use crate::upstream::{self, Gone, Transport};
@@ -188,10 +189,11 @@ impl Place {
         let links = links.collect::<Result<Box<[_]>, _>>()?;
         let (shared, counts) = (Arc::clone(&self.crew.shared), Arc::clone(&self.counts));
         let (opened, calls, drain) = (OpenedTokens::default(), Calls::open(tie), Drain::default());
-        let (feeds, listeners) = (links.iter().map(|_| Rc::<Feed>::default()).collect(), Rc::default());
+        let (feeds, relisted) = (links.iter().map(|_| Rc::<Feed>::default()).collect(), Relisted::default());
+        let listeners = Rc::default();
         Ok(Rc::new_cyclic(|own| {
             let own = own.clone();
-            Worker { clock, links, shared, opened, calls, counts, drain, feeds, listeners, own }
+            Worker { clock, links, shared, opened, calls, counts, drain, feeds, relisted, listeners, own }
         }))
     }
 

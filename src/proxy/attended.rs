@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::bridge::Caller;
 use super::cancellation::Cancellation;
 use super::error::Refusal;
+use super::relay::ClientRelay;
 use super::route::Route;
 use super::session::{Replay, Session, Sessions};
 use super::{Answer, Carrier, Downstream, Erased, Left, Post, Request, Worker, dispatch, respond};
@@ -16,7 +17,7 @@ use crate::catalog::{Revision, Topology};
 use crate::limits;
 use crate::mcp::json::Value;
 use crate::mcp::sse;
-use crate::upstream::Gone;
+use crate::upstream::{Call, Error, Gone, Transport as _};
 
 /// Such a client. What only sessions do is boxed where it is rare: it would make every connection larger.
 struct Attended<'a, D> {
@@ -90,6 +91,20 @@ pub(super) async fn dispatch_detached<T: Topology>(
 ) -> Result<(), Gone> {
     let attended = Attended { downstream, session: None };
     dispatch::dispatch(worker, caller, name, route, passed_on, &attended).await
+}
+
+/// A request of the gateway's own whose answer needs no connection either.
+pub(super) async fn exchange_detached<T: Topology>(
+    worker: &Worker<T>,
+    link: &T::Upstream,
+    call: &Call<'_>,
+    caller: &Caller<'_>,
+    downstream: &Erased<'_>,
+) -> Result<(), Error> {
+    let attended = Attended { downstream, session: None };
+    let (deadline, questions) = (worker.clock.deadline(), &worker.shared.sessions.questions);
+    let mut relay = ClientRelay::new(caller, &attended, &deadline, limits::CALL_MAX, questions);
+    link.exchange(call, &mut relay).await
 }
 
 // === impl InSession ===

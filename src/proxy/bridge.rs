@@ -46,6 +46,7 @@ const UNCACHED: &[u8] = br#""ttlMs":0,"cacheScope":"private","#;
 const RESOURCE_NOT_FOUND: i64 = -32002;
 const INVALID_PARAMS: &[u8] = b"-32602";
 const INTERNAL_ERROR: &[u8] = b"-32603";
+const HEADER_MISMATCH: &[u8] = b"-32020";
 /// Legacy servers have a client open a page by it, modern ones have another way.
 pub(super) const URL_ELICITATION: i64 = -32042;
 
@@ -160,6 +161,13 @@ pub(crate) fn requires_input(message: &Message<'_>, kind: CallKind) -> bool {
     let result_type = message.head.result_type.and_then(Value::text);
     let may_ask = message.era == Era::Modern && kind != CallKind::Completion;
     may_ask && result_type.is_some_and(|text| text.is(message.source, "input_required"))
+}
+
+/// Whether a modern backend refuses the headers of a tool's call, which it then has not executed (MCP 2026-07-28, server
+/// validation).
+pub(crate) fn refuses_headers(message: &Message<'_>, kind: CallKind) -> bool {
+    let code = message.head.error_code.filter(|_| message.era == Era::Modern && kind == CallKind::Tool);
+    code.is_some_and(|code| code.span.of(message.source) == HEADER_MISMATCH)
 }
 
 /// A notification for the client; `None` when it is none that this client asked for.

@@ -10,7 +10,8 @@ use super::bridge::Caller;
 use super::error::Refusal;
 use super::relay::ClientRelay;
 use super::route::Route;
-use super::{Downstream, Left, Worker, respond};
+use super::{Downstream, Left, Worker, relisting, respond};
+use crate::catalog::plan::ParamHeader;
 use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
 use crate::limits;
@@ -133,10 +134,20 @@ impl<T: Topology> Journey<'_, T> {
             return Err(error);
         };
         relay.turn_to(self.asks(backend));
-        let call = self.call(backend, caller.source, caller.head, self.name.0);
-        let wait = self.wait(relay, self.share(others), &call.sent);
         let before = relay.elapsed();
-        let mut outcome = exchange(link, &call, relay, &wait).await;
+        let mut relisted = worker.relisted.headers(backend, self.route.upstream);
+        let mut outcome = loop {
+            let headers = relisted.as_deref().unwrap_or_else(|| self.locked_headers(backend));
+            let call = self.call((backend, headers), caller.source, caller.head, self.name.0);
+            let wait = self.wait(relay, self.share(others), &call.sent);
+            let outcome = exchange(link, &call, relay, &wait).await;
+            let Some(refusal) = relay.take_refusal().filter(|_| outcome.is_ok()) else { break outcome };
+            // Boxed: hardly any call is refused like this.
+            match Box::pin(relisting::relist(worker, backend, self.route.upstream, headers, self.deadline)).await {
+                Some(wanted) => relisted = Some(wanted),
+                None => break Box::pin(relay.refuse(&refusal)).await,
+            }
+        };
         if outcome.is_ok()
             && let Some(required) = relay.take_required()
         {
@@ -157,8 +168,19 @@ impl<T: Topology> Journey<'_, T> {
         self.worker.shared.backends.get(usize::from(backend)).map_or(Profile::NONE, |own| own.asks)
     }
 
-    /// The call to a backend with this message, in which the name stands there.
-    fn call<'c>(&'c self, backend: u16, source: &'c [u8], head: &'c Incoming, written: Value) -> Call<'c> {
+    /// What the tool of the call wants to see in headers at a backend, by its lock.
+    fn locked_headers(&self, backend: u16) -> &'static [ParamHeader] {
+        if self.route.has_headers { T::SPEC.headers_of(backend, self.route.upstream) } else { &[] }
+    }
+
+    /// The call to a backend that wants these headers, with this message, in which the name stands there.
+    fn call<'c>(
+        &'c self,
+        (backend, headers): (u16, &'c [ParamHeader]),
+        source: &'c [u8],
+        head: &'c Incoming,
+        written: Value,
+    ) -> Call<'c> {
         let (caller, name) = (self.caller, self.route.upstream);
         let mirrored = caller.kind != CallKind::Completion;
         Call {
@@ -169,7 +191,7 @@ impl<T: Topology> Journey<'_, T> {
             era: caller.era,
             log_level: caller.log_level,
             passed_on: self.passed_on,
-            headers: if self.route.has_headers { T::SPEC.headers_of(backend, name) } else { &[] },
+            headers,
             session: caller.session,
             profile: caller.profile,
             asks: self.asks(backend),
@@ -195,6 +217,8 @@ impl<T: Topology> Journey<'_, T> {
         mut required: Box<[u8]>,
     ) -> Result<(), Error> {
         let (caller, sent) = (self.caller, Cell::new(true));
+        let relisted = self.worker.relisted.headers(backend, self.route.upstream);
+        let headers = relisted.as_deref().unwrap_or_else(|| self.locked_headers(backend));
         for round in 0..limits::INPUT_ROUNDS_MAX {
             let (wait, accepts_stream) = (self.wait(relay, None, &sent), relay.accepts_stream());
             let mut members = None;
@@ -221,7 +245,7 @@ impl<T: Topology> Journey<'_, T> {
                 // The relay lets none of them require anything.
                 CallKind::Completion => None,
             };
-            let call = self.call(backend, &source, &head, name.unwrap_or(self.name.0));
+            let call = self.call((backend, headers), &source, &head, name.unwrap_or(self.name.0));
             exchange(link, &call, relay, &self.wait(relay, None, &call.sent)).await?;
             match relay.take_required() {
                 Some(again) => required = again,

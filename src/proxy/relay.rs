@@ -18,7 +18,7 @@ use crate::catalog::Era;
 use crate::clock::Deadline;
 use crate::limits;
 use crate::mcp::client::Profile;
-use crate::mcp::envelope::Id;
+use crate::mcp::envelope::{self, Id};
 use crate::mcp::json::Span;
 use crate::mcp::parts;
 use crate::mcp::splice::Splice;
@@ -42,6 +42,17 @@ pub(crate) struct ClientRelay<'a, D> {
     inquiry: Option<Box<Inquiry<'a, Box<[u8]>>>>,
     /// The result by which a modern backend asks.
     required: Option<Box<[u8]>>,
+    /// The answer by which a modern backend refuses the headers of the call. Only the first one is kept back.
+    refusal: HeaderRefusal,
+}
+
+/// Whether a backend has refused the headers of a call.
+#[derive(Debug, Default)]
+enum HeaderRefusal {
+    #[default]
+    No,
+    Now(Box<[u8]>),
+    Before,
 }
 
 impl<'a, D: Downstream> ClientRelay<'a, D> {
@@ -54,7 +65,22 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
     ) -> Self {
         let (began, left) = (Instant::now(), Rc::default());
         let (told, answered, asks, inquiry, required) = (false, false, Profile::NONE, None, None);
-        Self { caller, downstream, deadline, timeout, began, left, told, answered, questions, asks, inquiry, required }
+        let refusal = HeaderRefusal::No;
+        Self {
+            caller,
+            downstream,
+            deadline,
+            timeout,
+            began,
+            left,
+            told,
+            answered,
+            questions,
+            asks,
+            inquiry,
+            required,
+            refusal,
+        }
     }
 
     pub(crate) fn downstream(&self) -> &'a D {
@@ -104,6 +130,24 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
     /// The result by which the backend asked for input of the client, instead of an answer.
     pub(crate) fn take_required(&mut self) -> Option<Box<[u8]>> {
         self.required.take()
+    }
+
+    /// The answer by which the backend refused the headers of the call, the first time that one did.
+    pub(crate) fn take_refusal(&mut self) -> Option<Box<[u8]>> {
+        match &mut self.refusal {
+            HeaderRefusal::Now(answer) => {
+                let answer = std::mem::take(answer);
+                self.refusal = HeaderRefusal::Before;
+                Some(answer)
+            }
+            HeaderRefusal::No | HeaderRefusal::Before => None,
+        }
+    }
+
+    /// Writes that answer to the client after all.
+    pub(crate) async fn refuse(&mut self, answer: &[u8]) -> Result<(), Error> {
+        let head = envelope::outgoing(answer).map_err(|_scanned_before| Error::protocol("its answer is no message"))?;
+        self.answer(Message { source: answer, head: &head, era: Era::Modern }).await
     }
 
     /// Whether the client can be asked anything.
@@ -279,6 +323,10 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             && bridge::requires_input(&message, self.caller.kind)
         {
             self.required = message.head.result.map(|result| result.span.of(message.source).into());
+            return Ok(());
+        }
+        if matches!(self.refusal, HeaderRefusal::No) && bridge::refuses_headers(&message, self.caller.kind) {
+            self.refusal = HeaderRefusal::Now(message.source.into());
             return Ok(());
         }
         if self.asks != Profile::ASKABLE && self.caller.era == Era::Modern {

@@ -71,6 +71,12 @@ pub(crate) fn subscriptions_listen(wanted: &Filter) -> String {
     )
 }
 
+/// A `tools/list` request of the gateway's own, the same.
+pub(crate) fn tools_list(cursor: Option<&str>) -> String {
+    let cursor = cursor.map(|cursor| format!(r#""cursor":{},"#, serde_json::Value::from(cursor))).unwrap_or_default();
+    format!(r#"{{"jsonrpc":"2.0","id":0,"method":"tools/list","params":{{{cursor}"_meta":{{{META}{{}}}}}}}}"#)
+}
+
 /// An `initialize` request: the newest legacy revision, and what clients of this profile can do.
 pub(super) fn initialize(id: u64, profile: Profile) -> String {
     format!(

@@ -48,6 +48,7 @@ mod proxies;
 mod questions;
 mod quiet;
 mod regression;
+mod relisting;
 mod resumption;
 mod return_to_stream;
 mod sandbox;

@@ -8,7 +8,7 @@ use crate::legacy::{message, session};
 use crate::support::client::{Client, Request};
 use crate::support::recorder::{DONE, Post, Recorder};
 
-only1mcp::topology!(Params = "tests/gateway/topologies/params.yaml");
+only1mcp::topology!(pub(crate) Params = "tests/gateway/topologies/params.yaml");
 
 fn started(near: &Recorder, far: &Recorder) -> Running {
     let builder = Gateway::<Params>::builder().workers(1).reference("NEAR_URL", near.url());

@@ -3,7 +3,11 @@
 //!
 //! Headers are read and written by the engine, from calls.
 
-use crate::json::Tree;
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::json::{LOCK_DEPTH_MAX, Tree};
 use crate::lock::Item;
 use crate::plan::ParamHeader;
 
@@ -39,6 +43,15 @@ pub(crate) struct Violation {
     pub(crate) why: String,
 }
 
+/// What one page of a server's tools says of the headers of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// It asks for these; `None` where it asks for what it may not have.
+    Here(Option<Vec<ParamHeader>>),
+    /// It is not there. The cursor of the next page, if there is one.
+    Behind(Option<String>),
+}
+
 /// The walk through one schema.
 #[derive(Default)]
 struct Walk {
@@ -53,8 +66,25 @@ pub(crate) fn headers(tool: &Item) -> Result<Vec<ParamHeader>, Violation> {
     if !text.contains(ANNOTATION) && !text.contains(r"\u") {
         return Ok(Vec::new());
     }
+    of_tree(&tool.json.tree())
+}
+
+/// What an answer to `tools/list` says of a tool; `None` of what is no such answer, or nests too deep to tell.
+#[must_use]
+pub fn listed(answer: &RawValue, tool: &str) -> Option<Listed> {
+    let answer = Tree::read(answer, LOCK_DEPTH_MAX).ok()?;
+    let result = answer.member("result")?;
+    let Some(Tree::Array(tools)) = result.member("tools") else { return None };
+    let is_it = |item: &&Tree<'_>| item.member("name").and_then(Tree::string).is_some_and(|name| name == tool);
+    Some(match tools.iter().find(is_it) {
+        Some(item) => Listed::Here(of_tree(item).ok()),
+        None => Listed::Behind(result.member("nextCursor").and_then(Tree::string).map(Cow::into_owned)),
+    })
+}
+
+fn of_tree(tool: &Tree<'_>) -> Result<Vec<ParamHeader>, Violation> {
     let mut walk = Walk::default();
-    if let Some(schema) = tool.json.tree().member("inputSchema") {
+    if let Some(schema) = tool.member("inputSchema") {
         walk.schema(schema, &[], true);
     }
     walk.violation.map_or(Ok(walk.headers), Err)
@@ -146,8 +176,6 @@ fn is_token_char(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
 
     fn check(schema: &str) -> Option<(String, String)> {
@@ -174,6 +202,24 @@ mod tests {
         ] {
             assert_eq!(properties(members), None, "{members}");
         }
+    }
+
+    #[test]
+    fn a_tool_is_found_on_the_page_that_has_it() {
+        let page = |tools: &str, rest: &str| {
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":{tools}{rest}}}}}"#);
+            listed(&RawValue::from_string(answer).expect("a test writes JSON"), "a\"b")
+        };
+        let of = |schema: &str| page(&format!(r#"[{{"name":"x"}},{{"inputSchema":{schema},"name":"a\u0022b"}}]"#), "");
+        assert_eq!(of(r#"{"type":"object"}"#), Some(Listed::Here(Some(Vec::new()))));
+        let wanted = ParamHeader { header: "A".into(), path: vec!["p".into()].into() };
+        let own = of(r#"{"properties":{"p":{"type":"string","x-mcp-header":"A"}}}"#);
+        assert_eq!(own, Some(Listed::Here(Some(vec![wanted]))));
+        assert_eq!(of(r#"{"properties":{"p":{"type":"number","x-mcp-header":"A"}}}"#), Some(Listed::Here(None)));
+        assert_eq!(of(&("[".repeat(200) + &"]".repeat(200))), None);
+        assert_eq!(page("[]", ""), Some(Listed::Behind(None)));
+        assert_eq!(page("[]", r#","nextCursor":"\u0041""#), Some(Listed::Behind(Some("A".to_owned()))));
+        assert_eq!(page("{}", ""), None);
     }
 
     #[test]

@@ -1,0 +1,167 @@
+//! Tools whose server wants other arguments in headers by now than its lock says: it refuses a call by -32020, is asked
+//! what it lists, and gets the call once more as it wants it (MCP 2026-07-28, custom headers from tool parameters). What
+//! it said is remembered for as long as the worker runs. What clients are listed stays what was locked.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use only1mcp_model::param_header::{self, Listed};
+use tokio::sync::Mutex;
+
+use super::bridge::Caller;
+use super::{Answer, Downstream, Erased, Left, Worker, attended};
+use crate::catalog::plan::{ParamHeader, Transport};
+use crate::catalog::{Era, Topology};
+use crate::clock::Deadline;
+use crate::limits;
+use crate::mcp::client::Profile;
+use crate::mcp::envelope;
+use crate::mcp::method::CallKind;
+use crate::upstream::{self, Call, Gone};
+
+/// What one worker knows of such tools.
+#[derive(Debug, Default)]
+pub(crate) struct Relisted(RefCell<BTreeMap<Key, Rc<Tool>>>);
+
+/// The index of the backend, and the name that this has for the tool.
+type Key = (u16, Box<str>);
+
+/// One of them. Calls that are refused at once ask once: the others wait for what the first hears.
+#[derive(Debug, Default)]
+struct Tool {
+    /// When its server was asked last.
+    asked: Mutex<Option<Instant>>,
+    /// What it wants; nothing where it was not found, or asks for what it may not have.
+    headers: RefCell<Option<Rc<[ParamHeader]>>>,
+}
+
+/// Takes one answer.
+#[derive(Default)]
+struct Taken(RefCell<Vec<u8>>);
+
+// === impl Relisted ===
+
+impl Relisted {
+    /// What a tool wants, where that was asked.
+    pub(super) fn headers(&self, backend: u16, tool: &str) -> Option<Rc<[ParamHeader]>> {
+        let known = self.0.borrow();
+        // Hardly any gateway ever knows one.
+        if known.is_empty() {
+            return None;
+        }
+        known.get(&(backend, tool.into()))?.headers.borrow().clone()
+    }
+
+    fn tool(&self, backend: u16, tool: &str) -> Option<Rc<Tool>> {
+        let mut known = self.0.borrow_mut();
+        let key = (backend, tool.into());
+        if known.len() >= limits::RELISTED_TOOLS_MAX && !known.contains_key(&key) {
+            return None;
+        }
+        Some(Rc::clone(known.entry(key).or_default()))
+    }
+}
+
+/// What a tool wants that was refused when it got `had`; `None` where that is nothing else, or is not found out within the
+/// time of the call.
+pub(super) async fn relist<T: Topology>(
+    worker: &Worker<T>,
+    backend: u16,
+    tool: &str,
+    had: &[ParamHeader],
+    deadline: &Deadline,
+) -> Option<Rc<[ParamHeader]>> {
+    let spec = T::SPEC.backends.get(usize::from(backend))?;
+    if !matches!(spec.transport, Transport::StreamableHttp(_)) {
+        return None;
+    }
+    let known = worker.relisted.tool(backend, tool)?;
+    let asking = async {
+        let mut asked = known.asked.lock().await;
+        if asked.is_none_or(|at| at.elapsed() >= limits::RELIST_PAUSE) {
+            *asked = Some(Instant::now());
+            let found = find(worker, backend, tool).await;
+            tracing::info!(
+                backend = &*spec.name,
+                tool,
+                found = found.is_some(),
+                "its headers are refused: listed again"
+            );
+            if found.is_some() {
+                known.headers.replace(found);
+            }
+        }
+    };
+    tokio::time::timeout(deadline.left(), asking).await.ok()?;
+    known.headers.borrow().clone().filter(|wanted| **wanted != *had)
+}
+
+/// Asks the backend for its tools, page by page, until one has this name.
+async fn find<T: Topology>(worker: &Worker<T>, backend: u16, tool: &str) -> Option<Rc<[ParamHeader]>> {
+    let mut cursor = None;
+    for _ in 0..limits::LIST_PAGES_MAX {
+        let answer = ask(worker, backend, cursor.as_deref()).await?;
+        match param_header::listed(serde_json::from_slice(&answer).ok()?, tool)? {
+            Listed::Here(wanted) => return wanted.map(Rc::from),
+            Listed::Behind(next) => cursor = Some(next.filter(|next| cursor.as_ref() != Some(next))?),
+        }
+    }
+    None
+}
+
+/// The answer to one request for a page.
+async fn ask<T: Topology>(worker: &Worker<T>, backend: u16, cursor: Option<&str>) -> Option<Vec<u8>> {
+    let link = worker.links.get(usize::from(backend))?.as_ref()?;
+    let source = upstream::tools_list(cursor);
+    let head = envelope::incoming(source.as_bytes()).ok()?;
+    let call = Call {
+        source: source.as_bytes(),
+        head: &head,
+        method: "tools/list",
+        target: None,
+        era: Era::Modern,
+        log_level: None,
+        passed_on: &[],
+        headers: &[],
+        session: None,
+        profile: Profile::NONE,
+        asks: Profile::NONE,
+        sent: false.into(),
+    };
+    let caller = Caller {
+        era: Era::Modern,
+        source: call.source,
+        head: &head,
+        id: b"0",
+        kind: CallKind::Tool,
+        log_level: None,
+        accepts_stream: false,
+        quiet: Duration::MAX,
+        session: None,
+        profile: Profile::NONE,
+        desk: None,
+    };
+    let taken = Taken::default();
+    attended::exchange_detached(worker, link, &call, &caller, &Erased::new(&taken)).await.ok()?;
+    Some(taken.0.into_inner())
+}
+
+// === impl Taken ===
+
+impl Downstream for Taken {
+    async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
+        self.0.replace(answer.body.concat());
+        Ok(())
+    }
+
+    async fn event(&self, _message: &[&[u8]]) -> Result<(), Gone> {
+        Ok(())
+    }
+
+    fn poll_left(&self, _cx: &mut Context<'_>) -> Poll<Left> {
+        Poll::Pending
+    }
+}
