@@ -124,7 +124,7 @@ fn started() -> Running {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let nobody = format!("http://{}/mcp", free.expect("a free port"));
     let builder = Gateway::<Aggregation>::builder().workers(1);
-    let given = |builder: only1mcp::Builder<_>, n| builder.reference(&format!("S{n}_URL"), &nobody);
+    let given = |builder: only1mcp::Builder<_>, n| builder.reference(format!("S{n}_URL"), &nobody);
     (0..SERVERS).fold(builder, given).start().expect("the gateway starts")
 }
 

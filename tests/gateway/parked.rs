@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use only1mcp::limits::PARKED_CALLS_MAX;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::legacy;
 use crate::profiles::Profiles;
@@ -184,8 +185,9 @@ async fn more_calls_than_may_be_parked_are_told_so_and_cancelled_until_there_is_
     let address = rig.address();
     let first = Client::ask(address, &asks_own(0, "")).await;
     let (state, keys) = asked(&first);
-    let asking = (0..AT_ONCE).map(|task| {
-        tokio::spawn(async move {
+    let mut asking = JoinSet::new();
+    for task in 0..AT_ONCE {
+        asking.spawn(async move {
             let (mut client, mut refused) = (Client::connect(address).await, Vec::new());
             for n in (1..PARKED_CALLS_MAX + MORE).filter(|n| n % AT_ONCE == task) {
                 let answer = client.exchange(&asks_own(n, "")).await;
@@ -195,12 +197,9 @@ async fn more_calls_than_may_be_parked_are_told_so_and_cancelled_until_there_is_
                 }
             }
             refused
-        })
-    });
-    let mut refused = Vec::new();
-    for asking in asking.collect::<Vec<_>>() {
-        refused.extend(asking.await.expect("it does not panic"));
+        });
     }
+    let refused = asking.join_all().await.concat();
     assert_eq!(refused.len(), MORE);
     let overloaded = (Some(-32603), json!("overloaded"), json!(true));
     assert!(refused.iter().all(|outcome| *outcome == overloaded), "{:?}", refused[0]);
