@@ -167,10 +167,13 @@ pub const PARKED_CALLS_MAX: usize = 4096;
 pub const PARKED_BYTES_MAX: usize = 64 << 20;
 /// How long each of them waits.
 pub const PARKED_FOR: Duration = Duration::from_secs(300);
-/// Clients of one worker that listen for changes: above it `overloaded`.
+/// Clients of one worker that listen for changes: above it `overloaded`. A stream of a legacy session above it is told of
+/// no lists.
 pub const LISTENERS_MAX: usize = 4096;
-/// Resources that one of them may listen for: above it the request is invalid.
+/// Resources that one of them may listen for, or a legacy session may be subscribed to: above it the request is invalid.
 pub const LISTENER_URIS_MAX: usize = 256;
+/// Subscriptions of legacy sessions that one worker keeps: above it `overloaded`.
+pub const SUBSCRIPTIONS_MAX: usize = 4096;
 /// Resources of one backend that all of them together may listen for: those of a further client are not acknowledged.
 pub const FEED_URIS_MAX: usize = 4096;
 /// Requests to one legacy backend for its resources to be told of, or no more, that are under way at once: above it the next ones wait.

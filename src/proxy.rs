@@ -56,7 +56,7 @@ pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
 #[cfg(feature = "admin")]
 pub(crate) use site::Foreign;
 pub(crate) use site::Site;
-pub(crate) use subscriptions::Feed;
+pub(crate) use subscriptions::{Feed, tell};
 
 use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
@@ -89,6 +89,8 @@ pub(crate) struct Worker<T: Topology> {
     pub(crate) relisted: Relisted,
     /// Held by each client that listens.
     pub(crate) listeners: Rc<()>,
+    /// Held by each subscription of a legacy session.
+    pub(crate) subscriptions: Rc<()>,
     /// Itself, for calls that outlive the connection that they came on.
     pub(crate) own: Weak<Self>,
 }
@@ -440,6 +442,22 @@ async fn serve<T: Topology, D: Downstream>(
             Some(Ok(())) => return respond::result(downstream, id, b"{}", "").await,
             Some(Err(refusal)) => refusal,
             None => Refusal::MethodNotFound("logging/setLevel".into()),
+        },
+        Method::Subscribe => match session {
+            // Boxed as well.
+            Some(session) => {
+                let erased = Erased::new(downstream);
+                match Box::pin(subscriptions::subscribe(worker, post, session, id, &erased)).await {
+                    Ok(outcome) => return outcome,
+                    Err(refusal) => refusal,
+                }
+            }
+            None => Refusal::MethodNotFound("resources/subscribe".into()),
+        },
+        Method::Unsubscribe => match session.map(|session| subscriptions::unsubscribe(worker, post, session)) {
+            Some(Ok(())) => return respond::result(downstream, id, b"{}", "").await,
+            Some(Err(refusal)) => refusal,
+            None => Refusal::MethodNotFound("resources/unsubscribe".into()),
         },
         Method::Listen => {
             // Boxed: it would make every connection larger.

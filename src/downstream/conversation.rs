@@ -18,7 +18,7 @@ use crate::mcp::method::Method;
 use crate::proxy::{
     self, Agreement, Answer, Batch, Cancellation, Carrier, Downstream, Erased, Left, Post, Refusal, Worker,
 };
-use crate::upstream::Gone;
+use crate::upstream::{Gone, SessionKey};
 
 /// Messages for the client, whole and unframed, in the order in which they are to be written.
 pub(crate) type Outbox = mpsc::Receiver<Vec<u8>>;
@@ -29,6 +29,8 @@ pub(crate) struct Conversation<T: Topology> {
     peer: Rc<Peer>,
     /// Ended with the conversation: nobody is left to read what they come to.
     calls: JoinSet<()>,
+    /// The session that is told what it hears of, and what tells it.
+    told: Option<(SessionKey, JoinSet<()>)>,
 }
 
 /// The client, as its calls see it.
@@ -78,7 +80,7 @@ impl<T: Topology> Conversation<T> {
             held_bytes: Cell::default(),
             in_flight: RefCell::default(),
         };
-        (Self { worker, peer: Rc::new(peer), calls: JoinSet::new() }, messages)
+        (Self { worker, peer: Rc::new(peer), calls: JoinSet::new(), told: None }, messages)
     }
 
     /// Takes one message. Calls go on by themselves; everything else is answered before the next message is taken.
@@ -107,7 +109,9 @@ impl<T: Topology> Conversation<T> {
             }
             None => {
                 self.cancel(&message, &body);
-                proxy::answer(&self.worker, &answers.post(&body, &message), true, &Erased::new(&answers)).await
+                proxy::answer(&self.worker, &answers.post(&body, &message), true, &Erased::new(&answers)).await?;
+                self.tell();
+                Ok(())
             }
         }
     }
@@ -166,6 +170,21 @@ impl<T: Topology> Conversation<T> {
         });
     }
 
+    /// Sees to it that a session that was begun is told what it hears of.
+    fn tell(&mut self) {
+        let begun = self.peer.agreement.session().map(|session| session.key);
+        let Some(key) = begun.filter(|key| self.told.as_ref().is_none_or(|(told, _)| told != key)) else { return };
+        let (worker, peer) = (Rc::clone(&self.worker), Rc::clone(&self.peer));
+        let mut telling = JoinSet::new();
+        telling.spawn_local(async move {
+            let answers = Answers { peer: &peer, cancellation: None };
+            let hearing = peer.agreement.hearing();
+            // Whether anybody is left is seen by whoever reads.
+            let _gone = proxy::tell(&worker, peer.view, &hearing, &Erased::new(&answers)).await;
+        });
+        self.told = Some((key, telling));
+    }
+
     /// Takes note of `notifications/cancelled`. A request that is unknown was answered meanwhile.
     fn cancel(&self, message: &Incoming, body: &[u8]) {
         let id = proxy::cancelled(message, body);
@@ -185,11 +204,11 @@ impl<T: Topology> Drop for Conversation<T> {
     }
 }
 
-/// The id of a message that is a call, as written, and whether it is never answered by itself.
+/// The id of a message whose answer takes a while, as written, and whether it is never answered by itself.
 fn call_id(message: &Incoming, body: &[u8]) -> Option<(Box<[u8]>, bool)> {
     let method = message.method.filter(|_| message.shape == Shape::Request)?.decode(body);
     let standing = match Method::parse(&method)? {
-        Method::Call(_) => false,
+        Method::Call(_) | Method::Subscribe => false,
         Method::Listen => true,
         _ => return None,
     };

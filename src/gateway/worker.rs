@@ -190,10 +190,23 @@ impl Place {
         let (shared, counts) = (Arc::clone(&self.crew.shared), Arc::clone(&self.counts));
         let (opened, calls, drain) = (OpenedTokens::default(), Calls::open(tie), Drain::default());
         let (feeds, relisted) = (links.iter().map(|_| Rc::<Feed>::default()).collect(), Relisted::default());
-        let listeners = Rc::default();
+        let (listeners, subscriptions) = (Rc::default(), Rc::default());
         Ok(Rc::new_cyclic(|own| {
             let own = own.clone();
-            Worker { clock, links, shared, opened, calls, counts, drain, feeds, relisted, listeners, own }
+            Worker {
+                clock,
+                links,
+                shared,
+                opened,
+                calls,
+                counts,
+                drain,
+                feeds,
+                relisted,
+                listeners,
+                subscriptions,
+                own,
+            }
         }))
     }
 

@@ -13,6 +13,10 @@ pub enum Method {
     Ping,
     /// `logging/setLevel`, legacy only.
     SetLevel,
+    /// `resources/subscribe`, legacy only.
+    Subscribe,
+    /// `resources/unsubscribe`, legacy only.
+    Unsubscribe,
     /// `server/discover`, modern only.
     Discover,
     /// `subscriptions/listen`, modern only.
@@ -100,6 +104,8 @@ impl Method {
             "resources/templates/list" => Self::List(ListKind::Templates),
             "server/discover" => Self::Discover,
             "subscriptions/listen" => Self::Listen,
+            "resources/subscribe" => Self::Subscribe,
+            "resources/unsubscribe" => Self::Unsubscribe,
             "initialize" => Self::Initialize,
             "ping" => Self::Ping,
             "logging/setLevel" => Self::SetLevel,

@@ -78,9 +78,10 @@ impl Filter {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// One notification for each thing in it, for the client whose subscription has this id, as written.
+    /// One notification for each thing in it, for the client whose subscription has this id, as written; in a legacy session
+    /// there is none.
     #[must_use]
-    pub fn notifications(&self, id: &str) -> Vec<String> {
+    pub fn notifications(&self, id: Option<&str>) -> Vec<String> {
         let lists = [
             ("tools", self.tools_list_changed),
             ("prompts", self.prompts_list_changed),
@@ -90,7 +91,7 @@ impl Filter {
         let lists = lists.map(|(list, _)| notification(&format!("{list}/list_changed"), id, ""));
         let updated = self.resource_subscriptions.iter().map(|uri| {
             let mut member = String::new();
-            let _infallible = write!(member, r#","uri":{}"#, serde_json::Value::from(&**uri));
+            let _infallible = write!(member, r#""uri":{}"#, serde_json::Value::from(&**uri));
             notification("resources/updated", id, &member)
         });
         lists.chain(updated).collect()
@@ -99,7 +100,7 @@ impl Filter {
     /// The notification that these will be told of.
     #[must_use]
     pub fn acknowledgement(&self, id: &str) -> String {
-        notification("subscriptions/acknowledged", id, &format!(r#","notifications":{}"#, self.json()))
+        notification("subscriptions/acknowledged", Some(id), &format!(r#""notifications":{}"#, self.json()))
     }
 }
 
@@ -111,10 +112,10 @@ pub fn end(id: &str) -> String {
     )
 }
 
-fn notification(name: &str, id: &str, members: &str) -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/{name}","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}{members}}}}}"#
-    )
+fn notification(name: &str, id: Option<&str>, member: &str) -> String {
+    let meta = id.map(|id| format!(r#""_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}"#)).unwrap_or_default();
+    let comma = if meta.is_empty() || member.is_empty() { "" } else { "," };
+    format!(r#"{{"jsonrpc":"2.0","method":"notifications/{name}","params":{{{meta}{comma}{member}}}}}"#)
 }
 
 // === impl Told ===
@@ -183,7 +184,7 @@ mod tests {
             "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true, "resourceSubscriptions": ["a\"b"]
         }));
         let mut told = Filter::default();
-        for text in all.notifications(r#""l\u0031""#) {
+        for text in all.notifications(Some(r#""l\u0031""#)) {
             assert!(text.contains(r#"{"io.modelcontextprotocol/subscriptionId":"l\u0031"}"#), "{text}");
             let length = u32::try_from(text.len()).expect("it is short");
             let Some(Told::Changed(changed)) = Told::of(text.as_bytes(), Span { start: 0, end: length }) else {

@@ -72,6 +72,8 @@ pub(crate) enum Refusal<'a> {
     StreamUnknown,
     /// `MCP-Protocol-Version` of a legacy session is not one the gateway speaks.
     SessionVersion,
+    /// Whose resource this is has no subscriptions: its URI.
+    NoSubscriptions(Cow<'a, str>),
     /// Changes were asked for where there are no streams to tell them.
     Unsubscribable,
     /// A sample was asked for where no client that could give one is connected.
@@ -143,7 +145,9 @@ impl Refusal<'_> {
             | Self::SessionUnknown
             | Self::StreamUnknown
             | Self::SessionVersion => self.session(),
-            Self::MethodNotFound(_) | Self::NoCompletions(..) | Self::Unsubscribable => self.method(era),
+            Self::MethodNotFound(_) | Self::NoCompletions(..) | Self::NoSubscriptions(_) | Self::Unsubscribable => {
+                self.method(era)
+            }
             _ => self.message(era),
         }
     }
@@ -223,6 +227,12 @@ impl Refusal<'_> {
                 let name = cut(name);
                 format!(
                     "method `completion/complete` is not offered for {what} `{name}`: its server has no completions"
+                )
+            }
+            Self::NoSubscriptions(uri) => {
+                let uri = cut(uri);
+                format!(
+                    "method `resources/subscribe` is not offered for resource `{uri}`: its server has no subscriptions"
                 )
             }
             _ => "method is not offered: plain routes have no streams, and so no subscriptions".to_owned(),

@@ -48,7 +48,9 @@ pub(crate) fn validate<'a>(post: &Post<'a>) -> Result<Valid, Refusal<'a>> {
     }
     metadata(post)?;
     match Method::parse(&method) {
-        Some(Method::Initialize | Method::Ping | Method::SetLevel) | None => Err(Refusal::MethodNotFound(method)),
+        Some(Method::Initialize | Method::Ping | Method::SetLevel | Method::Subscribe | Method::Unsubscribe) | None => {
+            Err(Refusal::MethodNotFound(method))
+        }
         Some(method) => Ok(Valid::Request(method)),
     }
 }

@@ -1,16 +1,17 @@
 //! Sessions of legacy clients. A session is what its token says, which the client holds and nobody else can make or read;
 //! the gateway keeps no list of them. What it does keep is what no token can hold: the log level, who is to be told that
-//! the session is over, which ones are, the [`calls`] in flight, the [`questions`] that wait for an answer, and for a [`replay`] what was said
-//! on their streams.
+//! the session is over, which ones are, what they hear of by themselves ([`hearing`]), the [`calls`] in flight, the
+//! [`questions`] that wait for an answer, and for a [`replay`] what was said on their streams.
 
 mod calls;
 mod ended;
+mod hearing;
 mod opened;
 mod questions;
 mod replay;
 mod steps;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -26,6 +27,7 @@ use crate::mcp::method::Level;
 use crate::seal::Seal;
 pub(crate) use calls::{Calls, Tie};
 use ended::Ended;
+pub(crate) use hearing::{Hearing, Outlet, Subscribed, Telling, Turn, Unsubscribable};
 use opened::OpenedToken;
 pub(crate) use opened::OpenedTokens;
 pub(super) use questions::{Inquiry, Questions, wire_id};
@@ -66,6 +68,7 @@ struct Live {
     last_used_ms: AtomicU64,
     /// Of `logging/setLevel`.
     log_level: AtomicU8,
+    hearing: Arc<Hearing>,
 }
 
 /// What a token says.
@@ -78,7 +81,11 @@ struct Token {
 
 /// What one connection that carries messages agreed on: at most one session, which ends with it.
 #[derive(Debug, Default)]
-pub(crate) struct Agreement(Cell<Option<Session>>);
+pub(crate) struct Agreement {
+    session: Cell<Option<Session>>,
+    /// Once somebody asked for it.
+    hearing: RefCell<Option<Arc<Hearing>>>,
+}
 
 /// What the keys that seal tokens of sessions are for.
 const PURPOSE: &str = "session";
@@ -90,23 +97,41 @@ const ANONYMOUS: &[u8] = b"";
 impl Agreement {
     /// The session that was begun on it.
     pub(crate) fn session(&self) -> Option<Session> {
-        self.0.get()
+        self.session.get()
+    }
+
+    /// What its session hears of by itself.
+    pub(crate) fn hearing(&self) -> Arc<Hearing> {
+        Arc::clone(self.hearing.borrow_mut().get_or_insert_default())
     }
 
     /// The era of what is said on it, as far as that is known.
     pub(crate) fn era(&self) -> Era {
-        if self.0.get().is_some() { Era::Legacy } else { Era::Modern }
+        if self.session.get().is_some() { Era::Legacy } else { Era::Modern }
     }
 
     /// Begins one, in place of the one before.
     pub(crate) fn begin(&self, revision: Revision, profile: Profile) -> std::io::Result<()> {
-        self.0.set(Some(Session::new(revision, profile)?));
+        self.session.set(Some(Session::new(revision, profile)?));
+        self.end_hearing();
         Ok(())
     }
 
     /// From now on, log messages from this severity on are wanted.
     pub(crate) fn set_log_level(&self, log_level: Level) {
-        self.0.set(self.0.get().map(|session| Session { log_level, ..session }));
+        self.session.set(self.session.get().map(|session| Session { log_level, ..session }));
+    }
+
+    fn end_hearing(&self) {
+        if let Some(hearing) = self.hearing.take() {
+            hearing.end();
+        }
+    }
+}
+
+impl Drop for Agreement {
+    fn drop(&mut self) {
+        self.end_hearing();
     }
 }
 
@@ -200,6 +225,15 @@ impl Sessions {
         over
     }
 
+    /// What a session hears of by itself.
+    pub(crate) fn hearing(&self, session: SessionKey) -> Arc<Hearing> {
+        let hearing = Arc::clone(&self.live(session).hearing);
+        if self.ended.has(&session) {
+            self.remove(session);
+        }
+        hearing
+    }
+
     /// Ends one of a view; its calls are in flight still. `None` when the view has none with this token.
     pub(crate) fn end(&self, opened: &OpenedTokens, view: &'static View, token: &[u8]) -> Option<SessionKey> {
         let Token { session, issued } = self.valid(opened, view, token)?;
@@ -230,6 +264,7 @@ impl Sessions {
         if let Some(live) = live.remove(&session) {
             self.changed();
             live.over.send_replace(true);
+            live.hearing.end();
         }
     }
 
@@ -240,15 +275,22 @@ impl Sessions {
 
     /// Forgets what is kept of those idle for longer than [`limits::SESSION_IDLE`]. One with an open stream is not idle.
     pub(crate) fn sweep(&self) {
-        let idle_max = millis(limits::SESSION_IDLE);
-        let now_ms = self.now_ms();
-        self.live.pin().retain(|_, live| {
-            let idle_ms = now_ms.saturating_sub(live.last_used_ms.load(Ordering::Relaxed));
-            live.over.receiver_count() > 0 || idle_ms <= idle_max
-        });
+        self.forget_idle(self.now_ms());
         self.changed();
         self.ended.sweep(now());
         self.replays.sweep();
+    }
+
+    fn forget_idle(&self, now_ms: u64) {
+        let idle_max = millis(limits::SESSION_IDLE);
+        self.live.pin().retain(|_, live| {
+            let idle_ms = now_ms.saturating_sub(live.last_used_ms.load(Ordering::Relaxed));
+            let stays = live.over.receiver_count() > 0 || idle_ms <= idle_max;
+            if !stays {
+                live.hearing.end();
+            }
+            stays
+        });
     }
 
     fn make_room(&self) {
@@ -284,7 +326,8 @@ impl Session {
 impl Live {
     fn new(now_ms: u64) -> Self {
         let log_level = AtomicU8::new(Level::DEFAULT.into());
-        Self { over: watch::Sender::new(false), last_used_ms: AtomicU64::new(now_ms), log_level }
+        let (over, hearing) = (watch::Sender::new(false), Arc::default());
+        Self { over, last_used_ms: AtomicU64::new(now_ms), log_level, hearing }
     }
 }
 

@@ -1,24 +1,30 @@
-//! `subscriptions/listen` of modern clients (MCP 2026-07-28, subscriptions): what the servers behind a view tell by
-//! themselves goes to whoever asked to be told. How it is heard of one server is in [`feed`].
+//! What the servers behind a view tell by themselves goes to whoever asked to be told: to modern clients by
+//! `subscriptions/listen` (MCP 2026-07-28, subscriptions), to legacy sessions as [`own`] has it. How it is heard of one
+//! server is in [`feed`].
 //!
 //! **Invariant:** a client is told of nothing that was not acknowledged to it. What has changed and was not told yet is a
 //! set: a client that does not read makes nothing grow.
 
 mod feed;
+mod own;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use tokio::sync::Notify;
 
 pub(crate) use feed::Feed;
 use feed::{Enrolled, Wish};
+pub(crate) use own::{OwnStream, tell};
+pub(super) use own::{subscribe, unsubscribe};
 
 use super::erased::Erased;
 use super::error::Refusal;
+use super::session::Hearing;
 use super::{Downstream as _, Post, Worker, route};
 use crate::catalog::plan::Subject;
 use crate::catalog::{Topology, View};
@@ -26,9 +32,18 @@ use crate::limits;
 use crate::mcp::subscription::{self, Filter};
 use crate::upstream::Gone;
 
-/// One client that listens.
+/// Who listens.
+#[derive(Debug)]
+enum Listener {
+    /// A modern client, by a request.
+    Request(Rc<Request>),
+    /// A legacy session.
+    Session(Arc<Hearing>),
+}
+
+/// The request of one client that listens.
 #[derive(Debug, Default)]
-struct Listener {
+struct Request {
     /// What has changed and was not told yet.
     changed: RefCell<Filter>,
     wake: Notify,
@@ -50,13 +65,14 @@ pub(super) async fn listen<'a, T: Topology>(
     if Rc::strong_count(&listeners) > limits::LISTENERS_MAX + 1 {
         return Err(Refusal::Busy("as many clients listen as may"));
     }
-    let listener = Rc::new(Listener::default());
+    let request = Rc::<Request>::default();
+    let listener = Rc::new(Listener::Request(Rc::clone(&request)));
     let enrolled: Vec<Enrolled> = wishes::<T>(post.view, &wanted)
         .into_iter()
         .filter_map(|(backend, wish)| Feed::enrol(worker, backend, wish, &listener))
         .collect();
     let id = String::from_utf8_lossy(id);
-    Ok(listener.tell(worker, &enrolled, &id, downstream).await)
+    Ok(request.tell(worker, &enrolled, &id, downstream).await)
 }
 
 /// What the client wants to be told of.
@@ -119,12 +135,20 @@ fn wishes<T: Topology>(view: &View, wanted: &Filter) -> Vec<(u16, Wish)> {
 impl Listener {
     /// These have changed, of what the client wants and in its words.
     fn changed(&self, changed: &Filter) {
-        if !changed.is_empty() {
-            self.changed.borrow_mut().merge(changed);
-            self.wake.notify_one();
+        match self {
+            _ if changed.is_empty() => {}
+            Self::Session(hearing) => hearing.add(changed),
+            Self::Request(request) => {
+                request.changed.borrow_mut().merge(changed);
+                request.wake.notify_one();
+            }
         }
     }
+}
 
+// === impl Request ===
+
+impl Request {
     /// Writes the client's stream.
     async fn tell<T: Topology>(
         &self,
@@ -160,7 +184,7 @@ impl Listener {
                 }
                 _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
                 () = self.wake.notified() => {
-                    for notification in self.changed.take().common(&acknowledged).notifications(id) {
+                    for notification in self.changed.take().common(&acknowledged).notifications(Some(id)) {
                         downstream.event(&[notification.as_bytes()]).await?;
                     }
                 }

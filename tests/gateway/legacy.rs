@@ -225,7 +225,7 @@ async fn ids_are_echoed_as_they_were_written() {
     }
 }
 
-async fn opened(address: SocketAddr, id: &str) -> Client {
+pub(crate) async fn opened(address: SocketAddr, id: &str) -> Client {
     let mut stream = Client::connect(address).await;
     stream.write(&get(id).bytes()).await;
     let head = stream.head().await;

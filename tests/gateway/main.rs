@@ -64,6 +64,7 @@ mod subscriptions;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_listener;
+mod told;
 mod topologies;
 mod traces;
 mod unix_socket;

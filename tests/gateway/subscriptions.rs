@@ -1,101 +1,20 @@
 //! What servers tell by themselves, and the modern clients that listen for it.
 
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use only1mcp::{Gateway, Running};
 use serde_json::{Value, json};
-use tokio::sync::broadcast;
 
 use crate::support::client::{Client, META, Request, within};
-use crate::support::gateways::{self, Recorded};
+use crate::support::gateways;
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
 use crate::support::scripted::eventually;
 use crate::support::server::result_body;
 use crate::support::socket::SocketClient;
 use crate::support::socket_server::{SocketServer, say};
+use crate::support::telling::{BREAK, ELEMENTS, SUBSCRIPTION_ID, Telling, acknowledged};
 use crate::websocket;
 
-const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
-const ELEMENTS: &str = "data://tables/elements";
 const TOOLS: &str = r#"{"toolsListChanged":true}"#;
-
-/// A modern server that acknowledges all that is listened for, and tells what the test says.
-struct Telling {
-    recorder: Recorder,
-    tell: broadcast::Sender<String>,
-    /// Streams that are open.
-    open: Arc<AtomicUsize>,
-}
-
-/// What ends the streams of such a server.
-const BREAK: &str = "break";
-
-impl Telling {
-    fn start() -> Self {
-        let (tell, _) = broadcast::channel::<String>(64);
-        let open = Arc::new(AtomicUsize::new(0));
-        let (telling, counted) = (tell.clone(), Arc::clone(&open));
-        let recorder = Recorder::play(async move |post: Post, wire: &mut Wire<'_>| {
-            if !post.head.contains("mcp-method: subscriptions/listen") {
-                return wire.result(DONE).await;
-            }
-            counted.fetch_add(1, Ordering::SeqCst);
-            let ended = stream(&post, wire, telling.subscribe()).await;
-            counted.fetch_sub(1, Ordering::SeqCst);
-            ended
-        });
-        Self { recorder, tell, open }
-    }
-
-    fn gateway(&self) -> Running {
-        let builder = Gateway::<Recorded>::builder().address("127.0.0.1:0").workers(1);
-        let builder = builder.reference("ADMIN_URL", self.recorder.url()).reference("DATA_URL", self.recorder.url());
-        builder.start().expect("the gateway starts")
-    }
-
-    fn tell(&self, name: &str, member: &str) {
-        let told = format!(r#"{{"jsonrpc":"2.0","method":"notifications/{name}","params":{{{member}"_meta":{{}}}}}}"#);
-        self.tell.send(told).expect("a stream");
-    }
-
-    fn open(&self) -> usize {
-        self.open.load(Ordering::SeqCst)
-    }
-
-    /// What the next request to it listens for.
-    async fn asked(&mut self) -> Value {
-        let asked: Value = serde_json::from_str(&self.recorder.post().await.body).expect("a message");
-        assert_eq!(asked["method"], "subscriptions/listen", "{asked}");
-        asked["params"]["notifications"].clone()
-    }
-}
-
-/// One stream of such a server.
-async fn stream(post: &Post, wire: &mut Wire<'_>, mut told: broadcast::Receiver<String>) -> io::Result<()> {
-    let asked: Value = serde_json::from_str(&post.body).map_err(io::Error::other)?;
-    wire.stream().await?;
-    wire.event(&acknowledged(&asked)).await?;
-    loop {
-        tokio::select! {
-            line = told.recv() => match line {
-                Ok(line) if line != BREAK => wire.event(&line).await?,
-                _ => return wire.end().await,
-            },
-            () = wire.hung_up() => return Ok(()),
-        }
-    }
-}
-
-/// The acknowledgement of all that a request listens for.
-fn acknowledged(asked: &Value) -> String {
-    json!({ "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": {
-        "_meta": { SUBSCRIPTION_ID: asked["id"] }, "notifications": asked["params"]["notifications"],
-    } })
-    .to_string()
-}
 
 fn message(id: &str, wanted: &str) -> String {
     format!(
@@ -130,7 +49,7 @@ pub(crate) async fn hear(client: &mut Client, id: &str) -> Value {
 #[tokio::test]
 async fn a_client_is_told_what_it_listens_for_and_nothing_else() {
     let mut upstream = Telling::start();
-    let gateway = upstream.gateway();
+    let gateway = upstream.gateway(1);
     let wanted = json!({ "toolsListChanged": true, "resourceSubscriptions": [ELEMENTS, "nobody://has/it"] });
     let (mut client, acknowledged) = listen(gateway.address(), "/mcp/data", r#""l1""#, &wanted.to_string()).await;
     let served = json!({ "toolsListChanged": true, "resourceSubscriptions": [ELEMENTS] });
@@ -155,7 +74,7 @@ async fn a_client_is_told_what_it_listens_for_and_nothing_else() {
 #[tokio::test]
 async fn a_server_is_asked_once_for_all_clients_of_a_worker_until_the_last_leaves() {
     let mut upstream = Telling::start();
-    let gateway = upstream.gateway();
+    let gateway = upstream.gateway(1);
     let first = listen(gateway.address(), "/mcp/data", "1", TOOLS).await;
     assert_eq!(upstream.asked().await, json!({ "toolsListChanged": true }));
     let (mut second, _) = listen(gateway.address(), "/mcp/data", "2", TOOLS).await;
@@ -176,7 +95,7 @@ async fn a_server_is_asked_once_for_all_clients_of_a_worker_until_the_last_leave
 #[tokio::test]
 async fn a_stream_that_broke_is_opened_again_and_what_may_have_been_missed_is_told() {
     let mut upstream = Telling::start();
-    let gateway = upstream.gateway();
+    let gateway = upstream.gateway(1);
     let (mut client, _) = listen(gateway.address(), "/mcp/data", "1", TOOLS).await;
     upstream.asked().await;
     upstream.tell.send(BREAK.to_owned()).expect("a stream");
@@ -189,7 +108,7 @@ async fn a_stream_that_broke_is_opened_again_and_what_may_have_been_missed_is_to
 #[tokio::test]
 async fn a_gateway_that_stops_ends_the_stream_with_its_response() {
     let upstream = Telling::start();
-    let gateway = upstream.gateway();
+    let gateway = upstream.gateway(1);
     let (mut client, acknowledged) = listen(gateway.address(), "/mcp", "7", TOOLS).await;
     assert_eq!(acknowledged, json!({ "toolsListChanged": true }));
     let mut socket = SocketClient::connect(gateway.address(), "/ws").await;
@@ -207,7 +126,7 @@ async fn a_gateway_that_stops_ends_the_stream_with_its_response() {
 #[tokio::test]
 async fn on_a_connection_that_carries_messages_it_ends_with_a_cancellation() {
     let upstream = Telling::start();
-    let gateway = upstream.gateway();
+    let gateway = upstream.gateway(1);
     let mut client = SocketClient::connect(gateway.address(), "/ws").await;
     for id in ["1", r#""two""#] {
         let first = client.ask(message(id, TOOLS)).await;
@@ -263,7 +182,7 @@ async fn a_server_without_subscriptions_is_not_waited_for_and_not_acknowledged()
 #[tokio::test]
 async fn who_cannot_listen_is_told_why() {
     let upstream = Telling::start();
-    let gateway = upstream.gateway();
+    let gateway = upstream.gateway(1);
     let uris: Vec<String> = (0..257).map(|index| format!("x://{index}")).collect();
     for (wanted, status, code) in [
         ("null".to_owned(), 400, -32602),

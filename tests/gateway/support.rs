@@ -19,3 +19,4 @@ pub(crate) mod server;
 pub(crate) mod serving;
 pub(crate) mod socket;
 pub(crate) mod socket_server;
+pub(crate) mod telling;

@@ -69,9 +69,8 @@ fn server_info() -> String {
 fn capabilities(plan: &Plan, scope: Scope, revision: Revision) -> String {
     let Offers { tools, prompts, resources, completions } = Offers::of(plan, scope);
     let logging = revision.era() == Era::Legacy && (tools || prompts || resources);
-    // Only modern clients can listen.
     let told = |kinds: &[Kind], change: Changing, member: &str| {
-        let told = revision.era() == Era::Modern && kinds.iter().any(|kind| tells(plan, scope, *kind, change));
+        let told = kinds.iter().any(|kind| tells(plan, scope, *kind, change));
         if told { format!(r#""{member}":true"#) } else { String::new() }
     };
     let resources_told = [

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use super::super::attended::is_primed;
 use super::super::error::Refusal;
 use super::super::session::{EventId, Found, Reader, Session};
+use super::super::subscriptions::OwnStream;
 use super::super::{Downstream, Worker, respond};
 use super::{is_modern, session_of};
 use crate::catalog::{Era, Topology, View};
@@ -29,7 +30,7 @@ pub(crate) async fn stream<T: Topology, D: Downstream>(
         Err(refusal) => refusal,
         Ok(session) => match last_event(head.last_event_id) {
             Err(refusal) => refusal,
-            Ok(None | Some(EventId::Session(_))) => return listen(worker, session, downstream).await,
+            Ok(None | Some(EventId::Session(_))) => return listen(worker, view, session, downstream).await,
             Ok(Some(last @ EventId::Call(stream, after))) => {
                 match sessions.replays.resume(session.key, stream, after) {
                     Some(reader) => return resume(worker, session, last, reader, downstream).await,
@@ -56,10 +57,16 @@ fn last_event(field: Field<'_>) -> Result<Option<EventId>, Refusal<'static>> {
     }
 }
 
-/// The stream of the session itself. It carries comments while there is nothing to say, and ends with the session. It has
-/// no past: a client that comes back to it gets a new one.
-async fn listen<T: Topology, D: Downstream>(worker: &Worker<T>, session: Session, downstream: &D) -> Result<(), Gone> {
+/// The stream of the session itself: it says what the session hears of, comments while there is nothing to say, and ends
+/// with the session. It has no past: a client that comes back to it gets a new one, and what was not written yet.
+async fn listen<T: Topology, D: Downstream>(
+    worker: &Worker<T>,
+    view: &'static View,
+    session: Session,
+    downstream: &D,
+) -> Result<(), Gone> {
     let mut over = worker.shared.sessions.watch(session.key);
+    let mut own = OwnStream::open(worker, view, &worker.shared.sessions.hearing(session.key));
     let quiet = worker.clock.deadline();
     match EventId::of_session() {
         Ok(id) => begin(session, id, downstream).await?,
@@ -70,6 +77,7 @@ async fn listen<T: Topology, D: Downstream>(worker: &Worker<T>, session: Session
         tokio::select! {
             _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
             () = poll_fn(|cx| quiet.poll(cx)) => downstream.keep_alive().await?,
+            telling = own.next() => telling.write(downstream).await?,
             // Ending with an error means that the sender is gone: the same to a stream.
             _ = over.wait_for(|over| *over) => return downstream.finish().await,
             () = worker.drain.begun() => return downstream.finish().await,

@@ -197,3 +197,24 @@ fn at_the_bound_what_was_idle_longest_is_let_go() {
     // The session itself stands.
     assert_eq!(sessions.find(&WHOLE, &tokens[0]).expect("a session").log_level, Level::DEFAULT);
 }
+
+#[test]
+fn what_a_session_hears_of_ends_with_it_and_when_it_was_idle_for_long() {
+    let sessions = sessions();
+    let token = begin(&sessions, &WHOLE);
+    let key = sessions.find(&WHOLE, &token).expect("a session").key;
+    let is_over = |hearing: &Hearing| hearing.check("a") == Err(Unsubscribable::Over);
+    let hearing = sessions.hearing(key);
+    let idle_ms = sessions.now_ms() + millis(limits::SESSION_IDLE) + 60_000;
+    let stream = sessions.watch(key);
+    sessions.forget_idle(idle_ms);
+    assert!(!is_over(&hearing) && Arc::ptr_eq(&hearing, &sessions.hearing(key)));
+    drop(stream);
+    sessions.forget_idle(idle_ms);
+    assert!(is_over(&hearing));
+    // The session itself goes on.
+    let hearing = sessions.hearing(key);
+    assert!(sessions.find(&WHOLE, &token).is_some() && !is_over(&hearing));
+    assert_eq!(sessions.end(&WHOLE, &token), Some(key));
+    assert!(is_over(&hearing) && is_over(&sessions.hearing(key)) && sessions.live.is_empty());
+}

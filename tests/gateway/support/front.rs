@@ -37,6 +37,8 @@ pub(crate) enum Era {
 pub(crate) struct Front {
     era: Era,
     carrier: Carrier,
+    /// The stream of its session, over Streamable HTTP.
+    own: Option<Client>,
     /// Of calls that were cancelled: progress that was on its way still comes.
     cancelled: HashSet<String>,
 }
@@ -139,7 +141,7 @@ impl Front {
             Way::Socket(address) => Carrier::Socket(SocketClient::connect(address, "/ws").await),
             Way::Lines(command) => Carrier::Lines(Lines::of(command).await),
         };
-        let mut front = Self { era, carrier, cancelled: HashSet::new() };
+        let mut front = Self { era, carrier, own: None, cancelled: HashSet::new() };
         if era == Era::Legacy && !matches!(front.carrier, Carrier::Http(..)) {
             front.say(&initialize("2025-11-25")).await;
             assert_eq!(front.hear().await["result"]["protocolVersion"], "2025-11-25");
@@ -148,6 +150,21 @@ impl Front {
             front.notify(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
         }
         front
+    }
+
+    /// Opens the stream of its session, where that is not the connection.
+    pub(crate) async fn listen(&mut self) {
+        if let Carrier::Http(address, Some(session)) = &self.carrier {
+            self.own = Some(legacy::opened(*address, session).await);
+        }
+    }
+
+    /// The next message that belongs to no request.
+    pub(crate) async fn told(&mut self) -> Value {
+        match &mut self.own {
+            Some(own) => own.message().await.expect("the stream goes on"),
+            None => self.hear().await,
+        }
     }
 
     /// The process that it talks to, where there is one.

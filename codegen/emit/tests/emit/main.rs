@@ -423,16 +423,18 @@ fn completions_are_declared_where_something_leads_to_who_completes_and_the_revis
 }
 
 #[test]
-fn what_backends_tell_is_declared_to_modern_clients_who_alone_can_listen() {
+fn what_backends_tell_is_declared_to_clients_of_both_eras() {
     let told = |result: &Value| result["capabilities"].clone();
     let mut plan = plans::prompts_and_resources();
-    let before = greetings(&plan, "initialize");
     plan.backends[0].tells = vec![Changing::Prompts, Changing::Resources, Changing::Contents, Changing::Tools].into();
-    assert_eq!(greetings(&plan, "initialize"), before);
     let resources = json!({ "listChanged": true, "subscribe": true });
     // It has no tools.
-    let expected = json!({ "prompts": { "listChanged": true }, "resources": resources });
+    let mut expected = json!({ "prompts": { "listChanged": true }, "resources": resources });
     assert_eq!(told(&greetings(&plan, "discover")[0]), expected);
+    // Here the gateway keeps a level for each session.
+    expected["logging"] = json!({});
+    let legacy = greetings(&plan, "initialize");
+    assert!(legacy.len() == 4 && legacy.iter().all(|result| told(result) == expected), "{legacy:?}");
     // Of the views the first shows nothing but tools.
     let mut plan = plans::views();
     plan.backends[1].tells = vec![Changing::Tools].into();
@@ -440,6 +442,7 @@ fn what_backends_tell_is_declared_to_modern_clients_who_alone_can_listen() {
     let of_view = |view| told(&greetings_of(&plan, Some(view), "discover")[0]);
     assert_eq!(of_view(0), json!({ "tools": { "listChanged": true } }));
     assert_eq!(of_view(1)["resources"], json!({ "subscribe": true }));
+    assert_eq!(told(&greetings_of(&plan, Some(1), "initialize")[0])["resources"], json!({ "subscribe": true }));
 }
 
 #[test]

@@ -1,0 +1,232 @@
+//! What a session hears of without asking each time: the resources that it is subscribed to, and what has changed and was
+//! not told yet. Shared by the workers: any of them may take a subscription, and any the stream on which it is told. How
+//! servers are heard is not here.
+//!
+//! **Invariant:** what was not told yet is a set, and a session has one: it is told on one stream.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use tokio::sync::{oneshot, watch};
+
+use super::super::Downstream;
+use crate::limits;
+use crate::mcp::subscription::Filter;
+use crate::upstream::Gone;
+
+/// That of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Hearing(watch::Sender<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By their URIs. What is held of a subscription is let go once this end of it is dropped.
+    subscribed: BTreeMap<Box<str>, oneshot::Sender<Infallible>>,
+    untold: Filter,
+    /// How many streams were opened.
+    streams: u64,
+    /// The number of the one that it is told on; 0 for none.
+    told_on: u64,
+    over: bool,
+}
+
+/// Ready once a subscription has ended.
+pub(crate) type Subscribed = oneshot::Receiver<Infallible>;
+
+/// Why a session is not subscribed to one more resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unsubscribable {
+    /// It is already.
+    Subscribed,
+    /// It is to as many as it may.
+    Full,
+    /// It is over, or what was kept of it was let go.
+    Over,
+}
+
+/// One of its streams. The one opened last is the one that it is told on, for as long as that is open.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    hearing: Arc<Hearing>,
+    state: watch::Receiver<State>,
+    number: u64,
+    /// Whether it knows that it is told on it.
+    carries: bool,
+}
+
+/// What comes next on a stream.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// From now on its session is told on it, or no more.
+    Carries(bool),
+    /// This is to be told.
+    Tell(Telling),
+}
+
+/// Something that is being told. What is not when this is dropped is told on the next stream.
+#[derive(Debug)]
+pub(crate) struct Telling {
+    hearing: Arc<Hearing>,
+    left: Filter,
+}
+
+// === impl Hearing ===
+
+impl Hearing {
+    /// These have changed.
+    pub(crate) fn add(&self, changed: &Filter) {
+        self.0.send_if_modified(|state| {
+            let adds = !state.over && !state.untold.covers(changed);
+            if adds {
+                state.untold.merge(changed);
+            }
+            adds
+        });
+    }
+
+    /// Whether it can be subscribed to one more.
+    pub(crate) fn check(&self, uri: &str) -> Result<(), Unsubscribable> {
+        self.0.borrow().check(uri)
+    }
+
+    /// Subscribes it.
+    pub(crate) fn subscribe(&self, uri: &str) -> Result<Subscribed, Unsubscribable> {
+        let (held, subscribed) = oneshot::channel();
+        let mut checked = Ok(());
+        self.0.send_if_modified(|state| {
+            checked = state.check(uri);
+            if checked.is_ok() {
+                state.subscribed.insert(uri.into(), held);
+            }
+            false
+        });
+        checked.map(|()| subscribed)
+    }
+
+    /// Ends a subscription, if there is one.
+    pub(crate) fn unsubscribe(&self, uri: &str) {
+        self.0.send_if_modified(|state| {
+            state.subscribed.remove(uri);
+            state.untold.resource_subscriptions.remove(uri);
+            false
+        });
+    }
+
+    /// Ends all of it, for good.
+    pub(crate) fn end(&self) {
+        self.0.send_if_modified(|state| {
+            *state = State { over: true, streams: state.streams, ..State::default() };
+            false
+        });
+    }
+
+    /// A new stream.
+    pub(crate) fn open(self: &Arc<Self>) -> Outlet {
+        let mut number = 0;
+        self.0.send_modify(|state| {
+            state.streams += 1;
+            number = state.streams;
+            state.told_on = number;
+        });
+        Outlet { hearing: Arc::clone(self), state: self.0.subscribe(), number, carries: false }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn check(&self, uri: &str) -> Result<(), Unsubscribable> {
+        if self.over {
+            Err(Unsubscribable::Over)
+        } else if self.subscribed.contains_key(uri) {
+            Err(Unsubscribable::Subscribed)
+        } else if self.subscribed.len() >= limits::LISTENER_URIS_MAX {
+            Err(Unsubscribable::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What is to be told now. Who tells hears of more than is asked for, such as what is not acknowledged yet.
+    fn take(&mut self) -> Option<Filter> {
+        let mut told = std::mem::take(&mut self.untold);
+        told.resource_subscriptions.retain(|uri| self.subscribed.contains_key(uri));
+        (!told.is_empty()).then_some(told)
+    }
+}
+
+// === impl Outlet ===
+
+impl Outlet {
+    /// That of its session.
+    pub(crate) fn hearing(&self) -> &Arc<Hearing> {
+        &self.hearing
+    }
+
+    /// What comes next, once there is something. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Turn {
+        loop {
+            if let Some(turn) = self.turn() {
+                return turn;
+            }
+            // An outlet keeps the sender.
+            let _changed = self.state.changed().await;
+        }
+    }
+
+    fn turn(&mut self) -> Option<Turn> {
+        let (mut carries, mut left) = (false, None);
+        self.hearing.0.send_if_modified(|state| {
+            if state.told_on == 0 && !state.over {
+                state.told_on = self.number;
+            }
+            carries = state.told_on == self.number;
+            if carries && self.carries {
+                left = state.take();
+            }
+            false
+        });
+        if carries != self.carries {
+            self.carries = carries;
+            return Some(Turn::Carries(carries));
+        }
+        left.map(|left| Turn::Tell(Telling { hearing: Arc::clone(&self.hearing), left }))
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.hearing.0.send_if_modified(|state| {
+            let carried = state.told_on == self.number;
+            if carried {
+                state.told_on = 0;
+            }
+            carried
+        });
+    }
+}
+
+// === impl Telling ===
+
+impl Telling {
+    /// Writes it.
+    pub(crate) async fn write(mut self, downstream: &impl Downstream) -> Result<(), Gone> {
+        for notification in self.left.notifications(None) {
+            downstream.event(&[notification.as_bytes()]).await?;
+        }
+        self.left = Filter::default();
+        Ok(())
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if !self.left.is_empty() {
+            self.hearing.add(&self.left);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
