@@ -13,6 +13,7 @@ mod python;
 mod resuming;
 mod sse;
 mod supergateway;
+mod told;
 
 use std::ffi::OsStr;
 use std::io::Write as _;

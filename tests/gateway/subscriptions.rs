@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Client, META, Request, within};
 use crate::support::gateways;
-use crate::support::recorder::{DONE, Post, Recorder, Wire};
+use crate::support::recorder::{Post, Recorder, Wire};
 use crate::support::scripted::eventually;
 use crate::support::server::result_body;
 use crate::support::socket::SocketClient;

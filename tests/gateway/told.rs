@@ -126,7 +126,7 @@ async fn every_client_is_told_of_what_it_subscribed_to_and_of_lists() {
 
 #[tokio::test]
 async fn a_session_is_one_to_all_workers() {
-    let mut upstream = Telling::start();
+    let upstream = Telling::start();
     let gateway = upstream.gateway(2);
     let address = gateway.address();
     let session = session(address).await;
