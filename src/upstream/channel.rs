@@ -305,8 +305,9 @@ impl Link {
 
         let in_flight = InFlight { link: self, id, waiting: self.calls.begin(id, generation) };
         let subscribing = Subscribing::of(call).map(Box::new);
+        let (wanted, listens) = (Wanted::by(call), call.method == "subscriptions/listen");
         let message = Bytes::from(message);
-        let queued = ToHub::Call { id, generation, wanted: Wanted::by(call), subscribing, message };
+        let queued = ToHub::Call { id, generation, wanted, listens, subscribing, message };
         self.hub.try_send(queued).map_err(|full| match full {
             mpsc::error::TrySendError::Full(_) => Error::new(Kind::Overloaded, false, "its queue is full"),
             mpsc::error::TrySendError::Closed(_) => Error::unavailable("the gateway stops"),

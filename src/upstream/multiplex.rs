@@ -340,6 +340,12 @@ impl Asked {
         self.ids.insert(id);
     }
 
+    /// The same for a call that listens: what the backend logs while it acknowledges that, or does not, is not about it.
+    pub(super) fn listen(&mut self, id: u64) {
+        self.insert(id);
+        self.listening.push(id);
+    }
+
     /// Nobody waits for this answer any more; whether one was to come.
     pub(super) fn abandon(&mut self, id: u64) -> bool {
         let listens = self.listening.contains(&id);
@@ -407,12 +413,7 @@ impl Asked {
     /// and none before it that the backend may not have let go of. What takes a request back goes where that went.
     fn owner_of_notification(&mut self, source: &[u8], head: &Outgoing) -> Option<u64> {
         if let Some(subscription) = head.subscription_id {
-            let id = self.named(source, subscription)?;
-            // The first message of each.
-            if !self.listening.contains(&id) {
-                self.listening.push(id);
-            }
-            return Some(id);
+            return self.named(source, subscription).filter(|id| self.listening.contains(id));
         }
         let is = |name| head.method.is_some_and(|method| method.is(source, name));
         if is("notifications/cancelled") {
@@ -598,7 +599,11 @@ mod tests {
         };
         let id = r#"{"io.modelcontextprotocol/subscriptionId":7}"#;
         assert_eq!(told(&mut asked, "subscriptions/acknowledged", id), None);
-        asked.insert(7);
+        asked.listen(7);
+        asked.insert(8);
+        assert_eq!(told(&mut asked, "message", "{}"), Some(8), "the other has not even answered");
+        let answer = r#"{"jsonrpc":"2.0","id":8,"result":{}}"#;
+        assert_eq!(asked.owner(answer.as_bytes(), &head(answer)), Some(8));
         assert_eq!(told(&mut asked, "subscriptions/acknowledged", id), Some(7));
         assert_eq!(told(&mut asked, "tools/list_changed", "{}"), None);
         assert_eq!(told(&mut asked, "message", "{}"), None, "it caused nothing");

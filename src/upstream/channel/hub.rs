@@ -34,7 +34,14 @@ pub(super) enum ToHub {
     /// Deliver to this worker from now on.
     Attach { worker: usize, workers: usize, inbox: mpsc::Sender<Delivery> },
     /// Write this message and expect an answer with this id.
-    Call { id: u64, generation: u64, wanted: Option<Wanted>, subscribing: Option<Box<Subscribing>>, message: Bytes },
+    Call {
+        id: u64,
+        generation: u64,
+        wanted: Option<Wanted>,
+        listens: bool,
+        subscribing: Option<Box<Subscribing>>,
+        message: Bytes,
+    },
     /// Nobody waits for this id any more.
     Cancel { id: u64 },
     /// Write this message, which no answer comes to.
@@ -343,11 +350,15 @@ impl<C: Channel> Hub<C> {
                 {
                     tell(&self.inboxes, id, subscribed::done(id)).await;
                 }
-                ToHub::Call { id, wanted, message, .. } => {
+                ToHub::Call { id, wanted, listens, message, .. } => {
                     if let Some(level) = self.verbosity.lower(wanted) {
                         channel.push(&verbosity::set_level_once(level).into());
                     }
-                    self.asked.insert(id);
+                    if listens {
+                        self.asked.listen(id);
+                    } else {
+                        self.asked.insert(id);
+                    }
                     self.used = Instant::now();
                     self.unwritten.push_back((channel.begun() + channel.pending() as u64, id));
                     channel.push(&message);
