@@ -82,6 +82,11 @@ impl Telling {
         self.listened_by(1).await;
     }
 
+    /// What it has acknowledged last.
+    pub(crate) fn acknowledged(&self) -> Value {
+        self.acknowledged.borrow().clone()
+    }
+
     /// Waits until it is listened to by so many workers, each with one request.
     pub(crate) async fn listened_by(&self, workers: usize) {
         eventually("narrower requests are given up", || self.open() == workers).await;
