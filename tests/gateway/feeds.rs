@@ -164,7 +164,7 @@ async fn goes_on_in_another_session(rig: &Rig, break_off: &str) {
     let wanted = json!({ "toolsListChanged": true, "resourceSubscriptions": [a] });
     let (mut client, acknowledged) = rig.listen("1", &wanted).await;
     assert_eq!(acknowledged, wanted);
-    assert_eq!(rig.asked("resources/subscribe"), [a.clone()]);
+    assert_eq!(rig.asked("resources/subscribe"), [a.as_str()]);
     call(rig.address(), &format!("{}__{break_off}", rig.backend), "").await;
     let told = [heard(&mut client, "1").await, heard(&mut client, "1").await];
     assert_eq!(told, [changed("tools"), updated(&a)]);
@@ -455,6 +455,12 @@ async fn a_lazy_child_is_started_by_who_listens_and_is_not_idle_while_it_is_hear
     let (_deaf, acknowledged) = rig.listen("2", &json!({ "promptsListChanged": true })).await;
     assert_eq!((acknowledged, state().1), (json!({}), 2));
     eventually("its rest", || state() == (State::Asleep, 2)).await;
+    let wanted = json!({ "resourceSubscriptions": [rig.uri("a")] });
+    let (client, acknowledged) = rig.listen("3", &wanted).await;
+    assert_eq!((acknowledged, state()), (wanted, (State::Ready, 3)));
+    drop(client);
+    eventually("its rest", || state() == (State::Asleep, 3)).await;
+    assert_eq!(rig.asked("resources/unsubscribe"), [rig.uri("a")]);
 }
 
 #[tokio::test]
@@ -467,7 +473,7 @@ async fn workers_that_share_a_child_share_its_subscriptions() {
         assert_eq!(acknowledged, json!({ "resourceSubscriptions": [a] }));
         clients.push((id, client));
     }
-    assert_eq!(rig.asked("resources/subscribe"), [a.clone()]);
+    assert_eq!(rig.asked("resources/subscribe"), [a.as_str()]);
     for told in 0..2 {
         rig.update(&a).await;
         for (id, client) in &mut clients {

@@ -1,5 +1,5 @@
-//! A legacy backend: it tells of its lists over a session, whoever wants it, and of each resource that it was subscribed
-//! to. Which of them it has to hear of is in [`subscriptions`].
+//! A legacy backend: over a session it tells of its lists by itself, and of each resource that it was subscribed to. Which
+//! requests that takes is in [`subscriptions`].
 
 mod subscriptions;
 
@@ -39,7 +39,7 @@ struct Offer {
 
 /// Whether a backend took what it was asked for.
 #[derive(Debug, Default)]
-struct Verdict(Option<bool>);
+struct Consent(Option<bool>);
 
 /// Listens over one session, until that is over or nobody wants anything.
 pub(super) async fn listen<T: Topology>(worker: &Rc<Worker<T>>, index: usize, feed: &Rc<Feed>) -> Result<Ended, Error> {
@@ -62,7 +62,7 @@ pub(super) async fn listen<T: Topology>(worker: &Rc<Worker<T>>, index: usize, fe
         if heard.is_settled(&subscriptions) {
             feed.missed.set(false);
             feed.settle();
-            if feed.acknowledged.borrow().is_empty() && deserted.is_none() {
+            if deserted.is_none() && feed.acknowledged.borrow().is_empty() {
                 return Ok(Ended::Unsupported);
             }
         }
@@ -92,14 +92,12 @@ async fn ask<T: Topology>(
     uri: Box<str>,
     subscription: Subscription,
 ) -> (Box<str>, Outcome) {
-    let outcome =
-        match tokio::time::timeout(worker.shared.backends[index].timeout, exchange(&worker, index, &uri, subscription))
-            .await
-        {
-            Ok(Ok(Verdict(Some(true)))) => Outcome::Taken,
-            Ok(Ok(Verdict(Some(false)))) => Outcome::Refused,
-            Ok(Ok(Verdict(None)) | Err(_)) | Err(_) => Outcome::Unknown,
-        };
+    let answer = exchange(&worker, index, &uri, subscription);
+    let outcome = match tokio::time::timeout(worker.shared.backends[index].timeout, answer).await {
+        Ok(Ok(Consent(Some(true)))) => Outcome::Taken,
+        Ok(Ok(Consent(Some(false)))) => Outcome::Refused,
+        Ok(Ok(Consent(None)) | Err(_)) | Err(_) => Outcome::Unknown,
+    };
     (uri, outcome)
 }
 
@@ -108,8 +106,8 @@ async fn exchange<T: Topology>(
     index: usize,
     uri: &str,
     subscription: Subscription,
-) -> Result<Verdict, Error> {
-    let mut verdict = Verdict::default();
+) -> Result<Consent, Error> {
+    let mut verdict = Consent::default();
     let Some(link) = &worker.links[index] else { return Ok(verdict) };
     let source = subscription.request(uri);
     let head = envelope::incoming(source.as_bytes())
@@ -154,12 +152,13 @@ impl Heard {
         self.feed.acknowledged.borrow_mut().resource_subscriptions.insert(uri);
     }
 
-    /// Whether somebody waits for nothing but to be told that all is answered.
+    /// Whether the backend has answered all that is wanted, and that is not known yet or nothing came of it.
     fn is_settled(&self, subscriptions: &Subscriptions) -> bool {
         let feed = &self.feed;
         let answered = self.offer.borrow().is_some() && subscriptions.are_settled();
+        let new = !feed.settled.get() || feed.acknowledged.borrow().is_empty();
         // Who has just come is not taken up yet.
-        answered && !feed.settled.get() && feed.asked.borrow().covers(&feed.wanted())
+        answered && new && feed.asked.borrow().covers(&feed.wanted())
     }
 }
 
@@ -196,9 +195,9 @@ impl Offer {
     }
 }
 
-// === impl Verdict ===
+// === impl Consent ===
 
-impl Relay for Verdict {
+impl Relay for Consent {
     async fn notification(&mut self, _message: Message<'_>) -> Result<(), Error> {
         Ok(())
     }
