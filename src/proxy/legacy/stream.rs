@@ -77,7 +77,8 @@ async fn listen<T: Topology, D: Downstream>(
         tokio::select! {
             _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
             () = poll_fn(|cx| quiet.poll(cx)) => downstream.keep_alive().await?,
-            telling = own.next() => telling.write(downstream).await?,
+            // Boxed: every connection would be larger for what happens rarely.
+            telling = own.next() => Box::pin(telling.write(downstream)).await?,
             // Ending with an error means that the sender is gone: the same to a stream.
             _ = over.wait_for(|over| *over) => return downstream.finish().await,
             () = worker.drain.begun() => return downstream.finish().await,
