@@ -10,6 +10,7 @@ use only1mcp::{Gateway, Running};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::legacy;
 use crate::legacy_sse::{Played, accepted, old};
 use crate::subscriptions::{hear, listen};
 use crate::support::client::{Client, META, Request as Asked};
@@ -20,6 +21,7 @@ use crate::support::server::{
     stream_head, telling, text_body,
 };
 use crate::support::socket_server::{SocketServer, say};
+use crate::told;
 
 only1mcp::topology!(Feeds = "tests/gateway/topologies/feeds.yaml");
 
@@ -158,6 +160,23 @@ async fn tells_what_is_listened_for(rig: &Rig) {
     assert_eq!(heard(&mut last, "4").await, updated(&a));
 }
 
+/// The same to a legacy client, on the stream of its session.
+async fn tells_legacy_sessions(rig: &Rig) {
+    let (address, a) = (rig.address(), rig.uri("a"));
+    let before = rig.asked("resources/unsubscribe").len();
+    let session = legacy::session(address).await;
+    let refused = told::ask(address, &session, "resources/subscribe", &rig.uri("refused")).await;
+    assert_eq!((refused.status, refused.code()), (200, Some(-32601)), "{}", refused.text());
+    told::subscribe(address, &session, &a).await;
+    let mut stream = legacy::opened(address, &session).await;
+    rig.update(&rig.uri("b")).await;
+    rig.update(&format!("{a}/beneath")).await;
+    assert_eq!(stream.message().await, Some(told::updated(&a)));
+    told::unsubscribe(address, &session, &a).await;
+    let gone = || rig.asked("resources/unsubscribe")[before..].contains(&a);
+    eventually("what no session is subscribed to is unsubscribed", gone).await;
+}
+
 /// A session that is over is begun anew: all counts as changed, and resources are subscribed to again.
 async fn goes_on_in_another_session(rig: &Rig, break_off: &str) {
     let a = rig.uri("a");
@@ -276,6 +295,7 @@ fn over_http(listened: fn(&Web) -> Script) -> (Rig, Server) {
 async fn a_server_over_http_is_heard_on_the_stream_of_its_session() {
     let (rig, _server) = over_http(Web::follow);
     tells_what_is_listened_for(&rig).await;
+    tells_legacy_sessions(&rig).await;
 }
 
 #[tokio::test]
@@ -355,6 +375,7 @@ fn over_sse() -> (Rig, Server) {
 async fn a_server_over_sse_is_heard_on_its_stream() {
     let (rig, _server) = over_sse();
     tells_what_is_listened_for(&rig).await;
+    tells_legacy_sessions(&rig).await;
 }
 
 #[tokio::test]
@@ -393,6 +414,7 @@ fn over_websocket() -> (Rig, Arc<SocketServer>) {
 async fn a_server_over_websocket_is_heard_on_its_connection() {
     let (rig, _server) = over_websocket();
     tells_what_is_listened_for(&rig).await;
+    tells_legacy_sessions(&rig).await;
 }
 
 #[tokio::test]
@@ -422,6 +444,7 @@ fn over_stdio(workers: usize) -> (Rig, Directory) {
 async fn a_child_is_heard_on_its_stdout() {
     let (rig, _directory) = over_stdio(1);
     tells_what_is_listened_for(&rig).await;
+    tells_legacy_sessions(&rig).await;
 }
 
 #[tokio::test]

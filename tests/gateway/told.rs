@@ -33,17 +33,17 @@ fn wanted(uris: &[&str]) -> Value {
 }
 
 /// On a connection of its own, and so maybe at another worker than the last one.
-async fn ask(address: SocketAddr, session: &str, method: &str, uri: &str) -> Answer {
+pub(crate) async fn ask(address: SocketAddr, session: &str, method: &str, uri: &str) -> Answer {
     let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": { "uri": uri } });
     Client::ask(address, &Request::legacy(session, message.to_string())).await
 }
 
-async fn subscribe(address: SocketAddr, session: &str, uri: &str) {
+pub(crate) async fn subscribe(address: SocketAddr, session: &str, uri: &str) {
     let answer = ask(address, session, "resources/subscribe", uri).await;
     assert_eq!((answer.status, &answer.json()["result"]), (200, &json!({})), "{uri}: {}", answer.text());
 }
 
-async fn unsubscribe(address: SocketAddr, session: &str, uri: &str) {
+pub(crate) async fn unsubscribe(address: SocketAddr, session: &str, uri: &str) {
     let answer = ask(address, session, "resources/unsubscribe", uri).await;
     assert_eq!((answer.status, &answer.json()["result"]), (200, &json!({})), "{uri}: {}", answer.text());
 }
@@ -52,7 +52,7 @@ fn update(upstream: &Telling, uri: &str) {
     upstream.tell("resources/updated", &format!(r#""uri":"{uri}","#));
 }
 
-fn updated(uri: &str) -> Value {
+pub(crate) fn updated(uri: &str) -> Value {
     json!({ "jsonrpc": "2.0", "method": "notifications/resources/updated", "params": { "uri": uri } })
 }
 
