@@ -142,8 +142,7 @@ impl<T: Topology> Journey<'_, T> {
             let wait = self.wait(relay, self.share(others), &call.sent);
             let outcome = exchange(link, &call, relay, &wait).await;
             let Some(refusal) = relay.take_refusal().filter(|_| outcome.is_ok()) else { break outcome };
-            // Boxed: hardly any call is refused like this.
-            match Box::pin(relisting::relist(worker, backend, self.route.upstream, headers, self.deadline)).await {
+            match relisting::relist(worker, backend, self.route.upstream, headers, self.deadline).await {
                 Some(wanted) => relisted = Some(wanted),
                 None => break Box::pin(relay.refuse(&refusal)).await,
             }

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -66,8 +67,18 @@ impl Relisted {
 }
 
 /// What a tool wants that was refused when it got `had`; `None` where that is nothing else, or is not found out within the
-/// time of the call.
-pub(super) async fn relist<T: Topology>(
+/// time of the call. Behind a pointer: the program would have all of it for each kind of client.
+pub(super) fn relist<'f, T: Topology>(
+    worker: &'f Worker<T>,
+    backend: u16,
+    tool: &'f str,
+    had: &'f [ParamHeader],
+    deadline: &'f Deadline,
+) -> Pin<Box<dyn Future<Output = Option<Rc<[ParamHeader]>>> + 'f>> {
+    Box::pin(wanted(worker, backend, tool, had, deadline))
+}
+
+async fn wanted<T: Topology>(
     worker: &Worker<T>,
     backend: u16,
     tool: &str,
