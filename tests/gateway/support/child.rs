@@ -158,9 +158,9 @@ impl Child {
             "asks" => {
                 self.asked = Some((id.clone(), Vec::new()));
                 let request = |id: &str, method: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"}}"#);
-                say(request("\"s-1\"", "ping") + "\n");
-                say(request("2", "roots/list") + "\n");
-                Answer::Bytes((request("3", "sampling/createMessage") + "\n").into())
+                let requests = [("\"s-1\"", "ping"), ("2", "roots/list"), ("3", "sampling/createMessage")];
+                // In one write: on a machine that does much else, they would not come together otherwise.
+                Answer::Bytes(requests.map(|(id, method)| request(id, method) + "\n").concat().into())
             }
             // Of its own client, who is known by the token; it is never answered.
             "asks_own" => {
