@@ -1,6 +1,7 @@
 //! The vocabulary of the protocol, sans-IO: what a message is about, without building it.
 
 pub mod client;
+pub mod content;
 pub mod envelope;
 pub mod header;
 pub mod json;

@@ -13,6 +13,7 @@ mod bridge;
 mod cancellation;
 mod counts;
 mod dispatch;
+mod edition;
 mod erased;
 mod error;
 mod interview;
@@ -421,6 +422,7 @@ async fn serve<T: Topology, D: Downstream>(
             let quiet = attended::quiet(request, post.carrier);
             let caller = Caller {
                 era,
+                revision,
                 source,
                 head,
                 id,

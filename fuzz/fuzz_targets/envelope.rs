@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use only1mcp::limits::ID_BYTES_MAX;
-use only1mcp::mcp::envelope::{Id, Incoming, Outgoing, Shape, incoming, outgoing};
+use only1mcp::mcp::envelope::{Cut, Id, Incoming, Outgoing, Shape, incoming, outgoing};
 use only1mcp::mcp::json::{DEPTH_MAX, Kind, ScanError, ScanErrorKind, Span, Value};
 
 #[path = "../../src/mcp/envelope/tests/oracle.rs"]

@@ -4,6 +4,10 @@
 mod members;
 mod scan;
 
+use smallvec::SmallVec;
+
+pub(super) use members::CutFinder;
+
 use super::json::{Cursor, Kind, ScanError, Span, Text, Value};
 
 /// The id of a message as it stands in the source.
@@ -141,8 +145,8 @@ pub struct Outgoing {
     pub result_empty: bool,
     /// `result.resultType`, its value.
     pub result_type: Option<Value>,
-    /// The run to cut to take `result.resultType` away, with the one comma that goes with it.
-    pub result_type_cut: Option<Span>,
+    /// Where `result.resultType` stands as a member that may be taken away.
+    pub result_type_cut: Option<Cut>,
     /// `result.ttlMs`
     pub ttl_ms: Option<Value>,
     /// `result.cacheScope`
@@ -205,40 +209,34 @@ pub fn result_offset(source: &[u8]) -> Option<usize> {
 
 impl Meta {
     /// The runs of bytes to cut so that exactly the chosen of [`Meta::cuts`] are gone and the rest is a valid object.
-    /// They do not overlap.
     #[must_use]
-    pub fn cut(&self, chosen: [bool; 4]) -> [Option<Span>; 4] {
-        let mut cuts = self.cuts;
-        for (cut, chosen) in cuts.iter_mut().zip(chosen) {
-            *cut = cut.filter(|_| chosen);
-        }
-        // In the order in which they stand; absent ones first.
-        cuts.sort_unstable_by_key(|cut| cut.map(|cut| cut.span.start));
-        let mut spans = cuts.map(|cut| cut.map(|cut| cut.span));
-        // Each takes the comma behind it. Where the cuts reach to the end of the object without a gap, the comma before
-        // the first of them would be left dangling.
-        let mut run = None;
-        for (index, cut) in cuts.iter().enumerate().rev() {
-            let Some(cut) = cut else { break };
-            if !run.map_or(cut.last, |(_, next): (usize, Cut)| cut.span.end == next.span.start) {
-                break;
-            }
-            run = Some((index, *cut));
-        }
-        if let Some((index, first)) = run {
-            spans[index] = Some(Span { start: first.comma, end: first.span.end });
-        }
-        spans
+    pub fn cut(&self, chosen: [bool; 4]) -> SmallVec<[Span; 4]> {
+        let chosen = self.cuts.iter().zip(chosen).filter_map(|(cut, chosen)| cut.filter(|_| chosen));
+        let mut cuts: SmallVec<[Cut; 4]> = chosen.collect();
+        cuts.sort_unstable_by_key(|cut| cut.span.start);
+        Cut::together(&cuts)
     }
 }
 
 // === impl Cut ===
 
 impl Cut {
-    /// What to cut when no other member of the object is cut.
+    /// The runs of bytes to cut so that exactly these members of one object, in the order in which they stand there, are
+    /// gone and the rest is a valid object. They do not overlap.
     #[must_use]
-    pub fn alone(self) -> Span {
-        if self.last { Span { start: self.comma, end: self.span.end } } else { self.span }
+    pub fn together(cuts: &[Self]) -> SmallVec<[Span; 4]> {
+        let mut spans: SmallVec<[Span; 4]> = cuts.iter().map(|cut| cut.span).collect();
+        // Each takes the comma behind it. Where the cuts reach to the end of the object without a gap, the comma before
+        // the first of them would be left dangling.
+        let reaches_on = |index: usize| match cuts.get(index + 1) {
+            Some(next) => cuts[index].span.end == next.span.start,
+            None => cuts[index].last,
+        };
+        let run = (0..cuts.len()).rev().take_while(|index| reaches_on(*index)).last();
+        if let Some(first) = run {
+            spans[first].start = cuts[first].comma;
+        }
+        spans
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use only1mcp_model::SERVER_INFO;
 use serde::{Deserialize, Serialize};
 
 use super::json::Span;
@@ -108,7 +109,7 @@ impl Filter {
 #[must_use]
 pub fn end(id: &str) -> String {
     format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{{SERVER_INFO},"io.modelcontextprotocol/subscriptionId":{id}}}}}}}"#
     )
 }
 

@@ -3,12 +3,17 @@
 
 use std::time::Duration;
 
+use only1mcp_model::SERVER_INFO;
+use smallvec::SmallVec;
+
+use super::edition::Edits;
 use super::parked::Desk;
-use crate::catalog::Era;
+use crate::catalog::{Era, Revision};
 use crate::mcp::client::{Profile, SessionKey};
-use crate::mcp::envelope::{Id, Incoming};
+use crate::mcp::envelope::{Cut, Id, Incoming};
 use crate::mcp::json::{Kind, Span, Text, Value};
 use crate::mcp::method::{CallKind, Level};
+use crate::mcp::path;
 use crate::mcp::splice::Splice;
 use crate::upstream::{Error, Message};
 
@@ -17,6 +22,8 @@ use crate::upstream::{Error, Message};
 pub(crate) struct Caller<'a> {
     /// The era it speaks.
     pub(crate) era: Era,
+    /// Which revision of that.
+    pub(crate) revision: Revision,
     /// Its message.
     pub(crate) source: &'a [u8],
     /// Where its parts stand.
@@ -42,6 +49,8 @@ pub(crate) struct Caller<'a> {
 const COMPLETE: &[u8] = br#""resultType":"complete""#;
 const COMPLETE_AND: &[u8] = br#""resultType":"complete","#;
 const UNCACHED: &[u8] = br#""ttlMs":0,"cacheScope":"private","#;
+/// The key of [`SERVER_INFO`].
+const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 /// What a legacy server says of a resource it does not have, and what a modern one says.
 const RESOURCE_NOT_FOUND: i64 = -32002;
 const INVALID_PARAMS: &[u8] = b"-32602";
@@ -50,16 +59,20 @@ const HEADER_MISMATCH: &[u8] = b"-32020";
 /// Legacy servers have a client open a page by it, modern ones have another way.
 pub(super) const URL_ELICITATION: i64 = -32042;
 
-/// The answer for the client, and the HTTP status under which a modern client gets it.
+/// The answer for the client, with these edits of its result, and the HTTP status under which a modern client gets it.
 ///
 /// # Errors
 /// When the backend's answer is none that it may give.
-pub(crate) fn answer<'a>(message: &Message<'a>, caller: &Caller<'a>) -> Result<(Splice<'a>, u16), Error> {
+pub(crate) fn answer<'a>(
+    message: &Message<'a>,
+    caller: &Caller<'a>,
+    edits: &'a Edits,
+) -> Result<(Splice<'a>, u16), Error> {
     let mut splice = Splice::new(message.source);
     let status = match message.head.error {
         Some(_) => error(message, caller, &mut splice)?,
         None => {
-            result(message, caller, &mut splice)?;
+            result(message, caller, edits, &mut splice)?;
             200
         }
     };
@@ -69,7 +82,12 @@ pub(crate) fn answer<'a>(message: &Message<'a>, caller: &Caller<'a>) -> Result<(
     Ok((splice, status))
 }
 
-fn result<'a>(message: &Message<'a>, caller: &Caller<'_>, splice: &mut Splice<'a>) -> Result<(), Error> {
+fn result<'a>(
+    message: &Message<'a>,
+    caller: &Caller<'_>,
+    edits: &'a Edits,
+    splice: &mut Splice<'a>,
+) -> Result<(), Error> {
     let Message { source, head, era } = *message;
     let Some(result) = head.result.filter(|result| result.kind == Kind::Object) else {
         return Err(Error::protocol("its result is no object"));
@@ -86,27 +104,47 @@ fn result<'a>(message: &Message<'a>, caller: &Caller<'_>, splice: &mut Splice<'a
             false => Err(Error::protocol("its result is of an unknown `resultType`")),
         };
     }
-    let inside = result.span.start + 1;
+    for (span, text) in &edits.replaced {
+        splice.replace(*span, text.as_bytes());
+    }
     match (era, caller.era) {
-        (Era::Legacy, Era::Modern) => {
-            let cacheable = caller.kind == CallKind::Resource && head.ttl_ms.is_none() && head.cache_scope.is_none();
-            if cacheable && !head.result_empty {
-                splice.insert(inside, UNCACHED);
-            }
-            match (head.result_type, head.result_empty) {
-                (Some(_), _) => {}
-                (None, true) => splice.insert(inside, COMPLETE),
-                (None, false) => splice.insert(inside, COMPLETE_AND),
-            }
-        }
+        (Era::Legacy, Era::Modern) => modernize(message, result, caller, splice),
         (Era::Modern, Era::Legacy) => {
-            if let Some(span) = head.result_type_cut {
-                splice.cut(span);
+            let mut cuts: SmallVec<[Cut; 4]> = edits.cut.iter().copied().chain(head.result_type_cut).collect();
+            cuts.sort_unstable_by_key(|cut| cut.span.start);
+            Cut::together(&cuts).into_iter().for_each(|span| splice.cut(span));
+        }
+        (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => {
+            if !edits.cut.is_empty() {
+                Cut::together(&edits.cut).into_iter().for_each(|span| splice.cut(span));
             }
         }
-        (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => {}
     }
     Ok(())
+}
+
+/// Gives a result what every one of the modern era has.
+fn modernize<'a>(message: &Message<'a>, result: Value, caller: &Caller<'_>, splice: &mut Splice<'a>) {
+    let Message { source, head, .. } = *message;
+    let inside = result.span.start + 1;
+    let cacheable = caller.kind == CallKind::Resource && head.ttl_ms.is_none() && head.cache_scope.is_none();
+    if cacheable && !head.result_empty {
+        splice.insert(inside, UNCACHED);
+    }
+    match head.result_meta {
+        // Behind it is what is inserted next, where there is nothing else.
+        None => [r#""_meta":{"#, SERVER_INFO, "},"].into_iter().for_each(|text| splice.insert(inside, text.as_bytes())),
+        Some(meta) if meta.kind == Kind::Object && path::find(source, meta, &[SERVER_INFO_KEY]) == Ok(None) => {
+            let after = if head.result_meta_empty { "" } else { "," };
+            [SERVER_INFO, after].into_iter().for_each(|text| splice.insert(meta.span.start + 1, text.as_bytes()));
+        }
+        Some(_) => {}
+    }
+    match (head.result_type, head.result_empty) {
+        (Some(_), _) => {}
+        (None, true) => splice.insert(inside, COMPLETE),
+        (None, false) => splice.insert(inside, COMPLETE_AND),
+    }
 }
 
 fn error<'a>(message: &Message<'a>, caller: &Caller<'a>, splice: &mut Splice<'a>) -> Result<u16, Error> {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use only1mcp_model::SERVER_INFO;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -133,7 +134,7 @@ pub(super) fn pages(message: &Message<'_>, caller: &Caller<'_>, profile: Profile
     let requests: Vec<String> = elicitations.iter().zip(1..).map(request).collect::<Option<_>>()?;
     let id = String::from_utf8_lossy(caller.id);
     Some(format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"input_required","inputRequests":{{{}}}}}}}"#,
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"input_required","inputRequests":{{{}}},"_meta":{{{SERVER_INFO}}}}}}}"#,
         requests.join(",")
     ))
 }

@@ -27,7 +27,7 @@ use super::route::Route;
 use super::session::random_bits;
 use super::target::Named;
 use super::{Answer, Downstream, Erased, Post, Worker, attended, respond, route};
-use crate::catalog::{Era, Topology, View};
+use crate::catalog::{Era, Revision, Topology, View};
 use crate::clock::Deadline;
 use crate::limits;
 use crate::mcp::client::Profile;
@@ -223,6 +223,7 @@ impl Detached {
         let desk = &desk;
         let caller = Caller {
             era,
+            revision: Revision::MODERN,
             source,
             head,
             id,

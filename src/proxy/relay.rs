@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::bridge::{self, Caller};
+use super::edition;
 use super::interview::{self, Answered, InputRequest, InputRequired};
 use super::parked::Desk;
 use super::session::{Inquiry, Questions, wire_id};
@@ -335,13 +336,18 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
         if let Some(pages) = interview::pages(&message, self.caller, self.profile()) {
             return self.respond(200, &[pages.as_bytes()]).await;
         }
-        let (splice, status) = bridge::answer(&message, self.caller)?;
+        let edits = edition::edits(&message, self.caller);
+        let (splice, status) = bridge::answer(&message, self.caller, &edits)?;
         self.respond(status, &slices(&splice)).await
     }
 
     fn takes_parts(&self, era: Era) -> bool {
-        // Across eras the result may change inside, and a stream that began carries whole messages.
-        era == self.caller.era && self.downstream.takes_parts() && !self.downstream.streaming() && !self.left.get()
+        // What may change inside has to be there whole, and a stream that began carries whole messages.
+        era == self.caller.era
+            && !edition::may_differ(self.caller, era)
+            && self.downstream.takes_parts()
+            && !self.downstream.streaming()
+            && !self.left.get()
     }
 
     async fn begin(&mut self, before: &[u8], length: u64, minted: usize) -> Result<(), Error> {

@@ -126,7 +126,7 @@ impl Scratch {
 
 /// Takes the members of `_meta` away that make a request modern.
 fn cut_modern_meta(call: &Call<'_>, splice: &mut Splice<'_>) {
-    for span in call.head.meta.iter().flat_map(|meta| meta.cut([true; 4])).flatten() {
+    for span in call.head.meta.iter().flat_map(|meta| meta.cut([true; 4])) {
         splice.cut(span);
     }
 }

@@ -51,6 +51,7 @@ mod regression;
 mod relisting;
 mod resumption;
 mod return_to_stream;
+mod revisions;
 mod sandbox;
 mod session_stream;
 mod sessions;

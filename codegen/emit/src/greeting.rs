@@ -3,13 +3,14 @@
 
 use only1mcp_model::plan::{Changing, Plan, Subject};
 use only1mcp_model::revision::{Era, Revision};
+use only1mcp_model::{IMPLEMENTATION, SERVER_INFO};
 
 use crate::lists::Kind;
 use crate::{Scope, json};
 
 /// The `_meta` member that names the gateway in results of the modern era.
 pub(crate) fn meta() -> String {
-    format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{}}}"#, server_info())
+    format!(r#""_meta":{{{SERVER_INFO}}}"#)
 }
 
 /// What `capabilities` declares.
@@ -44,7 +45,7 @@ impl Greeting {
 
 /// The `InitializeResult` of a legacy revision.
 fn initialize(plan: &Plan, scope: Scope, revision: Revision) -> String {
-    let (capabilities, server_info) = (capabilities(plan, scope, revision), server_info());
+    let (capabilities, server_info) = (capabilities(plan, scope, revision), IMPLEMENTATION);
     let instructions = instructions(plan, scope);
     format!(
         r#"{{"protocolVersion":"{revision}","capabilities":{capabilities},"serverInfo":{server_info}{instructions}}}"#
@@ -59,10 +60,6 @@ fn discover(plan: &Plan, scope: Scope) -> String {
     format!(
         r#"{{"resultType":"complete","supportedVersions":["{modern}"],"capabilities":{capabilities}{instructions},"ttlMs":{ttl_ms},"cacheScope":"public",{meta}}}"#
     )
-}
-
-fn server_info() -> String {
-    format!(r#"{{"name":"only1mcp","version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
 }
 
 /// In the legacy eras the gateway itself keeps a level for every session; a modern request names its own.

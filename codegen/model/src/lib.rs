@@ -51,6 +51,17 @@ pub use seal_key::{SealKey, seal_keys};
 pub use secret::check_token;
 pub use source::{LOCK_BYTES_MAX, Source, SourceError, TOPOLOGIES, TOPOLOGY_BYTES_MAX, topology_path};
 
+macro_rules! implementation {
+    () => {
+        concat!(r#"{"name":"only1mcp","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#)
+    };
+}
+
+/// What the gateway calls itself, as an implementation of the protocol.
+pub const IMPLEMENTATION: &str = implementation!();
+/// The member of `_meta` that says so in a result of the modern era.
+pub const SERVER_INFO: &str = concat!(r#""io.modelcontextprotocol/serverInfo":"#, implementation!());
+
 /// Parses, checks and resolves a topology and its lock. Every problem is found in one pass.
 ///
 /// # Errors

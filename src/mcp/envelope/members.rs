@@ -107,7 +107,7 @@ impl Message for Outgoing {
             Ok(())
         })?;
         self.result_empty = members == 0 && result.kind == Kind::Object;
-        self.result_type_cut = type_cut[0].map(Cut::alone);
+        self.result_type_cut = type_cut[0];
         Ok(result)
     }
 
@@ -175,7 +175,7 @@ impl Meta {
 
 /// Finds out where members of one object stand that may be cut.
 #[derive(Default)]
-struct CutFinder {
+pub(in crate::mcp) struct CutFinder {
     /// The last of them, while no key came after it.
     open: Option<usize>,
 }
@@ -185,7 +185,7 @@ struct CutFinder {
 impl CutFinder {
     /// A key was read: the member before it reaches up to there.
     #[inline(always)]
-    fn key(&mut self, cuts: &mut [Option<Cut>], members: &Members<'_>) {
+    pub(in crate::mcp) fn key(&mut self, cuts: &mut [Option<Cut>], members: &Members<'_>) {
         if let Some(index) = self.open.take()
             && let Some(cut) = &mut cuts[index]
         {
@@ -196,7 +196,7 @@ impl CutFinder {
 
     /// The value of a member that may be cut was read up to `end`.
     #[inline(always)]
-    fn value(&mut self, cuts: &mut [Option<Cut>], index: usize, members: &Members<'_>, end: u32) {
+    pub(in crate::mcp) fn value(&mut self, cuts: &mut [Option<Cut>], index: usize, members: &Members<'_>, end: u32) {
         cuts[index] = Some(Cut { span: Span { start: members.start, end }, comma: members.comma, last: true });
         self.open = Some(index);
     }

@@ -29,6 +29,12 @@ pub(in crate::mcp) struct Members<'a> {
     pub(in crate::mcp) escaped: bool,
 }
 
+/// Steps through the elements of one array: [`Elements::next`] says whether one follows, which the caller then reads.
+#[derive(Debug)]
+pub(in crate::mcp) struct Elements {
+    first: bool,
+}
+
 // === impl Cursor ===
 
 impl<'a> Cursor<'a> {
@@ -122,6 +128,17 @@ impl<'a> Cursor<'a> {
         Ok(Members { count: 0, comma: 0, start: 0, key: b"", escaped: false })
     }
 
+    /// Takes the `[` of an array whose elements the caller wants to see.
+    pub(in crate::mcp) fn open_array(&mut self) -> Result<Elements, Fault> {
+        let [b'[', rest @ ..] = self.rest else { return Err(Fault::syntax(self.rest)) };
+        if self.depth == DEPTH_MAX {
+            return Err(Fault { flaw: Flaw::Depth, left: self.rest.len() });
+        }
+        self.depth += 1;
+        self.rest = rest;
+        Ok(Elements { first: true })
+    }
+
     /// The run from `start` to here.
     #[inline(always)]
     pub(in crate::mcp) fn span_from(&self, start: u32) -> Span {
@@ -177,5 +194,25 @@ impl<'a> Members<'a> {
     #[cold]
     pub(in crate::mcp) fn decoded_key(&self, cursor: &Cursor<'_>) -> Result<String, Fault> {
         if text::is_well_formed(self.key) { Ok(text::decode(self.key)) } else { Err(Fault::syntax(cursor.rest)) }
+    }
+}
+
+// === impl Elements ===
+
+impl Elements {
+    /// Goes to the next element, or takes the closing bracket; `false` for that.
+    pub(in crate::mcp) fn next(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
+        let mut rest = lex::space(cursor.rest, &mut cursor.notes);
+        if let [b']', after @ ..] = rest {
+            cursor.rest = after;
+            cursor.depth -= 1;
+            return Ok(false);
+        }
+        if !std::mem::take(&mut self.first) {
+            let [b',', after @ ..] = rest else { return Err(Fault::syntax(rest)) };
+            rest = after;
+        }
+        cursor.rest = rest;
+        Ok(true)
     }
 }

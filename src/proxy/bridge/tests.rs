@@ -26,6 +26,7 @@ impl Case {
         let head = envelope::incoming(self.request.as_bytes()).expect("the request is one");
         let caller = Caller {
             era: self.client,
+            revision: if self.client == Era::Modern { Revision::MODERN } else { Revision::LEGACY },
             source: self.request.as_bytes(),
             head: &head,
             id: br#""c""#,
@@ -43,7 +44,8 @@ impl Case {
 
     fn answer(&self, message: &str) -> Result<(String, u16), Failure> {
         self.with(message, |message, caller| {
-            let (splice, status) = answer(message, caller).map_err(|error| error.kind)?;
+            let edits = Edits::default();
+            let (splice, status) = answer(message, caller, &edits).map_err(|error| error.kind)?;
             Ok((text(&splice), status))
         })
     }
@@ -87,18 +89,34 @@ fn a_result_has_the_shape_of_the_clients_era() {
         (Modern, Legacy, CallKind::Tool, r#"{"resultType":"complete"}"#, "{}"),
         (Modern, Legacy, CallKind::Tool, r#"{"x":1}"#, r#"{"x":1}"#),
         (Legacy, Legacy, CallKind::Tool, r#"{"resultType":"odd"}"#, r#"{"resultType":"odd"}"#),
-        (Legacy, Modern, CallKind::Tool, r#"{"content":[]}"#, r#"{"resultType":"complete","content":[]}"#),
-        (
-            Legacy,
-            Modern,
-            CallKind::Resource,
-            r#"{"contents":[]}"#,
-            r#"{"ttlMs":0,"cacheScope":"private","resultType":"complete","contents":[]}"#,
-        ),
         (Modern, Modern, CallKind::Resource, r#"{"ttlMs":5,"x":1}"#, r#"{"ttlMs":5,"x":1}"#),
     ] {
         let case = Case { client, backend, kind, ..MODERN };
         assert_eq!(case.result(result).as_deref(), Ok(expected), "{backend:?} to {client:?}: {result}");
+    }
+}
+
+#[test]
+fn a_legacy_result_gets_what_every_modern_one_has() {
+    for (kind, result, expected) in [
+        (CallKind::Tool, "{}", r#"{"_meta":{OWN},"resultType":"complete"}"#),
+        (CallKind::Tool, r#"{"content":[]}"#, r#"{"_meta":{OWN},"resultType":"complete","content":[]}"#),
+        (CallKind::Tool, r#"{"resultType":"odd"}"#, r#"{"_meta":{OWN},"resultType":"odd"}"#),
+        (CallKind::Tool, r#"{"_meta":{ }}"#, r#"{"resultType":"complete","_meta":{OWN }}"#),
+        (CallKind::Tool, r#"{"_meta":{"x":1.0}}"#, r#"{"resultType":"complete","_meta":{OWN,"x":1.0}}"#),
+        // Whoever answers behind it has said so; and what is no metadata stays what it is.
+        (CallKind::Tool, r#"{"_meta":{"SAID":{}}}"#, r#"{"resultType":"complete","_meta":{"SAID":{}}}"#),
+        (CallKind::Tool, r#"{"_meta":[]}"#, r#"{"resultType":"complete","_meta":[]}"#),
+        (
+            CallKind::Resource,
+            r#"{"contents":[]}"#,
+            r#"{"ttlMs":0,"cacheScope":"private","_meta":{OWN},"resultType":"complete","contents":[]}"#,
+        ),
+    ] {
+        let case = Case { backend: Era::Legacy, kind, ..MODERN };
+        let result = result.replace("SAID", SERVER_INFO_KEY);
+        let expected = expected.replace("OWN", SERVER_INFO).replace("SAID", SERVER_INFO_KEY);
+        assert_eq!(case.result(&result).as_deref(), Ok(&*expected), "{result}");
     }
 }
 

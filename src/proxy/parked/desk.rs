@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use only1mcp_model::SERVER_INFO;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -193,7 +194,7 @@ impl<'a> Desk<'a> {
             })
             .collect();
         let result = format!(
-            r#"{{"resultType":"input_required","inputRequests":{{{}}},"requestState":"{state}"}}"#,
+            r#"{{"resultType":"input_required","inputRequests":{{{}}},"requestState":"{state}","_meta":{{{SERVER_INFO}}}}}"#,
             questions.join(",")
         );
         [br#"{"jsonrpc":"2.0","id":"#, self.id, br#","result":"#, result.as_bytes(), b"}"].concat()
