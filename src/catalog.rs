@@ -21,6 +21,8 @@ pub trait Topology: 'static {
     const SPEC: &'static Spec;
     /// Whether its clients come over TLS: a constant, so that nothing of TLS is linked where they do not.
     const SERVES_TLS: bool = Self::SPEC.listen.tls.is_some();
+    /// Whether the URIs of any backend bear its name, so that nobody else's calls look for that.
+    const REWRITES_URIS: bool = Self::SPEC.rewrites_uris();
 
     /// The tool that clients know by this name.
     fn tool(name: &str) -> Option<&'static Entry>;
@@ -239,6 +241,19 @@ const fn by_revision([legacy, modern]: [&'static [Page]; 2]) -> [&'static [Page]
 // === impl Spec ===
 
 impl Spec {
+    /// Whether the URIs of any backend bear its name.
+    #[must_use]
+    pub const fn rewrites_uris(&self) -> bool {
+        let mut index = 0;
+        while index < self.backends.len() {
+            if self.backends[index].rewrites_uris {
+                return true;
+            }
+            index += 1;
+        }
+        false
+    }
+
     /// The view with this name.
     #[must_use]
     pub fn view(&self, name: &str) -> Option<&View> {

@@ -70,7 +70,7 @@ pub(crate) fn answer<'a>(
 ) -> Result<(Splice<'a>, u16), Error> {
     let mut splice = Splice::new(message.source);
     let status = match message.head.error {
-        Some(_) => error(message, caller, &mut splice)?,
+        Some(_) => error(message, caller, edits, &mut splice)?,
         None => {
             result(message, caller, edits, &mut splice)?;
             200
@@ -104,9 +104,7 @@ fn result<'a>(
             false => Err(Error::protocol("its result is of an unknown `resultType`")),
         };
     }
-    for (span, text) in &edits.replaced {
-        splice.replace(*span, text.as_bytes());
-    }
+    replace(edits, splice);
     match (era, caller.era) {
         (Era::Legacy, Era::Modern) => modernize(message, result, caller, splice),
         (Era::Modern, Era::Legacy) => {
@@ -121,6 +119,12 @@ fn result<'a>(
         }
     }
     Ok(())
+}
+
+fn replace<'a>(edits: &'a Edits, splice: &mut Splice<'a>) {
+    for (span, text) in &edits.replaced {
+        splice.replace(*span, text.as_bytes());
+    }
 }
 
 /// Gives a result what every one of the modern era has.
@@ -147,7 +151,12 @@ fn modernize<'a>(message: &Message<'a>, result: Value, caller: &Caller<'_>, spli
     }
 }
 
-fn error<'a>(message: &Message<'a>, caller: &Caller<'a>, splice: &mut Splice<'a>) -> Result<u16, Error> {
+fn error<'a>(
+    message: &Message<'a>,
+    caller: &Caller<'a>,
+    edits: &'a Edits,
+    splice: &mut Splice<'a>,
+) -> Result<u16, Error> {
     let Message { source, head, .. } = *message;
     let code = head.error_code.filter(|code| code.kind == Kind::Number);
     let (Some(error), Some(code)) = (head.error.filter(|error| error.kind == Kind::Object), code) else {
@@ -155,6 +164,7 @@ fn error<'a>(message: &Message<'a>, caller: &Caller<'a>, splice: &mut Splice<'a>
     };
     let number = std::str::from_utf8(code.span.of(source)).ok().and_then(|digits| digits.parse::<i64>().ok());
     let number = number.ok_or_else(|| Error::protocol("its error's code is no integer"))?;
+    replace(edits, splice);
     if !matches!(head.id, Id::Number(_) | Id::String(_)) {
         // An HTTP-level refusal has no id, or null: it gets the one of the request that it refuses.
         let length = u32::try_from(source.len()).unwrap_or(u32::MAX);

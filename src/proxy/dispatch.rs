@@ -69,7 +69,8 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     let deadline = worker.clock.deadline();
     deadline.set(timeout);
     let journey = Journey { worker, caller, name, route, passed_on, deadline: &deadline };
-    let mut relay = ClientRelay::new(caller, downstream, &deadline, timeout, &worker.shared.sessions.questions);
+    let mut relay =
+        ClientRelay::new((caller, route.rewrites), downstream, &deadline, timeout, &worker.shared.sessions.questions);
     // What answers a backend's question is for that backend alone (MCP 2026-07-28, multi round-trip requests).
     let mut fallbacks = if caller.head.resumes { &[][..] } else { route.fallbacks }.iter();
     let mut backend = route.backend;
@@ -81,7 +82,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
             Err(error) => error,
         };
         let (backend_name, method) = (name_of::<T>(backend), caller.kind.as_str());
-        tracing::warn!(backend = backend_name, method, name = route.upstream, %error, sent = error.sent, "call got no answer");
+        tracing::warn!(backend = backend_name, method, name = &*route.upstream, %error, sent = error.sent, "call got no answer");
         if relay.answered() {
             return Err(Gone);
         }
@@ -93,7 +94,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         match fallbacks.next().filter(|_| goes_on) {
             Some(_) if relay.is_left().await => return Err(Gone),
             Some(&fallback) => {
-                let (fallback_name, name) = (name_of::<T>(fallback), route.upstream);
+                let (fallback_name, name) = (name_of::<T>(fallback), &*route.upstream);
                 tracing::info!(backend = backend_name, fallback = fallback_name, method, name, "call fails over");
                 backend = fallback;
             }
@@ -135,14 +136,14 @@ impl<T: Topology> Journey<'_, T> {
         };
         relay.turn_to(self.asks(backend));
         let before = relay.elapsed();
-        let mut relisted = worker.relisted.headers(backend, self.route.upstream);
+        let mut relisted = worker.relisted.headers(backend, &self.route.upstream);
         let mut outcome = loop {
             let headers = relisted.as_deref().unwrap_or_else(|| self.locked_headers(backend));
             let call = self.call((backend, headers), caller.source, caller.head, self.name.0);
             let wait = self.wait(relay, self.share(others), &call.sent);
             let outcome = exchange(link, &call, relay, &wait).await;
             let Some(refusal) = relay.take_refusal().filter(|_| outcome.is_ok()) else { break outcome };
-            match relisting::relist(worker, backend, self.route.upstream, headers, self.deadline).await {
+            match relisting::relist(worker, backend, &self.route.upstream, headers, self.deadline).await {
                 Some(wanted) => relisted = Some(wanted),
                 None => break Box::pin(relay.refuse(&refusal)).await,
             }
@@ -169,7 +170,7 @@ impl<T: Topology> Journey<'_, T> {
 
     /// What the tool of the call wants to see in headers at a backend, by its lock.
     fn locked_headers(&self, backend: u16) -> &'static [ParamHeader] {
-        if self.route.has_headers { T::SPEC.headers_of(backend, self.route.upstream) } else { &[] }
+        if self.route.has_headers { T::SPEC.headers_of(backend, &self.route.upstream) } else { &[] }
     }
 
     /// The call to a backend that wants these headers, with this message, in which the name stands there.
@@ -180,7 +181,7 @@ impl<T: Topology> Journey<'_, T> {
         head: &'c Incoming,
         written: Value,
     ) -> Call<'c> {
-        let (caller, name) = (self.caller, self.route.upstream);
+        let (caller, name) = (self.caller, &*self.route.upstream);
         let mirrored = caller.kind != CallKind::Completion;
         Call {
             source,
@@ -216,7 +217,7 @@ impl<T: Topology> Journey<'_, T> {
         mut required: Box<[u8]>,
     ) -> Result<(), Error> {
         let (caller, sent) = (self.caller, Cell::new(true));
-        let relisted = self.worker.relisted.headers(backend, self.route.upstream);
+        let relisted = self.worker.relisted.headers(backend, &self.route.upstream);
         let headers = relisted.as_deref().unwrap_or_else(|| self.locked_headers(backend));
         for round in 0..limits::INPUT_ROUNDS_MAX {
             let (wait, accepts_stream) = (self.wait(relay, None, &sent), relay.accepts_stream());

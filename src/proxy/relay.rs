@@ -16,6 +16,7 @@ use super::parked::Desk;
 use super::session::{Inquiry, Questions, wire_id};
 use super::{Answer, Downstream};
 use crate::catalog::Era;
+use crate::catalog::plan::Backend;
 use crate::clock::Deadline;
 use crate::limits;
 use crate::mcp::client::Profile;
@@ -29,6 +30,8 @@ use crate::upstream::{Error, Gone, Kind, Message, Relay};
 #[derive(Debug)]
 pub(crate) struct ClientRelay<'a, D> {
     caller: &'a Caller<'a>,
+    /// The backend whose name the URIs in the answer bear, if they do.
+    rewrites: Option<&'static Backend>,
     downstream: &'a D,
     deadline: &'a Deadline,
     timeout: Duration,
@@ -58,7 +61,7 @@ enum HeaderRefusal {
 
 impl<'a, D: Downstream> ClientRelay<'a, D> {
     pub(crate) fn new(
-        caller: &'a Caller<'a>,
+        (caller, rewrites): (&'a Caller<'a>, Option<&'static Backend>),
         downstream: &'a D,
         deadline: &'a Deadline,
         timeout: Duration,
@@ -69,6 +72,7 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         let refusal = HeaderRefusal::No;
         Self {
             caller,
+            rewrites,
             downstream,
             deadline,
             timeout,
@@ -336,7 +340,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
         if let Some(pages) = interview::pages(&message, self.caller, self.profile()) {
             return self.respond(200, &[pages.as_bytes()]).await;
         }
-        let edits = edition::edits(&message, self.caller);
+        let edits = edition::edits(&message, self.caller, self.rewrites);
         let (splice, status) = bridge::answer(&message, self.caller, &edits)?;
         self.respond(status, &slices(&splice)).await
     }
@@ -344,7 +348,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
     fn takes_parts(&self, era: Era) -> bool {
         // What may change inside has to be there whole, and a stream that began carries whole messages.
         era == self.caller.era
-            && !edition::may_differ(self.caller, era)
+            && !edition::may_differ(self.caller, self.rewrites, era)
             && self.downstream.takes_parts()
             && !self.downstream.streaming()
             && !self.left.get()

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use only1mcp_model::names;
 use only1mcp_model::uri::Uri;
+use only1mcp_model::uri_prefix::backend_name;
 
-use crate::catalog::plan::{ParamHeader, Subject};
+use crate::catalog::plan::{Backend, ParamHeader, Subject};
 use crate::catalog::{Alone, Entry, Template, Topology, View};
 use crate::limits;
 
@@ -15,7 +16,7 @@ pub(crate) struct Route<'a> {
     /// Index of the backend.
     pub(crate) backend: u16,
     /// The name or URI it knows.
-    pub(crate) upstream: &'a str,
+    pub(crate) upstream: Cow<'a, str>,
     /// Indices of the backends that take over if that one cannot take the call, the first one first.
     pub(crate) fallbacks: &'static [u16],
     /// Executing the call twice does no harm, says the lock.
@@ -24,6 +25,8 @@ pub(crate) struct Route<'a> {
     pub(crate) headers: &'static [ParamHeader],
     /// Some backend that may be asked wants to see arguments as headers.
     pub(crate) has_headers: bool,
+    /// The backend whose name the URIs in the answer bear, if they do.
+    pub(crate) rewrites: Option<&'static Backend>,
 }
 
 /// Where a call goes; `None` for a name nobody offers, and just so for one that the view does not show.
@@ -40,14 +43,28 @@ pub(crate) fn route<'a, T: Topology>(view: &View, subject: Subject, name: &'a st
     match entry {
         Some(entry) => view.shows(entry.views).then_some(Route {
             backend: entry.backend,
-            upstream: entry.upstream,
+            upstream: Cow::Borrowed(entry.upstream),
             fallbacks: entry.fallbacks,
             repeatable: entry.read_only || entry.idempotent,
             headers: headers::<T>(entry),
             has_headers: entry.has_headers,
+            // What a URI was asked under, what is in it is answered under; a tool speaks of its own.
+            rewrites: rewriting::<T>(if subject == Subject::Resources { entry.origin } else { entry.backend }),
         }),
         None => uncatalogued::<T>(view, subject, name),
     }
+}
+
+/// The backend, if its URIs bear its name.
+#[inline]
+fn rewriting<T: Topology>(backend: u16) -> Option<&'static Backend> {
+    let backend = T::SPEC.backends.get(usize::from(backend)).filter(|_| T::REWRITES_URIS);
+    backend.filter(|backend| backend.rewrites_uris)
+}
+
+/// What a backend calls a URI that clients know.
+fn own_uri<T: Topology>(backend: u16, uri: &str) -> Cow<'_, str> {
+    rewriting::<T>(backend).map_or(Cow::Borrowed(uri), |backend| backend.own_uri(uri))
 }
 
 /// Which arguments a tool wants to see as headers, going by the one that is listed.
@@ -77,9 +94,10 @@ pub(crate) fn completion<'a, T: Topology>(
     let is_listed = |template: &&Template| subject == Subject::Resources && template.uri_template == name;
     let listed = T::SPEC.templates.iter().find(is_listed).filter(|_| view.alone.is_none());
     let route = match listed {
-        Some(&Template { backend, views, fallbacks, .. }) => {
-            let route =
-                Route { backend, upstream: name, fallbacks, repeatable: true, headers: &[], has_headers: false };
+        Some(&Template { backend, origin, views, fallbacks, .. }) => {
+            let upstream = own_uri::<T>(origin, name);
+            let (headers, has_headers, rewrites) = (&[][..], false, None);
+            let route = Route { backend, upstream, fallbacks, repeatable: true, headers, has_headers, rewrites };
             view.shows(views).then_some(route)
         }
         None => route::<T>(view, subject, name),
@@ -107,7 +125,8 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
     }
     let prefixed = match subject {
         Subject::Tools | Subject::Prompts if !prefix.is_empty() => Cow::Owned([prefix, name].concat()),
-        _ => Cow::Borrowed(name),
+        Subject::Tools | Subject::Prompts => Cow::Borrowed(name),
+        Subject::Resources => rewriting::<T>(backend).map_or(Cow::Borrowed(name), |backend| backend.exposed_uri(name)),
     };
     let shortened =
         !prefix.is_empty() && subject != Subject::Resources && !names::is_exposable(&prefixed, T::SPEC.name_bytes_max);
@@ -116,7 +135,7 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
         Subject::Prompts if shortened => T::prompt(&names::fit(prefixed.to_string(), T::SPEC.name_bytes_max)),
         Subject::Tools => T::tool(&prefixed),
         Subject::Prompts => T::prompt(&prefixed),
-        Subject::Resources => T::resource(name),
+        Subject::Resources => T::resource(&prefixed),
     };
     // Prefixes may begin alike, and what a shortened name looks like may be somebody's own.
     let entry = entry
@@ -131,8 +150,10 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
         let of_catalog = T::SPEC.templates.iter().filter(|template| template.origin == backend);
         let mut all = of_catalog.map(|template| template.uri_template).chain(templates.iter().copied());
         // As listed, it is named by who wants its arguments completed; nothing fills it so.
-        let leads = |template| template == name || names::fills(template, name);
-        subject == Subject::Resources && (resources.contains(&name) || all.any(leads))
+        let leads = |template: &str| template == prefixed || names::fills(template, &prefixed);
+        // What bears its name is its own, be it listed or not.
+        let bears = prefixed != name;
+        subject == Subject::Resources && (bears || resources.contains(&name) || all.any(leads))
     };
     let (upstream, headers) = match entry {
         Some(entry) => (entry.upstream, headers::<T>(entry)),
@@ -140,7 +161,8 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
         None => return None,
     };
     let has_headers = subject == Subject::Tools;
-    Some(Route { backend, upstream, fallbacks: &[], repeatable: false, headers, has_headers })
+    let upstream = Cow::Borrowed(upstream);
+    Some(Route { backend, upstream, fallbacks: &[], repeatable: false, headers, has_headers, rewrites: None })
 }
 
 #[cold]
@@ -160,13 +182,24 @@ fn uncatalogued<'a, T: Topology>(view: &View, subject: Subject, name: &'a str) -
     let (backend, upstream) = match (wildcard, template) {
         (Some(wildcard), _) => (wildcard.backend, wildcard.upstream(name)?),
         (None, Some(template)) => (template.backend, name),
+        (None, None) if subject == Subject::Resources => (bearing::<T>(name)?, name),
         (None, None) => return None,
     };
+    // A template is spelled as its origin has it, wherever it leads.
+    let origin = template.filter(|_| wildcard.is_none()).map_or(backend, |template| template.origin);
+    let upstream = if subject == Subject::Resources { own_uri::<T>(origin, upstream) } else { upstream.into() };
     // Of a name that no lock holds, and no template leads to, nobody knows who else has it.
     let fallbacks = template.filter(|own| own.backend == backend).map_or(&[][..], |own| own.fallbacks);
     // Nobody was shown what the tool wants; it may be one that the lock has under another name.
     let has_headers = subject == Subject::Tools;
-    Some(Route { backend, upstream, fallbacks, repeatable: false, headers: &[], has_headers })
+    let rewrites = rewriting::<T>(origin);
+    Some(Route { backend, upstream, fallbacks, repeatable: false, headers: &[], has_headers, rewrites })
+}
+
+/// The backend whose name a URI bears: what it speaks of without listing it leads back to it.
+fn bearing<T: Topology>(uri: &str) -> Option<u16> {
+    let backend = T::backend(backend_name(uri).filter(|_| T::REWRITES_URIS)?)?;
+    rewriting::<T>(backend).map(|_| backend)
 }
 
 /// Whether a view shows a name that no list holds. A URI gets one verdict however it is spelled: its backend may decode

@@ -118,7 +118,8 @@ fn wishes<T: Topology>(view: &View, wanted: &Filter) -> Vec<(u16, Wish)> {
     let uris: Vec<_> = uris.filter_map(|uri| Some((uri, route::route::<T>(view, Subject::Resources, uri)?))).collect();
     let wishes = all.clone().map(|backend| {
         let own = uris.iter().filter(|(_, route)| route.backend == backend);
-        let uris: Vec<(Box<str>, Box<str>)> = own.map(|(uri, route)| (route.upstream.into(), (*uri).clone())).collect();
+        let uris: Vec<(Box<str>, Box<str>)> =
+            own.map(|(uri, route)| ((*route.upstream).into(), (*uri).clone())).collect();
         let filter = Filter {
             tools_list_changed: wanted.tools_list_changed && tools.contains(&backend),
             prompts_list_changed: wanted.prompts_list_changed && prompts.contains(&backend),

@@ -52,6 +52,7 @@ mod relisting;
 mod resumption;
 mod return_to_stream;
 mod revisions;
+mod rewritten_uris;
 mod sandbox;
 mod session_stream;
 mod sessions;

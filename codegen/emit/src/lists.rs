@@ -229,7 +229,8 @@ fn pages(
     };
     let mut pages = Vec::with_capacity(chunks.len());
     for (index, chunk) in chunks.iter().enumerate() {
-        let run: Vec<Cow<'_, str>> = chunk.iter().map(|item| edition(kind, era, item)).collect::<Result<_, _>>()?;
+        let run: Vec<Cow<'_, str>> =
+            chunk.iter().map(|item| edition(kind, era, item, scope)).collect::<Result<_, _>>()?;
         let next = (index + 1 < chunks.len()).then(|| cursor(kind, index + 1, digest));
         let (items, cuts) = match scope {
             Scope::Whole | Scope::View(_) => (blob.place(&run)?, None),
@@ -254,7 +255,7 @@ fn alone(
     run: &[Cow<'_, str>],
     (blob, cuts): (&mut Blob, &mut Cuts),
 ) -> Result<Placed, Error> {
-    if chunk.iter().all(|item| item.name == item.own) {
+    if chunk.iter().all(|item| item.name == item.own || item.alone.is_some()) {
         return Ok((blob.place(run)?, None));
     }
     let prefixed = chunk.iter().all(|item| item.name.strip_prefix(prefix) == Some(&item.own));
@@ -280,8 +281,8 @@ fn alone(
     Ok((blob.place(&run)?, None))
 }
 
-/// An item as clients of an era may see it.
-fn edition(kind: Kind, era: Era, item: &Exposed) -> Result<Cow<'_, str>, Error> {
+/// An item as clients of an era may see it in a scope.
+fn edition(kind: Kind, era: Era, item: &Exposed, scope: Scope) -> Result<Cow<'_, str>, Error> {
     let cut = |key: &str, value: &str| match (kind, era, key) {
         // Tasks left the core in 2026-07-28, and with them `execution.taskSupport`.
         (Kind::Tools, Era::Modern, "execution") => true,
@@ -289,7 +290,8 @@ fn edition(kind: Kind, era: Era, item: &Exposed) -> Result<Cow<'_, str>, Error> 
         (Kind::Tools, Era::Legacy, "outputSchema") => !is_object_schema(value),
         _ => false,
     };
-    json::without(&item.item, cut).map_err(|source| Error::Item { name: item.name.clone(), source })
+    let alone = item.alone.as_ref().filter(|_| matches!(scope, Scope::Backend(_)));
+    json::without(alone.unwrap_or(&item.item), cut).map_err(|source| Error::Item { name: item.name.clone(), source })
 }
 
 fn is_object_schema(schema: &str) -> bool {

@@ -113,7 +113,8 @@ fn names<'a>(kind: &'static str, items: &'a [Exposed]) -> Result<Vec<&'a str>, E
 fn entries(name: &Ident, items: &[Exposed], plan: &Plan, has_headers: impl Fn(&Exposed) -> bool) -> TokenStream {
     let count = Literal::usize_unsuffixed(items.len());
     let entries = items.iter().map(|item| {
-        let Exposed { name, upstream, own, origin, backend, item: _, read_only, idempotent, fallbacks: _ } = item;
+        let Exposed { name, upstream, own, origin, backend, item: _, alone: _, read_only, idempotent, fallbacks: _ } =
+            item;
         let fallbacks = fallbacks(item);
         let [backend, origin] = [*backend, *origin].map(Literal::u16_unsuffixed);
         let (views, shortened) = (mask(plan, name), !name.ends_with(own.as_str()));

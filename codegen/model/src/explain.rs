@@ -14,6 +14,7 @@ use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
 use crate::resolve::{self, Catalog, Found};
 use crate::topology::{Millis, Names, Topology};
 use crate::uri::Uri;
+use crate::uri_prefix::backend_name;
 use crate::yaml::{Document, Place, steps};
 use crate::{Features, Source, check, decode::Decode as _};
 
@@ -189,10 +190,32 @@ impl Asked<'_> {
         if let Some(found) = self.found(kind).iter().find(|found| found.exposed.name == self.name) {
             return Some(self.listed(kind, found));
         }
-        match self.wildcard(kind) {
-            Some(route) => Some(self.by_pattern(kind, route, route.upstream(self.name)?)),
-            None => self.template(kind).map(|template| self.by_template(template)),
+        if let Some(route) = self.wildcard(kind) {
+            let upstream = route.upstream(self.name)?;
+            let upstream = match kind {
+                Kind::Resource => self.plan.backends[usize::from(route.backend)].own_uri(upstream),
+                Kind::Tool | Kind::Prompt => upstream.into(),
+            };
+            return Some(self.by_pattern(kind, route, &upstream));
         }
+        let by_template = self.template(kind).map(|template| self.by_template(template));
+        by_template.or_else(|| self.by_name(kind))
+    }
+
+    /// The backend whose name a URI bears.
+    fn by_name(&self, kind: Kind) -> Option<Decision> {
+        let name = backend_name(self.name).filter(|_| kind == Kind::Resource)?;
+        let bears = |(_, backend): &(u16, &plan::Backend)| backend.rewrites_uris && backend.name == name;
+        let (index, backend) = (0..).zip(&self.plan.backends).find(bears)?;
+        let upstream = backend.own_uri(self.name);
+        let (steps, contract) = (vec![self.rewritten(name)], self.contract(name, None));
+        Some(self.decision(kind, Rule::Prefix, index, &upstream, (steps, contract)))
+    }
+
+    /// How the URIs of a backend came to bear its name.
+    fn rewritten(&self, backend: &str) -> Step {
+        let place = self.document.value(steps!["backends", backend, "resources", "uris"]);
+        self.step(Rule::Prefix, format!("`{backend}/` goes behind its scheme"), Some(place))
     }
 
     /// The most specific template that can become the name.
@@ -244,8 +267,13 @@ impl Asked<'_> {
         let mut steps: Vec<Step> =
             index.map(|index| self.routed(Rule::WildcardRoute, kind, index)).into_iter().collect();
         if upstream != self.name {
-            let text = format!("`{}` is taken off its front", route.prefix);
-            steps.push(self.step(Rule::Prefix, text, self.names_place()));
+            steps.push(match kind {
+                Kind::Resource => self.rewritten(&self.plan.backends[usize::from(route.backend)].name),
+                Kind::Tool | Kind::Prompt => {
+                    let text = format!("`{}` is taken off its front", route.prefix);
+                    self.step(Rule::Prefix, text, self.names_place())
+                }
+            });
         }
         let name = &*self.plan.backends[usize::from(route.backend)].name;
         let contract = self.contract(name, None);
@@ -258,7 +286,11 @@ impl Asked<'_> {
         steps.push(self.step(Rule::Template, text, None));
         steps.extend(found.route.map(|index| self.routed(Rule::Route, Kind::Resource, index)));
         let contract = self.contract(&found.origin, Some((List::Templates, &found.exposed.upstream)));
-        self.decision(Kind::Resource, Rule::Template, found.exposed.backend, self.name, (steps, contract))
+        let upstream = self.plan.backends[usize::from(found.exposed.origin)].own_uri(self.name);
+        if upstream != self.name {
+            steps.insert(1, self.rewritten(&found.origin));
+        }
+        self.decision(Kind::Resource, Rule::Template, found.exposed.backend, &upstream, (steps, contract))
     }
 
     fn decision(
@@ -271,7 +303,7 @@ impl Asked<'_> {
     ) -> Decision {
         let speaker = self.speaker(kind).map(|found| &found.exposed);
         // As the gateway judges: a URI that no list holds under every spelling.
-        let unlisted = kind == Kind::Resource && matches!(rule, Rule::WildcardRoute | Rule::Template);
+        let unlisted = kind == Kind::Resource && matches!(rule, Rule::WildcardRoute | Rule::Template | Rule::Prefix);
         let uri = unlisted.then(|| Uri::new(self.name));
         let template = uri.as_ref().and_then(|uri| self.most_specific(|template| uri.fills(template)));
         let speakers = [speaker, template.map(|found| &found.exposed)];
@@ -304,10 +336,10 @@ impl Asked<'_> {
     /// How the backend's own name became the exposed one.
     fn naming(&self, kind: Kind, found: &Found) -> Vec<Step> {
         let mut steps = Vec::new();
-        if kind == Kind::Resource {
-            return steps;
-        }
         let own = &found.exposed.upstream;
+        if kind == Kind::Resource {
+            return if found.exposed.name == *own { steps } else { vec![self.rewritten(&found.origin)] };
+        }
         let rename = self.rename(kind, &found.origin, own);
         if let Some(new) = rename {
             let place = self.document.value(steps!["backends", &found.origin, "tools", "rename", own]);

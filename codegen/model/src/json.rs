@@ -67,6 +67,16 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// The same, to be changed.
+    pub(crate) fn member_mut(&mut self, key: &str) -> Option<&mut Self> {
+        match self {
+            Self::Object(members) => {
+                members.iter_mut().find(|member| member.key == key).map(|member| &mut member.value)
+            }
+            _ => None,
+        }
+    }
+
     /// The members of an object; none of anything else.
     pub(crate) fn members(&self) -> &[Member<'a>] {
         match self {

@@ -19,6 +19,7 @@ pub mod tokens;
 pub mod topology;
 pub mod transport;
 pub mod uri;
+pub mod uri_prefix;
 pub mod url;
 
 mod address;

@@ -250,12 +250,32 @@ impl Json {
     /// The text with the value of one member of the object replaced by a string.
     pub(crate) fn with_member(&self, key: &str, value: &str) -> String {
         let (mut tree, value) = (self.tree(), token(value));
-        if let Tree::Object(members) = &mut tree
-            && let Some(member) = members.iter_mut().find(|member| member.key == key)
-        {
-            member.value = Tree::Scalar(&value);
+        if let Some(member) = tree.member_mut(key) {
+            *member = Tree::Scalar(&value);
         }
         tree.minified()
+    }
+
+    /// The text of a tool with the URI of its interface as `uri` has it (MCP Apps: `_meta.ui.resourceUri`, or a key of
+    /// `_meta` by that name); `None` where that changes nothing.
+    pub(crate) fn with_interface(&self, uri: &dyn Fn(&str) -> String) -> Option<Self> {
+        let mut tree = self.tree();
+        let meta = tree.member_mut("_meta")?;
+        let changed = |own: Option<&mut Tree<'_>>| {
+            let own = own.and_then(|own| own.string())?;
+            let exposed = uri(&own);
+            (exposed != own).then(|| token(&exposed))
+        };
+        let nested = changed(meta.member_mut("ui").and_then(|ui| ui.member_mut("resourceUri")));
+        let flat = changed(meta.member_mut("ui/resourceUri"));
+        if let (Some(nested), Some(own)) = (&nested, meta.member_mut("ui").and_then(|ui| ui.member_mut("resourceUri")))
+        {
+            *own = Tree::Scalar(nested);
+        }
+        if let (Some(flat), Some(own)) = (&flat, meta.member_mut("ui/resourceUri")) {
+            *own = Tree::Scalar(flat);
+        }
+        (nested.is_some() || flat.is_some()).then(|| Self::from_tree(&tree))
     }
 
     pub(crate) fn tree(&self) -> Tree<'_> {

@@ -1,4 +1,5 @@
-//! How names of tools and prompts are exposed, and how patterns match them. Resource URIs are exposed as they are.
+//! How names of tools and prompts are exposed, and how patterns match them. URIs of resources have rules of
+//! their own, in [`crate::uri_prefix`].
 //!
 //! Model interfaces take `[A-Za-z0-9_-]`, often at most 64 characters: what does not fit keeps its head and gets a
 //! digest, so that it stays one name for one tool and the same in every build.

@@ -105,6 +105,8 @@ constant! {
         pub tells: Table<Changing>,
         /// What it may ask of clients, where it is of the legacy era.
         pub client_capabilities: Table<ClientCapability>,
+        /// Whether the URIs of its resources bear its name, see [`Backend::exposed_uri`].
+        pub rewrites_uris: bool,
     }
 }
 
@@ -230,6 +232,8 @@ pub struct Exposed {
     pub backend: u16,
     /// The list item as one line of JSON, byte for byte as the lock holds it but for the exposed name.
     pub item: String,
+    /// The list item as its backend alone shows it, where more than the name of a tool or prompt differs.
+    pub alone: Option<String>,
     /// `annotations.readOnlyHint` of a tool.
     pub read_only: bool,
     /// `annotations.idempotentHint` of a tool.

@@ -8,7 +8,7 @@ use crate::names::{expose, matches, prefix};
 use crate::param_header::{self, Violation};
 use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, ToolHeaders, View, WildcardRoute};
 use crate::revision::Era;
-use crate::topology::{Backend, EraChoice, Names, Tools, Topology};
+use crate::topology::{Backend, EraChoice, Names, Tools, Topology, Uris};
 use crate::{Source, features};
 
 /// Everything that clients would see, before it is known to be unambiguous.
@@ -80,6 +80,7 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
         completions: lock.backends.get(name).and_then(Section::completions),
         tells: lock.backends.get(name).map(Section::tells).unwrap_or_default().into(),
         client_capabilities: backend.client_capabilities.clone().into(),
+        rewrites_uris: backend.resources.uris == Uris::Rewrite,
     };
     topology.backends.iter().map(backend).collect()
 }
@@ -276,7 +277,7 @@ type Hides<'a> = dyn Fn(&str, &Tools, &str) -> bool + 'a;
 #[derive(Clone, Copy)]
 struct Origin<'a> {
     names: &'a Names,
-    name: &'a str,
+    backend: &'a plan::Backend,
     position: u16,
     settings: &'a Backend,
 }
@@ -316,8 +317,8 @@ impl<'a> Routes<'a> {
         for (position, backend) in backends.iter().enumerate() {
             let (section, settings) = (lock.backends.get(&*backend.name), topology.backends.get(&backend.name));
             let (Some(section), Some(settings)) = (section, settings) else { continue };
-            let origin = Origin { names: &topology.names, name: &backend.name, position: index(position), settings };
-            let shown = section.list(list).iter().filter(|item| !hides(origin.name, &settings.tools, &item.name));
+            let origin = Origin { names: &topology.names, backend, position: index(position), settings };
+            let shown = section.list(list).iter().filter(|item| !hides(&backend.name, &settings.tools, &item.name));
             found.extend(shown.map(|item| self.item(origin, item, list)));
         }
         let shadowed = match list {
@@ -335,14 +336,24 @@ impl<'a> Routes<'a> {
         let is_tool = list == List::Tools;
         let renamed = is_tool.then(|| tools.rename.get(&item.name)).flatten().unwrap_or(&item.name);
         let (subject, name) = match list {
-            List::Tools => (Subject::Tools, expose(origin.names, origin.name, renamed)),
-            List::Prompts => (Subject::Prompts, expose(origin.names, origin.name, &item.name)),
-            List::Resources | List::Templates => (Subject::Resources, item.name.clone()),
+            List::Tools => (Subject::Tools, expose(origin.names, &origin.backend.name, renamed)),
+            List::Prompts => (Subject::Prompts, expose(origin.names, &origin.backend.name, &item.name)),
+            List::Resources | List::Templates => {
+                (Subject::Resources, origin.backend.exposed_uri(&item.name).into_owned())
+            }
         };
         let route = self.find(subject, &name);
+        let uri = |uri: &str| origin.backend.exposed_uri(uri).into_owned();
+        let alone = match list {
+            List::Tools => item.json.with_interface(&uri).map(|_| item.json.with_member(list.name_key(), renamed)),
+            List::Prompts => None,
+            List::Resources | List::Templates => (name != item.name).then(|| item.json.as_str().to_owned()),
+        };
+        let with_interface = item.json.with_interface(&uri).filter(|_| is_tool);
         let exposed = Exposed {
             backend: route.map_or(origin.position, |route| route.backend),
-            item: item.json.with_member(list.name_key(), &name),
+            item: with_interface.as_ref().unwrap_or(&item.json).with_member(list.name_key(), &name),
+            alone,
             upstream: item.name.clone(),
             own: renamed.clone(),
             origin: origin.position,
@@ -351,7 +362,7 @@ impl<'a> Routes<'a> {
             fallbacks: Vec::new(),
             name,
         };
-        Found { exposed, origin: origin.name.to_owned(), is_tool, route: route.map(|route| route.position) }
+        Found { exposed, origin: origin.backend.name.to_string(), is_tool, route: route.map(|route| route.position) }
     }
 
     /// Routes that are needed when a call comes: patterns, and exact names that no catalog holds.

@@ -51,6 +51,7 @@ mod tests {
             origin: 0,
             backend: 0,
             item: item.to_owned(),
+            alone: None,
             read_only: false,
             idempotent: false,
             fallbacks: Vec::new(),

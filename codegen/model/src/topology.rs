@@ -193,6 +193,8 @@ record! {
         timeout: Option<Millis> where TIMEOUT = None,
         /// Which of its tools are exposed, and how.
         tools: Tools = Tools::default(),
+        /// How its resources are exposed.
+        resources: Resources = Resources::default(),
         /// Backends that take over the calls it cannot take, the first one first.
         fallback: Vec<String> = Vec::new(),
     }
@@ -213,6 +215,14 @@ record! {
         deny: Vec<String> = Vec::new(),
         /// New names, without prefix, by a tool's own name.
         rename: Entries<String> = Entries::default(),
+    }
+}
+
+record! {
+    /// How the resources of a backend are exposed.
+    default struct Resources: "resource settings" {
+        /// Under which URIs.
+        uris: Uris = Uris::Keep,
     }
 }
 
@@ -275,6 +285,15 @@ pub enum EraChoice {
     Pinned(Era),
 }
 
+/// Under which URIs the resources of a backend are exposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uris {
+    /// As the backend has them.
+    Keep,
+    /// With its name behind the scheme.
+    Rewrite,
+}
+
 /// A number of tokens of a model's context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tokens(pub usize);
@@ -329,6 +348,17 @@ impl EraChoice {
 }
 
 words!(EraChoice: "`auto`, `modern` or `legacy`");
+
+// === impl Uris ===
+
+impl Uris {
+    const WORDS: [Choice<Self>; 2] = [
+        ("keep", Self::Keep, "As the backend has them."),
+        ("rewrite", Self::Rewrite, "`scheme://rest` as `scheme://BACKEND/rest`; `https://` and `http://` as they are."),
+    ];
+}
+
+words!(Uris: "`keep` or `rewrite`");
 
 // === impl ClientCapability ===
 

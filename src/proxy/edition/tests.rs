@@ -15,6 +15,16 @@ const AUDIO_BLOCK: &str = r#"{"data":"AAAAAA==","mimeType":"audio/wav","type":"a
 
 /// The result that a client of a revision reads for that of a backend.
 fn read(revision: Revision, backend: Era, kind: CallKind, result: &str) -> String {
+    let source = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+    let out = answer((revision, kind), backend, None, &source);
+    out.strip_prefix(r#"{"jsonrpc":"2.0","id":1,"result":"#)
+        .and_then(|rest| rest.strip_suffix('}'))
+        .unwrap_or_else(|| panic!("{out}"))
+        .to_owned()
+}
+
+/// What a client of a revision that made such a call reads of an answer.
+fn answer((revision, kind): (Revision, CallKind), backend: Era, rewrites: Option<&Backend>, source: &str) -> String {
     let request = br#"{"jsonrpc":"2.0","id":1,"method":"m"}"#;
     let head = envelope::incoming(request).expect("a message");
     let caller = Caller {
@@ -31,18 +41,13 @@ fn read(revision: Revision, backend: Era, kind: CallKind, result: &str) -> Strin
         profile: Profile::default(),
         desk: None,
     };
-    let source = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
     let outgoing = envelope::outgoing(source.as_bytes()).expect("a message");
     let message = Message { source: source.as_bytes(), head: &outgoing, era: backend };
-    let edits = edits(&message, &caller);
+    let edits = edits(&message, &caller, rewrites);
     let (splice, _) = bridge::answer(&message, &caller, &edits).expect("an answer");
     let mut out = Vec::new();
     splice.write(&mut out);
-    let out = String::from_utf8(out).expect("edits keep UTF-8");
-    out.strip_prefix(r#"{"jsonrpc":"2.0","id":1,"result":"#)
-        .and_then(|rest| rest.strip_suffix('}'))
-        .unwrap_or_else(|| panic!("{out}"))
-        .to_owned()
+    String::from_utf8(out).expect("edits keep UTF-8")
 }
 
 /// The same of a tool.

@@ -62,8 +62,8 @@ pub(in crate::proxy) async fn subscribe<'a, T: Topology>(
         return Err(Refusal::Busy("sessions are subscribed to as many resources as may be"));
     }
     let wish = Wish {
-        filter: Filter { resource_subscriptions: BTreeSet::from([route.upstream.into()]), ..Filter::default() },
-        uris: vec![(route.upstream.into(), (*uri).into())],
+        filter: Filter { resource_subscriptions: BTreeSet::from([(*route.upstream).into()]), ..Filter::default() },
+        uris: vec![((*route.upstream).into(), (*uri).into())],
     };
     let backend = route.backend;
     let listener = Rc::new(Listener::Session(Arc::clone(&hearing)));

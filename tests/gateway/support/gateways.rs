@@ -1,5 +1,6 @@
 //! The gateways that are tested, compiled from the topologies beside the tests.
 
+use only1mcp::catalog::Topology;
 use only1mcp::{Gateway, Running, StartError};
 
 use super::recorder::Recorder;
@@ -8,6 +9,7 @@ only1mcp::topology!(pub(crate) Demo = "tests/gateway/topologies/demo.yaml");
 only1mcp::topology!(pub(crate) Recorded = "tests/gateway/topologies/recorded.yaml");
 only1mcp::topology!(pub(crate) Views = "tests/gateway/topologies/views.yaml");
 only1mcp::topology!(pub(crate) Alone = "tests/gateway/topologies/alone.yaml");
+only1mcp::topology!(pub(crate) Rewritten = "tests/gateway/topologies/rewritten.yaml");
 only1mcp::topology!(pub(crate) Large = "topologies/large.yaml");
 
 /// The key of sessions that most tests are content with.
@@ -38,8 +40,17 @@ pub(crate) fn sealed(upstream: &Recorder, keys: &str) -> Result<Running, StartEr
 }
 
 /// In front of three servers that are also asked alone, the last of which has much of what the second has.
-pub(crate) fn alone([admin, data, mirror]: [&Recorder; 3]) -> Running {
-    let builder = Gateway::<Alone>::builder().workers(1).reference("ADMIN_URL", admin.url());
+pub(crate) fn alone(servers: [&Recorder; 3]) -> Running {
+    three::<Alone>(servers)
+}
+
+/// The same, but that the URIs of the second one bear its name.
+pub(crate) fn rewritten(servers: [&Recorder; 3]) -> Running {
+    three::<Rewritten>(servers)
+}
+
+fn three<T: Topology>([admin, data, mirror]: [&Recorder; 3]) -> Running {
+    let builder = Gateway::<T>::builder().workers(1).reference("ADMIN_URL", admin.url());
     let builder = builder.reference("DATA_URL", data.url()).reference("MIRROR_URL", mirror.url());
     builder.start().expect("the gateway starts")
 }

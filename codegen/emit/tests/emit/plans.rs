@@ -232,6 +232,7 @@ fn backend(name: &'static str, transport: Transport) -> Backend {
         completions: None,
         tells: Vec::new().into(),
         client_capabilities,
+        rewrites_uris: false,
     }
 }
 
@@ -256,6 +257,7 @@ fn tool(backend_name: &str, upstream: &str, backend: u16) -> Exposed {
         origin: backend,
         backend,
         item: item.to_string(),
+        alone: None,
         read_only: false,
         idempotent: false,
         fallbacks: vec![],

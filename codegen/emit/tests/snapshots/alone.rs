@@ -323,6 +323,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
                 ::only1mcp::catalog::plan::ClientCapability::Elicitation,
             ],
         ),
+        rewrites_uris: false,
     },
     ::only1mcp::catalog::plan::Backend {
         name: ::std::borrow::Cow::Borrowed("math"),
@@ -351,6 +352,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
                 ::only1mcp::catalog::plan::ClientCapability::Elicitation,
             ],
         ),
+        rewrites_uris: false,
     },
 ];
 static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {

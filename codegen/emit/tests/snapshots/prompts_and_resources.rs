@@ -202,6 +202,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
                 ::only1mcp::catalog::plan::ClientCapability::Elicitation,
             ],
         ),
+        rewrites_uris: false,
     },
 ];
 static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {

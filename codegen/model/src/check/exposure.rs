@@ -110,7 +110,10 @@ impl Check<'_> {
                 .error(Code::DuplicateResource, place, format!("{noun} {} is in two backends", quoted(uri)))
                 .label("here")
                 .also(earlier, "and here")
-                .help(format!("decide with a route: `{{ resources: \"{}\", to: … }}`", uri.escape_debug()));
+                .help(format!(
+                    "decide with a route: `{{ resources: \"{}\", to: … }}`; or tell them apart by `resources: {{ uris: rewrite }}` of a backend",
+                    uri.escape_debug()
+                ));
         }
     }
 

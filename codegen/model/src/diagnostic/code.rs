@@ -194,7 +194,9 @@ codes! {
         a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"
     /// Two backends have a resource with one URI.
     DuplicateResource = "E0302": "Two backends list a resource (or template) with the same URI, and URIs are exposed as they \
-        are. A route decides which backend answers.\n\n    routes: [{ resources: \"data://*\", to: data }]\n"
+        are unless a backend says otherwise. A route decides which backend answers, or the URIs of one bear its name.\n\n    \
+        routes: [{ resources: \"data://*\", to: data }]\n    \
+        backends: { mirror: { resources: { uris: rewrite }, … } }    # data://mirror/…\n"
     /// `names: none` with other than one backend.
     NamesNone = "E0303": "`names: none` exposes names as the backend has them, which is unambiguous for exactly one \
         backend.\n\n    names: none    # names: { separator: \"__\" } for several backends\n"
