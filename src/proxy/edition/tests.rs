@@ -224,6 +224,62 @@ fn who_speaks_what_its_server_speaks_is_not_looked_at() {
     assert!(differs(Revision::V2025_11_25, Era::Modern, CallKind::Tool));
 }
 
+/// A backend whose URIs bear its name, `b`.
+fn rewriting() -> Backend {
+    let text = "name: t\nbackends: { b: { transport: { stdio: { command: self } }, resources: { uris: rewrite } } }\n";
+    let source = only1mcp_model::Source { path: "t.yaml".to_owned(), text: text.to_owned() };
+    let (plan, _no_lock) =
+        only1mcp_model::load(&source, None, &only1mcp_model::Features::all()).expect("a good topology");
+    plan.backends[0].clone()
+}
+
+#[test]
+fn uris_bear_the_name_of_their_backend_where_they_are_one() {
+    let backend = rewriting();
+    for (kind, own, exposed) in [
+        (CallKind::Tool, r#"{"content":[{"type":"resource_link","uri":"a://x"}]}"#, Some("a://b/x")),
+        (CallKind::Tool, r#"{"content":[{"uri":"a:\/\/x","type":"resource","resource":{"uri":"a:\/\/x"}}]}"#, None),
+        (CallKind::Tool, r#"{"content":[{"type":"text","uri":"a://x","text":"a://x"}],"structuredContent":[1]}"#, None),
+        (
+            CallKind::Tool,
+            r#"{"content":[{"type":"resource_link","uri":"https://x"},{"type":"resource_link","uri":7}]}"#,
+            None,
+        ),
+        (CallKind::Tool, r#"{"content":[{"type":"resource","resource":{"uri":"a://x","uri":"a://y"}}]}"#, None),
+        (CallKind::Prompt, r#"{"messages":[{"content":{"type":"resource_link","uri":"a://x"}}]}"#, Some("a://b/x")),
+        (CallKind::Resource, r#"{"contents":[{"uri":"a://x","text":"a://"}]}"#, Some("a://b/x")),
+        (CallKind::Completion, r#"{"completion":{"values":["a://x"]},"contents":[{"uri":"a://x"}]}"#, None),
+    ] {
+        // Only what stands behind `resource` is the URI of an embedded one.
+        let escaped = own.replace(r#""resource":{"uri":"a:\/\/x"}"#, r#""resource":{"uri":"a://b/x"}"#);
+        let expected = exposed.map_or(escaped, |exposed| own.replacen("a://x", exposed, 1));
+        for (revision, era) in [(Revision::MODERN, Era::Modern), (Revision::V2025_11_25, Era::Legacy)] {
+            let message = |result: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+            let read = answer((revision, kind), era, Some(&backend), &message(own));
+            assert_eq!(read, message(&expected), "{own}");
+            assert_eq!(answer((revision, kind), era, None, &message(own)), message(own));
+        }
+    }
+}
+
+#[test]
+fn an_error_about_a_resource_bears_its_name_as_well() {
+    let backend = rewriting();
+    let error = |code: i64, uri: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"a://x","data":{{"uri":"{uri}", "x":1.0}}}}}}"#
+        )
+    };
+    let read = |revision, era, source: &str| answer((revision, CallKind::Resource), era, Some(&backend), source);
+    assert_eq!(read(Revision::MODERN, Era::Modern, &error(-32602, "a://x")), error(-32602, "a://b/x"));
+    assert_eq!(read(Revision::MODERN, Era::Legacy, &error(-32002, "a://x")), error(-32602, "a://b/x"));
+    assert_eq!(read(Revision::LEGACY, Era::Legacy, &error(-32002, "a://x")), error(-32002, "a://b/x"));
+    // What an HTTP status refuses has no id.
+    let refusal = error(-32602, "a://x").replace(r#""id":1,"#, "");
+    assert_eq!(read(Revision::MODERN, Era::Modern, &refusal), error(-32602, "a://b/x"));
+    assert_eq!(read(Revision::MODERN, Era::Modern, &error(1, "urn:x")), error(1, "urn:x"));
+}
+
 /// A block of any kind, in any spelling, with members that nobody knows.
 fn block() -> impl Strategy<Value = Json> {
     let member = prop_oneof![Just(json!(1.5)), Just(json!({ "type": "audio" })), "[a-z\"é]{0,4}".prop_map(Json::from)];

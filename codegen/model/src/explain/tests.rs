@@ -195,3 +195,38 @@ fn a_topology_that_does_not_compile_explains_nothing() {
     let source = Source { path: "t.yaml".to_owned(), text: "name: t\n".to_owned() };
     assert!(explain(&source, None, "any").is_err());
 }
+
+#[test]
+fn a_uri_that_bears_the_name_of_its_backend_is_explained_by_that() {
+    check(
+        "rewritten_uris",
+        "data://two/shared",
+        &[
+            "resource `data://two/shared` is `data://shared` of backend `two`",
+            "  offered    backend `two` offers resource `data://shared`  (rewritten_uris.yaml:6:3)",
+            "  prefix     `two/` goes behind its scheme  (rewritten_uris.yaml:8:24)",
+            "  timeout    30s, as nothing else is written",
+            "  views      `of-two`",
+            "  lock       of `two`: modern 2026-07-28, sha256:…",
+        ],
+    );
+    check(
+        "rewritten_uris",
+        "data://two/unlisted",
+        &[
+            "resource `data://two/unlisted` is `data://unlisted` of backend `two`",
+            "  prefix     `two/` goes behind its scheme  (rewritten_uris.yaml:8:24)",
+            "  timeout    30s, as nothing else is written",
+            "  views      `of-two`",
+            "  lock       of `two`: modern 2026-07-28, no item has this name",
+        ],
+    );
+    let decided = |name: &str| {
+        let decision = explained("rewritten_uris", name).decisions.remove(0);
+        (decision.rule, decision.backend, decision.upstream)
+    };
+    let to_two = |rule, upstream: &str| (rule, "two".to_owned(), upstream.to_owned());
+    assert_eq!(decided("data://routed/x"), to_two(Rule::WildcardRoute, "data://routed/x"));
+    assert_eq!(decided("data://routed"), to_two(Rule::Route, "data://routed"));
+    assert_eq!(decided("data://shared").1, "one");
+}
