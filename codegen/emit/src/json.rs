@@ -7,20 +7,29 @@ use std::ops::Range;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// `object` without the members that `cut` picks by decoded key and raw value; unchanged, to the byte, if it picks none.
-pub(crate) fn without(object: &str, cut: impl Fn(&str, &str) -> bool) -> Result<Cow<'_, str>, serde_json::Error> {
+/// What becomes of a member.
+pub(crate) enum Edit {
+    Keep,
+    Cut,
+    /// It gets this value.
+    Replace(String),
+}
+
+/// `object` with its members as `edit` has them by decoded key and raw value; unchanged, to the byte, if it keeps all.
+pub(crate) fn edited(object: &str, edit: impl Fn(&str, &str) -> Edit) -> Result<Cow<'_, str>, serde_json::Error> {
     let Members(members) = serde_json::from_str(object)?;
-    let mut kept = Vec::with_capacity(members.len());
+    let (mut edited, mut left) = (false, Vec::with_capacity(members.len()));
     for (key, value) in &members {
         let name: String = serde_json::from_str(key.get())?;
-        if !cut(&name, value.get()) {
-            kept.push(format!("{}:{}", key.get(), value.get()));
+        let edit = edit(&name, value.get());
+        edited |= !matches!(edit, Edit::Keep);
+        match edit {
+            Edit::Keep => left.push(format!("{}:{}", key.get(), value.get())),
+            Edit::Cut => {}
+            Edit::Replace(value) => left.push(format!("{}:{value}", key.get())),
         }
     }
-    if kept.len() == members.len() {
-        return Ok(Cow::Borrowed(object));
-    }
-    Ok(Cow::Owned(format!("{{{}}}", kept.join(","))))
+    Ok(if edited { Cow::Owned(format!("{{{}}}", left.join(","))) } else { Cow::Borrowed(object) })
 }
 
 /// Where the text of a member stands that is a string, between its quotes.
@@ -72,9 +81,25 @@ impl<'de> Deserialize<'de> for Members<'de> {
 mod tests {
     use super::*;
 
+    fn without(object: &str, cut: impl Fn(&str) -> bool) -> Result<Cow<'_, str>, serde_json::Error> {
+        edited(object, |key, _| if cut(key) { Edit::Cut } else { Edit::Keep })
+    }
+
+    #[test]
+    fn a_member_gets_another_value_where_it_stands() {
+        let replace = |key: &str, value: &str| match key {
+            "a" => Edit::Replace(format!("[{value}]")),
+            _ => Edit::Keep,
+        };
+        assert_eq!(
+            edited(r#"{"b":1.0,"\u0061": 2 ,"c":{"a":1}}"#, replace).unwrap(),
+            r#"{"b":1.0,"\u0061":[2],"c":{"a":1}}"#
+        );
+    }
+
     #[test]
     fn a_member_is_cut_by_its_decoded_name_and_the_rest_keeps_its_bytes() {
-        let check = |object, expect| assert_eq!(without(object, |key, _| key == "cut").unwrap(), expect);
+        let check = |object, expect| assert_eq!(without(object, |key| key == "cut").unwrap(), expect);
         check(r#"{"b":1.0,"cut":{"x":[1,2]},"a":"\u00e9"}"#, r#"{"b":1.0,"a":"\u00e9"}"#);
         check(r#"{"cut":1,"b": { "k" : 1E2 } }"#, r#"{"b":{ "k" : 1E2 }}"#);
         check(r#"{"b":12345678901234567890123,"\u0063ut":null}"#, r#"{"b":12345678901234567890123}"#);
@@ -85,7 +110,7 @@ mod tests {
     #[test]
     fn an_object_that_keeps_every_member_is_not_touched() {
         let object = "{ \"b\" : 1.0,\"a\":\t2 }";
-        assert!(matches!(without(object, |_, _| false), Ok(Cow::Borrowed(same)) if same == object));
+        assert!(matches!(without(object, |_| false), Ok(Cow::Borrowed(same)) if same == object));
     }
 
     #[test]
@@ -100,7 +125,7 @@ mod tests {
     #[test]
     fn text_that_is_no_object_is_refused() {
         for text in ["", "[]", "[\"a\",1]", "null", "{\"a\":1", "{\"a\":1}{}", "1"] {
-            assert!(without(text, |_, _| false).is_err(), "{text}");
+            assert!(without(text, |_| false).is_err(), "{text}");
         }
     }
 }

@@ -11,6 +11,7 @@ use only1mcp_model::revision::{Era, Revision};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
+use crate::json::Edit;
 use crate::{Error, Scope, greeting, json};
 
 /// The lists of the protocol, in the order of `catalog::ListKind`.
@@ -283,15 +284,36 @@ fn alone(
 
 /// An item as clients of an era may see it in a scope.
 fn edition(kind: Kind, era: Era, item: &Exposed, scope: Scope) -> Result<Cow<'_, str>, Error> {
-    let cut = |key: &str, value: &str| match (kind, era, key) {
+    let edit = |key: &str, value: &str| match (kind, era, key) {
         // Tasks left the core in 2026-07-28, and with them `execution.taskSupport`.
-        (Kind::Tools, Era::Modern, "execution") => true,
+        (Kind::Tools, Era::Modern, "execution") => Edit::Cut,
         // Up to 2025-11-25 structured content is an object, and so is its schema.
-        (Kind::Tools, Era::Legacy, "outputSchema") => !is_object_schema(value),
-        _ => false,
+        (Kind::Tools, Era::Legacy, "outputSchema") if !is_object_schema(value) => Edit::Cut,
+        (Kind::Tools, Era::Legacy, "inputSchema" | "outputSchema") => replaced(value, with_object_properties(value)),
+        _ => Edit::Keep,
     };
     let alone = item.alone.as_ref().filter(|_| matches!(scope, Scope::Backend(_)));
-    json::without(alone.unwrap_or(&item.item), cut).map_err(|source| Error::Item { name: item.name.clone(), source })
+    json::edited(alone.unwrap_or(&item.item), edit).map_err(|source| Error::Item { name: item.name.clone(), source })
+}
+
+/// A schema whose properties are objects, as every revision up to 2025-11-25 has it: `true` and `false` are schemas too, and
+/// there are objects that say the same (JSON Schema 2020-12, section 4.3.2).
+fn with_object_properties(schema: &str) -> Option<Cow<'_, str>> {
+    let as_object = |_: &str, schema: &str| match schema {
+        "true" => Edit::Replace("{}".to_owned()),
+        "false" => Edit::Replace(r#"{"not":{}}"#.to_owned()),
+        _ => Edit::Keep,
+    };
+    let in_schema = |key: &str, value: &str| match key {
+        "properties" => replaced(value, json::edited(value, as_object).ok()),
+        _ => Edit::Keep,
+    };
+    // What is no object is the server's to answer for.
+    json::edited(schema, in_schema).ok()
+}
+
+fn replaced(value: &str, edited: Option<Cow<'_, str>>) -> Edit {
+    edited.filter(|edited| *edited != value).map_or(Edit::Keep, |edited| Edit::Replace(edited.into_owned()))
 }
 
 fn is_object_schema(schema: &str) -> bool {

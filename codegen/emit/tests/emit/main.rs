@@ -296,6 +296,19 @@ fn each_era_gets_the_members_it_knows_and_the_rest_byte_for_byte() {
         let item = format!(r#"{{"name":"a","outputSchema":{schema},"z":"\u007a"}}"#);
         check(&item, r#"{"name":"a","z":"\u007a"}"#, &item);
     }
+    // Nothing but properties has to be an object, and those of properties need not.
+    for key in ["inputSchema", "outputSchema"] {
+        let schemas = |any: &str, none: &str| {
+            let inner = r#""items":true,"properties":{"d":true}"#;
+            let properties = format!(r#""a":{any},"b":{none},"true":{{ {inner} }}"#);
+            format!(
+                r#"{{"{key}":{{"type":"object","additionalProperties":false,"properties":{{{properties}}}}},"z":1.0}}"#
+            )
+        };
+        let item = schemas("true", "false");
+        check(&item, &schemas("{}", r#"{"not":{}}"#), &item);
+    }
+    same(r#"{"name":"a","inputSchema":{"type":"object","properties":[true]},"properties":{"x":true}}"#);
 }
 
 fn field<'s>(item: &'s syn::Expr, name: &str) -> &'s syn::Expr {
