@@ -111,83 +111,43 @@ fn audio_is_a_note_to_who_does_not_know_audio() {
 #[test]
 fn structured_content_is_an_object_and_was_not_there_at_first() {
     use Revision as R;
-    let text = r#"{"type":"text","text":"[1, \"a\"]"}"#;
+    const BARE: &str = r#"{"content":[{}]}"#;
+    const TEXT: &str = r#"{"content":[{"type":"text","text":"[1, \"a\"]"}]}"#;
+    let object = r#"{"content":[{}],"structuredContent":{"a":1.0}}"#;
+    let of_legacy = r#"{"content":[{}],"structuredContent":5}"#;
     for (revision, backend, result, expected) in [
-        (R::V2025_11_25, Era::Modern, r#"{"content":[{}],"structuredContent":5}"#, r#"{"content":[{}]}"#.to_owned()),
-        (R::V2025_06_18, Era::Modern, r#"{"structuredContent":null,"content":[{}]}"#, r#"{"content":[{}]}"#.to_owned()),
-        (
-            R::V2025_11_25,
-            Era::Modern,
-            r#"{"content":[{}],"structuredContent":{"a":1.0}}"#,
-            r#"{"content":[{}],"structuredContent":{"a":1.0}}"#.to_owned(),
-        ),
-        (
-            R::V2025_03_26,
-            Era::Legacy,
-            r#"{"content":[{}],"structuredContent":{"a":1}}"#,
-            r#"{"content":[{}]}"#.to_owned(),
-        ),
-        (
-            R::V2025_03_26,
-            Era::Legacy,
-            r#"{"\u0073tructuredContent":{},"content":[{}]}"#,
-            r#"{"content":[{}]}"#.to_owned(),
-        ),
+        (R::V2025_11_25, Era::Modern, r#"{"content":[{}],"structuredContent":5}"#, BARE),
+        (R::V2025_06_18, Era::Modern, r#"{"structuredContent":null,"content":[{}]}"#, BARE),
+        (R::V2025_11_25, Era::Modern, object, object),
+        (R::V2025_03_26, Era::Legacy, object, BARE),
+        (R::V2025_03_26, Era::Legacy, r#"{"\u0073tructuredContent":{},"content":[{}]}"#, BARE),
         // A legacy server has no others.
-        (
-            R::V2025_11_25,
-            Era::Legacy,
-            r#"{"content":[{}],"structuredContent":5}"#,
-            r#"{"content":[{}],"structuredContent":5}"#.to_owned(),
-        ),
-        // It is cut together with what has to go as well, wherever both stand.
-        (
-            R::V2025_11_25,
-            Era::Modern,
-            r#"{"content":[{}],"resultType":"complete","structuredContent":5}"#,
-            r#"{"content":[{}]}"#.to_owned(),
-        ),
-        (
-            R::V2025_11_25,
-            Era::Modern,
-            r#"{"content":[{}],"structuredContent":5 ,"resultType":"complete"}"#,
-            r#"{"content":[{}]}"#.to_owned(),
-        ),
-        (
-            R::V2025_11_25,
-            Era::Modern,
-            r#"{"resultType":"complete","structuredContent":5,"content":[{}]}"#,
-            r#"{"content":[{}]}"#.to_owned(),
-        ),
-        (
-            R::V2025_11_25,
-            Era::Modern,
-            r#"{"structuredContent":5,"content":[{}],"structuredContent":6}"#,
-            r#"{"content":[{}]}"#.to_owned(),
-        ),
-        // Where there is nothing else to read, it is text.
-        (
-            R::V2025_11_25,
-            Era::Modern,
-            r#"{"content":[ ],"structuredContent":[1, "a"]}"#,
-            format!(r#"{{"content":[{text}]}}"#),
-        ),
-        (R::V2025_11_25, Era::Modern, r#"{"structuredContent":[1, "a"]}"#, format!(r#"{{"content":[{text}]}}"#)),
-        (
-            R::V2025_11_25,
-            Era::Modern,
-            r#"{"structuredContent":[1, "a"],"resultType":"complete"}"#,
-            format!(r#"{{"content":[{text}]}}"#),
-        ),
-        (
-            R::V2025_03_26,
-            Era::Legacy,
-            r#"{"structuredContent":{"a":"é"},"isError":true}"#,
-            r#"{"content":[{"type":"text","text":"{\"a\":\"é\"}"}],"isError":true}"#.to_owned(),
-        ),
+        (R::V2025_11_25, Era::Legacy, of_legacy, of_legacy),
     ] {
         assert_eq!(tool(revision, backend, result), expected, "{revision} {backend:?}: {result}");
     }
+    let read = |result: &str| tool(R::V2025_11_25, Era::Modern, result);
+    // It is cut together with what has to go as well, wherever both stand.
+    for result in [
+        r#"{"content":[{}],"resultType":"complete","structuredContent":5}"#,
+        r#"{"content":[{}],"structuredContent":5 ,"resultType":"complete"}"#,
+        r#"{"resultType":"complete","structuredContent":5,"content":[{}]}"#,
+        r#"{"structuredContent":5,"content":[{}],"structuredContent":6}"#,
+    ] {
+        assert_eq!(read(result), BARE, "{result}");
+    }
+    // Where there is nothing else to read, it is text.
+    for result in [
+        r#"{"content":[ ],"structuredContent":[1, "a"]}"#,
+        r#"{"structuredContent":[1, "a"]}"#,
+        r#"{"structuredContent":[1, "a"],"resultType":"complete"}"#,
+        r#"{"structuredContent":0,"resultType":"complete","structuredContent":[1, "a"]}"#,
+    ] {
+        assert_eq!(read(result), TEXT, "{result}");
+    }
+    let result = r#"{"structuredContent":{"a":"é"},"isError":true}"#;
+    let expected = r#"{"content":[{"type":"text","text":"{\"a\":\"é\"}"}],"isError":true}"#;
+    assert_eq!(tool(R::V2025_03_26, Era::Legacy, result), expected);
 }
 
 #[test]
