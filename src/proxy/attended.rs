@@ -103,7 +103,7 @@ pub(super) async fn exchange_detached<T: Topology>(
 ) -> Result<(), Error> {
     let attended = Attended { downstream, session: None };
     let (deadline, questions) = (worker.clock.deadline(), &worker.shared.sessions.questions);
-    let mut relay = ClientRelay::new(caller, &attended, &deadline, limits::CALL_MAX, questions);
+    let mut relay = ClientRelay::new((caller, None), &attended, &deadline, limits::CALL_MAX, questions);
     link.exchange(call, &mut relay).await
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use super::bridge::Caller;
 use super::{Answer, Downstream, Erased, Left, Worker, attended};
 use crate::catalog::plan::{ParamHeader, Transport};
-use crate::catalog::{Era, Topology};
+use crate::catalog::{Era, Revision, Topology};
 use crate::clock::Deadline;
 use crate::limits;
 use crate::mcp::client::Profile;
@@ -144,6 +144,7 @@ async fn ask<T: Topology>(worker: &Worker<T>, backend: u16, cursor: Option<&str>
     };
     let caller = Caller {
         era: Era::Modern,
+        revision: Revision::MODERN,
         source: call.source,
         head: &head,
         id: b"0",
