@@ -39,6 +39,9 @@ struct Tool {
     headers: RefCell<Option<Rc<[ParamHeader]>>>,
 }
 
+/// What a tool wants, once that is known.
+type Asking<'f> = Pin<Box<dyn Future<Output = Option<Rc<[ParamHeader]>>> + 'f>>;
+
 /// Takes one answer.
 #[derive(Default)]
 struct Taken(RefCell<Vec<u8>>);
@@ -74,7 +77,7 @@ pub(super) fn relist<'f, T: Topology>(
     tool: &'f str,
     had: &'f [ParamHeader],
     deadline: &'f Deadline,
-) -> Pin<Box<dyn Future<Output = Option<Rc<[ParamHeader]>>> + 'f>> {
+) -> Asking<'f> {
     Box::pin(wanted(worker, backend, tool, had, deadline))
 }
 
