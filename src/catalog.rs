@@ -105,12 +105,23 @@ pub struct View {
     pub initialize: [&'static str; 4],
     /// The `DiscoverResult`.
     pub discover: &'static str,
-    /// Whether these declare completions: some backend that it shows something of has declared that it completes arguments.
-    pub completions: bool,
+    /// What these declare that no list shows.
+    pub declared: Declared,
     /// The pages of each list, by `ListKind as usize` then `Revision as usize`. A list nobody offers has one empty page.
     pub lists: [[&'static [Page]; 5]; 4],
     /// The backend that is all there is to see.
     pub alone: Option<Alone>,
+}
+
+/// What is declared because some backend that a view shows something of has declared it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Completions of arguments.
+    pub completions: bool,
+    /// Tasks of 2025-11-25.
+    pub tasks: bool,
+    /// Tasks of the modern era, an extension.
+    pub task_extension: bool,
 }
 
 /// One backend under its own names. What it has is found in the tables of the whole catalog, behind its prefix: it needs
@@ -154,6 +165,8 @@ pub struct Spec {
     pub resources: &'static [Entry],
     /// What tools want to see as headers, sorted by backend and tool.
     pub tool_headers: &'static [plan::ToolHeaders],
+    /// Tools of legacy servers that run as tasks or not at all, sorted by backend and tool.
+    pub task_tools: &'static [plan::TaskTool],
     /// Bytes of every list item, shared by all revisions and views.
     pub items: &'static [u8],
     /// The whole catalog, at the path of the listener.
@@ -181,14 +194,14 @@ impl View {
     pub const fn alone(
         name: &'static str,
         tokens: usize,
-        (initialize, discover, completions): ([&'static str; 4], &'static str, bool),
+        (initialize, discover, declared): ([&'static str; 4], &'static str, Declared),
         pages: [[&'static [Page]; 2]; 4],
         alone: Alone,
     ) -> Self {
         let [tools, prompts, resources, templates] = pages;
         let lists = [by_revision(tools), by_revision(prompts), by_revision(resources), by_revision(templates)];
         let mut view = Self::bare(name, 0);
-        (view.tokens, view.initialize, view.discover, view.completions) = (tokens, initialize, discover, completions);
+        (view.tokens, view.initialize, view.discover, view.declared) = (tokens, initialize, discover, declared);
         (view.lists, view.alone) = (lists, Some(alone));
         view
     }
@@ -203,7 +216,7 @@ impl View {
             tokens: 0,
             initialize: [""; 4],
             discover: "",
-            completions: false,
+            declared: Declared { completions: false, tasks: false, task_extension: false },
             lists: [[&[]; 5]; 4],
             alone: None,
         }
@@ -265,6 +278,12 @@ impl Spec {
     pub fn headers_of(&self, backend: u16, tool: &str) -> &'static [plan::ParamHeader] {
         let found = self.tool_headers.binary_search_by(|known| (known.backend, &*known.tool).cmp(&(backend, tool)));
         found.map_or(&[], |index| &self.tool_headers[index].headers)
+    }
+
+    /// Whether a tool runs as a task or not at all, by its backend and the name that knows.
+    #[must_use]
+    pub fn requires_task(&self, backend: u16, tool: &str) -> bool {
+        self.task_tools.binary_search_by(|known| (known.backend, &*known.tool).cmp(&(backend, tool))).is_ok()
     }
 
     /// The answer to a list request with this id (as written): compiled bytes around it, nothing copied. `None` for a

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 
 use crate::catalog::Topology;
 use crate::catalog::plan::{self, Reference};
-use crate::proxy::{Counts, Sessions, Site, Tie};
+use crate::proxy::{Counts, Site, Tie};
 use crate::references::{References, Unresolved};
 use crate::upstream::{OpenError, Patient};
 use listen::{Address, Listening};
@@ -352,7 +352,7 @@ impl<T: Topology> Builder<T> {
         };
         let site = site(&spec.listen, &address, tls.is_some())?;
         let admin = admin::bind(spec.listen.admin.as_ref(), self.admin_address, references)?;
-        let sessions = self.provisions.sessions(&spec.sessions)?;
+        let seal_keys = self.provisions.seal_keys(&spec.sessions)?;
         let (draining, drain) = watch::channel(false);
         let disabled = self.provisions.disabled(spec.backends);
         let listen = &spec.listen;
@@ -360,7 +360,7 @@ impl<T: Topology> Builder<T> {
         let (children, threads) = (Vec::new(), Vec::new());
         let mut running = Running { address, file, listen, disabled, children, draining, threads, tls, admin: None };
         // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
-        let crew = Crew::new::<T>(workers, site, sessions, self.provisions, drain)?;
+        let crew = Crew::new::<T>(workers, site, &seal_keys, self.provisions, drain)?;
         running.children = crew.children();
         let (ready, started) = mpsc::channel();
         let counts: Vec<_> = (0..workers).map(|_| Arc::new(Counts::new(spec.backends.len()))).collect();
@@ -396,8 +396,8 @@ impl<T: Topology> Builder<T> {
         let (_draining, drain) = watch::channel(false);
         // No request comes by HTTP: there is no site to check, and no session to seal.
         let site = Site::new(Vec::new(), Vec::new());
-        let sessions = Sessions::of_this_process().map_err(StartError::Worker)?;
-        let crew = Crew::new::<T>(1, site, sessions, self.provisions, drain)?;
+        let seal_keys = worker::seal_key_of_this_process()?;
+        let crew = Crew::new::<T>(1, site, &seal_keys, self.provisions, drain)?;
         let place = crew.place(0, Arc::new(Counts::new(spec.backends.len())));
         drop(crew);
         place.converse::<T>(view, Tie::alone(), stop)

@@ -167,6 +167,10 @@ pub const PARKED_CALLS_MAX: usize = 4096;
 pub const PARKED_BYTES_MAX: usize = 64 << 20;
 /// How long each of them waits.
 pub const PARKED_FOR: Duration = Duration::from_secs(300);
+/// The id that a server gives a task: longer ones cannot be passed on, for clients repeat them in a field.
+pub const TASK_ID_BYTES_MAX: usize = 256;
+/// Calls about tasks that other workers have yet to hand to the one that knows the task: above it `overloaded`.
+pub const ERRANDS_WAITING_MAX: usize = 256;
 /// Clients of one worker that listen for changes: above it `overloaded`. A stream of a legacy session above it is told of
 /// no lists.
 pub const LISTENERS_MAX: usize = 4096;

@@ -31,6 +31,7 @@ mod session;
 mod site;
 mod subscriptions;
 mod target;
+mod tasks;
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -58,6 +59,7 @@ pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
 pub(crate) use site::Foreign;
 pub(crate) use site::Site;
 pub(crate) use subscriptions::{Feed, tell};
+pub(crate) use tasks::{Errands, TaskIds};
 
 use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
@@ -92,6 +94,8 @@ pub(crate) struct Worker<T: Topology> {
     pub(crate) listeners: Rc<()>,
     /// Held by each subscription of a legacy session.
     pub(crate) subscriptions: Rc<()>,
+    /// Its number among the others.
+    pub(crate) index: u16,
     /// Itself, for calls that outlive the connection that they came on.
     pub(crate) own: Weak<Self>,
 }
@@ -110,6 +114,8 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) parked: Parked,
+    pub(crate) tasks: TaskIds,
+    pub(crate) errands: Errands,
     /// By the index of the backend.
     pub(crate) backends: Box<[Settings]>,
 }
@@ -402,7 +408,7 @@ async fn serve<T: Topology, D: Downstream>(
     downstream: &D,
 ) -> Result<(), Gone> {
     let spec = T::SPEC;
-    let Request { method, revision, id, log_level, session } = *request;
+    let Request { method, revision, id, session, .. } = *request;
     let refused = match method {
         Method::Ping => return respond::result(downstream, id, b"{}", "").await,
         Method::Discover => return respond::result(downstream, id, post.view.discover.as_bytes(), "").await,
@@ -413,27 +419,7 @@ async fn serve<T: Topology, D: Downstream>(
             Err(refusal) => refusal,
         },
         Method::Call(kind) => {
-            let era = revision.era();
-            let (own, profile) = match session {
-                Some(session) => (Some(session.key), session.profile),
-                None => (None, Profile::default()),
-            };
-            let (source, head) = (post.body, post.message);
-            let quiet = attended::quiet(request, post.carrier);
-            let caller = Caller {
-                era,
-                revision,
-                source,
-                head,
-                id,
-                kind,
-                log_level,
-                accepts_stream,
-                quiet,
-                session: own,
-                profile,
-                desk: None,
-            };
+            let caller = caller(post, request, kind, accepts_stream);
             let beyond = session.filter(|_| matches!(post.carrier, Carrier::Http(_)));
             match attended::call(worker, post, &caller, beyond, downstream).await {
                 Ok(outcome) => return outcome,
@@ -473,6 +459,27 @@ async fn serve<T: Topology, D: Downstream>(
     respond::refuse(downstream, &refused, revision.era(), Some(id)).await
 }
 
+/// The client's side of a call.
+fn caller<'a>(post: &Post<'a>, request: &Request<'a>, kind: CallKind, accepts_stream: bool) -> Caller<'a> {
+    let Request { revision, id, log_level, session, .. } = *request;
+    let profile = session.map(|session| session.profile).unwrap_or_default();
+    Caller {
+        view: post.view,
+        era: revision.era(),
+        revision,
+        source: post.body,
+        head: post.message,
+        id,
+        kind,
+        log_level,
+        accepts_stream,
+        quiet: attended::quiet(request, post.carrier),
+        session: session.map(|session| session.key),
+        profile,
+        desk: None,
+    }
+}
+
 /// The cursor of a list request.
 fn cursor<'a>(post: &Post<'a>) -> Result<Option<std::borrow::Cow<'a, str>>, Refusal<'a>> {
     if post.message.params.is_some_and(|params| params.kind != Kind::Object) {
@@ -492,6 +499,10 @@ async fn call<'a, T: Topology, D: Downstream>(
     caller: &Caller<'a>,
     downstream: &D,
 ) -> Result<Result<(), Gone>, Refusal<'a>> {
+    if let CallKind::Task(_) = caller.kind {
+        // Boxed: few calls are about tasks.
+        return Box::pin(tasks::call(worker, post, caller, &Erased::new(downstream))).await;
+    }
     let Named { subject, value } = target::of(post, caller.kind)?;
     let Some(text) = value.text() else {
         return Err(Refusal::InvalidParams("name must be a string".into()));
@@ -514,6 +525,9 @@ async fn call<'a, T: Topology, D: Downstream>(
     };
     if !route.headers.is_empty() {
         params::check(post, caller.era, route.headers)?;
+    }
+    if tasks::is_about(caller) && tasks::has_none(worker, route.backend) {
+        return Err(Refusal::NoTasks(name));
     }
     if parked::is_served(worker, caller, route.backend) {
         // Boxed: few calls can be asked anything.

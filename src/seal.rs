@@ -1,17 +1,26 @@
 //! Sealing: what clients are handed to keep, and hand back unread and unchanged. What is sealed is not known here.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use only1mcp_model::SealKey;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hkdf;
+use ring::{hkdf, hmac};
 use smallvec::SmallVec;
 
 /// The keys of one purpose.
 #[derive(Debug)]
 pub struct Seal {
     /// The first one seals, all of them open.
-    keys: Box<[LessSafeKey]>,
+    keys: Box<[Key]>,
+}
+
+/// One of them.
+struct Key {
+    seals: LessSafeKey,
+    /// Gives the nonces of what is to come to the same token each time.
+    nonces: hmac::Key,
 }
 
 /// What was sealed, opened.
@@ -19,6 +28,8 @@ pub type Opened = SmallVec<[u8; 128]>;
 
 /// Of every token. Another one would be of another form.
 const VERSION: u8 = 1;
+/// Nothing longer is looked at.
+const TOKEN_BYTES_MAX: usize = 1024;
 
 impl Seal {
     /// Keys of their own, made from these, for one purpose.
@@ -31,11 +42,22 @@ impl Seal {
         // hold, and no key.
         let derived = keys.iter().map(|key| {
             let derived = hkdf::Salt::new(hkdf::HKDF_SHA256, b"only1mcp").extract(key);
-            let purpose = [purpose.as_bytes()];
-            let derived = derived.expand(&purpose, &CHACHA20_POLY1305).expect("a key is shorter than 255 hashes");
-            LessSafeKey::new(UnboundKey::from(derived))
+            let (purpose, nonces) = ([purpose.as_bytes()], [purpose.as_bytes(), b" nonces"]);
+            let seals = derived.expand(&purpose, &CHACHA20_POLY1305).expect("a key is shorter than 255 hashes");
+            let nonces = derived.expand(&nonces, hmac::HMAC_SHA256).expect("a key is shorter than 255 hashes");
+            Key { seals: LessSafeKey::new(UnboundKey::from(seals)), nonces: hmac::Key::from(nonces) }
         });
         Self { keys: derived.collect() }
+    }
+
+    /// A key that nobody else has.
+    ///
+    /// # Errors
+    /// There are no random bits.
+    pub fn random_key() -> std::io::Result<SealKey> {
+        let mut key = SealKey::default();
+        rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
+        Ok(key)
     }
 
     /// Seals a text: URL-safe base64. It opens again for whoever names the same context.
@@ -46,26 +68,55 @@ impl Seal {
         let mut nonce = [0; NONCE_LEN];
         rustix::rand::getrandom(&mut nonce, rustix::rand::GetRandomFlags::empty())?;
         let key = self.keys.first().ok_or(std::io::ErrorKind::NotFound)?;
-        let mut sealed = Opened::from_slice(plain);
-        let tag = key.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), aad(context), &mut sealed);
-        let tag = tag.map_err(|_too_long| std::io::ErrorKind::InvalidInput)?;
-        Ok(URL_SAFE_NO_PAD.encode([&[VERSION], &nonce[..], &sealed, tag.as_ref()].concat()))
+        Ok(key.seal(nonce, context, plain).ok_or(std::io::ErrorKind::InvalidInput)?)
+    }
+
+    /// Does so with a token that is the same each time, for a text that has one name: it gives away that two are the same.
+    /// `None` without a key.
+    #[must_use]
+    pub fn seal_alike(&self, context: &[&[u8]], plain: &[u8]) -> Option<String> {
+        let key = self.keys.first()?;
+        let mut named = hmac::Context::with_key(&key.nonces);
+        named.update(aad(context).as_ref());
+        named.update(plain);
+        let (nonce, _) = named.sign().as_ref().split_first_chunk().map(|(nonce, rest)| (*nonce, rest.len()))?;
+        key.seal(nonce, context, plain)
     }
 
     /// What a token holds that was sealed in this context; `None` for any other text.
     #[must_use]
     pub fn open(&self, context: &[&[u8]], token: &[u8]) -> Option<Opened> {
-        let mut bytes = [0; 128];
+        if token.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let mut bytes = Opened::from_elem(0, base64::decoded_len_estimate(token.len()));
         let length = URL_SAFE_NO_PAD.decode_slice(token, &mut bytes).ok()?;
         let (&VERSION, rest) = bytes.get(..length)?.split_first()? else { return None };
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
         self.keys.iter().find_map(|key| {
             let mut plain = Opened::from_slice(sealed);
             let nonce = Nonce::assume_unique_for_key(*nonce);
-            let length = key.open_in_place(nonce, aad(context), &mut plain).ok()?.len();
+            let length = key.seals.open_in_place(nonce, aad(context), &mut plain).ok()?.len();
             plain.truncate(length);
             Some(plain)
         })
+    }
+}
+
+// === impl Key ===
+
+impl Key {
+    fn seal(&self, nonce: [u8; NONCE_LEN], context: &[&[u8]], plain: &[u8]) -> Option<String> {
+        let mut sealed = Opened::from_slice(plain);
+        let unique = Nonce::assume_unique_for_key(nonce);
+        let tag = self.seals.seal_in_place_separate_tag(unique, aad(context), &mut sealed).ok()?;
+        Some(URL_SAFE_NO_PAD.encode([&[VERSION], &nonce[..], &sealed, tag.as_ref()].concat()))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Key(_)")
     }
 }
 
@@ -123,6 +174,25 @@ mod tests {
         for other in ["", "AQ", "not base64!", &"A".repeat(1024), &format!("{token}A"), &format!("{token}=")] {
             assert_eq!(opened(&seal, CONTEXT, other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_has_one_name_has_one_token_in_each_context() {
+        let seal = Seal::new(&[FIRST], "a");
+        let token = seal.seal_alike(CONTEXT, b"plain").expect("a key");
+        assert_eq!(seal.seal_alike(CONTEXT, b"plain").as_ref(), Some(&token));
+        assert_eq!(Seal::new(&[FIRST], "a").seal_alike(CONTEXT, b"plain").as_ref(), Some(&token));
+        assert_eq!(opened(&seal, CONTEXT, &token).as_deref(), Some(&b"plain"[..]));
+        let nonce = |token: &str| token.as_bytes()[..16].to_vec();
+        for other in [
+            seal.seal_alike(CONTEXT, b"plainer"),
+            seal.seal_alike(&[b"view"], b"plain"),
+            Seal::new(&[FIRST], "b").seal_alike(CONTEXT, b"plain"),
+            Seal::new(&[SECOND], "a").seal_alike(CONTEXT, b"plain"),
+        ] {
+            assert_ne!(nonce(&other.expect("a key")), nonce(&token));
+        }
+        assert_eq!(Seal::new(&[], "a").seal_alike(CONTEXT, b"plain"), None);
     }
 
     #[test]

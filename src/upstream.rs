@@ -111,6 +111,11 @@ pub trait Transport: Sized + 'static {
 /// Where the messages of one call go.
 #[expect(async_fn_in_trait, reason = "a worker is one thread: its futures never need to be Send")]
 pub trait Relay {
+    /// The call goes to this one of several children.
+    fn taken_by(&mut self, child: u16) {
+        let _ = child;
+    }
+
     /// A notification that belongs to the call.
     ///
     /// # Errors
@@ -216,6 +221,8 @@ pub struct Call<'a> {
     pub profile: Profile,
     /// What the backend may ask of clients, by its topology: it is not told that they can do anything else.
     pub asks: Profile,
+    /// The one of several children that has to take it; `None` for any.
+    pub child: Option<u16>,
     /// Set as soon as any byte of it may have reached the backend.
     pub sent: Cell<bool>,
 }

@@ -202,6 +202,7 @@ async fn request(
         session: None,
         profile: Profile::default(),
         asks: Profile::NONE,
+        child: None,
         sent: Cell::new(false),
     };
     let mut taken = Taken::default();

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use only1mcp_model::SealKey;
 use only1mcp_model::overlay::Overlay;
 use tokio::sync::{Semaphore, watch};
 
@@ -16,10 +17,11 @@ use crate::clock::Clock;
 use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
 use crate::proxy::{
-    Calls, Counts, Drain, Feed, Gate, Mailboxes, OpenedTokens, Parked, Relisted, Sessions, Settings, Shared, Site, Tie,
-    Worker,
+    Calls, Counts, Drain, Errands, Feed, Gate, Mailboxes, OpenedTokens, Parked, Relisted, Sessions, Settings, Shared,
+    Site, TaskIds, Tie, Worker,
 };
 use crate::references::References;
+use crate::seal::Seal;
 use crate::upstream::{self, Gone, Transport};
 
 /// How often what is idle is looked for.
@@ -64,12 +66,17 @@ impl Provisions {
         backends.iter().map(|backend| Settings::new(backend, &self.overlay).disabled).collect()
     }
 
-    /// The sessions, sealed as the topology says: with keys that outlive the process, or with one of its own.
-    pub(super) fn sessions(&self, plan: &plan::Sessions) -> Result<Sessions, StartError> {
-        let Some(reference) = &plan.seal_key else { return Sessions::of_this_process().map_err(StartError::Worker) };
+    /// What clients are handed is sealed as the topology says: with keys that outlive the process, or with one of its own.
+    pub(super) fn seal_keys(&self, plan: &plan::Sessions) -> Result<Vec<SealKey>, StartError> {
+        let Some(reference) = &plan.seal_key else { return seal_key_of_this_process() };
         let keys = self.references.resolve(reference).map_err(StartError::SealKey)?;
-        Ok(Sessions::new(&only1mcp_model::seal_keys(&keys).map_err(StartError::SealKeyForm)?))
+        only1mcp_model::seal_keys(&keys).map_err(StartError::SealKeyForm)
     }
+}
+
+/// A key that nobody else has, and that goes with the process.
+pub(super) fn seal_key_of_this_process() -> Result<Vec<SealKey>, StartError> {
+    Ok(vec![Seal::random_key().map_err(StartError::Worker)?])
 }
 
 // === impl Crew ===
@@ -79,7 +86,7 @@ impl Crew {
     pub(super) fn new<T: Topology>(
         workers: usize,
         site: Site,
-        sessions: Sessions,
+        seal_keys: &[SealKey],
         provisions: Provisions,
         draining: watch::Receiver<bool>,
     ) -> Result<Self, StartError> {
@@ -91,7 +98,9 @@ impl Crew {
         };
         let backends = spec.backends.iter().map(|backend| Settings::new(backend, &overlay)).collect();
         let (mailboxes, parked) = (Mailboxes::default(), Parked::default());
-        let shared = Arc::new(Shared { gate: Gate::new(spec, site), sessions, mailboxes, parked, backends });
+        let (sessions, tasks, errands) = (Sessions::new(seal_keys), TaskIds::new(seal_keys), Errands::new(workers));
+        let gate = Gate::new(spec, site);
+        let shared = Arc::new(Shared { gate, sessions, mailboxes, parked, tasks, errands, backends });
         let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends));
         let (all_drained, working) = watch::channel(());
         Ok(Self { workers, shared, upstream, draining, working, all_drained: Arc::new(all_drained) })
@@ -191,7 +200,9 @@ impl Place {
         let (opened, calls, drain) = (OpenedTokens::default(), Calls::open(tie), Drain::default());
         let (feeds, relisted) = (links.iter().map(|_| Rc::<Feed>::default()).collect(), Relisted::default());
         let (listeners, subscriptions) = (Rc::default(), Rc::default());
-        Ok(Rc::new_cyclic(|own| {
+        // More than a `u16` has no machine.
+        let index = u16::try_from(self.worker).unwrap_or(u16::MAX);
+        let worker = Rc::new_cyclic(|own| {
             let own = own.clone();
             Worker {
                 clock,
@@ -205,9 +216,12 @@ impl Place {
                 relisted,
                 listeners,
                 subscriptions,
+                index,
                 own,
             }
-        }))
+        });
+        worker.shared.errands.open(index, Rc::downgrade(&worker));
+        Ok(worker)
     }
 
     /// Accepts until the gateway stops, then lets go of everything in order.

@@ -103,6 +103,8 @@ pub struct Incoming {
     pub request_id: Option<Value>,
     /// `params.arguments`
     pub arguments: Option<Value>,
+    /// `params.task` (of `tools/call`, legacy only)
+    pub task: Option<Value>,
     /// `params.ref` (of `completion/complete`)
     pub reference: Option<Value>,
     /// Whether `params.requestState` or `params.inputResponses` is there: the request resumes one that was answered with

@@ -51,6 +51,21 @@ pub enum CallKind {
     Resource,
     /// `completion/complete`, about the prompt, resource or template that `params.ref` names.
     Completion,
+    /// One about the task that `params.taskId` names.
+    Task(TaskKind),
+}
+
+/// A call about a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// `tasks/get`
+    Get,
+    /// `tasks/result`, legacy only.
+    Result,
+    /// `tasks/update`, modern only.
+    Update,
+    /// `tasks/cancel`
+    Cancel,
 }
 
 // === impl Level ===
@@ -98,6 +113,10 @@ impl Method {
             "prompts/get" => Self::Call(CallKind::Prompt),
             "resources/read" => Self::Call(CallKind::Resource),
             "completion/complete" => Self::Call(CallKind::Completion),
+            "tasks/get" => Self::Call(CallKind::Task(TaskKind::Get)),
+            "tasks/result" => Self::Call(CallKind::Task(TaskKind::Result)),
+            "tasks/update" => Self::Call(CallKind::Task(TaskKind::Update)),
+            "tasks/cancel" => Self::Call(CallKind::Task(TaskKind::Cancel)),
             "tools/list" => Self::List(ListKind::Tools),
             "prompts/list" => Self::List(ListKind::Prompts),
             "resources/list" => Self::List(ListKind::Resources),
@@ -125,6 +144,17 @@ impl CallKind {
             Self::Prompt => "prompts/get",
             Self::Resource => "resources/read",
             Self::Completion => "completion/complete",
+            Self::Task(TaskKind::Get) => "tasks/get",
+            Self::Task(TaskKind::Result) => "tasks/result",
+            Self::Task(TaskKind::Update) => "tasks/update",
+            Self::Task(TaskKind::Cancel) => "tasks/cancel",
         }
+    }
+
+    /// Whether its answer may require input of the client (MCP 2026-07-28, multi round-trip requests). What a task
+    /// requires it has its own way for.
+    #[must_use]
+    pub fn may_require_input(self) -> bool {
+        matches!(self, Self::Tool | Self::Prompt | Self::Resource)
     }
 }

@@ -12,6 +12,7 @@ use super::error::Refusal;
 use super::relay::ClientRelay;
 use super::route::Route;
 use super::session::{Replay, Session, Sessions};
+use super::tasks::Origin;
 use super::{Answer, Carrier, Downstream, Erased, Left, Post, Request, Worker, dispatch, respond};
 use crate::catalog::{Revision, Topology};
 use crate::limits;
@@ -102,8 +103,8 @@ pub(super) async fn exchange_detached<T: Topology>(
     downstream: &Erased<'_>,
 ) -> Result<(), Error> {
     let attended = Attended { downstream, session: None };
-    let (deadline, questions) = (worker.clock.deadline(), &worker.shared.sessions.questions);
-    let mut relay = ClientRelay::new((caller, None), &attended, &deadline, limits::CALL_MAX, questions);
+    let (deadline, origin) = (worker.clock.deadline(), Origin { backend: "", worker: worker.index, child: None });
+    let mut relay = ClientRelay::new((caller, None), &attended, &deadline, limits::CALL_MAX, &worker.shared, origin);
     link.exchange(call, &mut relay).await
 }
 

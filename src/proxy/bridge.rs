@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use super::edition::Edits;
 use super::parked::Desk;
-use crate::catalog::{Era, Revision};
+use super::tasks;
+use crate::catalog::{Era, Revision, View};
 use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{Cut, Id, Incoming};
 use crate::mcp::json::{Kind, Span, Text, Value};
@@ -20,6 +21,8 @@ use crate::upstream::{Error, Message};
 /// The client's side of one call.
 #[derive(Debug)]
 pub(crate) struct Caller<'a> {
+    /// What it sees.
+    pub(crate) view: &'static View,
     /// The era it speaks.
     pub(crate) era: Era,
     /// Which revision of that.
@@ -96,10 +99,12 @@ fn result<'a>(
     let is = |name| matches!(result_type, Some(Ok(text)) if Text::is(text, source, name));
     let complete = result_type.is_none() || is("complete");
     if era == Era::Modern && !complete {
-        // MCP 2026-07-28, multi round-trip requests: completions may not ask, and only who declared that it answers is.
-        let may_ask = caller.era == Era::Modern && caller.kind != CallKind::Completion;
-        return match is("input_required") && may_ask {
+        // Only who declared that it answers is asked, and only who declared that it follows tasks is given one.
+        let may_ask = caller.era == Era::Modern && caller.kind.may_require_input();
+        let asks_or_goes_on = is("input_required") && may_ask || is("task") && tasks::may_begin(caller);
+        return match asks_or_goes_on {
             true => Ok(()),
+            false if is("task") => Err(Error::protocol("it begins a task that nobody declared to follow")),
             false if is("input_required") => Err(Error::protocol("it asks for input that nobody declared to give")),
             false => Err(Error::protocol("its result is of an unknown `resultType`")),
         };
@@ -207,7 +212,7 @@ pub(crate) fn cancelled<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
 /// Whether a backend answers a call by asking for input that a client of its own era would give.
 pub(crate) fn requires_input(message: &Message<'_>, kind: CallKind) -> bool {
     let result_type = message.head.result_type.and_then(Value::text);
-    let may_ask = message.era == Era::Modern && kind != CallKind::Completion;
+    let may_ask = message.era == Era::Modern && kind.may_require_input();
     may_ask && result_type.is_some_and(|text| text.is(message.source, "input_required"))
 }
 
@@ -231,6 +236,9 @@ pub(crate) fn notification<'a>(message: &Message<'a>, caller: &Caller<'a>) -> Op
     if method.is(source, "notifications/message") {
         let level = head.level?.text().and_then(|level| Level::parse(&level.decode(source)))?;
         return (level >= caller.log_level?).then_some(splice);
+    }
+    if method.is(source, "notifications/tasks/status") && tasks::is_about(caller) {
+        return Some(splice);
     }
     None
 }

@@ -1,5 +1,7 @@
 //! One call to its backend and back: within its deadline, for as long as the client stays.
 
+mod task;
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -10,6 +12,7 @@ use super::bridge::Caller;
 use super::error::Refusal;
 use super::relay::ClientRelay;
 use super::route::Route;
+use super::tasks::Origin;
 use super::{Downstream, Left, Worker, relisting, respond};
 use crate::catalog::plan::ParamHeader;
 use crate::catalog::{Era, Topology};
@@ -18,7 +21,7 @@ use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Incoming};
 use crate::mcp::json::Value;
-use crate::mcp::method::CallKind;
+use crate::mcp::method::{CallKind, TaskKind};
 use crate::upstream::{Call, Error, Gone, Kind, Target, Transport};
 
 /// What happened first while an exchange was waited for.
@@ -64,13 +67,18 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     passed_on: &[(&str, &[u8])],
     downstream: &D,
 ) -> Result<(), Gone> {
-    let timeout = worker.shared.backends.get(usize::from(route.backend)).map_or(limits::CALL_MAX, |own| own.timeout);
+    let timeout = match caller.kind {
+        // It waits for the task, whatever that takes.
+        CallKind::Task(TaskKind::Result) => limits::CALL_MAX,
+        _ => worker.shared.backends.get(usize::from(route.backend)).map_or(limits::CALL_MAX, |own| own.timeout),
+    };
     worker.clock.refresh();
     let deadline = worker.clock.deadline();
     deadline.set(timeout);
     let journey = Journey { worker, caller, name, route, passed_on, deadline: &deadline };
-    let mut relay =
-        ClientRelay::new((caller, route.rewrites), downstream, &deadline, timeout, &worker.shared.sessions.questions);
+    let origin = Origin { backend: name_of::<T>(route.backend), worker: worker.index, child: None };
+    let client = (caller, route.rewrites);
+    let mut relay = ClientRelay::new(client, downstream, &deadline, timeout, &worker.shared, origin);
     // What answers a backend's question is for that backend alone (MCP 2026-07-28, multi round-trip requests).
     let mut fallbacks = if caller.head.resumes { &[][..] } else { route.fallbacks }.iter();
     let mut backend = route.backend;
@@ -125,7 +133,7 @@ impl<T: Topology> Journey<'_, T> {
         others: usize,
         relay: &mut ClientRelay<'_, D>,
     ) -> Result<(), Error> {
-        let (worker, caller, index) = (self.worker, self.caller, usize::from(backend));
+        let (worker, index) = (self.worker, usize::from(backend));
         let (Some(link), Some(counts)) = (worker.links.get(index), worker.counts.backends.get(index)) else {
             return Err(Error::unavailable("the topology has no such backend"));
         };
@@ -134,19 +142,13 @@ impl<T: Topology> Journey<'_, T> {
             counts.refused(error.kind);
             return Err(error);
         };
-        relay.turn_to(self.asks(backend));
+        relay.turn_to(name_of::<T>(backend), self.asks(backend));
         let before = relay.elapsed();
-        let mut relisted = worker.relisted.headers(backend, &self.route.upstream);
-        let mut outcome = loop {
-            let headers = relisted.as_deref().unwrap_or_else(|| self.locked_headers(backend));
-            let call = self.call((backend, headers), caller.source, caller.head, self.name.0);
-            let wait = self.wait(relay, self.share(others), &call.sent);
-            let outcome = exchange(link, &call, relay, &wait).await;
-            let Some(refusal) = relay.take_refusal().filter(|_| outcome.is_ok()) else { break outcome };
-            match relisting::relist(worker, backend, &self.route.upstream, headers, self.deadline).await {
-                Some(wanted) => relisted = Some(wanted),
-                None => break Box::pin(relay.refuse(&refusal)).await,
-            }
+        let mut outcome = if self.needs_task(backend) {
+            // Boxed: few tools run as tasks alone.
+            Box::pin(self.run_task((backend, link), self.share(others), relay)).await
+        } else {
+            self.make((backend, link), others, relay).await
         };
         if outcome.is_ok()
             && let Some(required) = relay.take_required()
@@ -161,6 +163,28 @@ impl<T: Topology> Journey<'_, T> {
         let failure = outcome.as_ref().err().map(|error| error.kind);
         counts.tried(failure.filter(|kind| *kind != Kind::ClientGone || !relay.answered()), took);
         outcome
+    }
+
+    /// Makes the call, once more where the backend wants to see other headers than those that it was made with.
+    async fn make<D: Downstream>(
+        &self,
+        (backend, link): (u16, &T::Upstream),
+        others: usize,
+        relay: &mut ClientRelay<'_, D>,
+    ) -> Result<(), Error> {
+        let (worker, caller) = (self.worker, self.caller);
+        let mut relisted = worker.relisted.headers(backend, &self.route.upstream);
+        loop {
+            let headers = relisted.as_deref().unwrap_or_else(|| self.locked_headers(backend));
+            let call = self.call((backend, headers), caller.source, caller.head, self.name.0);
+            let wait = self.wait(relay, self.share(others), &call.sent);
+            let outcome = exchange(link, &call, relay, &wait).await;
+            let Some(refusal) = relay.take_refusal().filter(|_| outcome.is_ok()) else { return outcome };
+            match relisting::relist(worker, backend, &self.route.upstream, headers, self.deadline).await {
+                Some(wanted) => relisted = Some(wanted),
+                None => return Box::pin(relay.refuse(&refusal)).await,
+            }
+        }
     }
 
     /// What the backend may ask of clients.
@@ -195,6 +219,7 @@ impl<T: Topology> Journey<'_, T> {
             session: caller.session,
             profile: caller.profile,
             asks: self.asks(backend),
+            child: self.route.child,
             sent: Cell::new(false),
         }
     }
@@ -243,7 +268,7 @@ impl<T: Topology> Journey<'_, T> {
                 CallKind::Tool | CallKind::Prompt => head.name,
                 CallKind::Resource => head.uri,
                 // The relay lets none of them require anything.
-                CallKind::Completion => None,
+                CallKind::Completion | CallKind::Task(_) => None,
             };
             let call = self.call((backend, headers), &source, &head, name.unwrap_or(self.name.0));
             exchange(link, &call, relay, &self.wait(relay, None, &call.sent)).await?;

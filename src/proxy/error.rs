@@ -10,6 +10,7 @@ use only1mcp_model::revision::{Era, Revision};
 use serde_json::{Value, json};
 
 use super::site::Foreign;
+use super::tasks::TASK_EXTENSION;
 use crate::http1::HeadError;
 use crate::limits;
 use crate::mcp::json::{ScanError, ScanErrorKind};
@@ -74,6 +75,10 @@ pub(crate) enum Refusal<'a> {
     SessionVersion,
     /// Whose resource this is has no subscriptions: its URI.
     NoSubscriptions(Cow<'a, str>),
+    /// A tool that is no task of its server's was to run as one.
+    NoTasks(Cow<'a, str>),
+    /// The client did not declare that it follows tasks, and asks for one.
+    TasksUndeclared,
     /// Changes were asked for where there are no streams to tell them.
     Unsubscribable,
     /// A sample was asked for where no client that could give one is connected.
@@ -145,9 +150,12 @@ impl Refusal<'_> {
             | Self::SessionUnknown
             | Self::StreamUnknown
             | Self::SessionVersion => self.session(),
-            Self::MethodNotFound(_) | Self::NoCompletions(..) | Self::NoSubscriptions(_) | Self::Unsubscribable => {
-                self.method(era)
-            }
+            Self::MethodNotFound(_)
+            | Self::NoCompletions(..)
+            | Self::NoSubscriptions(_)
+            | Self::NoTasks(_)
+            | Self::Unsubscribable => self.method(era),
+            Self::NoSampling | Self::TasksUndeclared => self.capability(era),
             _ => self.message(era),
         }
     }
@@ -235,10 +243,29 @@ impl Refusal<'_> {
                     "method `resources/subscribe` is not offered for resource `{uri}`: its server has no subscriptions"
                 )
             }
+            Self::NoTasks(name) => format!("tool `{}` does not run as a task: call it without `task`", cut(name)),
             _ => "method is not offered: plain routes have no streams, and so no subscriptions".to_owned(),
         };
         let status = if era == Era::Modern { 404 } else { 200 };
         Verdict::new(status, METHOD_NOT_FOUND, "method_not_found", message)
+    }
+
+    /// Refused because no client declared what it takes.
+    fn capability(&self, era: Era) -> Verdict {
+        let (message, required) = match self {
+            Self::TasksUndeclared => {
+                let message = format!("extension `{TASK_EXTENSION}` is needed, and was not declared");
+                (message, json!({ "extensions": { TASK_EXTENSION: {} } }))
+            }
+            _ => {
+                let message = "no client is connected that could serve `sampling/createMessage`".to_owned();
+                (message, json!({ "sampling": {} }))
+            }
+        };
+        let status = if era == Era::Modern { 400 } else { 200 };
+        let mut verdict = Verdict::new(status, MISSING_CAPABILITY, "missing_capability", message);
+        verdict.data["requiredCapabilities"] = required;
+        verdict
     }
 
     /// Refused for what the message says.
@@ -281,12 +308,6 @@ impl Refusal<'_> {
                 let mut verdict = Verdict::new(200, INTERNAL_ERROR, upstream::Kind::Overloaded.as_str(), message);
                 verdict.data["sent"] = json!(true);
                 verdict.data["retryable"] = json!(false);
-                verdict
-            }
-            Self::NoSampling => {
-                let message = "no client is connected that could serve `sampling/createMessage`";
-                let mut verdict = Verdict::new(status(400), MISSING_CAPABILITY, "missing_capability", message);
-                verdict.data["requiredCapabilities"] = json!({ "sampling": {} });
                 verdict
             }
             Self::TooManyCalls => {

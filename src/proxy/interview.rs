@@ -18,7 +18,7 @@ use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Id, Shape};
 use crate::mcp::json::Kind;
-use crate::mcp::method::CallKind;
+use crate::mcp::method::{CallKind, TaskKind};
 use crate::mcp::splice::Splice;
 use crate::upstream::{Error, Message};
 
@@ -97,13 +97,17 @@ pub(super) fn may_ask(profile: Profile, message: &Message<'_>) -> bool {
     method.and_then(|method| needs(&method, params)).is_some_and(|needed| profile.has(needed))
 }
 
-/// Holds what a modern backend requires of a modern client against what it may ask.
+/// Holds what a modern backend requires of a modern client against what it may ask, for a call or for a task.
 ///
 /// # Errors
 /// When it may not.
 pub(super) fn check(message: &Message<'_>, kind: CallKind, asks: Profile) -> Result<(), Error> {
-    let required = message.head.result.filter(|_| bridge::requires_input(message, kind));
-    let Some(required) = required.map(|result| InputRequired::read(result.span.of(message.source))).transpose()? else {
+    let Some(result) = message.head.result.map(|result| result.span.of(message.source)) else { return Ok(()) };
+    let required = if bridge::requires_input(message, kind) {
+        InputRequired::read(result)?
+    } else if (message.era, kind) == (Era::Modern, CallKind::Task(TaskKind::Get)) {
+        InputRequired::parse(result)?
+    } else {
         return Ok(());
     };
     match required.input_requests.values().all(|request| request.may_be_asked(asks)) {
@@ -118,7 +122,7 @@ pub(super) fn check(message: &Message<'_>, kind: CallKind, asks: Profile) -> Res
 pub(super) fn pages(message: &Message<'_>, caller: &Caller<'_>, profile: Profile) -> Option<String> {
     let Message { source, head, era } = *message;
     let asks = (era, caller.era) == (Era::Legacy, Era::Modern)
-        && caller.kind != CallKind::Completion
+        && caller.kind.may_require_input()
         && profile.has(Profile::ELICITATION_URL)
         && head.error_code.is_some_and(|code| code.span.of(source) == URL_ELICITATION.to_string().as_bytes());
     let data = head.error_data.filter(|_| asks && !has_declined(caller))?;
@@ -179,12 +183,17 @@ pub(super) fn answered(answer: &Bytes) -> Result<Answered<'_>, Error> {
 
 impl<'a> InputRequired<'a> {
     pub(super) fn read(result: &'a [u8]) -> Result<Self, Error> {
-        let required: Self = serde_json::from_slice(result)
-            .map_err(|error| Error::protocol(format!("the input that it requires cannot be read: {error}")))?;
+        let required = Self::parse(result)?;
         match required.input_requests.is_empty() && required.request_state.is_none() {
             true => Err(Error::protocol("it requires input and does not say which")),
             false => Ok(required),
         }
+    }
+
+    /// It may require nothing.
+    fn parse(result: &'a [u8]) -> Result<Self, Error> {
+        serde_json::from_slice(result)
+            .map_err(|error| Error::protocol(format!("the input that it requires cannot be read: {error}")))
     }
 
     /// The members of `params` with which the call is made again, ended by a comma.

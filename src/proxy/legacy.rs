@@ -13,7 +13,7 @@ use crate::catalog::{Era, Revision, Topology, View};
 use crate::http1::{Field, RequestHead};
 use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{Id, Shape};
-use crate::mcp::method::{Level, Method};
+use crate::mcp::method::{CallKind, Level, Method, TaskKind};
 use crate::upstream::Gone;
 
 /// What a valid legacy message asks for.
@@ -57,7 +57,13 @@ pub(crate) fn validate<'a, T: Topology>(worker: &Worker<T>, post: &Post<'a>) -> 
     };
     match (message.shape, method) {
         (Shape::Request, Some(method)) => match Method::parse(&method) {
-            Some(Method::Discover | Method::Listen) | None => Err(Refusal::MethodNotFound(method)),
+            Some(Method::Discover | Method::Listen | Method::Call(CallKind::Task(TaskKind::Update))) | None => {
+                Err(Refusal::MethodNotFound(method))
+            }
+            // MCP 2025-11-25 is the first that has them.
+            Some(Method::Call(CallKind::Task(_))) if session.revision < Revision::LEGACY => {
+                Err(Refusal::MethodNotFound(method))
+            }
             Some(method) => Ok(Valid::Request(method, session)),
         },
         (Shape::Notification | Shape::Response, _) => Ok(Valid::Taken),

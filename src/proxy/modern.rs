@@ -10,7 +10,7 @@ use crate::http1::{Field, RequestHead};
 use crate::mcp::envelope::Shape;
 use crate::mcp::header;
 use crate::mcp::json::{Kind, Value};
-use crate::mcp::method::{Level, Method};
+use crate::mcp::method::{CallKind, Level, Method, TaskKind};
 
 /// What a valid modern message asks for.
 #[derive(Debug)]
@@ -48,9 +48,15 @@ pub(crate) fn validate<'a>(post: &Post<'a>) -> Result<Valid, Refusal<'a>> {
     }
     metadata(post)?;
     match Method::parse(&method) {
-        Some(Method::Initialize | Method::Ping | Method::SetLevel | Method::Subscribe | Method::Unsubscribe) | None => {
-            Err(Refusal::MethodNotFound(method))
-        }
+        Some(
+            Method::Initialize
+            | Method::Ping
+            | Method::SetLevel
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::Call(CallKind::Task(TaskKind::Result)),
+        )
+        | None => Err(Refusal::MethodNotFound(method)),
         Some(method) => Ok(Valid::Request(method)),
     }
 }

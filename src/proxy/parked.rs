@@ -114,15 +114,14 @@ const INVALID: Refusal<'_> = Refusal::InvalidParams(Cow::Borrowed("`requestState
 
 /// Whether a call is served here: one that may be asked something, or that answers what was asked.
 pub(super) fn is_served<T: Topology>(worker: &Worker<T>, caller: &Caller<'_>, backend: u16) -> bool {
-    // MCP 2026-07-28, multi round-trip requests: completion asks nothing.
-    let may_ask = caller.era == Era::Modern && caller.kind != CallKind::Completion;
+    let may_ask = caller.era == Era::Modern && caller.kind.may_require_input();
     let Some(meta) = caller.head.meta.filter(|_| may_ask) else { return false };
     let declares = meta.client_capabilities.is_some_and(|declared| declared.span.of(caller.source).len() > "{}".len());
     (declares || caller.head.resumes) && era(worker, backend) != Some(Era::Modern)
 }
 
 /// The era of a backend, as far as it is known.
-fn era<T: Topology>(worker: &Worker<T>, backend: u16) -> Option<Era> {
+pub(super) fn era<T: Topology>(worker: &Worker<T>, backend: u16) -> Option<Era> {
     let index = usize::from(backend);
     let pinned = T::SPEC.backends.get(index).and_then(|backend| backend.era);
     pinned.or_else(|| worker.links.get(index)?.as_ref()?.era())
@@ -222,6 +221,7 @@ impl Detached {
         let (source, head, id) = (&body[..], &head, &id[..]);
         let desk = &desk;
         let caller = Caller {
+            view,
             era,
             revision: Revision::MODERN,
             source,

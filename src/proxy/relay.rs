@@ -14,7 +14,8 @@ use super::edition;
 use super::interview::{self, Answered, InputRequest, InputRequired};
 use super::parked::Desk;
 use super::session::{Inquiry, Questions, wire_id};
-use super::{Answer, Downstream};
+use super::tasks::{self, Origin, TaskIds};
+use super::{Answer, Downstream, Shared};
 use crate::catalog::Era;
 use crate::catalog::plan::Backend;
 use crate::clock::Deadline;
@@ -40,7 +41,10 @@ pub(crate) struct ClientRelay<'a, D> {
     told: bool,
     answered: bool,
     questions: &'a Questions,
-    /// What the backend that has the call may ask of clients.
+    tasks: &'a TaskIds,
+    /// Who has the call.
+    origin: Origin,
+    /// What that may ask of clients.
     asks: Profile,
     /// What a legacy backend asks, by the ids that it gave. Only few do.
     inquiry: Option<Box<Inquiry<'a, Box<[u8]>>>>,
@@ -48,6 +52,8 @@ pub(crate) struct ClientRelay<'a, D> {
     required: Option<Box<[u8]>>,
     /// The answer by which a modern backend refuses the headers of the call. Only the first one is kept back.
     refusal: HeaderRefusal,
+    /// What is done where a legacy backend begins a task.
+    begins: Begins,
 }
 
 /// Whether a backend has refused the headers of a call.
@@ -59,14 +65,27 @@ enum HeaderRefusal {
     Before,
 }
 
+/// What becomes of the answer by which a legacy backend begins a task.
+#[derive(Debug)]
+enum Begins {
+    /// The client reads it.
+    Told,
+    /// The gateway follows the task.
+    Expected,
+    /// It does so: this one.
+    Begun(String),
+}
+
 impl<'a, D: Downstream> ClientRelay<'a, D> {
     pub(crate) fn new(
         (caller, rewrites): (&'a Caller<'a>, Option<&'static Backend>),
         downstream: &'a D,
         deadline: &'a Deadline,
         timeout: Duration,
-        questions: &'a Questions,
+        shared: &'a Shared,
+        origin: Origin,
     ) -> Self {
+        let (questions, tasks) = (&shared.sessions.questions, &shared.tasks);
         let (began, left) = (Instant::now(), Rc::default());
         let (told, answered, asks, inquiry, required) = (false, false, Profile::NONE, None, None);
         let refusal = HeaderRefusal::No;
@@ -81,11 +100,27 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
             told,
             answered,
             questions,
+            tasks,
+            origin,
             asks,
             inquiry,
             required,
             refusal,
+            begins: Begins::Told,
         }
+    }
+
+    /// The backend is to begin a task, which the gateway follows.
+    pub(crate) fn expect_task(&mut self) {
+        self.begins = Begins::Expected;
+    }
+
+    /// The task that it has begun; from now on there is all the time that a call has.
+    pub(crate) fn take_task(&mut self) -> Option<(String, Option<u16>)> {
+        let Begins::Begun(task) = std::mem::replace(&mut self.begins, Begins::Told) else { return None };
+        self.timeout = limits::CALL_MAX;
+        self.rearm();
+        Some((task, self.origin.child))
     }
 
     pub(crate) fn downstream(&self) -> &'a D {
@@ -93,8 +128,8 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
     }
 
     /// Another backend has the call from now on, which may ask this of clients.
-    pub(crate) fn turn_to(&mut self, asks: Profile) {
-        self.asks = asks;
+    pub(crate) fn turn_to(&mut self, backend: &'static str, asks: Profile) {
+        (self.origin.backend, self.origin.child, self.asks) = (backend, None, asks);
     }
 
     /// What of this client the backend may ask.
@@ -266,6 +301,10 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
 }
 
 impl<D: Downstream> Relay for ClientRelay<'_, D> {
+    fn taken_by(&mut self, child: u16) {
+        self.origin.child = Some(child);
+    }
+
     async fn notification(&mut self, message: Message<'_>) -> Result<(), Error> {
         if let (Some(desk), Some(id)) = (self.caller.desk, bridge::cancelled(&message)) {
             desk.withdraw(id);
@@ -273,8 +312,10 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             self.withdraw(|theirs| **theirs == *id).await?;
         } else if self.caller.accepts_stream
             && !self.left.get()
-            && let Some(splice) = bridge::notification(&message, self.caller)
+            && let ids = self.tasks.edits(&message, self.caller, self.origin)?
+            && let Some(mut splice) = bridge::notification(&message, self.caller)
         {
+            ids.iter().for_each(|(span, id)| splice.replace(*span, id.as_bytes()));
             self.tell(&slices(&splice)).await?;
         }
         // A call that reports progress is alive; it still ends at `CALL_MAX`.
@@ -298,8 +339,10 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
         let inquiry = self.inquiry.get_or_insert_with(|| Box::new(self.questions.inquire(session)));
         let Some(number) = inquiry.ask(theirs.clone()) else { return Ok(false) };
         let id = wire_id(number);
+        let ids = self.tasks.edits(&message, self.caller, self.origin)?;
         let mut splice = Splice::new(message.source);
         splice.replace(span, id.as_bytes());
+        ids.iter().for_each(|(span, id)| splice.replace(*span, id.as_bytes()));
         self.tell(&slices(&splice)).await?;
         if self.left.get() {
             self.withdraw(|other| *other == theirs).await?;
@@ -319,7 +362,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
         let Some(inquiry) = &mut self.inquiry else { return std::future::pending().await };
         let (theirs, answer) = inquiry.next().await;
         self.rearm();
-        interview::reply(&theirs, &answer)
+        self.tasks.restored(interview::reply(&theirs, &answer), self.caller)
     }
 
     async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
@@ -334,14 +377,22 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             self.refusal = HeaderRefusal::Now(message.source.into());
             return Ok(());
         }
+        if matches!(self.begins, Begins::Expected)
+            && let Some(task) = tasks::begun(&message)
+        {
+            self.begins = Begins::Begun(task);
+            return Ok(());
+        }
         if self.asks != Profile::ASKABLE && self.caller.era == Era::Modern {
             interview::check(&message, self.caller.kind, self.asks)?;
         }
         if let Some(pages) = interview::pages(&message, self.caller, self.profile()) {
             return self.respond(200, &[pages.as_bytes()]).await;
         }
+        let ids = self.tasks.edits(&message, self.caller, self.origin)?;
         let edits = edition::edits(&message, self.caller, self.rewrites);
-        let (splice, status) = bridge::answer(&message, self.caller, &edits)?;
+        let (mut splice, status) = bridge::answer(&message, self.caller, &edits)?;
+        ids.iter().for_each(|(span, id)| splice.replace(*span, id.as_bytes()));
         self.respond(status, &slices(&splice)).await
     }
 
@@ -349,6 +400,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
         // What may change inside has to be there whole, and a stream that began carries whole messages.
         era == self.caller.era
             && !edition::may_differ(self.caller, self.rewrites, era)
+            && !tasks::changes_results(self.caller)
             && self.downstream.takes_parts()
             && !self.downstream.streaming()
             && !self.left.get()

@@ -143,9 +143,11 @@ async fn ask<T: Topology>(worker: &Worker<T>, backend: u16, cursor: Option<&str>
         session: None,
         profile: Profile::NONE,
         asks: Profile::NONE,
+        child: None,
         sent: false.into(),
     };
     let caller = Caller {
+        view: &T::SPEC.whole,
         era: Era::Modern,
         revision: Revision::MODERN,
         source: call.source,

@@ -27,6 +27,8 @@ pub(crate) struct Route<'a> {
     pub(crate) has_headers: bool,
     /// The backend whose name the URIs in the answer bear, if they do.
     pub(crate) rewrites: Option<&'static Backend>,
+    /// The one of several children of the backend that has to be asked.
+    pub(crate) child: Option<u16>,
 }
 
 /// Where a call goes; `None` for a name nobody offers, and just so for one that the view does not show.
@@ -50,6 +52,7 @@ pub(crate) fn route<'a, T: Topology>(view: &View, subject: Subject, name: &'a st
             has_headers: entry.has_headers,
             // What a URI was asked under, what is in it is answered under; a tool speaks of its own.
             rewrites: rewriting::<T>(if subject == Subject::Resources { entry.origin } else { entry.backend }),
+            child: None,
         }),
         None => uncatalogued::<T>(view, subject, name),
     }
@@ -96,13 +99,13 @@ pub(crate) fn completion<'a, T: Topology>(
     let route = match listed {
         Some(&Template { backend, origin, views, fallbacks, .. }) => {
             let upstream = own_uri::<T>(origin, name);
-            let (headers, has_headers, rewrites) = (&[][..], false, None);
-            let route = Route { backend, upstream, fallbacks, repeatable: true, headers, has_headers, rewrites };
+            let (headers, has_headers, rewrites, child) = (&[][..], false, None, None);
+            let route = Route { backend, upstream, fallbacks, repeatable: true, headers, has_headers, rewrites, child };
             view.shows(views).then_some(route)
         }
         None => route::<T>(view, subject, name),
     };
-    let route = route.ok_or(if view.completions { Unroutable::Unknown } else { Unroutable::NotOffered })?;
+    let route = route.ok_or(if view.declared.completions { Unroutable::Unknown } else { Unroutable::NotOffered })?;
     let completes = |backend: &u16| {
         let backend = T::SPEC.backends.get(usize::from(*backend));
         backend.is_some_and(|backend| backend.completions != Some(false))
@@ -162,7 +165,8 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
     };
     let has_headers = subject == Subject::Tools;
     let upstream = Cow::Borrowed(upstream);
-    Some(Route { backend, upstream, fallbacks: &[], repeatable: false, headers, has_headers, rewrites: None })
+    let (rewrites, child) = (None, None);
+    Some(Route { backend, upstream, fallbacks: &[], repeatable: false, headers, has_headers, rewrites, child })
 }
 
 #[cold]
@@ -192,8 +196,8 @@ fn uncatalogued<'a, T: Topology>(view: &View, subject: Subject, name: &'a str) -
     let fallbacks = template.filter(|own| own.backend == backend).map_or(&[][..], |own| own.fallbacks);
     // Nobody was shown what the tool wants; it may be one that the lock has under another name.
     let has_headers = subject == Subject::Tools;
-    let rewrites = rewriting::<T>(origin);
-    Some(Route { backend, upstream, fallbacks, repeatable: false, headers: &[], has_headers, rewrites })
+    let (rewrites, child) = (rewriting::<T>(origin), None);
+    Some(Route { backend, upstream, fallbacks, repeatable: false, headers: &[], has_headers, rewrites, child })
 }
 
 /// The backend whose name a URI bears: what it speaks of without listing it leads back to it.

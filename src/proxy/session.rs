@@ -154,9 +154,7 @@ impl Sessions {
 
     /// Those sealed with a key that nobody else has, and that goes with the process.
     pub(crate) fn of_this_process() -> std::io::Result<Self> {
-        let mut key = SealKey::default();
-        rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
-        Ok(Self::new(&[key]))
+        Ok(Self::new(&[Seal::random_key()?]))
     }
 
     /// Begins one at a view: its token.

@@ -23,6 +23,26 @@ pub(super) struct Named {
 /// What a call is about, by the parameters that its method takes.
 pub(super) fn of<'a>(post: &Post<'_>, kind: CallKind) -> Result<Named, Refusal<'a>> {
     let message = post.message;
+    parameters(message)?;
+    let (subject, value, missing) = match kind {
+        CallKind::Tool => (Subject::Tools, message.name, "`params.name` must be a string"),
+        CallKind::Prompt => (Subject::Prompts, message.name, "`params.name` must be a string"),
+        CallKind::Resource => (Subject::Resources, message.uri, "`params.uri` must be a string"),
+        CallKind::Completion | CallKind::Task(_) => return reference(post.body, message),
+    };
+    let value = value.filter(|value| value.kind == Kind::String).ok_or(Refusal::InvalidParams(missing.into()))?;
+    Ok(Named { subject, value })
+}
+
+/// The task that a call is about.
+pub(super) fn task<'a>(message: &Incoming) -> Result<Value, Refusal<'a>> {
+    parameters(message)?;
+    let value = message.task_id.filter(|value| value.kind == Kind::String);
+    value.ok_or(Refusal::InvalidParams("`params.taskId` must be a string".into()))
+}
+
+/// Whether the parameters of a call are such that what it names is to be found in them.
+fn parameters<'a>(message: &Incoming) -> Result<(), Refusal<'a>> {
     match message.params.map(|params| params.kind) {
         Some(Kind::Object) => {}
         Some(Kind::Array | Kind::Null) | None => {
@@ -36,14 +56,7 @@ pub(super) fn of<'a>(post: &Post<'_>, kind: CallKind) -> Result<Named, Refusal<'
     if message.arguments.is_some_and(|arguments| arguments.kind != Kind::Object) {
         return Err(Refusal::InvalidParams("`params.arguments` must be an object".into()));
     }
-    let (subject, value, missing) = match kind {
-        CallKind::Tool => (Subject::Tools, message.name, "`params.name` must be a string"),
-        CallKind::Prompt => (Subject::Prompts, message.name, "`params.name` must be a string"),
-        CallKind::Resource => (Subject::Resources, message.uri, "`params.uri` must be a string"),
-        CallKind::Completion => return reference(post.body, message),
-    };
-    let value = value.filter(|value| value.kind == Kind::String).ok_or(Refusal::InvalidParams(missing.into()))?;
-    Ok(Named { subject, value })
+    Ok(())
 }
 
 /// What arguments are to be completed of: a prompt by its name; by its URI a resource, or a template as it is listed.

@@ -208,6 +208,7 @@ mod tests {
             session: None,
             profile: Profile::default(),
             asks: Profile::ASKABLE,
+            child: None,
             sent: Cell::new(false),
         };
         let mut scratch = Scratch::default();

@@ -171,6 +171,7 @@ mod tests {
                 session: None,
                 profile: Profile::NONE,
                 asks: Profile::ASKABLE,
+                child: None,
                 sent: Cell::new(false),
             };
             assert_eq!(with_the_message(&call), expected, "{capabilities}");

@@ -140,6 +140,12 @@ impl Transport for Stdio {
         loop {
             let (link, ready, load) = self.chosen_for(call).await?;
             self.era.set(Some(ready.1.era));
+            // One that is not of the pool is found again by its tenant.
+            if self.shared > 1
+                && let Some(child) = self.links[..self.shared].iter().position(|own| std::ptr::eq(own, link))
+            {
+                relay.taken_by(u16::try_from(child).unwrap_or(u16::MAX));
+            }
             if link.carry(ready, call, relay, load).await? == Carried::Answered {
                 return Ok(());
             }
@@ -191,6 +197,10 @@ impl Stdio {
                     format!("{} sessions have a child of their own, which is as many as may", self.sessions.count());
                 Error::new(Kind::Overloaded, false, why)
             });
+        }
+        if let Some(link) = call.child.and_then(|child| self.links[..self.shared].get(usize::from(child))) {
+            let load = link.load();
+            return Ok((link, link.ready().await?, load));
         }
         if self.profiles.count() == 0 {
             return self.choose().await;

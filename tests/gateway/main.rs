@@ -62,6 +62,7 @@ mod strays;
 mod streamable_http;
 mod streams;
 mod subscriptions;
+mod tasks;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]

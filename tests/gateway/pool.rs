@@ -1,12 +1,14 @@
 //! Several children behind one backend: who gets which call, and what the loss of one costs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use only1mcp::upstream::State;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::legacy;
+use crate::support::client::{Client, Request};
 use crate::support::scripted::{Outcome, WithChildren, call_with, eventually, signal};
 
 only1mcp::topology!(Pooled = "tests/gateway/topologies/pooled.yaml");
@@ -52,6 +54,29 @@ async fn calls_go_to_the_child_that_has_the_fewest() {
     assert_eq!(counts.keys().cloned().collect::<Vec<_>>(), spawned);
     // Two workers may look at the same moment.
     assert!(counts.values().all(|count| (3..=5).contains(count)), "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_call_about_a_task_goes_to_the_child_that_began_it() {
+    let rig = pooled().await;
+    let (address, session) = (rig.address(), legacy::session(rig.address()).await);
+    let ask = |id: usize, method: &str, params: &Value| {
+        let message = legacy::message(method, &params.to_string()).replacen(r#""id":1"#, &format!(r#""id":{id}"#), 1);
+        let request = Request::legacy(&session, message);
+        tokio::spawn(async move { Client::ask(address, &request).await.message()["result"].take() })
+    };
+    let call = json!({ "name": "odd__task", "arguments": { "ms": 300 }, "task": {} });
+    let calls: Vec<_> = (0..9).map(|id| ask(id, "tools/call", &call)).collect();
+    let mut ids = BTreeMap::new();
+    for call in calls {
+        let begun = call.await.expect("a call");
+        let id = begun["task"]["taskId"].as_str().expect("an id").to_owned();
+        ids.insert(id.clone(), begun["pid"].clone());
+        let known = ask(9, "tasks/get", &json!({ "taskId": id })).await.expect("a call");
+        assert_eq!((known["taskId"].as_str(), &known["pid"]), (Some(&*id), &begun["pid"]), "{known}");
+    }
+    let children: BTreeSet<String> = ids.values().map(ToString::to_string).collect();
+    assert_eq!(children.len(), 3, "all of them have begun some: {ids:?}");
 }
 
 #[tokio::test]

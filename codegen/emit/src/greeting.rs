@@ -1,9 +1,13 @@
 //! What the gateway says of itself: the results of `initialize` and `server/discover`. To who sees a part of it, the
 //! gateway is that part.
 
-use only1mcp_model::plan::{Changing, Plan, Subject};
+use std::collections::BTreeMap;
+
+use only1mcp_model::plan::{self, Changing, Plan, Subject};
 use only1mcp_model::revision::{Era, Revision};
 use only1mcp_model::{IMPLEMENTATION, SERVER_INFO};
+use proc_macro2::TokenStream;
+use quote::quote;
 
 use crate::lists::Kind;
 use crate::{Scope, json};
@@ -13,12 +17,19 @@ pub(crate) fn meta() -> String {
     format!(r#""_meta":{{{SERVER_INFO}}}"#)
 }
 
-/// What `capabilities` declares.
+/// Tasks, in the modern era.
+const TASK_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+/// The extensions that the gateway can keep: tasks, and user interfaces, which are resources like any other.
+const EXTENSIONS: [&str; 2] = [TASK_EXTENSION, "io.modelcontextprotocol/ui"];
+/// What of tasks is declared in the legacy era. Not `list`: clients share sessions with servers, and would see the tasks of
+/// others.
+const TASKS: &str = r#""cancel":{},"requests":{"tools":{"call":{}}}"#;
+
+/// What of the lists `capabilities` declares.
 pub(crate) struct Offers {
     pub(crate) tools: bool,
     pub(crate) prompts: bool,
     pub(crate) resources: bool,
-    pub(crate) completions: bool,
 }
 
 /// What a client is greeted with.
@@ -28,8 +39,19 @@ pub(crate) struct Greeting {
     pub(crate) initialize: Vec<String>,
     /// The `DiscoverResult`.
     pub(crate) discover: String,
-    /// Whether it declares completions.
+    /// What else of these is to be known when a request comes.
+    pub(crate) declared: Declared,
+}
+
+/// What of the capabilities methods depend on that no list shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Declared {
+    /// Completions of arguments.
     pub(crate) completions: bool,
+    /// Tasks of 2025-11-25.
+    pub(crate) tasks: bool,
+    /// Tasks of the modern era, an extension.
+    pub(crate) task_extension: bool,
 }
 
 impl Greeting {
@@ -38,7 +60,7 @@ impl Greeting {
         Self {
             initialize: legacy.map(|revision| initialize(plan, scope, revision)).collect(),
             discover: discover(plan, scope),
-            completions: Offers::of(plan, scope).completions,
+            declared: Declared::of(plan, scope),
         }
     }
 }
@@ -64,7 +86,8 @@ fn discover(plan: &Plan, scope: Scope) -> String {
 
 /// In the legacy eras the gateway itself keeps a level for every session; a modern request names its own.
 fn capabilities(plan: &Plan, scope: Scope, revision: Revision) -> String {
-    let Offers { tools, prompts, resources, completions } = Offers::of(plan, scope);
+    let Offers { tools, prompts, resources } = Offers::of(plan, scope);
+    let Declared { completions, .. } = Declared::of(plan, scope);
     let logging = revision.era() == Era::Legacy && (tools || prompts || resources);
     let told = |kinds: &[Kind], change: Changing, member: &str| {
         let told = kinds.iter().any(|kind| tells(plan, scope, *kind, change));
@@ -74,6 +97,7 @@ fn capabilities(plan: &Plan, scope: Scope, revision: Revision) -> String {
         told(&[Kind::Resources, Kind::Templates], Changing::Resources, "listChanged"),
         told(&[Kind::Resources, Kind::Templates], Changing::Contents, "subscribe"),
     ];
+    let (declared, extensions) = (Declared::of(plan, scope), extensions(plan, scope, revision));
     let resources_told: Vec<String> = resources_told.into_iter().filter(|member| !member.is_empty()).collect();
     let offered = [
         ("logging", logging, String::new()),
@@ -82,6 +106,8 @@ fn capabilities(plan: &Plan, scope: Scope, revision: Revision) -> String {
         ("tools", tools, told(&[Kind::Tools], Changing::Tools, "listChanged")),
         ("prompts", prompts, told(&[Kind::Prompts], Changing::Prompts, "listChanged")),
         ("resources", resources, resources_told.join(",")),
+        ("tasks", declared.tasks && revision == Revision::V2025_11_25, TASKS.to_owned()),
+        ("extensions", !extensions.is_empty(), extensions.join(",")),
     ];
     let offered = offered.iter().filter(|(_, offered, _)| *offered);
     let members: Vec<String> = offered.map(|(name, _, told)| format!(r#""{name}":{{{told}}}"#)).collect();
@@ -129,9 +155,59 @@ impl Offers {
             tools: tools || lists(Kind::Tools) || routed(Subject::Tools),
             prompts: prompts || lists(Kind::Prompts) || routed(Subject::Prompts),
             resources: resources || lists(Kind::Resources) || lists(Kind::Templates) || routed(Subject::Resources),
-            completions: completions(plan, scope),
         }
     }
+}
+
+// === impl Declared ===
+
+impl Declared {
+    fn of(plan: &Plan, scope: Scope) -> Self {
+        let backends = with_tools(plan, scope);
+        let extends = |backend: &plan::Backend| backend.extensions.iter().any(|own| own.name == TASK_EXTENSION);
+        Self {
+            completions: completions(plan, scope),
+            tasks: backends.iter().any(|backend| backend.tasks),
+            task_extension: backends.iter().any(|backend| extends(backend)),
+        }
+    }
+
+    /// As an expression.
+    pub(crate) fn expression(self) -> TokenStream {
+        let Self { completions, tasks, task_extension } = self;
+        quote! {
+            ::only1mcp::catalog::Declared { completions: #completions, tasks: #tasks, task_extension: #task_extension }
+        }
+    }
+}
+
+/// The extensions of which something is shown, each as the first backend that has it declares it, and with its name. Those
+/// that the gateway knows nothing of are left out: it does not know their methods, nor what of them to rewrite.
+fn extensions(plan: &Plan, scope: Scope, revision: Revision) -> Vec<String> {
+    if revision.era() == Era::Legacy {
+        return Vec::new();
+    }
+    let mut found = BTreeMap::new();
+    let declared = with_tools(plan, scope).into_iter().flat_map(|backend| backend.extensions.iter());
+    for extension in declared.filter(|extension| EXTENSIONS.contains(&&*extension.name)) {
+        found.entry(&*extension.name).or_insert(&*extension.settings);
+    }
+    found.into_iter().map(|(name, settings)| format!("{}:{settings}", json::string(name))).collect()
+}
+
+/// The backends that tools lead to; of the whole catalog and of a backend alone also those that list none.
+fn with_tools(plan: &Plan, scope: Scope) -> Vec<&plan::Backend> {
+    let all = (0..).zip(&plan.backends);
+    let led = |index: u16| match scope {
+        Scope::Whole => true,
+        Scope::Backend(own) => own == index,
+        Scope::View(_) => {
+            let mut routed = plan.wildcards.iter().filter(|route| route.subject == Subject::Tools);
+            let listed = scope.items(plan, Kind::Tools);
+            listed.iter().any(|item| item.backend == index) || routed.any(|route| route.backend == index)
+        }
+    };
+    all.filter(|(index, _)| led(*index)).map(|(_, backend)| backend).collect()
 }
 
 /// Whether a backend declares that it completes arguments; of a view one that something leads to that has any.

@@ -118,12 +118,13 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
     let (listen, sessions) = (constant(&plan.listen)?, constant(&plan.sessions)?);
     let wildcards = plan.wildcards.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let tool_headers = plan.tool_headers.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
+    let task_tools = plan.task_tools.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let templates = tables::templates(plan);
     let whole = view(plan, lists, None)?;
     let views = (0..plan.views.len()).map(|index| view(plan, lists, Some(index))).collect::<Result<Vec<_>, _>>()?;
     let (alone, greetings) = scope::backends(plan, lists);
     let name_bytes_max = Literal::usize_unsuffixed(plan.name_bytes_max);
-    let greeting::Offers { tools, prompts, resources, completions: _ } = greeting::Offers::of(plan, Scope::Whole);
+    let greeting::Offers { tools, prompts, resources } = greeting::Offers::of(plan, Scope::Whole);
     Ok(quote! {
         #greetings
         static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
@@ -139,6 +140,7 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
             prompts: &PROMPTS,
             resources: &RESOURCES,
             tool_headers: &[#(#tool_headers),*],
+            task_tools: &[#(#task_tools),*],
             items: #items,
             whole: #whole,
             views: &[#(#views),*],
@@ -163,7 +165,8 @@ fn view(plan: &Plan, lists: &Lists, index: Option<usize>) -> Result<TokenStream,
     let scope = index.map_or(Scope::Whole, Scope::View);
     let (patterns, bit) = (constant(view.unwrap_or(&everything))?, tables::view_bit(index));
     let (bit, tokens) = (Literal::u64_unsuffixed(bit), Literal::usize_unsuffixed(plan.size(view).tokens));
-    let greeting::Greeting { initialize, discover, completions } = greeting::Greeting::of(plan, scope);
+    let greeting::Greeting { initialize, discover, declared } = greeting::Greeting::of(plan, scope);
+    let declared = declared.expression();
     let pages = lists.by_kind_and_revision(scope);
     Ok(quote! {
         ::only1mcp::catalog::View {
@@ -172,7 +175,7 @@ fn view(plan: &Plan, lists: &Lists, index: Option<usize>) -> Result<TokenStream,
             tokens: #tokens,
             initialize: [#(#initialize),*],
             discover: #discover,
-            completions: #completions,
+            declared: #declared,
             lists: #pages,
             alone: None,
         }

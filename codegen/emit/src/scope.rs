@@ -58,9 +58,11 @@ pub(crate) fn backends(plan: &Plan, lists: &Lists) -> (Vec<TokenStream>, TokenSt
         let scope = Scope::Backend(index);
         let next = format_ident!("GREETING_{}", greetings.len());
         let greeting = greetings.entry(Greeting::of(plan, scope)).or_insert_with_key(|greeting| {
-            let Greeting { initialize, discover, completions } = greeting;
+            let Greeting { initialize, discover, declared } = greeting;
+            let declared = declared.expression();
             constants.push(quote! {
-                const #next: ([&str; 4], &str, bool) = ([#(#initialize),*], #discover, #completions);
+                const #next: ([&str; 4], &str, ::only1mcp::catalog::Declared) =
+                    ([#(#initialize),*], #discover, #declared);
             });
             next
         });

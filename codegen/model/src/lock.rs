@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use serde_json::value::RawValue;
 
 use crate::digest;
-use crate::json::{LOCK_DEPTH_MAX, Tree, token};
-use crate::plan::Changing;
+use crate::json::{LOCK_DEPTH_MAX, Member, Tree, token};
+use crate::plan::{Changing, Extension};
 use crate::revision::{Era, Revision};
 
 pub use answers::{Answers, SectionError};
@@ -151,6 +151,29 @@ impl Section {
         declared.into_iter().filter(|(what, how, _)| tells(what, how)).map(|(.., change)| change).collect()
     }
 
+    /// Whether it declared that it runs tools as tasks, which only 2025-11-25 has a word for.
+    #[must_use]
+    pub fn tasks(&self) -> bool {
+        let capabilities = self.capabilities.tree();
+        let path = ["tasks", "requests", "tools", "call"];
+        let declared = path.iter().try_fold(&capabilities, |within, key| within.member(key));
+        self.revision == Revision::V2025_11_25 && matches!(declared, Some(Tree::Object(_)))
+    }
+
+    /// The extensions that it declared: none of a revision of the legacy era.
+    #[must_use]
+    pub fn extensions(&self) -> Vec<Extension> {
+        let capabilities = self.capabilities.tree();
+        let declared = capabilities.member("extensions").filter(|_| self.era() == Era::Modern);
+        let objects = declared.map_or(&[][..], Tree::members).iter();
+        let objects = objects.filter(|extension| matches!(extension.value, Tree::Object(_)));
+        let extension = |member: &Member<'_>| Extension {
+            name: member.key.to_string().into(),
+            settings: member.value.minified().into(),
+        };
+        objects.map(extension).collect()
+    }
+
     /// The items of a list.
     #[must_use]
     pub fn list(&self, list: List) -> &[Item] {
@@ -235,6 +258,13 @@ impl Item {
             .member("annotations")
             .and_then(|annotations| annotations.member(hint))
             .is_some_and(Tree::is_true)
+    }
+
+    /// Whether a tool runs as a task or not at all.
+    pub(crate) fn requires_task(&self) -> bool {
+        let tree = self.json.tree();
+        let support = tree.member("execution").and_then(|execution| execution.member("taskSupport"));
+        support.and_then(Tree::string).is_some_and(|support| support == "required")
     }
 }
 

@@ -103,10 +103,24 @@ constant! {
         pub completions: Option<bool>,
         /// What it tells by itself, by its lock.
         pub tells: Table<Changing>,
+        /// Whether it runs tools as tasks of 2025-11-25, by its lock.
+        pub tasks: bool,
+        /// The extensions of the modern era that it declares, by its lock.
+        pub extensions: Table<Extension>,
         /// What it may ask of clients, where it is of the legacy era.
         pub client_capabilities: Table<ClientCapability>,
         /// Whether the URIs of its resources bear its name, see [`Backend::exposed_uri`].
         pub rewrites_uris: bool,
+    }
+}
+
+constant! {
+    /// An extension of the protocol that a server declares.
+    pub struct Extension {
+        /// Its name.
+        pub name: Text,
+        /// What is declared of it, a JSON object.
+        pub settings: Text,
     }
 }
 
@@ -217,6 +231,16 @@ constant! {
     }
 }
 
+constant! {
+    /// A tool of a legacy server that runs as a task or not at all.
+    pub struct TaskTool {
+        /// The index of the backend.
+        pub backend: u16,
+        /// The tool by the backend's own name for it.
+        pub tool: Text,
+    }
+}
+
 /// One exposed tool, prompt, resource or template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposed {
@@ -310,6 +334,8 @@ pub struct Plan {
     /// What tools want to see as headers, by backend and tool, in this order. Those that ask for what they may not have
     /// are not in it.
     pub tool_headers: Vec<ToolHeaders>,
+    /// Tools of legacy servers that run as tasks or not at all, by backend and tool, in this order.
+    pub task_tools: Vec<TaskTool>,
     /// What some backend declares in its capabilities, although its list may be empty: (tools, prompts, resources).
     pub offers: (bool, bool, bool),
     /// Each backend alone, by its index; empty where none is served so.

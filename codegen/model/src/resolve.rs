@@ -6,7 +6,7 @@ use crate::check::subject;
 use crate::lock::{self, Item, List, Lock, Section};
 use crate::names::{expose, matches, prefix};
 use crate::param_header::{self, Violation};
-use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, ToolHeaders, View, WildcardRoute};
+use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, TaskTool, ToolHeaders, View, WildcardRoute};
 use crate::revision::Era;
 use crate::topology::{Backend, EraChoice, Names, Tools, Topology, Uris};
 use crate::{Source, features};
@@ -79,6 +79,8 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
         timeout_ms: backend.timeout.unwrap_or(topology.defaults.timeout).0,
         completions: lock.backends.get(name).and_then(Section::completions),
         tells: lock.backends.get(name).map(Section::tells).unwrap_or_default().into(),
+        tasks: lock.backends.get(name).is_some_and(Section::tasks),
+        extensions: lock.backends.get(name).map(Section::extensions).unwrap_or_default().into(),
         client_capabilities: backend.client_capabilities.clone().into(),
         rewrites_uris: backend.resources.uris == Uris::Rewrite,
     };
@@ -140,6 +142,18 @@ fn tool_headers(topology: &Topology, lock: &Lock) -> Vec<ToolHeaders> {
     found
 }
 
+/// The tools that only run as tasks; the modern era has none.
+fn task_tools(topology: &Topology, lock: &Lock) -> Vec<TaskTool> {
+    let mut found = Vec::new();
+    for (position, (name, settings)) in topology.backends.iter().enumerate() {
+        let section = lock.backends.get(name).filter(|section| section.tasks());
+        let tools = section.map_or(&[][..], |section| &section.tools);
+        let tools = tools.iter().filter(|tool| tool.requires_task() && !is_denied(&settings.tools, &tool.name));
+        found.extend(tools.map(|tool| TaskTool { backend: index(position), tool: tool.name.clone().into() }));
+    }
+    found
+}
+
 /// Whether a tool of a backend is hidden.
 pub(crate) fn is_denied(tools: &Tools, name: &str) -> bool {
     tools.deny.iter().any(|pattern| matches(pattern, name))
@@ -181,6 +195,7 @@ pub(crate) fn plan(
         sessions: plan::Sessions { seal_key: topology.sessions.seal_key.clone() },
         wildcards,
         tool_headers: tool_headers(topology, lock),
+        task_tools: task_tools(topology, lock),
         offers: offers(lock, &catalog),
         alone: if mcp.backends { alone(topology, lock, &catalog) } else { Vec::new() },
         name_bytes_max: match &topology.names {

@@ -26,6 +26,8 @@ impl Message for Incoming {
                 scan.decided(&mut self.request_id, "params.requestId")
             } else if key == b"ref" {
                 scan.passed(&mut self.reference, "params.ref")
+            } else if key == b"task" {
+                scan.passed(&mut self.task, "params.task")
             } else {
                 self.resumes |= key == b"requestState" || key == b"inputResponses";
                 scan.skip()

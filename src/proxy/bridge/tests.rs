@@ -16,6 +16,8 @@ struct Case {
     log_level: Option<&'static str>,
 }
 
+static WHOLE: View = View::bare("", 1);
+
 const MODERN: Case =
     Case { request: MODERN_CALL, client: Era::Modern, backend: Era::Modern, kind: CallKind::Tool, log_level: None };
 
@@ -25,6 +27,7 @@ impl Case {
     fn with<R>(&self, message: &str, bridge: impl FnOnce(&Message<'_>, &Caller<'_>) -> R) -> R {
         let head = envelope::incoming(self.request.as_bytes()).expect("the request is one");
         let caller = Caller {
+            view: &WHOLE,
             era: self.client,
             revision: if self.client == Era::Modern { Revision::MODERN } else { Revision::LEGACY },
             source: self.request.as_bytes(),

@@ -6,10 +6,12 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::catalog::View;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope;
 use crate::proxy::bridge;
 
+static WHOLE: View = View::bare("", 1);
 const LINK: &str = r#"{"type":"resource_link","uri":"data:\/\/a","name":"a","title":"An \"A\"","description":"What it is.","mimeType":"text/csv","size":12,"annotations":{ "priority": 1.0 },"_meta":{"x":[1]},"icons":[]}"#;
 const AUDIO_BLOCK: &str = r#"{"data":"AAAAAA==","mimeType":"audio/wav","type":"audio"}"#;
 
@@ -28,6 +30,7 @@ fn answer((revision, kind): (Revision, CallKind), backend: Era, rewrites: Option
     let request = br#"{"jsonrpc":"2.0","id":1,"method":"m"}"#;
     let head = envelope::incoming(request).expect("a message");
     let caller = Caller {
+        view: &WHOLE,
         era: revision.era(),
         revision,
         source: request,

@@ -123,3 +123,23 @@ async fn npm_servers_serve_clients_of_both_eras() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_published_tool_that_runs_as_a_task_alone_serves_clients_of_both_eras() {
+    let Some(gateway) = started().await else { return };
+    let [mut modern, mut legacy] = Peer::of_both_eras(&gateway).await;
+    let (tool, arguments) = ("everything__simulate-research-query", r#"{"topic":"tasks"}"#);
+    let report = modern.call(tool, arguments).await;
+    assert!(report.contains("# Research Report: tasks"), "{report}");
+    let params = format!(r#""name":"{tool}","arguments":{arguments},"task":{{"ttl":60000}}"#);
+    let task = legacy.result("tools/call", Some(tool), &params).await["task"].take();
+    let params = format!(r#""taskId":{}"#, task["taskId"]);
+    let known = legacy.result("tasks/get", None, &params).await;
+    assert_eq!((&known["taskId"], &known["status"]), (&task["taskId"], &task["status"]), "{known}");
+    let result = legacy.result("tasks/result", None, &params).await;
+    assert_eq!(result["_meta"]["io.modelcontextprotocol/related-task"]["taskId"], task["taskId"], "{result}");
+    assert!(
+        result["content"][0]["text"].as_str().is_some_and(|text| text.contains("# Research Report: tasks")),
+        "{result}"
+    );
+}

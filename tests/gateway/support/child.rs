@@ -119,6 +119,10 @@ impl Child {
                 say(error(id, "-32602", "no such resource"));
             }
             Some("resources/subscribe" | "resources/unsubscribe") => say(result(id, &json!({}))),
+            Some("tasks/get") => {
+                let task = &message["params"]["taskId"];
+                say(result(id, &json!({ "taskId": task, "status": "working", "pid": std::process::id() })));
+            }
             Some(_) if id.is_null() => {}
             Some(_) => say(error(id, "-32601", "no such method")),
         }
@@ -152,6 +156,15 @@ impl Child {
                 thread::spawn(move || {
                     thread::sleep(Duration::from_millis(ms));
                     say(text(&id, &said));
+                });
+                Answer::Later
+            }
+            "task" => {
+                let (id, ms) = (id.clone(), arguments["ms"].as_u64().expect("ms"));
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(ms));
+                    let task = json!({ "taskId": "the same for all", "status": "working" });
+                    say(result(&id, &json!({ "task": task, "pid": std::process::id() })));
                 });
                 Answer::Later
             }

@@ -210,6 +210,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         resources: vec![],
         templates: vec![],
         tool_headers: vec![],
+        task_tools: vec![],
         offers: (false, false, false),
         alone: vec![],
         name_bytes_max: 64,
@@ -231,6 +232,8 @@ fn backend(name: &'static str, transport: Transport) -> Backend {
         timeout_ms: 30_000,
         completions: None,
         tells: Vec::new().into(),
+        tasks: false,
+        extensions: Vec::new().into(),
         client_capabilities,
         rewrites_uris: false,
     }

@@ -28,7 +28,7 @@ impl ::only1mcp::catalog::Topology for Compiled {
         BACKEND_BY_NAME.get(name).copied()
     }
 }
-const GREETING_0: ([&str; 4], &str, bool) = (
+const GREETING_0: ([&str; 4], &str, ::only1mcp::catalog::Declared) = (
     [
         "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
         "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
@@ -36,9 +36,13 @@ const GREETING_0: ([&str; 4], &str, bool) = (
         "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
     ],
     "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{},\"resources\":{}},\"instructions\":\"docs\\nSay \\\"please\\\".\",\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-    false,
+    ::only1mcp::catalog::Declared {
+        completions: false,
+        tasks: false,
+        task_extension: false,
+    },
 );
-const GREETING_1: ([&str; 4], &str, bool) = (
+const GREETING_1: ([&str; 4], &str, ::only1mcp::catalog::Declared) = (
     [
         "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
         "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
@@ -46,7 +50,11 @@ const GREETING_1: ([&str; 4], &str, bool) = (
         "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
     ],
     "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{},\"resources\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-    false,
+    ::only1mcp::catalog::Declared {
+        completions: false,
+        tasks: false,
+        task_extension: false,
+    },
 );
 static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     name: "alone",
@@ -88,6 +96,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     prompts: &PROMPTS,
     resources: &RESOURCES,
     tool_headers: &[],
+    task_tools: &[],
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
     whole: ::only1mcp::catalog::View {
         patterns: ::only1mcp::catalog::plan::View {
@@ -104,7 +113,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
         ],
         discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{},\"resources\":{}},\"instructions\":\"docs\\nSay \\\"please\\\".\",\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-        completions: false,
+        declared: ::only1mcp::catalog::Declared {
+            completions: false,
+            tasks: false,
+            task_extension: false,
+        },
         lists: [
             [
                 &TOOLS_PAGES_LEGACY,
@@ -316,6 +329,8 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         timeout_ms: 30000,
         completions: None,
         tells: ::std::borrow::Cow::Borrowed(&[]),
+        tasks: false,
+        extensions: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,
@@ -345,6 +360,8 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         timeout_ms: 30000,
         completions: None,
         tells: ::std::borrow::Cow::Borrowed(&[]),
+        tasks: false,
+        extensions: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,

@@ -47,6 +47,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     prompts: &PROMPTS,
     resources: &RESOURCES,
     tool_headers: &[],
+    task_tools: &[],
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
     whole: ::only1mcp::catalog::View {
         patterns: ::only1mcp::catalog::plan::View {
@@ -63,7 +64,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
         ],
         discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-        completions: false,
+        declared: ::only1mcp::catalog::Declared {
+            completions: false,
+            tasks: false,
+            task_extension: false,
+        },
         lists: [
             [
                 &TOOLS_PAGES_LEGACY,
@@ -213,6 +218,8 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
         timeout_ms: 30000,
         completions: None,
         tells: ::std::borrow::Cow::Borrowed(&[]),
+        tasks: false,
+        extensions: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,

@@ -68,6 +68,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     prompts: &PROMPTS,
     resources: &RESOURCES,
     tool_headers: &[],
+    task_tools: &[],
     items: include_bytes!(concat!(env!("OUT_DIR"), "/items.json")),
     whole: ::only1mcp::catalog::View {
         patterns: ::only1mcp::catalog::plan::View {
@@ -84,7 +85,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"Echo.\\n\\nCount.\"}",
         ],
         discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{},\"resources\":{}},\"instructions\":\"Echo.\\n\\nCount.\",\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-        completions: false,
+        declared: ::only1mcp::catalog::Declared {
+            completions: false,
+            tasks: false,
+            task_extension: false,
+        },
         lists: [
             [
                 &TOOLS_PAGES_LEGACY,
@@ -135,7 +140,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                 "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"Count.\"}",
             ],
             discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},\"instructions\":\"Count.\",\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-            completions: false,
+            declared: ::only1mcp::catalog::Declared {
+                completions: false,
+                tasks: false,
+                task_extension: false,
+            },
             lists: [
                 [
                     &TOOLS_PAGES_LEGACY_VIEW_0,
@@ -190,7 +199,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                 "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"Echo.\\n\\nCount.\"}",
             ],
             discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{},\"resources\":{}},\"instructions\":\"Echo.\\n\\nCount.\",\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
-            completions: false,
+            declared: ::only1mcp::catalog::Declared {
+                completions: false,
+                tasks: false,
+                task_extension: false,
+            },
             lists: [
                 [
                     &TOOLS_PAGES_LEGACY_VIEW_1,
@@ -355,6 +368,8 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         timeout_ms: 30000,
         completions: None,
         tells: ::std::borrow::Cow::Borrowed(&[]),
+        tasks: false,
+        extensions: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,
@@ -384,6 +399,8 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         timeout_ms: 30000,
         completions: None,
         tells: ::std::borrow::Cow::Borrowed(&[]),
+        tasks: false,
+        extensions: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,

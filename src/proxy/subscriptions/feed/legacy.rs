@@ -124,6 +124,7 @@ async fn exchange<T: Topology>(
         session: None,
         profile: Profile::NONE,
         asks: Profile::NONE,
+        child: None,
         sent: Cell::new(false),
     };
     link.exchange(&call, &mut verdict).await?;

@@ -75,6 +75,7 @@ async fn hear<T: Topology>(worker: Rc<Worker<T>>, index: usize, wanted: Filter, 
         session: None,
         profile: Profile::NONE,
         asks: Profile::ASKABLE,
+        child: None,
         sent: Cell::new(false),
     };
     let mut ear = Ear { feed: Rc::clone(&worker.feeds[index]), request, unsupported: false };
