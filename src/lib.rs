@@ -34,7 +34,8 @@
 //! One worker a core, each a single-threaded runtime with its own listener, connections and counters. A stdio child is
 //! shared by nature: it lives on one worker, and the others reach it through bounded channels; so does a client's stream of
 //! HTTP+SSE, to which any worker may be told something. A call of a session is known to its worker alone; its client may
-//! cancel it by way of any, and one that does not know it tells the others. One further thread forks children and does
+//! cancel it by way of any, and one that does not know it tells the others. What it asks about a task of a legacy
+//! server goes to the worker whose session with the server has the task. One further thread forks children and does
 //! nothing else, one looks after the certificate of a listener over TLS, and one serves the admin listener where there is
 //! one. Between the gateway and a child in a sandbox stands a process, the keeper, that ends what descends from the child.
 //!

@@ -107,7 +107,7 @@ pub const POSTED_MESSAGES_MAX: usize = 256;
 pub const POSTED_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
 /// Pings of the other side of a WebSocket within [`KEEP_ALIVE`]: above it the connection is closed.
 pub const PINGS_MAX: u32 = 100;
-/// Legacy sessions over HTTP of which something is kept, a log level or an open stream: above it what is kept of the one
+/// Legacy sessions over HTTP of which something is kept, a log level, subscriptions or an open stream: above it what is kept of the one
 /// idle longest is let go.
 pub const SESSIONS_MAX: usize = 10_000;
 /// What is kept of a legacy session without requests or streams is let go after this.

@@ -526,8 +526,8 @@ async fn call<'a, T: Topology, D: Downstream>(
     if !route.headers.is_empty() {
         params::check(post, caller.era, route.headers)?;
     }
-    if tasks::is_about(caller) && tasks::has_none(worker, route.backend) {
-        return Err(Refusal::NoTasks(name));
+    if caller.head.task.is_some() {
+        tasks::check(worker, caller, route.backend, &name)?;
     }
     if parked::is_served(worker, caller, route.backend) {
         // Boxed: few calls can be asked anything.

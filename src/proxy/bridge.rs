@@ -1,5 +1,6 @@
 //! The answers and notifications of a backend as the client has to read them: its own id and token, the result shape of
-//! its era (protocol differences of MCP 2026-07-28 against the legacy revisions); every other byte is the backend's.
+//! its era (protocol differences of MCP 2026-07-28 against the legacy revisions), and edits that others have found to be
+//! made in it; every other byte is the backend's.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ mod ids;
 use super::bridge::Caller;
 use super::error::Refusal;
 use super::{Erased, Post, Worker, attended, parked, target};
-use crate::catalog::{Era, Topology};
+use crate::catalog::{Era, Revision, Topology};
 use crate::mcp::json::{Kind, Value};
 use crate::mcp::method::CallKind;
 use crate::mcp::path;
@@ -43,10 +43,23 @@ pub(super) fn is_about(caller: &Caller<'_>) -> bool {
     caller.era == Era::Legacy && (begins || matches!(caller.kind, CallKind::Task(_)))
 }
 
-/// Whether a backend is modern, and has no tasks of MCP 2025-11-25.
-pub(super) fn has_none<T: Topology>(worker: &Worker<T>, backend: u16) -> bool {
+/// Whether a call of a tool may ask for a task: in a revision that has them so, of a backend that does. From anybody else a
+/// legacy backend would take it nevertheless, and its client never find the task.
+pub(super) fn check<T: Topology>(
+    worker: &Worker<T>,
+    caller: &Caller<'_>,
+    backend: u16,
+    name: &str,
+) -> Result<(), Refusal<'static>> {
     let locked = || T::SPEC.backends.get(usize::from(backend))?.locked_era;
-    parked::era(worker, backend).or_else(locked) == Some(Era::Modern)
+    let modern = parked::era(worker, backend).or_else(locked) == Some(Era::Modern);
+    match caller.revision == Revision::LEGACY {
+        _ if caller.kind != CallKind::Tool => Ok(()),
+        true if modern => Err(Refusal::NoTasks(name.to_owned().into())),
+        // To a modern backend it is a member like any other.
+        false if !modern => Err(Refusal::InvalidParams("`params.task` is of MCP 2025-11-25 alone".into())),
+        _ => Ok(()),
+    }
 }
 
 /// Whether what a backend of the client's own era answers may name tasks wherever it is long. The answer by which a modern

@@ -1,5 +1,5 @@
 //! A client's request as the backend has to read it: only the id, the name, the progress token and the members of
-//! `_meta` that belong to one era change; every other byte is the client's.
+//! `_meta` that belong to one era change, or say more than the backend may know; every other byte is the client's.
 
 use std::fmt::Write as _;
 

@@ -345,9 +345,17 @@ async fn a_task_is_its_sessions_alone() {
             ask(&own, "tools/call", r#"{"name":"new__slow","arguments":{},"task":{}}"#).await,
             -32601,
         ),
+        (
+            "begun in an older revision",
+            ask(&older, "tools/call", r#"{"name":"old__slow","arguments":{},"task":{}}"#).await,
+            -32602,
+        ),
     ] {
         assert_eq!((answer.status, answer.code()), (200, Some(code)), "{what}: {answer:?}");
     }
+    let modern = Asked::modern("tools/call", Some("old__slow"), r#""name":"old__slow","arguments":{},"task":{}"#);
+    let answer = Client::ask(rig.address(), &modern).await;
+    assert_eq!((answer.status, answer.code()), (400, Some(-32602)), "{answer:?}");
     assert_eq!(rig.heard() - before, 0, "what is refused reaches no server");
     assert_eq!(ask(&own, "tasks/get", &params).await.message()["result"]["taskId"], json!(id));
 }

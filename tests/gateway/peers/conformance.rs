@@ -120,20 +120,19 @@ fn the_gateway_conforms_in_both_eras_before_a_backend_over_websocket() {
     pass(through::<OverWebSocket>(peers, &url, "websocket"));
 }
 
-/// Scenarios, by how they begin, of which something may fail: what a gateway need not carry. All else is required.
-const OPTIONAL: [&str; 3] = ["resources-subscribe:", "resources-unsubscribe:", "tasks-"];
-/// Checks of `subscriptions/listen`, in a scenario that is required for the rest, where the backend is behind a WebSocket:
-/// what stands there between gives requests ids of its own, and repeats them nowhere else.
-const SUBSCRIPTIONS: [&str; 6] = [
-    "server-stateless:sep-2575-http-server-no-independent-requests-on-stream",
+/// Checks of subscriptions, where the backend is behind a WebSocket: what stands there between gives requests ids of its
+/// own, and repeats them nowhere else.
+const SUBSCRIPTIONS: [&str; 7] = [
+    "resources-subscribe:resources-subscribe",
+    "resources-unsubscribe:resources-unsubscribe",
     "server-stateless:sep-2575-server-honors-notification-filter",
     "server-stateless:sep-2575-server-sends-prompts-list-changed-on-subscription",
     "server-stateless:sep-2575-server-sends-subscription-ack",
     "server-stateless:sep-2575-server-sends-tools-list-changed-on-subscription",
     "server-stateless:sep-2575-server-tags-subscription-id",
 ];
-/// Further ones, of modern clients, where the backend is legacy: it has no word for them.
-const MODERN_ONLY: &str = "input-required-result-";
+/// Scenarios of modern clients, by how they begin, where the backend is legacy: it has no word for them.
+const MODERN_ONLY: [&str; 2] = ["input-required-result-", "tasks-"];
 
 #[test]
 fn only_what_is_optional_may_fail() {
@@ -147,10 +146,9 @@ fn only_what_is_optional_may_fail() {
             let list = fs::read_to_string(folder.join(&name)).expect("the list is there");
             let named = list.lines().filter(|line| !line.starts_with('#'));
             let required = named.filter(|line| {
-                let optional = OPTIONAL.iter().any(|scenario| line.starts_with(scenario));
-                let modern_only = legacy.contains(&backend) && line.starts_with(MODERN_ONLY);
+                let modern_only = MODERN_ONLY.iter().any(|scenario| line.starts_with(scenario));
                 let bridged = backend == "-websocket-backend" && SUBSCRIPTIONS.contains(line);
-                !optional && !bridged && !modern_only
+                !bridged && !(legacy.contains(&backend) && modern_only)
             });
             assert_eq!(required.collect::<Vec<_>>(), [""; 0], "{name}");
         }

@@ -20,25 +20,84 @@ only1mcp::topology!(InvalidHeaders = "tests/conformance/invalid_headers.yaml");
 struct Scenario {
     name: &'static str,
     revision: &'static str,
-    /// The topology whose lock is of this server: it is locked again, and has to come out the same.
-    locked: Option<&'static str>,
+    /// What is locked before anything is asked.
+    locked: Option<Locked>,
     requests: Vec<Request>,
+}
+
+/// Locks a server that is played.
+#[derive(Clone, Copy)]
+enum Locked {
+    /// By the topology whose lock is of it: it has to come out the same.
+    Again(&'static str),
+    /// By any, whatever comes of it.
+    Anyhow,
 }
 
 /// Those for which nothing needs to be known of the server.
 fn unlocked() -> Vec<Scenario> {
-    let scenario = |(name, revision, tool, arguments)| {
-        // As its client says it.
-        let named = format!(r#"{META},"io.modelcontextprotocol/clientInfo":{{"name":"test","version":"1"}}"#);
-        Scenario { name, revision, locked: None, requests: vec![Request::call(tool, arguments).edit(META, &named)] }
+    let scenario = |(name, revision, tool, arguments)| Scenario {
+        name,
+        revision,
+        locked: None,
+        requests: vec![able(Request::call(tool, arguments))],
     };
     let all = [
+        ("initialize", "2025-11-25", "anything", "{}"),
         ("tools_call", "2025-11-25", "add_numbers", r#"{"a":5,"b":3}"#),
         ("tools_call", "2026-07-28", "add_numbers", r#"{"a":5,"b":3}"#),
         ("sse-retry", "2025-11-25", "test_reconnection", "{}"),
         ("request-metadata", "2026-07-28", "anything", "{}"),
     ];
     all.map(scenario).into()
+}
+
+/// A request of a client that says its name, and can be asked.
+fn able(request: Request) -> Request {
+    let own = r#""io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"}"#;
+    let meta = META.replace(r#"clientCapabilities":{}"#, r#"clientCapabilities":{"elicitation":{}}"#);
+    request.edit(META, &format!("{meta},{own}"))
+}
+
+/// Everything that is asked of servers under its name.
+fn names() -> Scenario {
+    let read = |uri: &str| Request::modern("resources/read", Some(uri), &format!(r#""uri":"{uri}""#));
+    let requests = vec![
+        Request::call("test_headers", "{}"),
+        Request::call("my-hyphenated-tool", "{}"),
+        read("file:///path/to/file%20name.txt"),
+        read("https://example.com/resource?id=123"),
+        Request::modern("prompts/get", Some("test_prompt"), r#""name":"test_prompt""#),
+    ];
+    let (name, locked) = ("http-standard-headers", Some(Locked::Anyhow));
+    Scenario { name, revision: "2026-07-28", locked, requests: requests.into_iter().map(able).collect() }
+}
+
+/// A server that asks, and looks at how it is answered.
+fn states() -> Scenario {
+    let tools = ["test_mrtr_echo_state", "test_mrtr_unrelated", "test_mrtr_no_state", "test_mrtr_no_result_type"];
+    let requests = tools.map(|tool| able(Request::call(tool, "{}"))).into();
+    Scenario { name: "sep-2322-client-request-state", revision: "2026-07-28", locked: None, requests }
+}
+
+/// A server whose schemas lead elsewhere, where nobody may look.
+fn references() -> Scenario {
+    let (name, locked) = ("json-schema-ref-no-deref", Some(Locked::Anyhow));
+    Scenario { name, revision: "2026-07-28", locked, requests: Vec::new() }
+}
+
+/// The request that answers what another was answered with, if that asks something.
+fn resumed(request: &Request, answer: &Value) -> Option<Request> {
+    let result = answer.get("result").filter(|result| result["resultType"] == "input_required")?;
+    let (_, _, body) = request.parts();
+    let mut message: Value = serde_json::from_slice(body).expect("a message");
+    let keys = result["inputRequests"].as_object().expect("what it asks").keys();
+    let accepted = json!({ "action": "accept", "content": { "confirmed": true } });
+    message["params"]["inputResponses"] = keys.map(|key| (key.clone(), accepted.clone())).collect();
+    if let Some(state) = result.get("requestState") {
+        message["params"]["requestState"] = state.clone();
+    }
+    Some(request.clone().with_body(message.to_string()))
 }
 
 /// A server whose tools want arguments as headers, asked by clients that send none.
@@ -52,7 +111,7 @@ fn headers() -> Scenario {
     });
     let null = json!({ "region": "us-east1", "priority": 1, "verbose": null, "query": "SELECT 1" });
     let requests = vec![called("test_custom_headers", &arguments), called("test_custom_headers_null", &null)];
-    let (name, locked) = ("http-custom-headers", Some("tests/conformance/headers.yaml"));
+    let (name, locked) = ("http-custom-headers", Some(Locked::Again("tests/conformance/headers.yaml")));
     Scenario { name, revision: "2026-07-28", locked, requests }
 }
 
@@ -73,7 +132,7 @@ fn invalid_headers() -> Scenario {
     ];
     let mut requests = vec![called("valid_tool", &json!({ "region": "eu" }))];
     requests.extend(invalid.map(|tool| called(&format!("invalid_{tool}"), &json!({}))));
-    let (name, locked) = ("http-invalid-tool-headers", Some("tests/conformance/invalid_headers.yaml"));
+    let (name, locked) = ("http-invalid-tool-headers", Some(Locked::Again("tests/conformance/invalid_headers.yaml")));
     Scenario { name, revision: "2026-07-28", locked, requests }
 }
 
@@ -83,8 +142,12 @@ fn called(tool: &str, arguments: &Value) -> Request {
     Request::post(params.to_string()).line("POST /tools/call HTTP/1.1")
 }
 
-/// Locks a topology again, from a server at this URL.
-fn lock_again(topology: &str, url: &str) {
+/// Locks a server at this URL.
+fn lock(locked: Locked, url: &str) {
+    let topology = match locked {
+        Locked::Again(topology) => topology,
+        Locked::Anyhow => "tests/conformance/played.yaml",
+    };
     let directory = Directory::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::fs::copy(root.join(topology), directory.path("again.yaml")).expect("it can be copied");
@@ -93,8 +156,10 @@ fn lock_again(topology: &str, url: &str) {
     let output = lock.output().expect("the binary starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let read = |path: &Path| std::fs::read_to_string(path).expect("a lock");
-    let committed = read(&root.join(topology).with_extension("lock.json"));
-    assert_eq!(read(&directory.path("again.lock.json")), committed, "{topology}");
+    let found = read(&directory.path("again.lock.json"));
+    if let Locked::Again(topology) = locked {
+        assert_eq!(found, read(&root.join(topology).with_extension("lock.json")), "{topology}");
+    }
 }
 
 /// How long the suite may take to start.
@@ -120,15 +185,19 @@ async fn play<T: Topology>(peers: &Path, scenario: Scenario) -> Result<(), Strin
     });
     started.await.expect("the suite plays its server");
     let url = std::fs::read_to_string(url).expect("written whole");
-    if let Some(topology) = locked {
-        lock_again(topology, &url);
+    if let Some(locked) = locked {
+        lock(locked, &url);
     }
     let builder = Gateway::<T>::builder().workers(1).reference("CONFORMANCE_URL", url);
     let gateway = builder.start().expect("the gateway starts");
     let mut answers = String::new();
     for request in requests {
-        answers += &Client::ask(gateway.address(), &request).await.text();
+        let answer = Client::ask(gateway.address(), &request).await;
+        answers += &answer.text();
         answers.push('\n');
+        if let Some(resumed) = resumed(&request, &answer.message()) {
+            answers += &Client::ask(gateway.address(), &resumed).await.text();
+        }
     }
     // As a client that ends: the suite waits for its connections to close.
     gateway.stop();
@@ -143,7 +212,7 @@ async fn play<T: Topology>(peers: &Path, scenario: Scenario) -> Result<(), Strin
 async fn the_gateway_conforms_as_a_client() {
     let Some(peers) = peers() else { return };
     let mut failures = Vec::new();
-    for scenario in unlocked() {
+    for scenario in unlocked().into_iter().chain([names(), states(), references()]) {
         failures.extend(play::<Played>(peers, scenario).await.err());
     }
     failures.extend(play::<Headers>(peers, headers()).await.err());
