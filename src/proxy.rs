@@ -135,6 +135,9 @@ pub(crate) struct Settings {
 ///
 /// All methods take `&self`, because a call writes to its client and watches whether it is still there at once.
 pub(crate) trait Downstream {
+    /// Whether it is a client of calls that need nothing of a connection. What only these need is compiled for them alone.
+    const DETACHED: bool = false;
+
     /// Writes a whole answer.
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone>;
     /// Begins an answer of known length whose body comes in parts, if it [takes](Self::takes_parts) them.
@@ -529,7 +532,7 @@ async fn call<'a, T: Topology, D: Downstream>(
     if caller.head.task.is_some() {
         tasks::check(worker, caller, route.backend, &name)?;
     }
-    if parked::is_served(worker, caller, route.backend) {
+    if parked::is_served(worker, caller, route.backend, &route.upstream) {
         // Boxed: few calls can be asked anything.
         return Box::pin(parked::call(
             worker,

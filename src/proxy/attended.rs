@@ -209,6 +209,8 @@ impl<D: Downstream> Attended<'_, D> {
 }
 
 impl<D: Downstream> Downstream for Attended<'_, D> {
+    const DETACHED: bool = D::DETACHED;
+
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
         self.downstream.answer(answer).await
     }

@@ -144,7 +144,7 @@ impl<T: Topology> Journey<'_, T> {
         };
         relay.turn_to(name_of::<T>(backend), self.asks(backend));
         let before = relay.elapsed();
-        let mut outcome = if self.needs_task(backend) {
+        let mut outcome = if D::DETACHED && self.needs_task(backend) {
             // Boxed: few tools run as tasks alone.
             Box::pin(self.run_task((backend, link), self.share(others), relay)).await
         } else {
@@ -181,6 +181,8 @@ impl<T: Topology> Journey<'_, T> {
             let outcome = exchange(link, &call, relay, &wait).await;
             let Some(refusal) = relay.take_refusal().filter(|_| outcome.is_ok()) else { return outcome };
             match relisting::relist(worker, backend, &self.route.upstream, headers, self.deadline).await {
+                // Who left meanwhile has cancelled, unless its era has another word for that.
+                Some(_) if caller.era == Era::Modern && relay.is_left().await => return Err(Error::client_gone()),
                 Some(wanted) => relisted = Some(wanted),
                 None => return Box::pin(relay.refuse(&refusal)).await,
             }
@@ -272,6 +274,9 @@ impl<T: Topology> Journey<'_, T> {
             };
             let call = self.call((backend, headers), &source, &head, name.unwrap_or(self.name.0));
             exchange(link, &call, relay, &self.wait(relay, None, &call.sent)).await?;
+            if let Some(refusal) = relay.take_refusal() {
+                return relay.refuse(&refusal).await;
+            }
             match relay.take_required() {
                 Some(again) => required = again,
                 None => return Ok(()),

@@ -33,6 +33,8 @@ impl<'a> Erased<'a> {
 }
 
 impl Downstream for Erased<'_> {
+    const DETACHED: bool = true;
+
     async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
         self.0.answer(answer).await
     }

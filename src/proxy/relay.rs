@@ -54,6 +54,8 @@ pub(crate) struct ClientRelay<'a, D> {
     refusal: HeaderRefusal,
     /// What is done where a legacy backend begins a task.
     begins: Begins,
+    /// The task that the gateway follows for the client, as its backend knows it.
+    follows: Option<Box<str>>,
 }
 
 /// Whether a backend has refused the headers of a call.
@@ -107,7 +109,17 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
             required,
             refusal,
             begins: Begins::Told,
+            follows: None,
         }
+    }
+
+    /// Whether a message that came on what calls share is about a task that is not this call's.
+    fn is_of_another(&self, message: &Message<'_>) -> bool {
+        let named = TaskIds::named(message);
+        named.is_some_and(|named| match &self.follows {
+            Some(own) => **own != *named,
+            None => self.tasks.of(self.caller).as_deref() != Some(&*named),
+        })
     }
 
     /// The backend is to begin a task, which the gateway follows.
@@ -118,6 +130,7 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
     /// The task that it has begun; from now on there is all the time that a call has.
     pub(crate) fn take_task(&mut self) -> Option<(String, Option<u16>)> {
         let Begins::Begun(task) = std::mem::replace(&mut self.begins, Begins::Told) else { return None };
+        self.follows = Some(task.as_str().into());
         self.timeout = limits::CALL_MAX;
         self.rearm();
         Some((task, self.origin.child))
@@ -130,6 +143,7 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
     /// Another backend has the call from now on, which may ask this of clients.
     pub(crate) fn turn_to(&mut self, backend: &'static str, asks: Profile) {
         (self.origin.backend, self.origin.child, self.asks) = (backend, None, asks);
+        self.begins = Begins::Told;
     }
 
     /// What of this client the backend may ask.
@@ -312,7 +326,9 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             self.withdraw(|theirs| **theirs == *id).await?;
         } else if self.caller.accepts_stream
             && !self.left.get()
-            && let ids = self.tasks.edits(&message, self.caller, self.origin)?
+            && !(tasks::is_about(self.caller) && self.is_of_another(&message))
+            // One that names no task as its client may is none for it.
+            && let Ok(ids) = self.tasks.edits(&message, self.caller, self.origin)
             && let Some(mut splice) = bridge::notification(&message, self.caller)
         {
             ids.iter().for_each(|(span, id)| splice.replace(*span, id.as_bytes()));
@@ -325,6 +341,9 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
 
     async fn request(&mut self, message: Message<'_>) -> Result<bool, Error> {
         let (Id::Number(span) | Id::String(span)) = message.head.id else { return Ok(false) };
+        if self.is_of_another(&message) {
+            return Ok(false);
+        }
         if let Some(desk) = self.caller.desk {
             let asked = interview::may_ask(self.profile(), &message) && desk.ask(span.of(message.source), &message);
             self.told |= asked;

@@ -43,8 +43,9 @@ pub(super) fn is_about(caller: &Caller<'_>) -> bool {
     caller.era == Era::Legacy && (begins || matches!(caller.kind, CallKind::Task(_)))
 }
 
-/// Whether a call of a tool may ask for a task: in a revision that has them so, of a backend that does. From anybody else a
-/// legacy backend would take it nevertheless, and its client never find the task.
+/// Whether a call of a tool may ask for a task: in a revision that has them so, of a backend that does. From an older
+/// session a legacy backend would take it nevertheless, and its client never find the task. For modern clients the gateway
+/// follows what such a backend begins.
 pub(super) fn check<T: Topology>(
     worker: &Worker<T>,
     caller: &Caller<'_>,
@@ -53,11 +54,13 @@ pub(super) fn check<T: Topology>(
 ) -> Result<(), Refusal<'static>> {
     let locked = || T::SPEC.backends.get(usize::from(backend))?.locked_era;
     let modern = parked::era(worker, backend).or_else(locked) == Some(Era::Modern);
-    match caller.revision == Revision::LEGACY {
+    match (caller.era, caller.revision == Revision::LEGACY) {
         _ if caller.kind != CallKind::Tool => Ok(()),
-        true if modern => Err(Refusal::NoTasks(name.to_owned().into())),
+        (Era::Legacy, true) if modern => Err(Refusal::NoTasks(name.to_owned().into())),
         // To a modern backend it is a member like any other.
-        false if !modern => Err(Refusal::InvalidParams("`params.task` is of MCP 2025-11-25 alone".into())),
+        (Era::Legacy, false) if !modern => {
+            Err(Refusal::InvalidParams("`params.task` is of MCP 2025-11-25 alone".into()))
+        }
         _ => Ok(()),
     }
 }

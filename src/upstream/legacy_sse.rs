@@ -189,6 +189,8 @@ impl Link {
         let level = self.verbosity.borrow().lower(Wanted::by(call));
         if let Some(level) = level {
             self.set_level(generation, level).await;
+            // Whoever left meanwhile has the next one tell it.
+            self.verbosity.borrow().told(level);
         }
         let id = self.ids.mint();
         let mut scratch = Scratch::default();

@@ -214,6 +214,8 @@ impl Link {
         let era = peer.greeting.era;
         if let Some(level) = peer.verbosity.lower(Wanted::by(call)) {
             self.set_level(peer, level).await;
+            // Whoever left meanwhile has the next one tell it.
+            peer.verbosity.told(level);
         }
         let id = self.ids.mint();
         let mut scratch = Scratch::default();

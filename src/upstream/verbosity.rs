@@ -55,8 +55,12 @@ impl Verbosity {
             Some(told) => level < told,
             None => !default,
         };
-        lower.then(|| self.told.set(Some(level)))?;
-        Some(level)
+        lower.then_some(level)
+    }
+
+    /// It has been told that.
+    pub(super) fn told(&self, level: Level) {
+        self.told.set(Some(level));
     }
 }
 
@@ -99,7 +103,10 @@ mod tests {
     #[test]
     fn it_is_told_when_somebody_wants_more_than_it_was_told_and_never_less() {
         let session = session(r#"{"capabilities":{"logging":{}}}"#);
-        let lower = |name: &str, era| session.lower(wants(name, era)).map(Level::as_str);
+        let lower = |name: &str, era| {
+            let level = session.lower(wants(name, era));
+            level.inspect(|level| session.told(*level)).map(Level::as_str)
+        };
         assert_eq!(session.lower(None), None);
         assert_eq!([lower("info", Era::Legacy), lower("error", Era::Legacy)], [None, None]);
         assert_eq!(lower("error", Era::Modern), Some("error"));

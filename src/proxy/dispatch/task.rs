@@ -21,11 +21,11 @@ struct Unread;
 // === impl Journey ===
 
 impl<T: Topology> Journey<'_, T> {
-    /// Whether the tool that is called only runs as a task.
+    /// Whether the tool that is called only runs as a task, or its client has asked for one in words of another era.
     pub(super) fn needs_task(&self, backend: u16) -> bool {
         let caller = self.caller;
         (caller.kind, caller.era) == (CallKind::Tool, Era::Modern)
-            && T::SPEC.requires_task(backend, &self.route.upstream)
+            && (caller.head.task.is_some() || T::SPEC.requires_task(backend, &self.route.upstream))
             && parked::era(self.worker, backend) != Some(Era::Modern)
     }
 
@@ -47,6 +47,9 @@ impl<T: Topology> Journey<'_, T> {
         let call = self.call((backend, self.locked_headers(backend)), &source, &head, head.name.unwrap_or(self.name.0));
         relay.expect_task();
         exchange(link, &call, relay, &self.wait(relay, share, &call.sent)).await?;
+        if let Some(refusal) = relay.take_refusal() {
+            return relay.refuse(&refusal).await;
+        }
         // It may have answered at once.
         let Some(begun) = relay.take_task() else { return Ok(()) };
         let outcome = self.result((backend, link), &begun, relay).await;

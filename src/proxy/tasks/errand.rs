@@ -116,7 +116,10 @@ pub(super) async fn attend(
         let output = tokio::select! {
             output = outputs.recv() => output,
             // Who went away has not cancelled (MCP 2025-11-25, streamable HTTP).
-            left = poll_fn(|cx| downstream.poll_left(cx)), if !away => match left {
+            left = poll_fn(|cx| match downstream.poll_left(cx) {
+                Poll::Ready(Left::Away) if away => Poll::Pending,
+                left => left,
+            }) => match left {
                 Left::Away => { away = true; continue }
                 Left::Cancelled => return Err(Gone),
             },

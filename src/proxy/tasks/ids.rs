@@ -128,15 +128,32 @@ impl TaskIds {
         Ok(edits)
     }
 
+    /// The task that a request or notification of a legacy backend names.
+    pub(in super::super) fn named(message: &Message<'_>) -> Option<String> {
+        let (source, params) = (message.source, message.head.params.filter(|_| message.era == Era::Legacy)?);
+        let places: [&[&str]; 2] = [&["_meta", RELATED_TASK, "taskId"], &["taskId"]];
+        let mut found = places.into_iter().filter_map(|place| path::find(source, params, place).ok()?);
+        Some(found.next()?.text()?.decode(source).into_owned())
+    }
+
+    /// The task that a call is about, as its backend knows it.
+    pub(in super::super) fn of(&self, caller: &Caller<'_>) -> Option<String> {
+        let id = caller.head.task_id.filter(|_| matches!(caller.kind, CallKind::Task(_)))?.text()?;
+        Some(self.open(caller, &id.decode(caller.source))?.id)
+    }
+
     /// An answer of a client to what a legacy backend asks it about a task, with the backend's id of that.
     pub(in super::super) fn restored(&self, answer: String, caller: &Caller<'_>) -> String {
+        if !is_about(caller) {
+            return answer;
+        }
         let found = || -> Option<(Span, String)> {
             let head = envelope::outgoing(answer.as_bytes()).ok()?;
             let value = path::find(answer.as_bytes(), head.result?, &["_meta", RELATED_TASK, "taskId"]).ok()??;
             let task = self.open(caller, &value.text()?.decode(answer.as_bytes()))?;
             Some((value.span, serde_json::Value::from(task.id).to_string()))
         };
-        match found().filter(|_| is_about(caller)) {
+        match found() {
             Some((span, id)) => {
                 let (before, after) = (&answer[..span.start as usize], &answer[span.end as usize..]);
                 [before, &id, after].concat()
@@ -159,7 +176,7 @@ impl Task {
 
 /// The id of the task by which a legacy backend answers a call.
 pub(in super::super) fn begun(message: &Message<'_>) -> Option<String> {
-    let Message { source, head, .. } = *message;
+    let Message { source, head, era: Era::Legacy } = *message else { return None };
     let id: Value = path::find(source, head.result?, &["task", "taskId"]).ok()??;
     Some(id.text()?.decode(source).into_owned())
 }

@@ -352,6 +352,7 @@ impl<C: Channel> Hub<C> {
                 }
                 ToHub::Call { id, wanted, listens, message, .. } => {
                     if let Some(level) = self.verbosity.lower(wanted) {
+                        self.verbosity.told(level);
                         channel.push(&verbosity::set_level_once(level).into());
                     }
                     if listens {
@@ -418,7 +419,9 @@ impl<C: Channel> Hub<C> {
         let worker = id.and_then(|id| Some((id, Ids::worker(id, self.outbox.len())?)));
         match worker.and_then(|(id, worker)| Some((id, self.outbox.get_mut(worker)?))) {
             Some((id, messages)) => {
-                self.subscribed.answered(id, head.result.is_some());
+                if head.method.is_none() {
+                    self.subscribed.answered(id, head.result.is_some());
+                }
                 messages.push((id, Inbound::new(message, head)));
             }
             None if head.shape == Shape::Request => {
