@@ -20,6 +20,7 @@ mod interview;
 mod legacy;
 mod mailbox;
 mod modern;
+mod outputs;
 mod params;
 mod parked;
 mod plain;

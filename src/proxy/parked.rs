@@ -23,10 +23,11 @@ use tokio::sync::mpsc;
 
 use super::bridge::Caller;
 use super::error::Refusal;
+use super::outputs::{self, Output};
 use super::route::Route;
 use super::session::random_bits;
 use super::target::Named;
-use super::{Answer, Downstream, Erased, Post, Worker, attended, respond, route};
+use super::{Downstream, Erased, Post, Worker, attended, respond, route};
 use crate::catalog::{Era, Revision, Topology, View};
 use crate::clock::Deadline;
 use crate::limits;
@@ -89,13 +90,6 @@ struct Comeback {
     outputs: mpsc::Sender<Output>,
 }
 
-/// What there is for the client of such a call: whole messages, under the id of the request that began it.
-#[derive(Debug)]
-enum Output {
-    Event(Vec<u8>),
-    Answer(u16, Vec<u8>),
-}
-
 /// A client's request that resumes another.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -108,8 +102,6 @@ struct Resumption<'a> {
 
 /// What it begins with.
 const PREFIX: &str = "only1mcp-";
-/// Outputs on their way before the backend has to wait. Each may be as long as an answer.
-const OUTPUTS_MAX: usize = 1;
 const INVALID: Refusal<'_> = Refusal::InvalidParams(Cow::Borrowed("`requestState` is invalid or expired"));
 
 /// Whether a call is served here: one that may be asked something, or that answers what was asked.
@@ -140,7 +132,7 @@ pub(super) async fn call<'a, T: Topology>(
     downstream: &Erased<'_>,
 ) -> Result<Result<(), Gone>, Refusal<'a>> {
     let asked = Asked::of(&worker.shared.parked, post, caller, name);
-    let (outputs, received) = mpsc::channel(OUTPUTS_MAX);
+    let (outputs, received) = outputs::channel();
     let resumption = resumption(post)?;
     if let Some(Resumption { request_state: Some(state), input_responses }) = resumption {
         if !state.starts_with(PREFIX) && era(worker, route.backend).is_none() {
@@ -246,7 +238,7 @@ impl Detached {
     }
 }
 
-/// Passes on to a client what there is for it, until its answer. One that is `back` made another request than the one that
+/// Passes on to a client what there is for it, under the id of the request that began the call, until its answer. One that is `back` made another request than the one that
 /// began the call.
 async fn attend<T: Topology>(
     worker: &Worker<T>,
@@ -275,12 +267,7 @@ async fn attend<T: Topology>(
             Some(Output::Event(_)) => {}
             Some(Output::Answer(status, message)) => {
                 let Some(message) = own(message, caller, back) else { break };
-                if downstream.streaming() {
-                    downstream.event(&[&message]).await?;
-                    return downstream.finish().await;
-                }
-                let body: &[&[u8]] = &[&message];
-                return downstream.answer(&Answer { status, fields: "", body, close: false }).await;
+                return outputs::answer(downstream, status, &message).await;
             }
             None => break,
         }

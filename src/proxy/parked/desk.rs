@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::super::error::Refusal;
+use super::super::outputs::{self, Output};
 use super::super::{Answer, Downstream, Left};
-use super::{Asked, Comeback, Output, Parked, Stay, without_page_id};
+use super::{Asked, Comeback, Parked, Stay, without_page_id};
 use crate::catalog::Era;
 use crate::clock::Deadline;
 use crate::limits;
@@ -238,8 +239,7 @@ impl<'a> Desk<'a> {
 
     /// From now on, what comes is for this one.
     fn attended_by(&self, outputs: mpsc::Sender<Output>) {
-        let closed = outputs.clone();
-        self.gone.replace(Some(Box::pin(async move { closed.closed().await })));
+        self.gone.replace(Some(outputs::unread(&outputs)));
         self.attendant.replace(Some(outputs));
     }
 

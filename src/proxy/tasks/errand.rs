@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::super::bridge::Caller;
 use super::super::error::Refusal;
+use super::super::outputs::{self, Output};
 use super::super::{Answer, Downstream, Erased, Left, Post, Worker, attended, respond, target};
 use crate::catalog::{Era, Revision, Topology, View};
 use crate::limits;
@@ -41,14 +42,7 @@ struct Errand {
     outputs: mpsc::Sender<Output>,
 }
 
-/// What there is for its client.
-#[derive(Debug)]
-enum Output {
-    Event(Vec<u8>),
-    Answer(u16, Vec<u8>),
-}
-
-/// All that there is for it, as it comes.
+/// All that there is for its client, as it comes.
 #[derive(Debug)]
 pub(super) struct Outputs(mpsc::Receiver<Output>);
 
@@ -68,9 +62,6 @@ struct Afar {
     gone: RefCell<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
-/// Outputs on their way before the backend has to wait.
-const OUTPUTS_MAX: usize = 1;
-
 // === impl Errands ===
 
 impl Errands {
@@ -82,7 +73,7 @@ impl Errands {
     /// Has another worker make a call: what comes of it.
     pub(super) fn send(&self, worker: u16, post: &Post<'_>, caller: &Caller<'_>) -> Result<Outputs, Unsent> {
         let errands = self.0.get(usize::from(worker)).and_then(OnceLock::get).ok_or(Unsent::NoWorker)?;
-        let (outputs, received) = mpsc::channel(OUTPUTS_MAX);
+        let (outputs, received) = outputs::channel();
         let &Caller { view, revision, kind, log_level, accepts_stream, quiet, session, profile, .. } = caller;
         let (body, id) = (post.body.to_vec(), caller.id.to_vec());
         let errand =
@@ -131,14 +122,7 @@ pub(super) async fn attend(
         };
         match output {
             Some(Output::Event(message)) => away |= downstream.event(&[&message]).await.is_err(),
-            Some(Output::Answer(_, message)) if downstream.streaming() => {
-                downstream.event(&[&message]).await?;
-                return downstream.finish().await;
-            }
-            Some(Output::Answer(status, message)) => {
-                let body: &[&[u8]] = &[&message];
-                return downstream.answer(&Answer { status, fields: "", body, close: false }).await;
-            }
+            Some(Output::Answer(status, message)) => return outputs::answer(downstream, status, &message).await,
             None if downstream.streaming() => return Err(Gone),
             None => return respond::refuse(downstream, &Refusal::Internal, caller.era, Some(caller.id)).await,
         }
@@ -185,8 +169,8 @@ impl Errand {
 
 impl Afar {
     fn new(outputs: mpsc::Sender<Output>) -> Self {
-        let closed = outputs.clone();
-        Self { outputs, gone: RefCell::new(Box::pin(async move { closed.closed().await })) }
+        let gone = RefCell::new(outputs::unread(&outputs));
+        Self { outputs, gone }
     }
 
     async fn put(&self, output: Output) -> Result<(), Gone> {
