@@ -227,6 +227,28 @@ pub struct Call<'a> {
     pub sent: Cell<bool>,
 }
 
+impl<'a> Call<'a> {
+    /// A request that the gateway makes by itself: nobody's, and about nothing in particular.
+    #[must_use]
+    pub const fn own(source: &'a [u8], head: &'a Incoming, method: &'static str, era: Era) -> Self {
+        Self {
+            source,
+            head,
+            method,
+            target: None,
+            era,
+            log_level: None,
+            passed_on: &[],
+            headers: &[],
+            session: None,
+            profile: Profile::NONE,
+            asks: Profile::NONE,
+            child: None,
+            sent: Cell::new(false),
+        }
+    }
+}
+
 /// What a call is about, under the backend's own name for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {

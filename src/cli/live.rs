@@ -1,6 +1,5 @@
 //! What live backends say of themselves: greeted and listed through the gateway's own links.
 
-use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +12,6 @@ use tokio::sync::Semaphore;
 use crate::catalog::Era;
 use crate::clock::Clock;
 use crate::limits;
-use crate::mcp::client::Profile;
 use crate::mcp::envelope;
 use crate::references::References;
 use crate::telemetry::chain;
@@ -190,21 +188,7 @@ async fn request(
 ) -> Result<Result<Box<RawValue>, i64>, String> {
     let source = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"{method}","params":{params}}}"#);
     let head = envelope::incoming(source.as_bytes()).map_err(|error| format!("{error:?}"))?;
-    let call = Call {
-        source: source.as_bytes(),
-        head: &head,
-        method,
-        target: None,
-        era: Era::Legacy,
-        log_level: None,
-        passed_on: &[],
-        headers: &[],
-        session: None,
-        profile: Profile::default(),
-        asks: Profile::NONE,
-        child: None,
-        sent: Cell::new(false),
-    };
+    let call = Call::own(source.as_bytes(), &head, method, Era::Legacy);
     let mut taken = Taken::default();
     let exchange = link.exchange(&call, &mut taken);
     let exchanged = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;

@@ -131,21 +131,7 @@ async fn ask<T: Topology>(worker: &Worker<T>, backend: u16, cursor: Option<&str>
     let link = worker.links.get(usize::from(backend))?.as_ref()?;
     let source = upstream::tools_list(cursor);
     let head = envelope::incoming(source.as_bytes()).ok()?;
-    let call = Call {
-        source: source.as_bytes(),
-        head: &head,
-        method: "tools/list",
-        target: None,
-        era: Era::Modern,
-        log_level: None,
-        passed_on: &[],
-        headers: &[],
-        session: None,
-        profile: Profile::NONE,
-        asks: Profile::NONE,
-        child: None,
-        sent: false.into(),
-    };
+    let call = Call::own(source.as_bytes(), &head, "tools/list", Era::Modern);
     let caller = Caller {
         view: &T::SPEC.whole,
         era: Era::Modern,

@@ -186,8 +186,6 @@ pub(super) fn id_span(id: Id) -> Option<Span> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use serde_json::{Value, json};
 
     use super::*;
@@ -196,21 +194,7 @@ mod tests {
 
     fn spliced(source: &str, from: Era, to: Era) -> Value {
         let head = envelope::incoming(source.as_bytes()).expect("a message");
-        let call = Call {
-            source: source.as_bytes(),
-            head: &head,
-            method: "tools/call",
-            target: None,
-            era: from,
-            log_level: None,
-            passed_on: &[],
-            headers: &[],
-            session: None,
-            profile: Profile::default(),
-            asks: Profile::ASKABLE,
-            child: None,
-            sent: Cell::new(false),
-        };
+        let call = Call { asks: Profile::ASKABLE, ..Call::own(source.as_bytes(), &head, "tools/call", from) };
         let mut scratch = Scratch::default();
         scratch.prepare(&call, to, 7);
         let mut out = Vec::new();

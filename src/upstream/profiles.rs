@@ -159,21 +159,7 @@ mod tests {
                 r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"_meta":{{"io.modelcontextprotocol/clientCapabilities":{capabilities}}}}}}}"#
             );
             let head = envelope::incoming(source.as_bytes()).expect("a message");
-            let call = Call {
-                source: source.as_bytes(),
-                head: &head,
-                method: "tools/call",
-                target: None,
-                era: Era::Modern,
-                log_level: None,
-                headers: &[],
-                passed_on: &[],
-                session: None,
-                profile: Profile::NONE,
-                asks: Profile::ASKABLE,
-                child: None,
-                sent: Cell::new(false),
-            };
+            let call = Call::own(source.as_bytes(), &head, "tools/call", Era::Modern);
             assert_eq!(with_the_message(&call), expected, "{capabilities}");
         }
     }

@@ -2,8 +2,6 @@
 //! the gateway begins the task, waits for what it comes to, and the client reads that as the answer to its call. When
 //! nobody waits any more, the task is cancelled.
 
-use std::cell::Cell;
-
 use super::super::relay::ClientRelay;
 use super::super::{Downstream, parked};
 use super::{Journey, exchange};
@@ -114,21 +112,7 @@ impl<T: Topology> Journey<'_, T> {
 }
 
 fn call<'a>(kind: TaskKind, source: &'a [u8], head: &'a envelope::Incoming, asks: Profile) -> Call<'a> {
-    Call {
-        source,
-        head,
-        method: CallKind::Task(kind).as_str(),
-        target: None,
-        era: Era::Modern,
-        log_level: None,
-        passed_on: &[],
-        headers: &[],
-        session: None,
-        profile: Profile::NONE,
-        asks,
-        child: None,
-        sent: Cell::new(false),
-    }
+    Call { asks, ..Call::own(source, head, CallKind::Task(kind).as_str(), Era::Modern) }
 }
 
 fn scanned(source: &[u8]) -> Result<envelope::Incoming, Error> {

@@ -3,7 +3,7 @@
 
 mod subscriptions;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::rc::Rc;
@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use super::{Ended, Feed};
 use crate::catalog::{Era, Topology};
 use crate::limits;
-use crate::mcp::client::Profile;
 use crate::mcp::envelope;
 use crate::mcp::subscription::Filter;
 use crate::proxy::Worker;
@@ -112,21 +111,8 @@ async fn exchange<T: Topology>(
     let source = subscription.request(uri);
     let head = envelope::incoming(source.as_bytes())
         .map_err(|error| Error::protocol(format!("what it is asked is no message: {error:?}")))?;
-    let call = Call {
-        source: source.as_bytes(),
-        head: &head,
-        method: subscription.method(),
-        target: head.uri.map(|written| Target { span: written.span, name: uri, renamed: false, mirrored: false }),
-        era: Era::Legacy,
-        log_level: None,
-        passed_on: &[],
-        headers: &[],
-        session: None,
-        profile: Profile::NONE,
-        asks: Profile::NONE,
-        child: None,
-        sent: Cell::new(false),
-    };
+    let target = head.uri.map(|written| Target { span: written.span, name: uri, renamed: false, mirrored: false });
+    let call = Call { target, ..Call::own(source.as_bytes(), &head, subscription.method(), Era::Legacy) };
     link.exchange(&call, &mut verdict).await?;
     Ok(verdict)
 }

@@ -1,13 +1,11 @@
 //! A modern backend: a listen request of the gateway's own, made anew where somebody wants more.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use tokio::task::JoinSet;
 
 use super::{Ended, Feed};
 use crate::catalog::{Era, Topology};
-use crate::mcp::client::Profile;
 use crate::mcp::envelope;
 use crate::mcp::subscription::{Filter, Told};
 use crate::proxy::Worker;
@@ -63,21 +61,7 @@ async fn hear<T: Topology>(worker: Rc<Worker<T>>, index: usize, wanted: Filter, 
     let source = upstream::subscriptions_listen(&wanted);
     let head = envelope::incoming(source.as_bytes())
         .map_err(|error| Error::protocol(format!("what it is asked is no message: {error:?}")))?;
-    let call = Call {
-        source: source.as_bytes(),
-        head: &head,
-        method: "subscriptions/listen",
-        target: None,
-        era: Era::Modern,
-        log_level: None,
-        passed_on: &[],
-        headers: &[],
-        session: None,
-        profile: Profile::NONE,
-        asks: Profile::ASKABLE,
-        child: None,
-        sent: Cell::new(false),
-    };
+    let call = Call::own(source.as_bytes(), &head, "subscriptions/listen", Era::Modern);
     let mut ear = Ear { feed: Rc::clone(&worker.feeds[index]), request, unsupported: false };
     link.exchange(&call, &mut ear).await?;
     Ok(if ear.unsupported { Ended::Unsupported } else { Ended::Over })
