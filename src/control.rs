@@ -1,76 +1,71 @@
-//! The control plane: what administrators and collectors of metrics ask, on a listener and a thread of its own.
+//! The control plane: what workers must not wait for, on a thread of its own beside them.
 //!
+//! `control/listener` serves what administrators and collectors of metrics ask, in a build with the feature `admin`:
 //! `control/access` says who may ask, `control/endpoint` what there is to ask, `control/metrics` how what the workers
 //! count is shown. Binding the listener is the gateway's.
 //!
 //! **Invariant:** the data plane never waits for this thread: it reads what workers count and holds nothing they need.
 
+#[cfg(feature = "admin")]
 mod access;
+#[cfg(feature = "admin")]
 mod endpoint;
+#[cfg(feature = "admin")]
+mod listener;
+#[cfg(feature = "admin")]
 mod metrics;
+#[cfg(not(feature = "admin"))]
+mod no_listener;
+#[cfg(feature = "admin")]
 mod timestamp;
 
-use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+#[cfg(feature = "admin")]
 pub(crate) use access::{Access, Token};
+#[cfg(feature = "admin")]
 pub(crate) use endpoint::Facts;
+use listener::Entered;
+pub(crate) use listener::Listener;
+#[cfg(not(feature = "admin"))]
+use no_listener as listener;
 
-use crate::limits;
-use endpoint::Endpoints;
-
-/// After a connection that could not be accepted.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// A listener that serves. It stops when this is dropped.
+/// The thread of the control plane. It ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Serving {
-    address: SocketAddr,
+pub(crate) struct Control {
     stopping: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
-// === impl Serving ===
+/// Ready once the gateway stops.
+#[derive(Clone, Debug)]
+struct Stop(watch::Receiver<bool>);
 
-impl Serving {
-    /// Serves on a thread of its own from now on.
+// === impl Control ===
+
+impl Control {
+    /// Runs from now on, with a listener if there is to be one.
     ///
     /// # Errors
     /// When the operating system refuses a runtime or a thread.
-    pub(crate) fn start(listener: std::net::TcpListener, access: Access, facts: Facts) -> io::Result<Self> {
-        let address = listener.local_addr()?;
+    pub(crate) fn start(listener: Option<Listener>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _entered = runtime.enter();
-            TcpListener::from_std(listener)?
+            listener.map(Listener::enter).transpose()?
         };
-        let endpoints = Endpoints::new(access, facts);
         let (stopping, stop) = watch::channel(false);
         let thread = std::thread::Builder::new().name("control".to_owned());
-        let thread = thread.spawn(move || LocalSet::new().block_on(&runtime, serve(listener, endpoints, stop)))?;
-        Ok(Self { address, stopping, thread: Some(thread) })
-    }
-
-    /// The address listened on.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        let thread = thread.spawn(move || LocalSet::new().block_on(&runtime, run(listener, Stop(stop))))?;
+        Ok(Self { stopping, thread: Some(thread) })
     }
 }
 
-impl Drop for Serving {
+impl Drop for Control {
     fn drop(&mut self) {
         self.stopping.send_replace(true);
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
@@ -79,57 +74,20 @@ impl Drop for Serving {
     }
 }
 
-/// Accepts until the gateway stops, then lets the answers in hand be taken.
-async fn serve(listener: TcpListener, endpoints: Endpoints, stop: watch::Receiver<bool>) {
-    let endpoints = Rc::new(endpoints);
-    let connections = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
-    let mut stopping = stop.clone();
-    loop {
-        // At the bound, connections wait in the accept queue.
-        let accepted = async {
-            let permit = Arc::clone(&connections).acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|(stream, peer)| (stream, peer.ip(), permit))
-        };
-        let accepted = tokio::select! {
-            biased;
-            // Ending with an error means that nobody is left to say it: the same.
-            _ = stopping.wait_for(|stopping| *stopping) => break,
-            accepted = accepted => accepted,
-        };
-        match accepted {
-            Ok((stream, peer, permit)) => {
-                let (endpoints, stop) = (Rc::clone(&endpoints), stop.clone());
-                tokio::task::spawn_local(async move {
-                    connection(stream, peer, &endpoints, stop).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no admin connection could be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+/// Does what there is to do until the gateway stops.
+async fn run(listener: Option<Entered>, stop: Stop) {
+    if let Some(listener) = listener {
+        listener.serve(stop.clone()).await;
     }
-    drop(listener);
-    let all = u32::try_from(limits::ADMIN_CONNECTIONS_MAX).unwrap_or(u32::MAX);
-    if tokio::time::timeout(limits::ADMIN_GRACE, connections.acquire_many(all)).await.is_err() {
-        tracing::warn!("admin connections are left at the end of the grace period");
-    }
+    stop.reached().await;
 }
 
-async fn connection(stream: TcpStream, peer: IpAddr, endpoints: &Endpoints, mut stop: watch::Receiver<bool>) {
-    let service = service_fn(async |request| Ok::<_, Infallible>(endpoints.answer(peer, &request)));
-    let mut http = http1::Builder::new();
-    // The timeout is also that of a connection without a request.
-    http.timer(TokioTimer::new()).header_read_timeout(limits::HEAD_TIMEOUT);
-    http.max_buf_size(limits::ADMIN_HEAD_BYTES_MAX).max_headers(limits::FIELDS_MAX);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        // However the connection ends, there is nobody left to tell.
-        _ = connection.as_mut() => return,
-        _ = stop.wait_for(|stopping| *stopping) => {}
-        () = tokio::time::sleep(limits::ADMIN_CONNECTION_LIFE) => {}
+// === impl Stop ===
+
+impl Stop {
+    /// Waits for it. Cancel safe.
+    async fn reached(&self) {
+        // Ending with an error means that nobody is left to say it: the same.
+        drop(self.0.clone().wait_for(|stopping| *stopping).await);
     }
-    connection.as_mut().graceful_shutdown();
-    drop(tokio::time::timeout(limits::ADMIN_GRACE, connection).await);
 }

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::catalog::Topology;
 use crate::catalog::plan::{self, Reference};
+use crate::control::Control;
 use crate::proxy::{Counts, Site, Tie};
 use crate::references::{References, Unresolved};
 use crate::upstream::{OpenError, Patient};
@@ -80,8 +81,9 @@ pub struct Running {
     threads: Vec<JoinHandle<()>>,
     /// Looks after the certificate.
     tls: Option<tls::Watch>,
+    admin_address: Option<SocketAddr>,
     /// Behind the workers: it answers until the last of them is done.
-    admin: Option<admin::Serving>,
+    control: Option<Control>,
 }
 
 /// A gateway that could not start.
@@ -358,7 +360,9 @@ impl<T: Topology> Builder<T> {
         let listen = &spec.listen;
         let shown = tls.as_ref().map(tls::Watch::shown);
         let (children, threads) = (Vec::new(), Vec::new());
-        let mut running = Running { address, file, listen, disabled, children, draining, threads, tls, admin: None };
+        let admin_address = admin.as_ref().map(admin::Bound::address);
+        let mut running =
+            Running { address, file, listen, disabled, children, draining, threads, tls, admin_address, control: None };
         // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
         let crew = Crew::new::<T>(workers, site, &seal_keys, self.provisions, drain)?;
         running.children = crew.children();
@@ -377,7 +381,8 @@ impl<T: Topology> Builder<T> {
             started.recv().unwrap_or_else(|_gone| Err(StartError::Worker(std::io::ErrorKind::BrokenPipe.into())))?;
         }
         let children = running.children.clone();
-        running.admin = admin.map(|admin| admin.serve(spec, running.url(), counts, children)).transpose()?;
+        let listener = admin.map(|admin| admin.listener(spec, running.url(), counts, children));
+        running.control = Some(Control::start(listener).map_err(StartError::Worker)?);
         Ok(running)
     }
 
@@ -449,7 +454,7 @@ impl Running {
     /// The address of the admin listener, if there is one.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(admin::Serving::address)
+        self.admin_address
     }
 
     /// The children it keeps, in the order of their backends.

@@ -20,7 +20,7 @@
 //! * [`upstream`]: links to backends; the one place a transport is chosen, at build time.
 //! * `proxy`: one request of a client from its head to its answer.
 //! * `downstream`: the transports towards clients.
-//! * `control`: what administrators and collectors of metrics ask.
+//! * `control`: what workers must not wait for: what administrators and collectors of metrics ask.
 //!
 //! # Features
 //!
@@ -36,12 +36,12 @@
 //! HTTP+SSE, to which any worker may be told something. A call of a session is known to its worker alone; its client may
 //! cancel it by way of any, and one that does not know it tells the others. What it asks about a task of a legacy
 //! server goes to the worker whose session with the server has the task. One further thread forks children and does
-//! nothing else, one looks after the certificate of a listener over TLS, and one serves the admin listener where there is
-//! one. Between the gateway and a child in a sandbox stands a process, the keeper, that ends what descends from the child.
+//! nothing else, one looks after the certificate of a listener over TLS, and one, the control plane, serves the admin
+//! listener where there is one. Between the gateway and a child in a sandbox stands a process, the keeper, that ends what descends from the child.
 //!
 //! **Invariant:** bytes that are not spliced cross unchanged: numbers, key order, duplicate and unknown members, escapes.
 //! **Invariant:** everything that can grow has a bound in [`limits`].
-//! **Invariant:** the workers never wait for the admin listener: it reads what they count.
+//! **Invariant:** the workers never wait for the control plane: it reads what they count.
 //! **Invariant:** lists and greetings are answered without asking any backend.
 
 // A build without some transport is not fenced item by item; one with all of them shows what nothing uses.
@@ -65,7 +65,6 @@ extern crate self as only1mcp;
 pub mod catalog;
 pub mod cli;
 mod clock;
-#[cfg(feature = "admin")]
 mod control;
 #[cfg(feature = "demo")]
 pub mod demo;

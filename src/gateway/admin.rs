@@ -8,8 +8,7 @@ use std::time::{Instant, SystemTime};
 use super::{StartError, listen};
 use crate::catalog::Spec;
 use crate::catalog::plan::{self, Reference};
-pub(super) use crate::control::Serving;
-use crate::control::{Access, Facts, Token};
+use crate::control::{Access, Facts, Listener, Token};
 use crate::proxy::{Counts, Site};
 use crate::references::References;
 use crate::upstream::Patient;
@@ -48,16 +47,21 @@ fn token(token: &Reference, references: &References) -> Result<Token, StartError
 }
 
 impl Bound {
-    /// Serves what these workers count.
-    pub(super) fn serve(
+    /// The address listened on.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What serves what these workers count.
+    pub(super) fn listener(
         self,
         spec: &'static Spec,
         mcp_url: String,
         counts: Vec<Arc<Counts>>,
         children: Vec<Patient>,
-    ) -> Result<Serving, StartError> {
+    ) -> Listener {
         let started = (SystemTime::now(), Instant::now());
         let facts = Facts { spec, mcp_url, address: self.address, counts, children, started };
-        Serving::start(self.listener, self.access, facts).map_err(StartError::Worker)
+        Listener::new(self.listener, self.access, facts)
     }
 }

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::catalog::{Spec, plan};
+use crate::control::Listener;
 use crate::proxy::Counts;
 use crate::references::References;
 use crate::upstream::Patient;
 
 /// None exists.
 pub(super) enum Bound {}
-/// None exists.
-#[derive(Debug)]
-pub(super) enum Serving {}
 
 /// Refuses to leave out what somebody relies on.
 pub(super) fn bind(
@@ -25,19 +23,11 @@ pub(super) fn bind(
 }
 
 impl Bound {
-    pub(super) fn serve(
-        self,
-        _: &'static Spec,
-        _: String,
-        _: Vec<Arc<Counts>>,
-        _: Vec<Patient>,
-    ) -> Result<Serving, StartError> {
-        match self {}
-    }
-}
-
-impl Serving {
     pub(super) fn address(&self) -> SocketAddr {
         match *self {}
+    }
+
+    pub(super) fn listener(self, _: &'static Spec, _: String, _: Vec<Arc<Counts>>, _: Vec<Patient>) -> Listener {
+        match self {}
     }
 }
