@@ -96,7 +96,7 @@ pub const CONNECTION_CALLS_MAX: usize = 256;
 /// Bytes of requests in flight on such a connection and of answers that its client has not read: above it the same.
 pub const CONNECTION_BYTES_MAX: usize = 32 << 20;
 /// Messages in a batch of MCP 2025-03-26: above it the batch is refused.
-pub const BATCH_MESSAGES_MAX: usize = 64;
+pub const BATCH_MESSAGES_MAX: usize = 32;
 /// Messages waiting for the client of such a connection to read: above it whoever has one more waits.
 pub const CONNECTION_MESSAGES_MAX: usize = 16;
 /// Streams of HTTP+SSE towards clients: above it 503.
