@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use only1mcp_model::param_header::{self, Listed};
+use only1mcp_model::param_header::{self, Listed, Violation};
 use tokio::sync::Mutex;
 
 use super::bridge::Caller;
@@ -21,6 +21,7 @@ use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope;
 use crate::mcp::method::CallKind;
+use crate::telemetry::one_line;
 use crate::upstream::{self, Call, Gone};
 
 /// What one worker knows of such tools.
@@ -38,6 +39,9 @@ struct Tool {
     /// What it wants; nothing where it was not found, or asks for what it may not have.
     headers: RefCell<Option<Rc<[ParamHeader]>>>,
 }
+
+/// What a tool is listed with: headers, or what it may not have.
+type Found = Result<Rc<[ParamHeader]>, Violation>;
 
 /// What a tool wants, once that is known.
 type Asking<'f> = Pin<Box<dyn Future<Output = Option<Rc<[ParamHeader]>>> + 'f>>;
@@ -97,15 +101,25 @@ async fn wanted<T: Topology>(
         let mut asked = known.asked.lock().await;
         if asked.is_none_or(|at| at.elapsed() >= limits::RELIST_PAUSE) {
             *asked = Some(Instant::now());
-            let found = find(worker, backend, tool).await;
-            tracing::info!(
-                backend = &*spec.name,
-                tool,
-                found = found.is_some(),
-                "its headers are refused: listed again"
-            );
-            if found.is_some() {
-                known.headers.replace(found);
+            match find(worker, backend, tool).await {
+                Some(Err(violation)) => {
+                    // What it says of itself is not to be trusted to be short, or one line.
+                    let why = one_line(violation.to_string().as_bytes());
+                    tracing::warn!(backend = &*spec.name, tool, why, "it is listed with an invalid `x-mcp-header`");
+                }
+                found => {
+                    let found = found.and_then(Result::ok);
+                    let known_now = found.is_some();
+                    tracing::info!(
+                        backend = &*spec.name,
+                        tool,
+                        found = known_now,
+                        "its headers are refused: listed again"
+                    );
+                    if known_now {
+                        known.headers.replace(found);
+                    }
+                }
             }
         }
     };
@@ -114,12 +128,12 @@ async fn wanted<T: Topology>(
 }
 
 /// Asks the backend for its tools, page by page, until one has this name.
-async fn find<T: Topology>(worker: &Worker<T>, backend: u16, tool: &str) -> Option<Rc<[ParamHeader]>> {
+async fn find<T: Topology>(worker: &Worker<T>, backend: u16, tool: &str) -> Option<Found> {
     let mut cursor = None;
     for _ in 0..limits::LIST_PAGES_MAX {
         let answer = ask(worker, backend, cursor.as_deref()).await?;
         match param_header::listed(serde_json::from_slice(&answer).ok()?, tool)? {
-            Listed::Here(wanted) => return wanted.map(Rc::from),
+            Listed::Here(wanted) => return Some(wanted.map(Rc::from)),
             Listed::Behind(next) => cursor = Some(next.filter(|next| cursor.as_ref() != Some(next))?),
         }
     }

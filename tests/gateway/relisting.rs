@@ -6,6 +6,7 @@ use only1mcp::{Gateway, Running};
 use crate::legacy::{message, session};
 use crate::params::Params;
 use crate::support::client::{Client, Request};
+use crate::support::log;
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
 
 /// A page that names another one, and a tool that is no other's.
@@ -129,4 +130,20 @@ async fn a_server_that_goes_away_meanwhile_leaves_its_refusal() {
     let gateway = gateway(&near);
     let answer = Client::ask(gateway.address(), &Request::call("near__plain", ARGUMENTS)).await;
     assert_eq!((answer.status, answer.code()), (400, Some(-32020)), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_tool_that_is_listed_with_what_it_may_not_have_is_told_of_in_the_log() {
+    let log = log::kept();
+    let near = server("mcp-param-region: eu\r\n", page(&wants("string", "Of\\r\\nForged")));
+    let gateway = gateway(&near);
+    for _ in 0..2 {
+        let answer = Client::ask(gateway.address(), &Request::call("near__plain", ARGUMENTS)).await;
+        assert_eq!((answer.status, answer.code()), (400, Some(-32020)), "{}", answer.text());
+    }
+    let violation = r"property `region` asks for a header with `\\r` in its name, which no header has";
+    let told = log.lines_with(violation);
+    let [line] = &told[..] else { unreachable!("once, not with each call: {told:?}") };
+    let expected = r#"WARN it is listed with an invalid `x-mcp-header` backend="near" tool="plain" why="#;
+    assert!(line.contains(expected), "{line}");
 }

@@ -11,6 +11,7 @@ pub(crate) mod gateways;
 pub(crate) mod http2;
 pub(crate) mod http2_server;
 pub(crate) mod ledger;
+pub(crate) mod log;
 pub(crate) mod program;
 pub(crate) mod recorder;
 pub(crate) mod rows;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::diagnostic::quoted;
 use crate::json::{LOCK_DEPTH_MAX, Tree};
 use crate::lock::Item;
 use crate::plan::ParamHeader;
@@ -35,8 +36,9 @@ const SCHEMAS: [&str; 16] = [
 const NAMED_SCHEMAS: [&str; 5] = ["patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions"];
 
 /// An annotation that the specification forbids.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Violation {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("property {} {why}", quoted(property))]
+pub struct Violation {
     /// The way to the property through the schema, such as `filter.region`.
     pub(crate) property: String,
     /// The end of a sentence that begins with the property.
@@ -46,8 +48,8 @@ pub(crate) struct Violation {
 /// What one page of a server's tools says of the headers of a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listed {
-    /// It asks for these; `None` where it asks for what it may not have.
-    Here(Option<Vec<ParamHeader>>),
+    /// It asks for these, or for what it may not have.
+    Here(Result<Vec<ParamHeader>, Violation>),
     /// It is not there. The cursor of the next page, if there is one.
     Behind(Option<String>),
 }
@@ -77,7 +79,7 @@ pub fn listed(answer: &RawValue, tool: &str) -> Option<Listed> {
     let Some(Tree::Array(tools)) = result.member("tools") else { return None };
     let is_it = |item: &&Tree<'_>| item.member("name").and_then(Tree::string).is_some_and(|name| name == tool);
     Some(match tools.iter().find(is_it) {
-        Some(item) => Listed::Here(of_tree(item).ok()),
+        Some(item) => Listed::Here(of_tree(item)),
         None => Listed::Behind(result.member("nextCursor").and_then(Tree::string).map(Cow::into_owned)),
     })
 }
@@ -211,11 +213,15 @@ mod tests {
             listed(&RawValue::from_string(answer).expect("a test writes JSON"), "a\"b")
         };
         let of = |schema: &str| page(&format!(r#"[{{"name":"x"}},{{"inputSchema":{schema},"name":"a\u0022b"}}]"#), "");
-        assert_eq!(of(r#"{"type":"object"}"#), Some(Listed::Here(Some(Vec::new()))));
+        assert_eq!(of(r#"{"type":"object"}"#), Some(Listed::Here(Ok(Vec::new()))));
         let wanted = ParamHeader { header: "A".into(), path: vec!["p".into()].into() };
         let own = of(r#"{"properties":{"p":{"type":"string","x-mcp-header":"A"}}}"#);
-        assert_eq!(own, Some(Listed::Here(Some(vec![wanted]))));
-        assert_eq!(of(r#"{"properties":{"p":{"type":"number","x-mcp-header":"A"}}}"#), Some(Listed::Here(None)));
+        assert_eq!(own, Some(Listed::Here(Ok(vec![wanted]))));
+        let Some(Listed::Here(Err(refused))) = of(r#"{"properties":{"p":{"type":"number","x-mcp-header":"A"}}}"#)
+        else {
+            unreachable!("a number is no header")
+        };
+        assert_eq!(refused.to_string(), "property `p` asks for a header, and is not a string, an integer or a boolean");
         assert_eq!(of(&("[".repeat(200) + &"]".repeat(200))), None);
         assert_eq!(page("[]", ""), Some(Listed::Behind(None)));
         assert_eq!(page("[]", r#","nextCursor":"\u0041""#), Some(Listed::Behind(Some("A".to_owned()))));

@@ -34,7 +34,7 @@ impl Check<'_> {
                 .warning(Code::ParamHeader, place, message)
                 .label("the tool is not exposed")
                 .locked(marks.item(backend, List::Tools, *position))
-                .note(format!("property {} {}", quoted(&violation.property), violation.why))
+                .note(violation.to_string())
                 .help("correct the server and lock it again, or hide the tool under `tools.deny` of its backend");
         }
     }
