@@ -54,6 +54,7 @@ mod return_to_stream;
 mod revisions;
 mod rewritten_uris;
 mod sandbox;
+mod schemas;
 mod session_stream;
 mod sessions;
 mod stdio;
