@@ -334,6 +334,68 @@ async fn pages_that_a_legacy_server_requires_are_asked_for_and_the_call_is_made_
     assert_eq!((&answer["error"]["code"], &answer["error"]["data"]), (&json!(-32042), &data));
 }
 
+/// The legacy server has the client open a page while it works: its call is parked, and goes on when the client is back.
+#[tokio::test]
+async fn a_page_that_a_legacy_server_wants_opened_meanwhile_parks_the_call() {
+    const PAGE: &str = r#"{"jsonrpc":"2.0","id":"p","method":"elicitation/create","params":{"mode":"url","elicitationId":"e","url":"https://example.com/a","message":"open","n":1.0}}"#;
+    const OPENED: &str =
+        r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e"}}"#;
+    const OPENS: &str = r#"{"elicitation":{"url":{}}}"#;
+    for (place, action) in [(Place::Call, "accept"), (Place::Session, "accept"), (Place::Call, "decline")] {
+        let (odd, played) = Played::start(202);
+        let gateway = gateway(&odd);
+        let ask = |request: Asked| {
+            let address = gateway.address();
+            tokio::spawn(async move { Client::ask(address, &request).await.json() })
+        };
+        let asking = ask(modern(OPENS, ""));
+        eventually("the call", || played.is_called()).await;
+        played.says(place, PAGE);
+        let asked = asking.await.expect("an answer");
+        let result = &asked["result"];
+        let params = json!({ "mode": "url", "url": "https://example.com/a", "message": "open", "n": 1.0 });
+        let expected = json!({ "input-1": { "method": "elicitation/create", "params": params } });
+        assert_eq!((&result["resultType"], &result["inputRequests"]), (&json!("input_required"), &expected), "{asked}");
+        // That the page was opened says the client itself: the modern era has no word of the server's for it.
+        played.says(place, OPENED);
+        let state = result["requestState"].as_str().expect("a state");
+        let back = format!(r#","requestState":"{state}","inputResponses":{{"input-1":{{"action":"{action}"}}}}"#);
+        let asking = ask(modern(OPENS, &back));
+        eventually("its client's answer", || !played.answers().is_empty()).await;
+        let expected = format!(r#"{{"jsonrpc":"2.0","id":"p","result":{{"action":"{action}"}}}}"#);
+        assert_eq!(played.answers(), [expected]);
+        played.says(place, OPENED);
+        played.ends("done");
+        let answer = asking.await.expect("an answer");
+        let result = &answer["result"];
+        assert_eq!(
+            (&result["resultType"], &result["content"][0]["text"]),
+            (&json!("complete"), &json!("done")),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_opens_no_pages_is_asked_for_none() {
+    const PAGE: &str = r#"{"jsonrpc":"2.0","id":"p","method":"elicitation/create","params":{"mode":"url","elicitationId":"e","url":"https://example.com/a","message":"open"}}"#;
+    for declared in [r#"{"elicitation":{"form":{}}}"#, r#"{"elicitation":{}}"#, r#"{"roots":{}}"#] {
+        let (odd, played) = Played::start(202);
+        let gateway = gateway(&odd);
+        let (address, request) = (gateway.address(), modern(declared, ""));
+        let asking = tokio::spawn(async move { Client::ask(address, &request).await.json() });
+        eventually("the call", || played.is_called()).await;
+        played.says(Place::Call, PAGE);
+        eventually("a refusal", || !played.answers().is_empty()).await;
+        let [refused] = &played.answers()[..] else { unreachable!("one answer") };
+        let refused: Value = serde_json::from_str(refused).expect("a message");
+        assert!(refused["id"] == "p" && refused["error"]["code"].is_i64(), "{declared}: {refused}");
+        played.ends("done without");
+        let answer = asking.await.expect("an answer");
+        assert_eq!(answer["result"]["content"][0]["text"], "done without", "{declared}: {answer}");
+    }
+}
+
 /// A client that reads no streams cannot be asked; its call goes on, and the server hears why.
 #[tokio::test]
 async fn who_cannot_be_asked_is_not() {
