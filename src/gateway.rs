@@ -367,6 +367,7 @@ impl<T: Topology> Builder<T> {
         let crew = Crew::new::<T>(workers, site, &seal_keys, self.provisions, drain)?;
         running.children = crew.children();
         let (ready, started) = mpsc::channel();
+        let dropped = crew.dropped(spec.backends);
         let counts: Vec<_> = (0..workers).map(|_| Arc::new(Counts::new(spec.backends.len()))).collect();
         let places = listeners.into_iter().zip(counts.iter().cloned()).zip(Tie::all(workers));
         for (worker, ((listener, counts), tie)) in places.enumerate() {
@@ -381,7 +382,7 @@ impl<T: Topology> Builder<T> {
             started.recv().unwrap_or_else(|_gone| Err(StartError::Worker(std::io::ErrorKind::BrokenPipe.into())))?;
         }
         let children = running.children.clone();
-        let listener = admin.map(|admin| admin.listener(spec, running.url(), counts, children));
+        let listener = admin.map(|admin| admin.listener(spec, running.url(), (counts, dropped), children));
         running.control = Some(Control::start(listener).map_err(StartError::Worker)?);
         Ok(running)
     }

@@ -324,7 +324,10 @@ pub(crate) async fn answer<T: Topology, D: Downstream>(
     let modern = modern::is_modern(post);
     let era = if modern { Era::Modern } else { Era::Legacy };
     let refused = match classify(worker, post, modern) {
-        Ok(Classified::Taken) => return respond::accepted(downstream).await,
+        Ok(Classified::Taken) => {
+            count_unused(worker, post);
+            return respond::accepted(downstream).await;
+        }
         Ok(Classified::Cancelled(session, id)) => {
             worker.calls.cancel(session, id).await;
             return respond::accepted(downstream).await;
@@ -334,6 +337,16 @@ pub(crate) async fn answer<T: Topology, D: Downstream>(
         Err(refusal) => refusal,
     };
     respond::refuse(downstream, &refused, era, id(post.message.id, post.body).ok()).await
+}
+
+/// Counts a notification that nothing comes of.
+fn count_unused<T: Topology>(worker: &Worker<T>, post: &Post<'_>) {
+    // The handshake goes on without the first; of the second, whoever knows its request took note.
+    const USED: [&str; 2] = ["notifications/initialized", "notifications/cancelled"];
+    let used = post.message.method.is_some_and(|method| USED.iter().any(|used| method.is(post.body, used)));
+    if post.message.shape == Shape::Notification && !used {
+        worker.counts.dropped_notifications.add(1);
+    }
 }
 
 /// What a valid message is, in either era.

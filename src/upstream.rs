@@ -13,6 +13,7 @@ mod children;
 mod context;
 #[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
 mod credentials;
+mod dropped;
 #[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
 mod endpoint;
 mod error;
@@ -45,6 +46,7 @@ use std::rc::Rc;
 #[cfg(feature = "transport-stdio")]
 pub use children::{CHILD_VARIABLES, Children};
 pub use context::{Context, Shared};
+pub(crate) use dropped::{Dropped, Reason};
 pub use error::{Error, Kind, OpenError};
 pub use greeting::Greeting;
 pub(crate) use greeting::{subscriptions_listen, tools_list};

@@ -16,7 +16,7 @@ use super::metrics::Metrics;
 use super::timestamp;
 use crate::catalog::Spec;
 use crate::proxy::{Counts, Foreign};
-use crate::upstream::Patient;
+use crate::upstream::{Dropped, Patient};
 
 /// What a running gateway is: told by the endpoints, fixed when it starts.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Facts {
     pub(crate) address: SocketAddr,
     /// What each worker counts.
     pub(crate) counts: Vec<Arc<Counts>>,
+    /// Of each backend, what it said and nobody got.
+    pub(crate) dropped: Vec<Dropped>,
     /// The children that it keeps.
     pub(crate) children: Vec<Patient>,
     /// When the gateway began to serve.

@@ -10,7 +10,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::endpoint::Facts;
 use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts};
-use crate::upstream::Kind;
+use crate::upstream::{Kind, Reason};
 
 /// Everything that is measured, ready to be asked.
 #[derive(Debug)]
@@ -54,7 +54,21 @@ const DURATION: Family = Family {
     help: "From the routing of a call until its answer was passed on, or until it had failed",
     field_type: MetricType::HISTOGRAM,
 };
-const FAMILIES: [Family; 6] = [BUILD_INFO, START_TIME, ACCEPTED, OPEN, CALLS, DURATION];
+const UPSTREAM_DROPPED: Family = Family {
+    name: "only1mcp_upstream_dropped_messages_total",
+    help: "Messages of backends that nobody got, by why: an answer to no request in flight, a notification about no \
+           call in flight, a request that no client could be asked, a notification of a call whose client does not \
+           read, or no JSON-RPC message",
+    field_type: MetricType::COUNTER,
+};
+const CLIENT_DROPPED: Family = Family {
+    name: "only1mcp_client_dropped_messages_total",
+    help: "Messages of clients that nobody got, by why: an answer to no request in flight, a notification that the \
+           gateway has no use for, or a call that comes back with a state that is not its own",
+    field_type: MetricType::COUNTER,
+};
+const FAMILIES: [Family; 8] =
+    [BUILD_INFO, START_TIME, ACCEPTED, OPEN, CALLS, DURATION, UPSTREAM_DROPPED, CLIENT_DROPPED];
 
 /// Adds up what the workers count, whenever it is asked.
 struct Sums {
@@ -111,6 +125,12 @@ impl Collector for Sums {
             OPEN.of(vec![gauge(&[], float(self.sum(open)))]),
             CALLS.of(self.backends().flat_map(|(name, calls)| self::calls(name, &calls)).collect()),
             DURATION.of(self.backends().map(|(name, calls)| durations(name, &calls)).collect()),
+            UPSTREAM_DROPPED.of(self.upstream_dropped()),
+            CLIENT_DROPPED.of(vec![
+                counter(&[("reason", "answer")], self.sum(|worker| worker.dropped_answers.read())),
+                counter(&[("reason", "notification")], self.sum(|worker| worker.dropped_notifications.read())),
+                counter(&[("reason", "state")], self.sum(|worker| worker.refused_states.read())),
+            ]),
         ]
     }
 }
@@ -134,6 +154,15 @@ impl Sums {
 
     fn sum(&self, of: impl Fn(&Counts) -> u64) -> u64 {
         self.facts.counts.iter().map(|worker| of(worker)).sum()
+    }
+
+    fn upstream_dropped(&self) -> Vec<Metric> {
+        let backends = self.facts.spec.backends.iter().zip(&self.facts.dropped);
+        let every = backends.flat_map(|backend| Reason::ALL.map(|reason| (backend, reason)));
+        let counted = every.map(|((backend, dropped), reason)| {
+            counter(&[("backend", &*backend.name), ("reason", reason.as_str())], dropped.read(reason))
+        });
+        counted.collect()
     }
 
     /// Every backend with what each worker counts of it.

@@ -11,7 +11,7 @@ use crate::catalog::plan::{self, Reference};
 use crate::control::{Access, Facts, Listener, Token};
 use crate::proxy::{Counts, Site};
 use crate::references::References;
-use crate::upstream::Patient;
+use crate::upstream::{Dropped, Patient};
 
 /// A listener that is bound and does not serve yet.
 pub(super) struct Bound {
@@ -57,11 +57,11 @@ impl Bound {
         self,
         spec: &'static Spec,
         mcp_url: String,
-        counts: Vec<Arc<Counts>>,
+        (counts, dropped): (Vec<Arc<Counts>>, Vec<Dropped>),
         children: Vec<Patient>,
     ) -> Listener {
         let started = (SystemTime::now(), Instant::now());
-        let facts = Facts { spec, mcp_url, address: self.address, counts, children, started };
+        let facts = Facts { spec, mcp_url, address: self.address, counts, dropped, children, started };
         Listener::new(self.listener, self.access, facts)
     }
 }

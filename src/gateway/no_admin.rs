@@ -8,7 +8,7 @@ use crate::catalog::{Spec, plan};
 use crate::control::Listener;
 use crate::proxy::Counts;
 use crate::references::References;
-use crate::upstream::Patient;
+use crate::upstream::{Dropped, Patient};
 
 /// None exists.
 pub(super) enum Bound {}
@@ -27,7 +27,13 @@ impl Bound {
         match *self {}
     }
 
-    pub(super) fn listener(self, _: &'static Spec, _: String, _: Vec<Arc<Counts>>, _: Vec<Patient>) -> Listener {
+    pub(super) fn listener(
+        self,
+        _: &'static Spec,
+        _: String,
+        _: (Vec<Arc<Counts>>, Vec<Dropped>),
+        _: Vec<Patient>,
+    ) -> Listener {
         match self {}
     }
 }

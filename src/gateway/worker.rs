@@ -111,6 +111,11 @@ impl Crew {
         self.upstream.patients()
     }
 
+    /// What each of these backends said and nobody got.
+    pub(super) fn dropped(&self, backends: &[plan::Backend]) -> Vec<upstream::Dropped> {
+        self.upstream.dropped(backends)
+    }
+
     /// The place of one worker.
     pub(super) fn place(&self, worker: usize, counts: Arc<Counts>) -> Place {
         let Self { workers, shared, upstream, draining, working, all_drained } = self;

@@ -27,6 +27,12 @@ pub(crate) struct Counts {
     pub(crate) accepted: Counter,
     /// Of those, how many are over.
     pub(crate) closed: Counter,
+    /// Answers of clients to requests that nobody made them.
+    pub(crate) dropped_answers: Counter,
+    /// Notifications of clients that are of no use.
+    pub(crate) dropped_notifications: Counter,
+    /// Calls of clients that came back to nothing: with a state that is another call's, used, expired or made up.
+    pub(crate) refused_states: Counter,
     /// By the index of the backend.
     pub(crate) backends: Box<[CallCounts]>,
 }
@@ -61,7 +67,8 @@ impl Counts {
     /// Nothing yet, for so many backends.
     pub(crate) fn new(backends: usize) -> Self {
         let backends = (0..backends).map(|_| CallCounts::default()).collect();
-        Self { accepted: Counter::default(), closed: Counter::default(), backends }
+        let (accepted, closed, dropped_answers, dropped_notifications, refused_states) = Default::default();
+        Self { accepted, closed, dropped_answers, dropped_notifications, refused_states, backends }
     }
 }
 

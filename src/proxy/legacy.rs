@@ -39,16 +39,14 @@ pub(crate) fn validate<'a, T: Topology>(worker: &Worker<T>, post: &Post<'a>) -> 
     let session = match post.carrier {
         Carrier::Http(head) => {
             let session = session_of(worker, post.view, head)?;
-            take_answer(&worker.shared.sessions, session, post);
+            take_answer(worker, Some(session), post);
             if let Some(id) = super::cancelled(message, post.body) {
                 return Ok(Valid::Cancelled(session.key, id));
             }
             session
         }
         Carrier::Connection(agreement) if message.shape == Shape::Response => {
-            if let Some(session) = agreement.session() {
-                take_answer(&worker.shared.sessions, session, post);
-            }
+            take_answer(worker, agreement.session(), post);
             return Ok(Valid::Taken);
         }
         // JSON-RPC 2.0, section 4.1: a notification has no answer, not even an error. HTTP has a status to answer with.
@@ -71,12 +69,19 @@ pub(crate) fn validate<'a, T: Topology>(worker: &Worker<T>, post: &Post<'a>) -> 
     }
 }
 
-/// Hands a response to whoever asked its client. Nobody may wait for it any more, or nobody ever did.
-fn take_answer(sessions: &Sessions, session: Session, post: &Post<'_>) {
-    if let (Shape::Response, Id::String(id)) = (post.message.shape, post.message.id)
-        && !sessions.questions.answer(session.key, id.of(post.body), post.body)
-    {
+/// Hands a response to whoever asked its client. Nobody may wait for it any more, or nobody ever did: that is counted.
+fn take_answer<T: Topology>(worker: &Worker<T>, session: Option<Session>, post: &Post<'_>) {
+    if post.message.shape != Shape::Response {
+        return;
+    }
+    let questions = &worker.shared.sessions.questions;
+    let taken = match (session, post.message.id) {
+        (Some(session), Id::String(id)) => questions.answer(session.key, id.of(post.body), post.body),
+        _ => false,
+    };
+    if !taken {
         tracing::debug!("a response to a request that nobody made was dropped");
+        worker.counts.dropped_answers.add(1);
     }
 }
 

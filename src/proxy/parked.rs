@@ -141,7 +141,8 @@ pub(super) async fn call<'a, T: Topology>(
             let name = (named.value, name);
             return Ok(attended::dispatch_detached(worker, caller, name, route, params, downstream).await);
         }
-        worker.shared.parked.come_back(&state, &asked, &input_responses, outputs)?;
+        let back = worker.shared.parked.come_back(&state, &asked, &input_responses, outputs);
+        back.inspect_err(|_refusal| worker.counts.refused_states.add(1))?;
         return Ok(attend(worker, received, caller, true, downstream).await);
     }
     let Some(own) = worker.own.upgrade() else { return Err(Refusal::Internal) };

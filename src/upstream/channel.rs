@@ -19,12 +19,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::heard::{Audience, Hearer, Lists};
+use super::context::Account;
+use super::heard::{Audience, Hearer};
 use super::multiplex::{Calls, Carried, Inbound, Waiting};
 use super::outbound::{Ids, Scratch};
 use super::status::Status;
 use super::verbosity::Wanted;
-use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, plan};
+use super::{Call, Context, Dropped, Error, Greeting, Kind, OpenError, Relay, plan};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
@@ -59,8 +60,8 @@ pub(super) trait Channel: Sized + 'static {
     fn push(&mut self, message: &Bytes);
     /// Waits for the next thing to happen, reading or writing. Cancel safe.
     async fn turn(&mut self) -> Event;
-    /// The next whole message that was read; the error says what the backend did wrong.
-    fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, String>;
+    /// The next whole message that was read; the error says what the backend did wrong. What is none is counted.
+    fn next(&mut self, backend: &str, dropped: &Dropped) -> Result<Option<(Bytes, Outgoing)>, String>;
     /// Queued bytes that are not written, and none of whose message is.
     fn pending(&self) -> usize;
     /// Bytes of messages that are written, or may be.
@@ -141,8 +142,8 @@ pub(super) struct Door {
 /// Whom a channel tells what its backend tells by itself.
 #[derive(Clone, Debug)]
 struct Hearers {
-    /// Whoever hears of lists.
-    lists: Lists,
+    /// Whoever hears of lists, and what nobody hears.
+    account: Account,
     /// Workers that hear this channel, also of resources: while there are some, it is not idle.
     count: Arc<AtomicUsize>,
 }
@@ -171,9 +172,9 @@ struct InFlight<'a> {
 // === impl Door ===
 
 impl Door {
-    /// One whose backend has these lists.
-    pub(super) fn new(lists: Lists) -> Self {
-        let hearers = Hearers { lists, count: Arc::default() };
+    /// One whose backend has this account.
+    pub(super) fn new(account: Account) -> Self {
+        let hearers = Hearers { account, count: Arc::default() };
         let (hub, calls) = mpsc::channel(limits::BACKEND_QUEUE_MAX);
         let (status, statuses) = watch::channel(Status::Starting);
         #[expect(clippy::disallowed_types, reason = "taken once, when a worker starts")]
@@ -319,7 +320,7 @@ impl Link {
             self.hub.try_send(ToHub::Say { generation, message }).map_err(unsaid)
         };
         // Who has its answer and calls again must not find the channel busy with what it has.
-        in_flight.waiting.carry(era, relay, say, || drop(load)).await
+        in_flight.waiting.carry(era, relay, (say, &self.audience.dropped), || drop(load)).await
     }
 
     /// What the backend said of itself.
@@ -397,11 +398,13 @@ async fn deliver(
     mut deliveries: mpsc::Receiver<Delivery>,
     hub: mpsc::WeakSender<ToHub>,
 ) {
+    let dropped = &audience.dropped;
     while let Some(delivery) = deliveries.recv().await {
         match delivery {
             Delivery::To { generation, messages } => {
                 for (id, inbound) in messages {
-                    let refusal = calls.push(id, inbound).and_then(|turned_away| turned_away.refusal());
+                    let turned_away = calls.push(id, inbound);
+                    let refusal = turned_away.and_then(|(inbound, reason)| inbound.turned_away(reason, dropped));
                     // A backend that asks more than its queue holds is not answered any more.
                     if let (Some(message), Some(hub)) = (refusal, hub.upgrade()) {
                         drop(hub.try_send(ToHub::Say { generation, message }));

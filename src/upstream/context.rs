@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::heard::Lists;
-use super::{OpenError, Patient};
+use super::{Dropped, OpenError, Patient};
 use crate::catalog::plan;
 use crate::clock::Clock;
 use crate::references::{References, Unresolved};
@@ -23,6 +23,15 @@ pub struct Context {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// What is kept of one backend for all workers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Account {
+    /// What became of its lists.
+    pub(super) lists: Lists,
+    /// What of it nobody got.
+    pub(super) dropped: Dropped,
+}
+
 /// What the workers of one gateway share towards its backends.
 #[derive(Debug)]
 pub struct Shared {
@@ -31,7 +40,7 @@ pub struct Shared {
     /// The executable that `command: self` starts.
     pub(crate) program: PathBuf,
     /// Of each backend, by its name.
-    lists: HashMap<String, Lists>,
+    accounts: HashMap<String, Account>,
     #[cfg(feature = "transport-stdio")]
     pub(super) hubs: super::stdio::Hubs,
 }
@@ -40,13 +49,13 @@ impl Shared {
     /// Prepares what the workers will share; starts nothing.
     #[must_use]
     pub(crate) fn new(references: References, program: PathBuf, backends: &[plan::Backend]) -> Self {
-        let lists = backends.iter().map(|backend| (backend.name.to_string(), Lists::default())).collect();
+        let accounts = backends.iter().map(|backend| (backend.name.to_string(), Account::default())).collect();
         Self {
             references,
             program,
             #[cfg(feature = "transport-stdio")]
-            hubs: super::stdio::Hubs::new(backends, &lists),
-            lists,
+            hubs: super::stdio::Hubs::new(backends, &accounts),
+            accounts,
         }
     }
 
@@ -58,9 +67,14 @@ impl Shared {
         Vec::new()
     }
 
-    /// What became of the lists of this backend.
-    pub(super) fn lists(&self, backend: &plan::Backend) -> Lists {
-        self.lists.get(&*backend.name).cloned().unwrap_or_default()
+    /// What is kept of this backend.
+    pub(super) fn account(&self, backend: &plan::Backend) -> Account {
+        self.accounts.get(&*backend.name).cloned().unwrap_or_default()
+    }
+
+    /// What nobody got of each of these backends.
+    pub(crate) fn dropped(&self, backends: &[plan::Backend]) -> Vec<Dropped> {
+        backends.iter().map(|backend| self.account(backend).dropped).collect()
     }
 
     /// The value a reference of this backend stands for.

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::outbound::id_span;
-use super::{Error, Message, Relay};
+use super::{Dropped, Error, Message, Reason, Relay};
 use crate::catalog::{Era, Revision};
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Outgoing, Shape};
@@ -176,21 +176,31 @@ pub(super) fn may_ask(source: &[u8], head: &Outgoing, declared: Profile) -> bool
 }
 
 /// What the gateway itself answers to a request that a backend makes, which was told that its client has this profile:
-/// `why` nobody else does.
-pub(super) fn reply(source: &[u8], head: &Outgoing, id: &[u8], declared: Profile, why: &str) -> String {
+/// `why` nobody else does. What is refused is counted; without an id it can only be dropped.
+pub(super) fn reply(
+    source: &[u8],
+    head: &Outgoing,
+    (declared, why): (Profile, &str),
+    dropped: &Dropped,
+) -> Option<String> {
     debug_assert_eq!(head.shape, Shape::Request, "only requests are replied to");
-    let id = String::from_utf8_lossy(id);
+    let Some(id) = id_span(head.id) else {
+        dropped.add(Reason::Request);
+        return None;
+    };
+    let id = String::from_utf8_lossy(id.of(source));
     let result = |result: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
     let error = |code: i32, message: &str| {
+        dropped.add(Reason::Request);
         format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"{message}"}}}}"#)
     };
-    match head.method.map(|method| method.decode(source)).as_deref() {
+    Some(match head.method.map(|method| method.decode(source)).as_deref() {
         Some("ping") => result("{}"),
         // Servers ask for them as soon as the session begins, and go without.
         Some("roots/list") if declared.has(Profile::ROOTS) => result(r#"{"roots":[]}"#),
         Some(method) if declared.answers(method) => error(-32600, why),
         _ => error(-32601, "the gateway declared no capability for this request"),
-    }
+    })
 }
 
 /// The code of an error answer.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Call, Greeting};
+use super::context::Account;
+use super::{Call, Dropped, Greeting};
 use crate::mcp::envelope::{Outgoing, Shape};
 use crate::mcp::subscription::{Filter, Told};
 
@@ -31,6 +32,8 @@ pub(super) struct Lists(Arc<watch::Sender<[u64; 3]>>);
 #[derive(Default)]
 pub(super) struct Audience {
     lists: Lists,
+    /// What the backend says and nobody gets.
+    pub(super) dropped: Dropped,
     hearer: RefCell<Option<Rc<dyn Hearer>>>,
 }
 
@@ -84,9 +87,9 @@ impl Lists {
 // === impl Audience ===
 
 impl Audience {
-    /// Nobody yet, for a backend with these lists.
-    pub(super) fn new(lists: Lists) -> Self {
-        Self { lists, hearer: RefCell::default() }
+    /// Nobody yet, for a backend of which this is kept.
+    pub(super) fn new(Account { lists, dropped }: Account) -> Self {
+        Self { lists, dropped, hearer: RefCell::default() }
     }
 
     /// Takes a message if the backend tells it by itself.

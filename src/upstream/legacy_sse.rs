@@ -94,7 +94,7 @@ impl Transport for LegacySse {
         let url = context.shared.resolve(backend, &sse.url)?;
         let client = Rc::new(Client::open(context, backend, &place)?);
         let ids = Ids::new(context.worker, context.workers);
-        let audience = Rc::new(Audience::new(context.shared.lists(backend)));
+        let audience = Rc::new(Audience::new(context.shared.account(backend)));
         let none = Link::new((backend.name.to_string(), url), client, ids, Profile::NONE, audience);
         Ok(Self { links: ByProfile::new(Rc::new(none)) })
     }
@@ -251,7 +251,7 @@ impl Link {
         relay: &mut R,
     ) -> Result<(), Error> {
         let mut in_flight = InFlight::begin(self, id, generation);
-        let waiting = Rc::clone(&in_flight.waiting);
+        let (waiting, dropped) = (Rc::clone(&in_flight.waiting), &self.audience.dropped);
         let say = |message| {
             let unsaid = |_full| Error::lost(true, "what its client answered cannot be posted to it");
             self.errands.try_send((generation, Errand::of(&waiting, message))).map_err(unsaid)
@@ -259,7 +259,7 @@ impl Link {
         let connection = tokio::select! {
             biased;
             // Nothing comes for a call that was not made but the end of its stream, after which it is not to be made.
-            outcome = waiting.relay(Era::Legacy, relay, say) => return outcome.map_err(|error| match error.kind {
+            outcome = waiting.relay(Era::Legacy, relay, (say, dropped)) => return outcome.map_err(|error| match error.kind {
                 Kind::ClientGone => error,
                 _ => Error::lost(sent.get(), error.detail),
             }),
@@ -271,7 +271,7 @@ impl Link {
         tokio::task::spawn_local(async move {
             link.finish(connection, generation, |error| refused.fail(error)).await;
         });
-        let outcome = waiting.relay(Era::Legacy, relay, say).await;
+        let outcome = waiting.relay(Era::Legacy, relay, (say, dropped)).await;
         if let Err(error) = &outcome {
             sent.set(error.sent);
         }

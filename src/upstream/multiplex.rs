@@ -13,8 +13,7 @@ use bytes::Bytes;
 
 #[cfg(any(feature = "transport-http", feature = "transport-sse"))]
 use super::Kind;
-use super::outbound::id_span;
-use super::{Error, Message, Relay, greeting};
+use super::{Dropped, Error, Message, Reason, Relay, greeting};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
@@ -58,6 +57,15 @@ pub(super) enum Inbound {
     NotTaken,
     /// The call will get no answer.
     Failed(Error),
+}
+
+/// Why a call does not take something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TurnedAway {
+    /// As much waits for it as may.
+    Full,
+    /// It is over.
+    Nobody,
 }
 
 /// What there is next for a call.
@@ -104,10 +112,10 @@ impl Calls {
     }
 
     /// Hands something to a call; what is returned has no place there, or nobody waits.
-    pub(super) fn push(&self, id: u64, inbound: Inbound) -> Option<Inbound> {
+    pub(super) fn push(&self, id: u64, inbound: Inbound) -> Option<(Inbound, TurnedAway)> {
         match self.0.borrow().get(&id) {
-            Some(waiting) => waiting.push(inbound),
-            None => Some(inbound),
+            Some(waiting) => waiting.push(inbound).map(|inbound| (inbound, TurnedAway::Full)),
+            None => Some((inbound, TurnedAway::Nobody)),
         }
     }
 
@@ -123,16 +131,16 @@ impl Calls {
 // === impl Waiting ===
 
 impl Waiting {
-    /// Hands on what comes, up to the answer, where every call is taken. What the client is asked and answers goes to
-    /// `say`.
+    /// Hands on what comes, up to the answer, where every call is taken. What the client answers goes to `say`, as what
+    /// is said where it cannot be asked, which is counted.
     #[cfg(feature = "transport-sse")]
     pub(super) async fn relay<R: Relay>(
         &self,
         era: Era,
         relay: &mut R,
-        say: impl Fn(String) -> Result<(), Error>,
+        reply: (impl Fn(String) -> Result<(), Error>, &Dropped),
     ) -> Result<(), Error> {
-        self.carry(era, relay, say, || ()).await.map(|_answered| ())
+        self.carry(era, relay, reply, || ()).await.map(|_answered| ())
     }
 
     /// Hands on what comes, up to the answer; `answered` is called when that is there, before the client has it.
@@ -140,7 +148,7 @@ impl Waiting {
         &self,
         era: Era,
         relay: &mut R,
-        say: impl Fn(String) -> Result<(), Error>,
+        (say, dropped): (impl Fn(String) -> Result<(), Error>, &Dropped),
         answered: impl FnOnce(),
     ) -> Result<Carried, Error> {
         loop {
@@ -158,7 +166,7 @@ impl Waiting {
                     let message = Message { source: &source, head: &head, era };
                     match head.shape {
                         Shape::Request => {
-                            if let Some(refusal) = self.ask(relay, message).await? {
+                            if let Some(refusal) = self.ask(relay, message, dropped).await? {
                                 say(refusal)?;
                             }
                         }
@@ -175,12 +183,17 @@ impl Waiting {
     }
 
     /// Puts a request of the backend to the client; where nobody can be asked, what the backend is answered instead.
-    pub(super) async fn ask<R: Relay>(&self, relay: &mut R, message: Message<'_>) -> Result<Option<String>, Error> {
+    pub(super) async fn ask<R: Relay>(
+        &self,
+        relay: &mut R,
+        message: Message<'_>,
+        dropped: &Dropped,
+    ) -> Result<Option<String>, Error> {
         if relay.request(message).await? {
             self.asked.set(true);
             return Ok(None);
         }
-        Ok(refusal(&message, greeting::UNREACHED))
+        Ok(refusal(&message, greeting::UNREACHED, dropped))
     }
 
     /// What there is next for the call. Cancel safe.
@@ -299,14 +312,18 @@ impl Inbound {
         }
     }
 
-    /// What the backend is answered to a request that no call takes.
-    pub(super) fn refusal(&self) -> Option<String> {
-        match self {
-            Self::Message(source, head) if head.shape == Shape::Request => {
-                refusal(&Message { source, head, era: Era::Legacy }, greeting::UNASKED)
+    /// Counts what no call takes. What comes out is what the backend is answered, where it asked something.
+    pub(super) fn turned_away(&self, why: TurnedAway, dropped: &Dropped) -> Option<String> {
+        let Self::Message(source, head) = self else { return None };
+        match (head.shape, why) {
+            (Shape::Request, _) => {
+                return refusal(&Message { source, head, era: Era::Legacy }, greeting::UNASKED, dropped);
             }
-            _ => None,
+            (Shape::Notification, TurnedAway::Full) => dropped.add(Reason::Unread),
+            (Shape::Notification, TurnedAway::Nobody) => dropped.add(Reason::Notification),
+            _ => dropped.add(Reason::Answer),
         }
+        None
     }
 
     /// How long it is, if it is no answer.
@@ -322,11 +339,16 @@ impl Inbound {
 
 impl Strays {
     /// Scans what should be a message. Of one that is none but begins like one, only the id is there.
-    pub(super) fn scan(&mut self, backend: &str, source: &[u8]) -> Result<Option<Outgoing>, TooMany> {
+    pub(super) fn scan(
+        &mut self,
+        (backend, dropped): (&str, &Dropped),
+        source: &[u8],
+    ) -> Result<Option<Outgoing>, TooMany> {
         let error = match envelope::outgoing(source) {
             Ok(head) => return Ok(Some(head)),
             Err(error) => error,
         };
+        dropped.add(Reason::NoMessage);
         self.0 += 1;
         if self.0 > limits::BANNER_LINES_MAX {
             return Err(TooMany);
@@ -338,9 +360,8 @@ impl Strays {
 }
 
 /// What a backend is answered to a request that it may make, and that nobody is asked.
-fn refusal(message: &Message<'_>, why: &str) -> Option<String> {
-    let id = id_span(message.head.id)?.of(message.source);
-    Some(greeting::reply(message.source, message.head, id, Profile::ALL, why))
+fn refusal(message: &Message<'_>, why: &str, dropped: &Dropped) -> Option<String> {
+    greeting::reply(message.source, message.head, (Profile::ALL, why), dropped)
 }
 
 #[cfg(test)]
@@ -365,8 +386,32 @@ mod tests {
         for _ in 0..limits::CALL_MESSAGES_MAX {
             assert!(calls.push(7, inbound()).is_none());
         }
-        let refusal = calls.push(7, inbound()).and_then(|turned_away| turned_away.refusal());
+        let (turned_away, why) = calls.push(7, inbound()).expect("there is no room");
+        let dropped = Dropped::default();
+        let refusal = turned_away.turned_away(why, &dropped);
         assert_eq!(refusal.as_deref(), Some(r#"{"jsonrpc":"2.0","id":0,"result":{"roots":[]}}"#));
+        assert_eq!(Reason::ALL.map(|reason| dropped.read(reason)), [0; 5], "it was answered");
+    }
+
+    #[test]
+    fn what_a_call_does_not_take_is_counted_by_why() {
+        let (calls, dropped) = (Calls::default(), Dropped::default());
+        let push = |source: &str| {
+            let inbound = Inbound::new(Bytes::copy_from_slice(source.as_bytes()), &head(source));
+            calls.push(7, inbound).and_then(|(inbound, why)| inbound.turned_away(why, &dropped))
+        };
+        let (told, asked) = (r#"{"jsonrpc":"2.0","method":"m"}"#, request("0", "elicitation/create", "{}"));
+        push(told);
+        push(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#);
+        assert_eq!(Reason::ALL.map(|reason| dropped.read(reason)), [1, 1, 0, 0, 0], "nobody waits");
+        let _waiting = calls.begin(7, 1);
+        (0..limits::CALL_MESSAGES_MAX).for_each(|_| assert_eq!(push(told), None));
+        assert_eq!(Reason::ALL.map(|reason| dropped.read(reason)), [1, 1, 0, 0, 0], "there is room");
+        push(told);
+        assert!(push(&asked).is_some_and(|refusal| refusal.contains("-32600")));
+        // The answer always finds room.
+        push(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#);
+        assert_eq!(Reason::ALL.map(|reason| dropped.read(reason)), [1, 1, 1, 1, 0]);
     }
 
     #[cfg(any(feature = "transport-http", feature = "transport-sse"))]

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use super::channel::{Door, Link, Load, Ready, Standing};
 use super::children::Recipe;
+use super::context::Account;
 use super::heard::{Audience, Hearer, Lists, Subscription};
 use super::multiplex::Carried;
 use super::vitals::{Chart, Patient};
@@ -66,20 +67,21 @@ struct Place {
 // === impl Hubs ===
 
 impl Hubs {
-    pub(super) fn new(backends: &[plan::Backend], lists: &HashMap<String, Lists>) -> Self {
+    pub(super) fn new(backends: &[plan::Backend], accounts: &HashMap<String, Account>) -> Self {
         let (mut places, mut indices) = (HashMap::new(), 0..);
         for backend in backends {
             let plan::Transport::Stdio(stdio) = &backend.transport else { continue };
             let differ = profiles::may_differ(backend);
             let profiles = Seats::new(if differ { limits::PROFILE_CHILDREN_MAX } else { 0 });
             let needed = stdio.instances() + stdio.sessions();
-            let lists = lists.get(&*backend.name).cloned().unwrap_or_default();
+            let account = accounts.get(&*backend.name).cloned().unwrap_or_default();
             let own = (0..needed + profiles.count()).zip(&mut indices).map(|(instance, index)| {
                 let (chart, patient) = Chart::new(&backend.name, instance, instance >= needed);
                 // What changed for one session has changed for nobody else.
                 let apart = (stdio.instances()..needed).contains(&instance);
-                let lists = if apart { Lists::default() } else { lists.clone() };
-                Place { index, door: Door::new(lists), chart, patient }
+                let lists = if apart { Lists::default() } else { account.lists.clone() };
+                let account = Account { lists, dropped: account.dropped.clone() };
+                Place { index, door: Door::new(account), chart, patient }
             });
             let own = Places { all: own.collect(), sessions: Seats::new(stdio.sessions()), profiles };
             places.insert(backend.name.to_string(), own);
@@ -126,7 +128,7 @@ impl Transport for Stdio {
                 place.door.serve::<Child>(backend, Nursery { recipe, life, chart, seat })?;
             }
         }
-        let audience = Rc::new(Audience::new(context.shared.lists(backend)));
+        let audience = Rc::new(Audience::new(context.shared.account(backend)));
         let links =
             places.all.iter().map(|place| place.door.link(context, backend, &audience)).collect::<Result<_, _>>()?;
         let era = Cell::new(backend.era.or(backend.locked_era));

@@ -103,7 +103,7 @@ impl Transport for StreamableHttp {
             assumed_era: Cell::new(backend.era.or(backend.locked_era)),
             pinned_era: backend.era,
             berths: ByProfile::new(Rc::new(Berth::new(Profile::NONE))),
-            audience: Rc::new(Audience::new(context.shared.lists(backend))),
+            audience: Rc::new(Audience::new(context.shared.account(backend))),
             ids: Ids::new(context.worker, context.workers),
             buffer: RefCell::default(),
         })))

@@ -66,7 +66,7 @@ impl Transport for WebSocket {
             speaks: Speaks::WebSocket,
         };
         let endpoint = Rc::new(Endpoint::open(context, backend, &place)?);
-        let audience = Rc::new(Audience::new(context.shared.lists(backend)));
+        let audience = Rc::new(Audience::new(context.shared.account(backend)));
         let source = Box::new(Source { context: context.clone(), backend: backend.clone(), endpoint, audience });
         Ok(Self {
             links: ByProfile::new(source.link(Profile::NONE)?),
@@ -114,7 +114,7 @@ impl Transport for WebSocket {
 impl Source {
     /// A link for clients of a profile.
     fn link(&self, profile: Profile) -> Result<Rc<Link>, OpenError> {
-        let door = Door::new(self.context.shared.lists(&self.backend));
+        let door = Door::new(self.context.shared.account(&self.backend));
         door.serve::<OpenSocket>(&self.backend, Line { endpoint: Rc::clone(&self.endpoint), profile })?;
         door.link(&self.context, &self.backend, &self.audience).map(Rc::new)
     }

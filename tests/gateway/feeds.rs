@@ -26,16 +26,16 @@ use crate::told;
 only1mcp::topology!(Feeds = "tests/gateway/topologies/feeds.yaml");
 
 /// A gateway, and what one of its servers was asked.
-struct Rig {
-    gateway: Running,
-    backend: &'static str,
+pub(crate) struct Rig {
+    pub(crate) gateway: Running,
+    pub(crate) backend: &'static str,
     /// The messages that reached the server, in the order in which they came.
     log: Box<dyn Fn() -> Vec<Value>>,
 }
 
 /// A server over Streamable HTTP that is played.
 #[derive(Default)]
-struct Web {
+pub(crate) struct Web {
     messages: Mutex<Vec<Value>>,
     sessions: AtomicUsize,
     /// The stream of the session that there is.
@@ -58,13 +58,14 @@ fn started(backend: &str, (name, value): (&str, &str), workers: usize) -> Runnin
     let builder = Gateway::<Feeds>::builder().workers(workers).reference(name, value);
     let builder = builder.program(std::env::current_exe().expect("this binary has a path"));
     let builder = others.fold(builder, |builder, (name, value)| builder.reference(name, value));
+    let builder = if cfg!(feature = "admin") { builder.admin_address("127.0.0.1:0") } else { builder };
     builder.start().unwrap_or_else(|error| unreachable!("{backend}: {error}"))
 }
 
 // === impl Rig ===
 
 impl Rig {
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.gateway.address()
     }
 
@@ -79,7 +80,7 @@ impl Rig {
         messages.map(|message| message["params"]["uri"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    async fn listen(&self, id: &str, wanted: &Value) -> (Client, Value) {
+    pub(crate) async fn listen(&self, id: &str, wanted: &Value) -> (Client, Value) {
         listen(self.address(), &format!("/mcp/{}", self.backend), id, &wanted.to_string()).await
     }
 
@@ -226,7 +227,7 @@ impl Web {
     }
 
     /// The stream that there is from now on.
-    fn follow(&self) -> Script {
+    pub(crate) fn follow(&self) -> Script {
         let (steps, followed) = mpsc::channel(64);
         self.stream.lock().expect("not poisoned").replace(steps);
         vec![stream_head(), Step::Follow(Arc::new(tokio::sync::Mutex::new(followed))), last_chunk()]
@@ -285,7 +286,7 @@ impl Web {
     }
 }
 
-fn over_http(listened: fn(&Web) -> Script) -> (Rig, Server) {
+pub(crate) fn over_http(listened: fn(&Web) -> Script) -> (Rig, Server) {
     let (server, web) = Web::serve(listened);
     let log = Box::new(move || web.messages.lock().expect("not poisoned").clone());
     (Rig { gateway: gateway("web", ("WEB_URL", &server.url())), backend: "web", log }, server)
@@ -355,7 +356,7 @@ async fn what_a_server_tells_of_a_list_in_the_session_of_one_worker_counts_on_al
 
 // === over HTTP+SSE ===
 
-fn over_sse() -> (Rig, Server) {
+pub(crate) fn over_sse() -> (Rig, Server) {
     let (server, played) = old(|request, stream| {
         match (request.rpc(), request.name()) {
             ("resources/subscribe" | "resources/unsubscribe", _) => stream.say(&subscribed(request)),
@@ -392,7 +393,7 @@ async fn what_a_server_over_sse_tells_another_session_counts() {
 
 // === over WebSocket ===
 
-fn over_websocket() -> (Rig, Arc<SocketServer>) {
+pub(crate) fn over_websocket() -> (Rig, Arc<SocketServer>) {
     let server = SocketServer::start(|request| match (request.rpc(), request.name()) {
         ("initialize", _) => {
             let result = json!({ "protocolVersion": "2025-06-18", "capabilities": telling(), "serverInfo": {} });
@@ -431,7 +432,7 @@ async fn what_a_server_over_websocket_tells_another_session_counts() {
 
 // === over stdio ===
 
-fn over_stdio(workers: usize) -> (Rig, Directory) {
+pub(crate) fn over_stdio(workers: usize) -> (Rig, Directory) {
     let directory = Directory::new();
     let ledger = Ledger::at(directory.path("ledger"));
     let gateway = started("child", ("CHILD_LEDGER", ledger.path()), workers);

@@ -19,6 +19,8 @@ mod completion;
 mod constant_memory;
 mod credentials;
 mod daemons;
+#[cfg(feature = "admin")]
+mod dropped;
 mod embed;
 mod eras;
 mod fallback;

@@ -9,7 +9,8 @@ use tokio::process::Command;
 use crate::support::front::{Ask, Era, Front, Way};
 use crate::support::gateways;
 
-const STRAYS: [&str; 12] = [
+/// Five responses, two cancellations, and five other notifications.
+pub(crate) const STRAYS: [&str; 12] = [
     r#"{"jsonrpc":"2.0","id":7,"result":{}}"#,
     r#"{"jsonrpc":"2.0","id":"7","error":{"code":-32603,"message":"m"}}"#,
     r#"{"jsonrpc":"2.0","id":"only1mcp-0","result":{"roots":[]}}"#,

@@ -10,8 +10,8 @@ use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Id, Outgoing, Shape};
-use crate::upstream::outbound::{DISCOVER_ID, INITIALIZE_ID, id_span};
-use crate::upstream::{Error, Greeting, greeting};
+use crate::upstream::outbound::{DISCOVER_ID, INITIALIZE_ID};
+use crate::upstream::{Dropped, Error, Greeting, greeting};
 
 /// A channel whose backend was greeted.
 pub(super) struct Running<C> {
@@ -45,7 +45,7 @@ enum Ungreeted {
 impl<C: Channel> Running<C> {
     /// Makes a channel and greets its backend within `patience`, in the era it is pinned to or was locked in.
     pub(super) async fn start(
-        backend: &str,
+        (backend, dropped): (&str, &Dropped),
         recipe: &C::Recipe,
         eras: (Option<Era>, Option<Era>),
         patience: Duration,
@@ -53,7 +53,7 @@ impl<C: Channel> Running<C> {
         let profile = C::profile(recipe);
         let mut channel = C::open(backend, recipe).await.map_err(StartError::Failed)?;
         let silent = Cell::new(false);
-        let greeting = greet(&mut channel, (backend, profile), eras, patience, &silent);
+        let greeting = greet(&mut channel, (backend, profile, dropped), eras, patience, &silent);
         let greeted = tokio::time::timeout(patience, greeting).await;
         match greeted.unwrap_or_else(|_elapsed| Err(in_time(patience))) {
             Ok(greeting) => {
@@ -62,7 +62,7 @@ impl<C: Channel> Running<C> {
             }
             Err(Ungreeted::AsLocked(detail)) => {
                 channel.end_now(detail).await;
-                Box::pin(Self::start(backend, recipe, (None, None), patience)).await
+                Box::pin(Self::start((backend, dropped), recipe, (None, None), patience)).await
             }
             Err(Ungreeted::Failed(detail)) => {
                 let error = Error::unavailable(channel.end_now(detail).await);
@@ -82,7 +82,7 @@ impl<C: Channel> Running<C> {
 /// channel.
 async fn greet<C: Channel>(
     channel: &mut C,
-    (backend, profile): (&str, Profile),
+    side @ (_, profile, _): (&str, Profile, &Dropped),
     (pinned, locked): (Option<Era>, Option<Era>),
     patience: Duration,
     silent: &Cell<bool>,
@@ -96,7 +96,7 @@ async fn greet<C: Channel>(
             (None, Some(_)) => patience / 2,
             (None, None) => limits::PROBE_TIMEOUT.min(patience / 2),
         };
-        if let Ok(answer) = tokio::time::timeout(probing, answer(channel, (backend, profile), &[DISCOVER_ID])).await {
+        if let Ok(answer) = tokio::time::timeout(probing, answer(channel, side, &[DISCOVER_ID])).await {
             let (_, source, head) = answer?;
             silent.set(false);
             if let Some(greeting) = verdict(&source, &head, pinned)? {
@@ -108,7 +108,7 @@ async fn greet<C: Channel>(
     }
     channel.push(&greeting::initialize(INITIALIZE_ID, profile).into());
     loop {
-        let (id, source, head) = answer(channel, (backend, profile), &[DISCOVER_ID, INITIALIZE_ID]).await?;
+        let (id, source, head) = answer(channel, side, &[DISCOVER_ID, INITIALIZE_ID]).await?;
         if id == DISCOVER_ID {
             silent.set(false);
             if let Some(greeting) = verdict(&source, &head, pinned)? {
@@ -130,25 +130,23 @@ async fn greet<C: Channel>(
 /// Waits for the answer to one of these requests; requests of the backend are answered meanwhile.
 async fn answer<C: Channel>(
     channel: &mut C,
-    (backend, profile): (&str, Profile),
+    (backend, profile, dropped): (&str, Profile, &Dropped),
     ids: &[u64],
 ) -> Result<(u64, Bytes, Outgoing), Ungreeted> {
     loop {
-        while let Some((message, head)) = channel.next(backend).map_err(Ungreeted::Failed)? {
+        while let Some((message, head)) = channel.next(backend, dropped).map_err(Ungreeted::Failed)? {
             match (head.shape, head.id) {
                 (Shape::Response, Id::Number(span)) => {
-                    let id = ids.iter().find(|id| id.to_string().as_bytes() == span.of(&message));
-                    if let Some(id) = id {
-                        return Ok((*id, message, head));
+                    match ids.iter().find(|id| id.to_string().as_bytes() == span.of(&message)) {
+                        Some(id) => return Ok((*id, message, head)),
+                        None => dropped.stray(backend, &head),
                     }
                 }
-                (Shape::Request, id) => {
-                    if let Some(span) = id_span(id) {
-                        let id = span.of(&message);
-                        channel.push(&greeting::reply(&message, &head, id, profile, greeting::UNASKED).into());
-                    }
+                (Shape::Request, _) => {
+                    let reply = greeting::reply(&message, &head, (profile, greeting::UNASKED), dropped);
+                    reply.into_iter().for_each(|reply| channel.push(&reply.into()));
                 }
-                _ => {}
+                _ => dropped.stray(backend, &head),
             }
         }
         if let Event::Ended(_, detail) = channel.turn().await {

@@ -18,7 +18,7 @@ use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Outgoing, Shape};
 use crate::mcp::subscription::Filter;
 use crate::upstream::multiplex::{Asked, Inbound};
-use crate::upstream::outbound::{Ids, id_span};
+use crate::upstream::outbound::Ids;
 use crate::upstream::status::{Backoff, Status};
 use crate::upstream::verbosity::{self, Verbosity, Wanted};
 use crate::upstream::{Error, Kind, greeting, plan};
@@ -193,8 +193,10 @@ impl<C: Channel> Hub<C> {
 
     /// Makes a channel, while calls that were meant for an earlier one are given back.
     async fn start(&mut self) -> Result<Running<C>, StartError> {
-        let Self { backend, recipe, pinned_era, assumed_era, life, calls, closing, inboxes, outbox, .. } = self;
-        let mut starting = pin!(Running::<C>::start(backend, recipe, (*pinned_era, *assumed_era), life.patience));
+        let Self { backend, recipe, pinned_era, assumed_era, life, calls, closing, hearers, inboxes, outbox, .. } =
+            self;
+        let (side, eras) = ((&**backend, &hearers.account.dropped), (*pinned_era, *assumed_era));
+        let mut starting = pin!(Running::<C>::start(side, recipe, eras, life.patience));
         loop {
             tokio::select! {
                 running = &mut starting => break running,
@@ -386,7 +388,7 @@ impl<C: Channel> Hub<C> {
     /// Sorts every whole message that was read, and delivers.
     async fn read(&mut self, channel: &mut C) -> Result<(), (Kind, String)> {
         let outcome = loop {
-            match channel.next(&self.backend) {
+            match channel.next(&self.backend, &self.hearers.account.dropped) {
                 Ok(Some((message, head))) => self.sort(message, &head, channel),
                 Ok(None) => break Ok(()),
                 Err(error) => break Err((Kind::Protocol, error)),
@@ -425,16 +427,17 @@ impl<C: Channel> Hub<C> {
                 messages.push((id, Inbound::new(message, head)));
             }
             None if head.shape == Shape::Request => {
+                let nobody = (self.profile, greeting::UNASKED);
+                let reply = greeting::reply(&message, head, nobody, &self.hearers.account.dropped);
                 // A backend that asks and does not read what it is answered is not answered any more.
-                if let Some(span) = id_span(head.id).filter(|_| channel.pending() < PENDING_BYTES_MAX) {
-                    let id = span.of(&message);
-                    channel.push(&greeting::reply(&message, head, id, self.profile, greeting::UNASKED).into());
+                if let Some(reply) = reply.filter(|_| channel.pending() < PENDING_BYTES_MAX) {
+                    channel.push(&reply.into());
                 }
             }
-            None => match self.hearers.lists.take(&message, head) {
+            None => match self.hearers.account.lists.take(&message, head) {
                 Some(updated) if self.is_heard() => self.told.merge(&updated),
                 Some(_) => {}
-                None => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
+                None => self.hearers.account.dropped.stray(&self.backend, head),
             },
         }
     }

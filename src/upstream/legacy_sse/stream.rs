@@ -17,10 +17,9 @@ use crate::upstream::greeting::{self, Collected};
 use crate::upstream::http;
 use crate::upstream::http::connection::{Connection, Media};
 use crate::upstream::multiplex::{Errand, Inbound, Strays};
-use crate::upstream::outbound::id_span;
 use crate::upstream::status::{Backoff, Status};
 use crate::upstream::verbosity::Verbosity;
-use crate::upstream::{Error, Greeting, Kind};
+use crate::upstream::{Error, Greeting, Kind, Reason};
 
 impl Link {
     /// Keeps a stream open until the gateway stops.
@@ -168,7 +167,9 @@ impl Link {
 
     /// Hands a message to the call that it belongs to.
     fn sort(&self, generation: u64, source: &[u8], strays: &mut Strays) -> Result<(), Error> {
-        let head = strays.scan(&self.backend, source).map_err(|error| Error::protocol(error.to_string()))?;
+        let head = strays
+            .scan((&self.backend, &self.audience.dropped), source)
+            .map_err(|error| Error::protocol(error.to_string()))?;
         let Some(head) = head else { return Ok(()) };
         let owner = match head.shape {
             Shape::Request => self.asked.borrow_mut().owner_of_request(source, &head, self.profile),
@@ -177,16 +178,17 @@ impl Link {
         let placed = owner.map(|id| self.calls.push(id, Inbound::new(Bytes::copy_from_slice(source), &head)));
         match placed {
             Some(None) => {}
+            // Its id is of this worker: the call is there, and its client does not read.
+            Some(Some(_)) if head.shape == Shape::Notification => self.audience.dropped.add(Reason::Unread),
             _ if head.shape == Shape::Request => {
-                if let Some(span) = id_span(head.id) {
-                    let id = span.of(source);
-                    let reply = greeting::reply(source, &head, id, self.profile, greeting::UNASKED);
+                let nobody = (self.profile, greeting::UNASKED);
+                if let Some(reply) = greeting::reply(source, &head, nobody, &self.audience.dropped) {
                     // A server that asks and does not take what it is answered is not answered any more.
                     drop(self.errands.try_send((generation, Errand::new(reply))));
                 }
             }
             _ if self.audience.takes(source, &head) => {}
-            _ => tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped"),
+            _ => self.audience.dropped.stray(&self.backend, &head),
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::upstream::channel::{Channel, Event, Life};
 use crate::upstream::children::{Children, Group, Recipe};
 use crate::upstream::status::Status;
 use crate::upstream::vitals::{Chart, State};
-use crate::upstream::{Error, Kind};
+use crate::upstream::{Dropped, Error, Kind};
 
 /// How long after its exit what a child wrote may take to arrive.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -138,8 +138,8 @@ impl Channel for Child {
         Event::Ended(Kind::OutcomeUnknown, detail)
     }
 
-    fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, String> {
-        self.framer.next(backend).map_err(|error| error.to_string())
+    fn next(&mut self, backend: &str, dropped: &Dropped) -> Result<Option<(Bytes, Outgoing)>, String> {
+        self.framer.next(backend, dropped).map_err(|error| error.to_string())
     }
 
     fn pending(&self) -> usize {

@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use crate::limits;
 use crate::mcp::envelope::Outgoing;
 use crate::mcp::lines::{Lines, TooLong};
+use crate::upstream::Dropped;
 use crate::upstream::multiplex::{Strays, TooMany};
 
 /// Collects what was read and yields messages.
@@ -36,10 +37,10 @@ impl Framer {
     }
 
     /// The next message that is whole. Of a line that is none but begins like one, only the id is there.
-    pub(super) fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, FramingError> {
+    pub(super) fn next(&mut self, backend: &str, dropped: &Dropped) -> Result<Option<(Bytes, Outgoing)>, FramingError> {
         loop {
             let Some(line) = self.lines.next().map_err(|TooLong| FramingError::LineTooLong)? else { return Ok(None) };
-            if let Some(head) = self.strays.scan(backend, &line)? {
+            if let Some(head) = self.strays.scan((backend, dropped), &line)? {
                 return Ok(Some((line, head)));
             }
         }
@@ -51,11 +52,11 @@ mod tests {
     use super::*;
 
     fn lines(input: &[u8], step: usize) -> Vec<String> {
-        let mut framer = Framer::default();
+        let (mut framer, dropped) = (Framer::default(), Dropped::default());
         let mut found = Vec::new();
         for part in input.chunks(step) {
             framer.buffer().extend_from_slice(part);
-            while let Some((line, _)) = framer.next("test").expect("within bounds") {
+            while let Some((line, _)) = framer.next("test", &dropped).expect("within bounds") {
                 found.push(String::from_utf8_lossy(&line).into_owned());
             }
         }
@@ -75,13 +76,13 @@ mod tests {
     fn a_line_without_end_is_refused_at_the_bound() {
         let mut framer = Framer::default();
         framer.buffer().extend_from_slice(&vec![b' '; limits::LINE_BYTES_MAX + 1]);
-        assert_eq!(framer.next("test").err(), Some(FramingError::LineTooLong));
+        assert_eq!(framer.next("test", &Dropped::default()).err(), Some(FramingError::LineTooLong));
     }
 
     #[test]
     fn endless_banners_are_refused() {
         let mut framer = Framer::default();
         framer.buffer().extend_from_slice("banner\n".repeat(limits::BANNER_LINES_MAX as usize + 1).as_bytes());
-        assert_eq!(framer.next("test").err(), Some(FramingError::Banners(TooMany)));
+        assert_eq!(framer.next("test", &Dropped::default()).err(), Some(FramingError::Banners(TooMany)));
     }
 }

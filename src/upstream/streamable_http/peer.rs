@@ -16,9 +16,8 @@ use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Outgoing, Shape};
 use crate::upstream::heard::{Audience, Hearer};
 use crate::upstream::multiplex::{Asked, Calls, Errand, Inbound, Turn, Waiting};
-use crate::upstream::outbound::id_span;
 use crate::upstream::verbosity::Verbosity;
-use crate::upstream::{Error, Greeting, Kind, Message, Relay, greeting};
+use crate::upstream::{Error, Greeting, Kind, Message, Reason, Relay, greeting};
 
 /// See the module.
 pub(super) struct Peer {
@@ -139,17 +138,19 @@ impl Peer {
         let placed = owner.map(|id| aside.calls.push(id, Inbound::new(Bytes::copy_from_slice(source), head)));
         match placed {
             Some(None) => {}
+            // Its id is of this worker: the call is there, and its client does not read.
+            Some(Some(_)) if head.shape == Shape::Notification => aside.audience.dropped.add(Reason::Unread),
             _ if head.shape == Shape::Request => self.reply(source, head, greeting::UNASKED),
             _ if aside.audience.takes(source, head) => {}
-            _ => tracing::debug!(backend, "a message that belongs to no call was dropped"),
+            _ => aside.audience.dropped.stray(backend, head),
         }
     }
 
     /// Answers a request of a legacy backend that nobody else does. One that asks and does not take what it is answered
     /// is not answered any more.
     fn reply(&self, source: &[u8], head: &Outgoing, why: &str) {
-        if let (Some(aside), Some(span)) = (&self.aside, id_span(head.id)) {
-            let reply = greeting::reply(source, head, span.of(source), self.profile, why);
+        let Some(aside) = &self.aside else { return };
+        if let Some(reply) = greeting::reply(source, head, (self.profile, why), &aside.audience.dropped) {
             drop(aside.errands.try_send(Errand::new(reply)));
         }
     }
@@ -235,7 +236,10 @@ impl InFlight<'_> {
             return Ok(());
         }
         self.aside.asked.borrow_mut().hand(source, head, self.id);
-        self.waiting.ask(relay, message).await?.map_or(Ok(()), |refusal| self.say(refusal))
+        self.waiting
+            .ask(relay, message, &self.aside.audience.dropped)
+            .await?
+            .map_or(Ok(()), |refusal| self.say(refusal))
     }
 
     /// Has a message posted without which the call does not go on.

@@ -100,7 +100,7 @@ impl Link {
                 if !event.is_message() {
                     continue;
                 }
-                match strays.scan(&self.backend, event.data) {
+                match strays.scan((&self.backend, &self.audience.dropped), event.data) {
                     Ok(Some(head)) => peer.sort(&self.backend, event.data, &head),
                     Ok(None) => {}
                     Err(error) => return Error::protocol(error.to_string()),

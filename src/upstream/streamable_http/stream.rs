@@ -107,9 +107,7 @@ impl Link {
                         // MCP 2026-07-28 has no requests of servers; those of a legacy one on this stream are about this call.
                         Some(call) if head.shape == Shape::Request => call.take(relay, event.data, &head).await?,
                         Some(call) => call.peer.sort(&self.backend, event.data, &head),
-                        None => {
-                            tracing::debug!(backend = self.backend, "a message that belongs to no call was dropped")
-                        }
+                        None => self.audience.dropped.stray(&self.backend, &head),
                     },
                 }
             }

@@ -12,7 +12,7 @@ use crate::mcp::envelope::Outgoing;
 use crate::upstream::channel::{Channel, Event, Life};
 use crate::upstream::endpoint::Io;
 use crate::upstream::multiplex::Strays;
-use crate::upstream::{Error, Kind};
+use crate::upstream::{Dropped, Error, Kind};
 use crate::websocket::{CloseCode, Ending, Socket};
 
 /// See the module.
@@ -96,9 +96,9 @@ impl Channel for OpenSocket {
         self.ended(&ending)
     }
 
-    fn next(&mut self, backend: &str) -> Result<Option<(Bytes, Outgoing)>, String> {
+    fn next(&mut self, backend: &str, dropped: &Dropped) -> Result<Option<(Bytes, Outgoing)>, String> {
         let Some(message) = self.read.take() else { return Ok(None) };
-        match self.strays.scan(backend, &message) {
+        match self.strays.scan((backend, dropped), &message) {
             Ok(head) => Ok(head.map(|head| (message, head))),
             Err(error) => {
                 self.goodbye = Some((CloseCode::Policy, "too much of what was said is no JSON-RPC message"));
