@@ -13,6 +13,8 @@ use only1mcp::catalog::Topology;
 use super::{command, peers, script, supergateway};
 
 only1mcp::topology!(Conformance = "tests/conformance/topology.yaml");
+only1mcp::topology!(Legacy = "tests/conformance/legacy.yaml");
+only1mcp::topology!(Modern = "tests/conformance/modern.yaml");
 only1mcp::topology!(OverStdio = "tests/conformance/stdio.yaml");
 only1mcp::topology!(OverSse = "tests/conformance/sse.yaml");
 only1mcp::topology!(OverWebSocket = "tests/conformance/websocket.yaml");
@@ -100,6 +102,19 @@ fn the_gateway_conforms_in_both_eras_before_a_modern_backend() {
     pass(through_gateway(peers, &Fixture::start(peers, &["--era", "modern"]), "modern"));
 }
 
+/// The fixture would speak the other era as well, and is not asked.
+#[test]
+fn the_gateway_conforms_in_both_eras_before_a_backend_that_is_pinned_to_the_legacy_one() {
+    let Some(peers) = peers() else { return };
+    pass(through::<Legacy>(peers, &Fixture::start(peers, &[]).url, "pinned-legacy"));
+}
+
+#[test]
+fn the_gateway_conforms_in_both_eras_before_a_backend_that_is_pinned_to_the_modern_one() {
+    let Some(peers) = peers() else { return };
+    pass(through::<Modern>(peers, &Fixture::start(peers, &[]).url, "pinned-modern"));
+}
+
 #[test]
 fn the_gateway_conforms_in_both_eras_before_a_child() {
     let Some(peers) = peers() else { return };
@@ -137,11 +152,10 @@ const MODERN_ONLY: [&str; 2] = ["input-required-result-", "tasks-"];
 #[test]
 fn only_what_is_optional_may_fail() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    let legacy = ["-legacy-backend", "-sse-backend"];
+    let legacy = ["-legacy-backend", "-pinned-legacy-backend", "-sse-backend"];
+    let modern = ["", "-modern-backend", "-pinned-modern-backend", "-stdio-backend", "-websocket-backend"];
     for revision in LISTED {
-        for backend in
-            ["", "-legacy-backend", "-modern-backend", "-stdio-backend", "-sse-backend", "-websocket-backend"]
-        {
+        for backend in legacy.iter().chain(&modern).copied() {
             let name = format!("expected-failures-{revision}{backend}.txt");
             let list = fs::read_to_string(folder.join(&name)).expect("the list is there");
             let named = list.lines().filter(|line| !line.starts_with('#'));
