@@ -11,6 +11,7 @@ mod at_most_once;
 mod attrition;
 mod authoring;
 mod batch;
+mod bounds;
 mod bridge;
 mod cancellation;
 mod children;
@@ -65,6 +66,7 @@ mod strays;
 mod streamable_http;
 mod streams;
 mod subscriptions;
+mod task_bounds;
 mod tasks;
 #[cfg(feature = "tls")]
 mod tls;

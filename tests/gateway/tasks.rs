@@ -156,7 +156,7 @@ impl Rig {
     }
 }
 
-fn gateway([new, old]: &[Server; 2]) -> Running {
+pub(crate) fn gateway([new, old]: &[Server; 2]) -> Running {
     let builder = Gateway::<Tasks>::builder().workers(4).reference("NEW_URL", new.url());
     builder.reference("OLD_URL", old.url()).start().expect("the gateway starts")
 }
@@ -178,11 +178,11 @@ fn modern(request: &Request) -> Script {
 }
 
 /// A modern request of a client that declares the extension.
-fn declaring(request: Asked) -> Asked {
+pub(crate) fn declaring(request: Asked) -> Asked {
     request.edit(r#"clientCapabilities":{}"#, &format!(r#"clientCapabilities":{DECLARED}"#))
 }
 
-fn about(method: &str, id: &str) -> Asked {
+pub(crate) fn about(method: &str, id: &str) -> Asked {
     declaring(Asked::modern(method, Some(id), &format!(r#""taskId":"{id}""#)))
 }
 
@@ -291,7 +291,7 @@ async fn what_is_declared_of_tasks_is_what_the_servers_of_a_view_have_in_the_wor
 }
 
 /// A request of a session.
-async fn ask(session: &Session, method: &str, params: &str) -> Answer {
+pub(crate) async fn ask(session: &Session, method: &str, params: &str) -> Answer {
     Client::ask(session.address, &Asked::legacy(&session.id, message(method, params))).await
 }
 
