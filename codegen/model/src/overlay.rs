@@ -1,10 +1,23 @@
 //! The overlay: what a process sets otherwise than its compiled topology. It tunes and restricts, it never loosens.
+//!
+//! One more setting is one more key of [`BackendSettings`] and one more line of [`SETTINGS`]; that it takes effect is the
+//! gateway's. How settings become a part of the topology is in [`promote`].
+
+pub mod promote;
+mod setting;
+
+use std::fmt;
 
 use crate::decode::{self, Decode, Entries, record};
 use crate::diagnostic::{Code, Diagnostic, Problems, Severity};
 use crate::topology::{Millis, TIMEOUT};
 use crate::yaml::{Document, Node, Value, steps};
 use crate::{Source, plan};
+pub use setting::Change;
+use setting::SETTINGS;
+
+/// The longest text of an overlay that is read.
+pub const OVERLAY_BYTES_MAX: usize = 1 << 20;
 
 record! {
     /// An overlay.
@@ -19,10 +32,39 @@ record! {
     default struct BackendSettings: "backend settings" {
         /// The longest a call to it may take.
         timeout: Option<Millis> where TIMEOUT = None,
-        /// Whether calls to it are refused.
+        /// Whether all calls to it are refused. Its children end once they have no call in flight.
         disabled: bool = false,
+        /// Whether new calls to it are refused, while those that go on with what was begun are not: about tasks, and with
+        /// answers to what it asked. It is kept up.
+        drain: bool = false,
     }
 }
+
+// === impl Overlay ===
+
+impl Overlay {
+    /// What is set otherwise than in these compiled backends, in their order.
+    #[must_use]
+    pub fn changes(&self, backends: &[plan::Backend]) -> Vec<Change> {
+        let tuned = |backend: &plan::Backend| self.backends.iter().find(|(name, _)| *name == backend.name);
+        let all = backends.iter().filter_map(|backend| Some((backend, tuned(backend)?.1)));
+        all.flat_map(|(backend, tuned)| SETTINGS.iter().filter_map(|setting| setting.change(backend, tuned))).collect()
+    }
+}
+
+impl fmt::Display for Overlay {
+    /// As a document.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = self.backends.iter().map(|(name, tuned)| (name, setting::written(tuned))).peekable();
+        if written.peek().is_none() {
+            return f.write_str("{}\n");
+        }
+        f.write_str("backends:\n")?;
+        written.try_for_each(|(name, settings)| writeln!(f, "  {name}: {{ {} }}", settings.join(", ")))
+    }
+}
+
+// === impl bool ===
 
 impl Decode for bool {
     const EXPECTED: &'static str = "`true` or `false`";
@@ -84,8 +126,7 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Overlay, String> {
-        let source = Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
+    fn backends() -> Vec<plan::Backend> {
         let topology = Source {
             path: "t.yaml".to_owned(),
             text: concat!(
@@ -95,16 +136,49 @@ mod tests {
             .to_owned(),
         };
         let (plan, _no_lock) = crate::load(&topology, None, &crate::Features::all()).expect("a good topology");
-        load(&source, &plan.backends).map_err(|found| crate::diagnostic::render(&found, &source, false))
+        plan.backends
+    }
+
+    fn read(text: &str) -> Result<Overlay, String> {
+        let source = Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
+        load(&source, &backends()).map_err(|found| crate::diagnostic::render(&found, &source, false))
     }
 
     #[test]
     fn an_overlay_tunes_and_restricts() {
         let overlay = read("backends: { math: { timeout: 5s, disabled: true } }").expect("a good overlay");
         let settings: Vec<_> = overlay.backends.iter().collect();
-        let expected = BackendSettings { timeout: Some(Millis(5_000)), disabled: true };
+        let expected = BackendSettings { timeout: Some(Millis(5_000)), disabled: true, drain: false };
         assert_eq!(settings, [("math", &expected)]);
         assert_eq!(read("backends: {}"), Ok(Overlay::default()));
+        assert_eq!(read("{}"), Ok(Overlay::default()));
+    }
+
+    #[test]
+    fn an_overlay_is_written_as_it_is_read() {
+        for text in [
+            "backends:\n  math: { timeout: 5s, disabled: true }\n  data: { drain: true }\n",
+            "backends:\n  math: { timeout: 1500ms }\n",
+            "{}\n",
+        ] {
+            assert_eq!(read(text).expect("a good overlay").to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_overlay_changes_what_it_sets_to_another_value() {
+        let overlay = read("backends: { math: { timeout: 30s, disabled: true }, data: { timeout: 5s, drain: false } }");
+        let changes = overlay.expect("a good overlay").changes(&backends());
+        let shown: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["math.disabled: false -> true", "data.timeout: 30s -> 5s"]);
+    }
+
+    #[test]
+    fn what_says_nothing_is_no_overlay() {
+        for text in ["", "# nothing\n", "---\n", "~"] {
+            let shown = read(text).expect_err("half written, for all anybody knows");
+            assert!(shown.contains("nothing where an overlay belongs"), "{text:?}:\n{shown}");
+        }
     }
 
     #[test]

@@ -1,0 +1,164 @@
+//! The settings of an overlay as an edit of the topology's text: comments and all that is not set stay as they are.
+//!
+//! What an edit makes of the topology is not believed but read again: it must set what it is to set, and nothing else.
+
+use std::ops::Range;
+
+use super::setting::SETTINGS;
+use super::{Change, Overlay};
+use crate::plan::Plan;
+use crate::yaml::{Document, steps};
+use crate::{Features, Source};
+
+/// What comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promotion {
+    /// The topology's text with the settings.
+    pub text: String,
+    /// Those that it has now.
+    pub promoted: Vec<Change>,
+    /// Those that no topology has: they stay in the overlay.
+    pub left: Vec<Change>,
+}
+
+/// A topology whose text is not edited.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{setting}` of backend `{backend}` cannot be written there: what it is written as, others have too; write `{setting}: {value}` by hand"
+)]
+pub struct Unwritable {
+    /// The backend.
+    pub backend: String,
+    /// The key of the setting.
+    pub setting: &'static str,
+    /// What it is to be.
+    pub value: String,
+}
+
+/// Edits the text of a topology that has no errors, without its lock, which is `plan`.
+///
+/// # Errors
+/// When an alias stands where one of the settings belongs.
+pub fn promote(topology: &Source, plan: &Plan, overlay: &Overlay) -> Result<Promotion, Unwritable> {
+    let compiles = |change: &Change| SETTINGS.iter().any(|own| own.name == change.setting && own.compiles);
+    let (promoted, left): (Vec<_>, Vec<_>) = overlay.changes(&plan.backends).into_iter().partition(compiles);
+    let (mut text, mut edited) = (topology.text.clone(), Some(plan.clone()));
+    for change in &promoted {
+        let Change { backend, setting, overlay: value, .. } = change;
+        let next = edit(&text, backend, setting, value);
+        let source = next.map(|text| Source { path: topology.path.clone(), text });
+        let reread = source.as_ref().and_then(|source| crate::load(source, None, &Features::all()).ok());
+        let (Some(before), Some(source), Some((after, _))) = (edited.take(), source, reread) else {
+            return Err(unwritable(change));
+        };
+        if !differs_by(&before, &after, change) {
+            return Err(unwritable(change));
+        }
+        (text, edited) = (source.text, Some(after));
+    }
+    Ok(Promotion { text, promoted, left })
+}
+
+fn unwritable(change: &Change) -> Unwritable {
+    Unwritable { backend: change.backend.clone(), setting: change.setting, value: change.overlay.clone() }
+}
+
+/// Whether this setting is all that differs.
+fn differs_by(before: &Plan, after: &Plan, change: &Change) -> bool {
+    let Some(setting) = SETTINGS.iter().find(|own| own.name == change.setting) else { return false };
+    let is_meant = |plan: &Plan, value: &str| {
+        plan.backends.iter().any(|own| *own.name == *change.backend && (setting.compiled)(own) == value)
+    };
+    let others = |plan: &Plan| -> Vec<(String, &'static str, String)> {
+        let all = plan.backends.iter().flat_map(|own| SETTINGS.iter().map(move |setting| (own, setting)));
+        let all = all.map(|(own, setting)| (own.name.to_string(), setting.name, (setting.compiled)(own)));
+        all.filter(|(name, key, _)| (name, *key) != (&change.backend, change.setting)).collect()
+    };
+    is_meant(before, &change.compiled) && is_meant(after, &change.overlay) && others(before) == others(after)
+}
+
+/// A text in which a backend has this setting; `None` where it holds no such backend.
+fn edit(text: &str, backend: &str, setting: &str, value: &str) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    let (of_backend, of_setting) = (steps!["backends", backend], steps!["backends", backend, setting]);
+    if !document.has(of_backend) {
+        return None;
+    }
+    if document.has(of_setting) {
+        let range = document.locate(document.value(of_setting));
+        return Some(replaced(text, range, value));
+    }
+    // The first key of a block mapping, or the bracket of one in a line.
+    let start = document.locate(document.value(of_backend)).start;
+    if text[start..].starts_with('{') {
+        return Some(replaced(text, start + 1..start + 1, &format!(" {setting}: {value},")));
+    }
+    let line = text[..start].rfind('\n').map_or(0, |end| end + 1);
+    let indent = &text[line..start];
+    let is_indent = indent.chars().all(|char| char == ' ');
+    is_indent.then(|| replaced(text, start..start, &format!("{setting}: {value}\n{indent}")))
+}
+
+fn replaced(text: &str, range: Range<usize>, with: &str) -> String {
+    [&text[..range.start], with, &text[range.end..]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an overlay makes of a topology.
+    fn check(topology: &str, overlay: &str) -> Result<Promotion, Unwritable> {
+        let topology = Source { path: "t.yaml".to_owned(), text: topology.to_owned() };
+        let overlay = Source { path: "overlay.yaml".to_owned(), text: overlay.to_owned() };
+        let (plan, _no_lock) = crate::load(&topology, None, &Features::all()).expect("a good topology");
+        let overlay = super::super::load(&overlay, &plan.backends).expect("a good overlay");
+        promote(&topology, &plan, &overlay)
+    }
+
+    #[test]
+    fn a_setting_becomes_a_part_of_the_text_and_everything_else_stays() {
+        let overlay = "backends: { math: { timeout: 5s } }";
+        for (before, after) in [
+            (
+                "name: t\nbackends:\n  # Adds.\n  math:\n    transport: { stdio: { command: self } } # here\n",
+                "name: t\nbackends:\n  # Adds.\n  math:\n    timeout: 5s\n    transport: { stdio: { command: self } } # here\n",
+            ),
+            (
+                "name: t\nbackends:\n  math: { transport: { stdio: { command: self } } }\n",
+                "name: t\nbackends:\n  math: { timeout: 5s, transport: { stdio: { command: self } } }\n",
+            ),
+            (
+                "name: t\nbackends:\n  math:\n    transport: { stdio: { command: self } }\n    timeout: \"1m\" # slow\n",
+                "name: t\nbackends:\n  math:\n    transport: { stdio: { command: self } }\n    timeout: 5s # slow\n",
+            ),
+            (
+                "name: t\ndefaults: { timeout: 1m }\nbackends: {math: {transport: {stdio: {command: self}}, timeout: 9m}}\n",
+                "name: t\ndefaults: { timeout: 1m }\nbackends: {math: {transport: {stdio: {command: self}}, timeout: 5s}}\n",
+            ),
+        ] {
+            let promotion = check(before, overlay).expect("it can be edited");
+            assert_eq!(promotion.text, after);
+            assert_eq!((promotion.promoted.len(), promotion.left.len()), (1, 0));
+        }
+    }
+
+    #[test]
+    fn what_no_topology_has_is_left_to_the_overlay() {
+        let topology = "name: t\nbackends:\n  math: { transport: { stdio: { command: self } } }\n";
+        let promotion = check(topology, "backends: { math: { drain: true, timeout: 30s } }").expect("nothing to edit");
+        assert_eq!(promotion.text, topology);
+        assert!(promotion.promoted.is_empty());
+        assert_eq!(promotion.left[0].to_string(), "math.drain: false -> true");
+    }
+
+    #[test]
+    fn what_others_have_too_is_not_edited() {
+        let topology = "name: t\nbackends:\n  math: &one { transport: { stdio: { command: self } } }\n  more: *one\n";
+        for name in ["math", "more"] {
+            let refused = check(topology, &format!("backends: {{ {name}: {{ timeout: 5s }} }}"));
+            let error = refused.expect_err("both would change").to_string();
+            assert!(error.contains(name) && error.contains("write `timeout: 5s` by hand"), "{error}");
+        }
+    }
+}

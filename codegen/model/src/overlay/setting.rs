@@ -1,0 +1,77 @@
+//! The settings of one backend that an overlay may have, each in one line: how it is called, what it is set to, what is
+//! compiled.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::BackendSettings;
+use crate::plan;
+use crate::topology::Millis;
+
+/// One setting.
+pub(super) struct Setting {
+    /// Its key, in an overlay and in a topology.
+    pub(super) name: &'static str,
+    /// Its value in an overlay, if that sets it.
+    pub(super) set: fn(&BackendSettings) -> Option<String>,
+    /// The compiled value.
+    pub(super) compiled: fn(&plan::Backend) -> String,
+    /// Whether a topology has it too.
+    pub(super) compiles: bool,
+}
+
+/// Every setting, in the order of the keys.
+pub(super) const SETTINGS: [Setting; 3] = [
+    Setting {
+        name: "timeout",
+        set: |own| own.timeout.map(|timeout| timeout.to_string()),
+        compiled: |backend| Millis(backend.timeout_ms).to_string(),
+        compiles: true,
+    },
+    switch("disabled", |own| own.disabled.then(|| true.to_string())),
+    switch("drain", |own| own.drain.then(|| true.to_string())),
+];
+
+/// One that is off in every topology.
+const fn switch(name: &'static str, set: fn(&BackendSettings) -> Option<String>) -> Setting {
+    Setting { name, set, compiled: |_| false.to_string(), compiles: false }
+}
+
+/// What an overlay sets otherwise than compiled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The backend.
+    pub backend: String,
+    /// The key of the setting.
+    pub setting: &'static str,
+    /// What is compiled.
+    pub compiled: String,
+    /// What the overlay says instead.
+    pub overlay: String,
+}
+
+// === impl Setting ===
+
+impl Setting {
+    /// What an overlay makes of it.
+    pub(super) fn change(&self, backend: &plan::Backend, tuned: &BackendSettings) -> Option<Change> {
+        let (compiled, overlay) = ((self.compiled)(backend), (self.set)(tuned)?);
+        let change = Change { backend: backend.name.to_string(), setting: self.name, compiled, overlay };
+        (change.compiled != change.overlay).then_some(change)
+    }
+}
+
+/// What an overlay sets of one backend, as it would write that.
+pub(super) fn written(tuned: &BackendSettings) -> Vec<String> {
+    SETTINGS.iter().filter_map(|setting| Some(format!("{}: {}", setting.name, (setting.set)(tuned)?))).collect()
+}
+
+// === impl Change ===
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { backend, setting, compiled, overlay } = self;
+        write!(f, "{backend}.{setting}: {compiled} -> {overlay}")
+    }
+}
