@@ -1,6 +1,6 @@
 //! The control plane: what workers must not wait for, on a thread of its own beside them.
 //!
-//! `control/listener` serves what administrators and collectors of metrics ask, in a build with the feature `admin`:
+//! `control/overlay` keeps the overlay and looks after its file. `control/listener` serves what administrators and collectors of metrics ask, in a build with the feature `admin`:
 //! `control/access` says who may ask, `control/endpoint` what there is to ask, `control/metrics` how what the workers
 //! count is shown. Binding the listener is the gateway's.
 //!
@@ -16,10 +16,12 @@ mod listener;
 mod metrics;
 #[cfg(not(feature = "admin"))]
 mod no_listener;
+mod overlay;
 #[cfg(feature = "admin")]
 mod timestamp;
 
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
@@ -33,6 +35,8 @@ use listener::Entered;
 pub(crate) use listener::Listener;
 #[cfg(not(feature = "admin"))]
 use no_listener as listener;
+pub(crate) use overlay::Beginning;
+pub use overlay::{By, OverlayError, OverlayStore, Published, Rejected, Reload};
 
 /// The thread of the control plane. It ends when this is dropped.
 #[derive(Debug)]
@@ -48,11 +52,11 @@ struct Stop(watch::Receiver<bool>);
 // === impl Control ===
 
 impl Control {
-    /// Runs from now on, with a listener if there is to be one.
+    /// Looks after the overlay from now on, and serves a listener if there is to be one.
     ///
     /// # Errors
     /// When the operating system refuses a runtime or a thread.
-    pub(crate) fn start(listener: Option<Listener>) -> io::Result<Self> {
+    pub(crate) fn start(overlay: Arc<OverlayStore>, listener: Option<Listener>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _entered = runtime.enter();
@@ -60,7 +64,7 @@ impl Control {
         };
         let (stopping, stop) = watch::channel(false);
         let thread = std::thread::Builder::new().name("control".to_owned());
-        let thread = thread.spawn(move || LocalSet::new().block_on(&runtime, run(listener, Stop(stop))))?;
+        let thread = thread.spawn(move || LocalSet::new().block_on(&runtime, run(&overlay, listener, Stop(stop))))?;
         Ok(Self { stopping, thread: Some(thread) })
     }
 }
@@ -75,11 +79,13 @@ impl Drop for Control {
 }
 
 /// Does what there is to do until the gateway stops.
-async fn run(listener: Option<Entered>, stop: Stop) {
-    if let Some(listener) = listener {
-        listener.serve(stop.clone()).await;
-    }
-    stop.reached().await;
+async fn run(overlay: &OverlayStore, listener: Option<Entered>, stop: Stop) {
+    let serving = async {
+        if let Some(listener) = listener {
+            listener.serve(stop.clone()).await;
+        }
+    };
+    tokio::join!(serving, overlay::watch(overlay, &stop), stop.reached());
 }
 
 // === impl Stop ===

@@ -27,8 +27,8 @@ use tokio::sync::watch;
 
 use crate::catalog::Topology;
 use crate::catalog::plan::{self, Reference};
-use crate::control::Control;
-use crate::proxy::{Counts, Site, Tie};
+use crate::control::{Control, OverlayError, OverlayStore};
+use crate::proxy::{Counts, Site, Tie, Tuned};
 use crate::references::{References, Unresolved};
 use crate::upstream::{OpenError, Patient};
 use listen::{Address, Listening};
@@ -74,8 +74,7 @@ pub struct Running {
     address: Address,
     file: Option<SocketFile>,
     listen: &'static plan::Listen,
-    /// By the index of the backend: whether the overlay disables it.
-    disabled: Box<[bool]>,
+    overlay: Arc<OverlayStore>,
     children: Vec<Patient>,
     draining: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
@@ -178,6 +177,9 @@ pub enum StartError {
     /// A backend's link cannot be prepared.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The overlay is not taken.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
     /// The operating system refused a thread, a runtime or a path.
     #[error("a worker cannot start")]
     Worker(#[source] std::io::Error),
@@ -317,10 +319,25 @@ impl<T: Topology> Builder<T> {
         self
     }
 
-    /// Settings of backends that differ from the compiled ones.
+    /// Settings of backends that differ from the compiled ones, to begin with: see [`Running::overlay`].
     #[must_use]
     pub fn overlay(mut self, overlay: Overlay) -> Self {
         self.provisions.overlay = overlay;
+        self
+    }
+
+    /// Takes such settings from this file instead, which is looked after: what stands there is in force soon after, if it
+    /// passes its checks.
+    #[must_use]
+    pub fn overlay_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.provisions.overlay_file = Some((path.into(), false));
+        self
+    }
+
+    /// The same with a file that need not be there, now or later.
+    #[must_use]
+    pub fn optional_overlay_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.provisions.overlay_file = Some((path.into(), true));
         self
     }
 
@@ -355,16 +372,16 @@ impl<T: Topology> Builder<T> {
         let site = site(&spec.listen, &address, tls.is_some())?;
         let admin = admin::bind(spec.listen.admin.as_ref(), self.admin_address, references)?;
         let seal_keys = self.provisions.seal_keys(&spec.sessions)?;
+        let (tuned, overlay) = overlay(&self.provisions, spec.backends)?;
         let (draining, drain) = watch::channel(false);
-        let disabled = self.provisions.disabled(spec.backends);
         let listen = &spec.listen;
         let shown = tls.as_ref().map(tls::Watch::shown);
         let (children, threads) = (Vec::new(), Vec::new());
         let admin_address = admin.as_ref().map(admin::Bound::address);
         let mut running =
-            Running { address, file, listen, disabled, children, draining, threads, tls, admin_address, control: None };
+            Running { address, file, listen, overlay, children, draining, threads, tls, admin_address, control: None };
         // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
-        let crew = Crew::new::<T>(workers, site, &seal_keys, self.provisions, drain)?;
+        let crew = Crew::new::<T>(workers, site, &seal_keys, self.provisions, tuned, drain)?;
         running.children = crew.children();
         let (ready, started) = mpsc::channel();
         let dropped = crew.dropped(spec.backends);
@@ -382,8 +399,10 @@ impl<T: Topology> Builder<T> {
             started.recv().unwrap_or_else(|_gone| Err(StartError::Worker(std::io::ErrorKind::BrokenPipe.into())))?;
         }
         let children = running.children.clone();
-        let listener = admin.map(|admin| admin.listener(spec, running.url(), (counts, dropped), children));
-        running.control = Some(Control::start(listener).map_err(StartError::Worker)?);
+        let listener = admin.map(|admin| {
+            admin.listener(spec, running.url(), Arc::clone(&running.overlay), (counts, dropped), children)
+        });
+        running.control = Some(Control::start(Arc::clone(&running.overlay), listener).map_err(StartError::Worker)?);
         Ok(running)
     }
 
@@ -403,11 +422,23 @@ impl<T: Topology> Builder<T> {
         // No request comes by HTTP: there is no site to check, and no session to seal.
         let site = Site::new(Vec::new(), Vec::new());
         let seal_keys = worker::seal_key_of_this_process()?;
-        let crew = Crew::new::<T>(1, site, &seal_keys, self.provisions, drain)?;
+        let (tuned, overlay) = overlay(&self.provisions, spec.backends)?;
+        let crew = Crew::new::<T>(1, site, &seal_keys, self.provisions, tuned, drain)?;
+        let _control = Control::start(overlay, None).map_err(StartError::Worker)?;
         let place = crew.place(0, Arc::new(Counts::new(spec.backends.len())));
         drop(crew);
         place.converse::<T>(view, Tie::alone(), stop)
     }
+}
+
+/// What the workers go by, with who keeps it.
+fn overlay(
+    provisions: &Provisions,
+    backends: &'static [plan::Backend],
+) -> Result<(Arc<Tuned>, Arc<OverlayStore>), StartError> {
+    let beginning = provisions.beginning(backends)?;
+    let tuned = Arc::new(Tuned::new(backends, &beginning.overlay));
+    Ok((Arc::clone(&tuned), Arc::new(OverlayStore::new(backends, tuned, beginning))))
 }
 
 /// Under which names clients may ask at this address.
@@ -447,9 +478,15 @@ impl Running {
         }
     }
 
+    /// What is set otherwise than compiled, and may be while the gateway runs.
+    #[must_use]
+    pub fn overlay(&self) -> &Arc<OverlayStore> {
+        &self.overlay
+    }
+
     /// Whether the overlay disables the backend of this index.
     pub(crate) fn is_disabled(&self, backend: usize) -> bool {
-        self.disabled.get(backend).is_some_and(|disabled| *disabled)
+        self.overlay.is_disabled(backend)
     }
 
     /// The address of the admin listener, if there is one.

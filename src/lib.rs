@@ -7,7 +7,7 @@
 //!
 //! # Layers
 //!
-//! Lower layers never name higher ones: `limits, clock, references, seal, telemetry, http1, http2, mcp` and the crate
+//! Lower layers never name higher ones: `limits, clock, file, references, seal, telemetry, http1, http2, mcp` and the crate
 //! `only1mcp-model` → [`catalog`], `websocket` → [`upstream`] → `proxy` → `downstream` → `control` → [`Gateway`] →
 //! [`cli`]. One name goes upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of
 //! the topology. The crate `only1mcp-emit` is named by the commands about topologies alone.
@@ -20,7 +20,7 @@
 //! * [`upstream`]: links to backends; the one place a transport is chosen, at build time.
 //! * `proxy`: one request of a client from its head to its answer.
 //! * `downstream`: the transports towards clients.
-//! * `control`: what workers must not wait for: what administrators and collectors of metrics ask.
+//! * `control`: what workers must not wait for: the overlay and its file, what administrators and collectors of metrics ask.
 //!
 //! # Features
 //!
@@ -36,8 +36,8 @@
 //! HTTP+SSE, to which any worker may be told something. A call of a session is known to its worker alone; its client may
 //! cancel it by way of any, and one that does not know it tells the others. What it asks about a task of a legacy
 //! server goes to the worker whose session with the server has the task. One further thread forks children and does
-//! nothing else, one looks after the certificate of a listener over TLS, and one, the control plane, serves the admin
-//! listener where there is one. Between the gateway and a child in a sandbox stands a process, the keeper, that ends what descends from the child.
+//! nothing else, one looks after the certificate of a listener over TLS, and one, the control plane, looks after the overlay
+//! and serves the admin listener where there is one. Between the gateway and a child in a sandbox stands a process, the keeper, that ends what descends from the child.
 //!
 //! **Invariant:** bytes that are not spliced cross unchanged: numbers, key order, duplicate and unknown members, escapes.
 //! **Invariant:** everything that can grow has a bound in [`limits`].
@@ -69,6 +69,7 @@ mod control;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod downstream;
+mod file;
 mod gateway;
 mod http1;
 #[cfg(feature = "http2")]
@@ -83,6 +84,7 @@ pub mod upstream;
 #[cfg(any(feature = "transport-ws", feature = "websocket"))]
 mod websocket;
 
+pub use control::{By, OverlayError, OverlayStore, Published, Rejected, Reload};
 pub use gateway::{Builder, Gateway, Running, StartError, TlsError};
 pub use only1mcp_macros::{Dispatch, topology};
 #[doc(hidden)]

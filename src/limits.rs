@@ -200,6 +200,8 @@ pub const REPLAY_STREAM_BYTES_MAX: usize = ANSWER_BYTES_MAX + (1 << 20);
 pub const REPLAY_BYTES_MAX: usize = 64 << 20;
 /// A stream that is over is forgotten after this.
 pub const REPLAY_AGE: Duration = Duration::from_secs(300);
+/// Overlays that were in force and can be gone back to: above it the oldest is forgotten.
+pub const OVERLAYS_KEPT: usize = 10;
 /// How long calls in flight have when the gateway stops.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
 /// Pages followed when a backend's list is read.

@@ -18,6 +18,7 @@ mod erased;
 mod error;
 mod interview;
 mod legacy;
+mod links;
 mod mailbox;
 mod modern;
 mod outputs;
@@ -29,6 +30,7 @@ mod relisting;
 mod respond;
 mod route;
 mod session;
+mod settings;
 mod site;
 mod subscriptions;
 mod target;
@@ -38,9 +40,7 @@ use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use only1mcp_model::overlay::Overlay;
 use tokio::sync::Notify;
 
 pub(crate) use admit::{Admitted, Gate, MESSAGES_PATH, RequestKind};
@@ -51,11 +51,13 @@ pub(crate) use counts::Counts;
 pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
 pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
+pub(crate) use links::Links;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
 pub(crate) use parked::Parked;
 pub(crate) use relisting::Relisted;
 pub use session::SessionSteps;
 pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
+pub(crate) use settings::{Settings, Tuned};
 #[cfg(feature = "admin")]
 pub(crate) use site::Foreign;
 pub(crate) use site::Site;
@@ -65,11 +67,10 @@ pub(crate) use tasks::{Errands, TaskIds};
 use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
-use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
-use crate::upstream::{self, Gone, SessionKey, Transport as _};
+use crate::upstream::{Gone, SessionKey, Transport as _};
 use bridge::Caller;
 use route::Unroutable;
 use session::Session;
@@ -79,8 +80,7 @@ use target::Named;
 #[derive(Debug)]
 pub(crate) struct Worker<T: Topology> {
     pub(crate) clock: Clock,
-    /// By the index of the backend; none to one that is disabled.
-    pub(crate) links: Box<[Option<T::Upstream>]>,
+    pub(crate) links: Links<T>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) opened: OpenedTokens,
     pub(crate) calls: Rc<Calls>,
@@ -117,19 +117,8 @@ pub(crate) struct Shared {
     pub(crate) parked: Parked,
     pub(crate) tasks: TaskIds,
     pub(crate) errands: Errands,
-    /// By the index of the backend.
-    pub(crate) backends: Box<[Settings]>,
-}
-
-/// What may be set otherwise than compiled, for one backend.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    /// The longest a call to it may take.
-    timeout: Duration,
-    /// What it may ask of clients.
-    asks: Profile,
-    /// Whether calls to it are refused, and it is not even started.
-    pub(crate) disabled: bool,
+    /// Also what the control plane writes.
+    pub(crate) tuned: Arc<Tuned>,
 }
 
 /// The client's side of one request: where its answer goes.
@@ -250,16 +239,6 @@ impl Drain {
     }
 }
 
-impl Settings {
-    /// The compiled settings with what an overlay says.
-    pub(crate) fn new(backend: &plan::Backend, overlay: &Overlay) -> Self {
-        let tuned = overlay.backends.iter().find(|(name, _)| *name == backend.name).map(|(_, tuned)| tuned);
-        let timeout_ms = tuned.and_then(|tuned| tuned.timeout).map_or(backend.timeout_ms, |timeout| timeout.0);
-        let asks = upstream::asks(backend);
-        Self { timeout: Duration::from_millis(timeout_ms), asks, disabled: tuned.is_some_and(|tuned| tuned.disabled) }
-    }
-}
-
 impl<T: Topology> Worker<T> {
     /// Refuses what a head alone shows to be out of place.
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
@@ -268,7 +247,7 @@ impl<T: Topology> Worker<T> {
 
     /// A session is over: what backends keep for it alone may go.
     pub(crate) fn leave(&self, session: SessionKey) {
-        self.links.iter().flatten().for_each(|link| link.leave(session));
+        self.links.iter().for_each(|link| link.leave(session));
     }
 }
 

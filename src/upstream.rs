@@ -35,6 +35,7 @@ pub mod streamable_http;
 mod tls;
 #[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
 mod tunnel;
+mod upkeep;
 mod verbosity;
 mod vitals;
 #[cfg(feature = "transport-ws")]
@@ -54,6 +55,7 @@ pub use heard::Hearer;
 pub(crate) use heard::Subscription;
 pub(crate) use profiles::asks;
 pub(crate) use status::Backoff;
+pub(crate) use upkeep::Upkeep;
 pub use vitals::{Patient, State, Vitals};
 
 use crate::catalog::{Era, plan};
@@ -105,6 +107,10 @@ pub trait Transport: Sized + 'static {
     fn leave(&self, session: SessionKey) {
         let _ = session;
     }
+
+    /// Whether the backend is to be kept up may have changed: what is kept up for want of a decision is ended once no call
+    /// needs it, or comes up again.
+    fn reconsider(&self) {}
 
     /// Ends what this worker holds open at the backend.
     async fn close(&self);

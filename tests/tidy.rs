@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 /// What stands on what, lowest first, as `src/lib.rs` tells it. A module names those of lower layers and itself.
 const LAYERS: [&[&str]; 9] = [
     &["limits"],
-    &["clock", "references", "seal", "telemetry", "http1", "http2", "mcp", "demo"],
+    &["clock", "file", "references", "seal", "telemetry", "http1", "http2", "mcp", "demo"],
     &["catalog", "websocket"],
     &["upstream"],
     &["proxy"],
@@ -19,7 +19,8 @@ const LAYERS: [&[&str]; 9] = [
 /// Where a name goes upwards, with the reason in `src/lib.rs`.
 const UPWARDS: [(&str, &str); 1] = [("src/catalog.rs", "upstream")];
 /// What the crate's root gives another name.
-const RENAMED: [(&str, &str); 6] = [
+const RENAMED: [(&str, &str); 7] = [
+    ("OverlayError", "control"),
     ("Gateway", "gateway"),
     ("Builder", "gateway"),
     ("Running", "gateway"),

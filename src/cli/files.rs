@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use only1mcp_model::diagnostic::{self, Diagnostic, Finding};
+use only1mcp_model::overlay::OVERLAY_BYTES_MAX;
 use only1mcp_model::{LOCK_BYTES_MAX, Source, TOPOLOGY_BYTES_MAX};
 
 #[cfg(feature = "authoring")]
@@ -38,7 +39,11 @@ impl Refused {
 
 /// A text file with the path it is known by; `kind` is what it holds.
 pub(super) fn read(kind: &str, path: &Path) -> anyhow::Result<Source> {
-    let bytes_max = if kind == "lock" { LOCK_BYTES_MAX } else { TOPOLOGY_BYTES_MAX };
+    let bytes_max = match kind {
+        "lock" => LOCK_BYTES_MAX,
+        "overlay" => OVERLAY_BYTES_MAX,
+        _ => TOPOLOGY_BYTES_MAX,
+    };
     Source::read(path, bytes_max).with_context(|| format!("{kind} `{}` cannot be read", path.display()))
 }
 
@@ -54,8 +59,7 @@ pub(super) fn show(diagnostics: &[Diagnostic], source: &Source) {
 
 #[cfg(feature = "authoring")]
 mod authored {
-    use std::fs;
-    use std::io::{self, Write as _};
+    use std::io;
     use std::path::PathBuf;
 
     use only1mcp_emit::select;
@@ -119,35 +123,6 @@ mod authored {
 
     /// Writes a file so that it is either as before or whole. Where a link leads there it stays one.
     pub(in crate::cli) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-        let target = target(path);
-        replace(&target, text).with_context(|| format!("`{}` cannot be written", path.display()))
-    }
-
-    /// What a path leads to in the end, be it there or not.
-    fn target(path: &Path) -> PathBuf {
-        let beside = |target: PathBuf| path.parent().unwrap_or(Path::new("")).join(target);
-        fs::canonicalize(path)
-            .or_else(|_absent| fs::read_link(path).map(beside))
-            .unwrap_or_else(|_no_link| path.to_owned())
-    }
-
-    fn replace(path: &Path, text: &str) -> io::Result<()> {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
-        let temporary = directory.join(format!(".{name}.{}", std::process::id()));
-        let written = (|| {
-            let mut file = fs::File::create_new(&temporary)?;
-            file.write_all(text.as_bytes())?;
-            if let Ok(before) = fs::metadata(path) {
-                file.set_permissions(before.permissions())?;
-            }
-            file.sync_all()?;
-            fs::rename(&temporary, path)
-        })();
-        if written.is_err() {
-            // Nothing more can be done about a temporary file that cannot be removed either.
-            drop(fs::remove_file(&temporary));
-        }
-        written
+        crate::file::write_whole(path, text).with_context(|| format!("`{}` cannot be written", path.display()))
     }
 }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, counted, files, print};
 use crate::catalog::{Topology, plan};
-use crate::{Builder, Gateway, Running};
+use crate::{Builder, Gateway, OverlayError, Running, StartError};
 
 /// Serve the compiled topology.
 #[derive(Args, Debug, Default)]
@@ -29,8 +29,9 @@ pub(super) struct Start {
 /// What is set otherwise than compiled.
 #[derive(Args, Debug, Default)]
 pub(super) struct OverlayFile {
-    /// Settings that differ from the compiled ones: `backends: { NAME: { timeout: 5s, disabled: true } }`.
-    #[arg(long, value_name = "FILE")]
+    /// Settings that differ from the compiled ones: `backends: { NAME: { timeout: 5s, disabled: true } }`. The file is looked
+    /// after. By default `overlay.yaml` in `$XDG_CONFIG_HOME/only1mcp` or `~/.config/only1mcp`, once it is there.
+    #[arg(long, value_name = "FILE", env = "ONLY1MCP_OVERLAY")]
     overlay: Option<PathBuf>,
 }
 
@@ -38,11 +39,34 @@ pub(super) struct OverlayFile {
 
 impl OverlayFile {
     /// The builder with the file's settings.
-    pub(super) fn apply<T: Topology>(&self, builder: Builder<T>) -> anyhow::Result<Builder<T>> {
-        let Some(path) = &self.overlay else { return Ok(builder) };
-        let source = files::read("overlay", path)?;
-        let overlay = only1mcp_model::overlay::load(&source, T::SPEC.backends);
-        Ok(builder.overlay(overlay.map_err(|problems| files::Refused::new(&source, problems))?))
+    pub(super) fn apply<T: Topology>(&self, builder: Builder<T>) -> Builder<T> {
+        match (&self.overlay, default_path()) {
+            (Some(path), _) => builder.overlay_file(path),
+            (None, Some(path)) => builder.optional_overlay_file(path),
+            (None, None) => builder,
+        }
+    }
+
+    /// Whether there is one to be read anew.
+    fn is_there(&self) -> bool {
+        self.overlay.is_some() || default_path().is_some_and(|path| path.exists())
+    }
+}
+
+/// The file of the user who chose none.
+pub(super) fn default_path() -> Option<PathBuf> {
+    let directory = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // Relative ones are to be ignored (XDG Base Directory Specification).
+    let configuration = directory("XDG_CONFIG_HOME").filter(|own| own.is_absolute());
+    let configuration = configuration.or_else(|| Some(directory("HOME")?.join(".config")))?;
+    Some(configuration.join("only1mcp/overlay.yaml"))
+}
+
+/// What a start comes to: an overlay that is refused is shown like any other file.
+pub(super) fn refused(error: StartError) -> anyhow::Error {
+    match error {
+        StartError::Overlay(OverlayError::Refused { file, problems }) => files::Refused::new(&file, problems).into(),
+        error => error.into(),
     }
 }
 
@@ -68,14 +92,14 @@ impl Start {
             let host = if own.is_none() { Some("127.0.0.1") } else { None };
             builder = builder.admin_address(address(own.unwrap_or(&T::SPEC.listen.address), host, self.admin_port)?);
         }
-        let builder = self.overlay.apply(builder)?;
+        let builder = self.overlay.apply(builder);
         // Before the gateway starts, so that no signal finds nobody.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let _entered = runtime.enter();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
-        let running = builder.start()?;
+        let running = builder.start().map_err(refused)?;
         // Clients are served all the same.
         if let Err(error) = print(&banner::<T>(&running)) {
             tracing::warn!("{error:#}");
@@ -87,8 +111,11 @@ impl Start {
                     _ = interrupt.recv() => return,
                     // The terminal closed, unless there is something to be read anew.
                     _ = hangup.recv() => match T::SPEC.listen.tls {
-                        Some(_) => running.reload_certificate(),
-                        None => return,
+                        None if !self.overlay.is_there() => return,
+                        _ => {
+                            running.reload_certificate();
+                            running.overlay().reload();
+                        }
                     },
                 }
             }

@@ -37,8 +37,9 @@ impl Stdio {
             return bridged.map(|()| Exit::Ok).with_context(|| format!("`{url}` cannot be bridged to"));
         }
         start::keep_from_children()?;
-        let builder = self.overlay.apply(Gateway::<T>::builder())?;
-        builder.serve_stdio(self.view.as_deref(), stopped()).context("stdin and stdout cannot be served")?;
+        let builder = self.overlay.apply(Gateway::<T>::builder());
+        let served = builder.serve_stdio(self.view.as_deref(), stopped()).map_err(start::refused);
+        served.context("stdin and stdout cannot be served")?;
         Ok(Exit::Ok)
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::access::{Access, Denied};
 use super::metrics::Metrics;
+use super::overlay::OverlayStore;
 use super::timestamp;
 use crate::catalog::Spec;
 use crate::proxy::{Counts, Foreign};
@@ -30,6 +31,8 @@ pub(crate) struct Facts {
     pub(crate) counts: Vec<Arc<Counts>>,
     /// Of each backend, what it said and nobody got.
     pub(crate) dropped: Vec<Dropped>,
+    /// What is set otherwise than compiled.
+    pub(crate) overlay: Arc<OverlayStore>,
     /// The children that it keeps.
     pub(crate) children: Vec<Patient>,
     /// When the gateway began to serve.

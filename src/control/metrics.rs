@@ -9,6 +9,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use prometheus::{Registry, TextEncoder};
 
 use super::endpoint::Facts;
+use super::overlay::Reload;
 use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts};
 use crate::upstream::{Kind, Reason};
 
@@ -67,8 +68,18 @@ const CLIENT_DROPPED: Family = Family {
            gateway has no use for, or a call that comes back with a state that is not its own",
     field_type: MetricType::COUNTER,
 };
-const FAMILIES: [Family; 8] =
-    [BUILD_INFO, START_TIME, ACCEPTED, OPEN, CALLS, DURATION, UPSTREAM_DROPPED, CLIENT_DROPPED];
+const RELOADS: Family = Family {
+    name: "only1mcp_config_reloads_total",
+    help: "Files of overlays that were read anew, by what came of it",
+    field_type: MetricType::COUNTER,
+};
+const RELOADED: Family = Family {
+    name: "only1mcp_config_last_reload_success_timestamp_seconds",
+    help: "When an overlay was taken last, in seconds since 1970; the first is the one that the gateway started with",
+    field_type: MetricType::GAUGE,
+};
+const FAMILIES: [Family; 10] =
+    [BUILD_INFO, START_TIME, ACCEPTED, OPEN, CALLS, DURATION, UPSTREAM_DROPPED, CLIENT_DROPPED, RELOADS, RELOADED];
 
 /// Adds up what the workers count, whenever it is asked.
 struct Sums {
@@ -131,6 +142,8 @@ impl Collector for Sums {
                 counter(&[("reason", "notification")], self.sum(|worker| worker.dropped_notifications.read())),
                 counter(&[("reason", "state")], self.sum(|worker| worker.refused_states.read())),
             ]),
+            RELOADS.of(Reload::ALL.into_iter().map(|reload| self.reloads(reload)).collect()),
+            RELOADED.of(vec![gauge(&[], self.facts.overlay.taken_seconds())]),
         ]
     }
 }
@@ -150,6 +163,10 @@ impl Sums {
     fn started(&self) -> f64 {
         let started = self.facts.started.0.duration_since(SystemTime::UNIX_EPOCH);
         started.unwrap_or(Duration::ZERO).as_secs_f64()
+    }
+
+    fn reloads(&self, reload: Reload) -> Metric {
+        counter(&[("result", reload.as_str())], self.facts.overlay.reloads(reload))
     }
 
     fn sum(&self, of: impl Fn(&Counts) -> u64) -> u64 {

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use super::{StartError, listen};
 use crate::catalog::Spec;
 use crate::catalog::plan::{self, Reference};
-use crate::control::{Access, Facts, Listener, Token};
+use crate::control::{Access, Facts, Listener, OverlayStore, Token};
 use crate::proxy::{Counts, Site};
 use crate::references::References;
 use crate::upstream::{Dropped, Patient};
@@ -57,11 +57,12 @@ impl Bound {
         self,
         spec: &'static Spec,
         mcp_url: String,
+        overlay: Arc<OverlayStore>,
         (counts, dropped): (Vec<Arc<Counts>>, Vec<Dropped>),
         children: Vec<Patient>,
     ) -> Listener {
         let started = (SystemTime::now(), Instant::now());
-        let facts = Facts { spec, mcp_url, address: self.address, counts, dropped, children, started };
+        let facts = Facts { spec, mcp_url, address: self.address, counts, dropped, overlay, children, started };
         Listener::new(self.listener, self.access, facts)
     }
 }

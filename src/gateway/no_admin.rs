@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::catalog::{Spec, plan};
-use crate::control::Listener;
+use crate::control::{Listener, OverlayStore};
 use crate::proxy::Counts;
 use crate::references::References;
 use crate::upstream::{Dropped, Patient};
@@ -31,6 +31,7 @@ impl Bound {
         self,
         _: &'static Spec,
         _: String,
+        _: Arc<OverlayStore>,
         _: (Vec<Arc<Counts>>, Vec<Dropped>),
         _: Vec<Patient>,
     ) -> Listener {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use super::StartError;
 use super::listen::{Accepting, Listener};
 use crate::catalog::{Topology, View, plan};
 use crate::clock::Clock;
+use crate::control::{Beginning, OverlayError};
 use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
 use crate::proxy::{
-    Calls, Counts, Drain, Errands, Feed, Gate, Mailboxes, OpenedTokens, Parked, Relisted, Sessions, Settings, Shared,
-    Site, TaskIds, Tie, Worker,
+    Calls, Counts, Drain, Errands, Feed, Gate, Links, Mailboxes, OpenedTokens, Parked, Relisted, Sessions, Shared,
+    Site, TaskIds, Tie, Tuned, Worker,
 };
 use crate::references::References;
 use crate::seal::Seal;
@@ -36,6 +37,8 @@ pub(super) struct Provisions {
     /// The executable that `command: self` starts, instead of the one that runs.
     pub(super) program: Option<PathBuf>,
     pub(super) overlay: Overlay,
+    /// What the overlay is kept in instead, and whether it may be absent.
+    pub(super) overlay_file: Option<(PathBuf, bool)>,
 }
 
 /// All workers of one gateway.
@@ -61,9 +64,12 @@ pub(super) struct Place {
 // === impl Provisions ===
 
 impl Provisions {
-    /// By the index of the backend: whether the overlay disables it.
-    pub(super) fn disabled(&self, backends: &[plan::Backend]) -> Box<[bool]> {
-        backends.iter().map(|backend| Settings::new(backend, &self.overlay).disabled).collect()
+    /// The overlay to begin with.
+    pub(super) fn beginning(&self, backends: &[plan::Backend]) -> Result<Beginning, OverlayError> {
+        match &self.overlay_file {
+            Some((path, optional)) => Beginning::read(path, *optional, backends),
+            None => Ok(Beginning::with(self.overlay.clone())),
+        }
     }
 
     /// What clients are handed is sealed as the topology says: with keys that outlive the process, or with one of its own.
@@ -88,20 +94,21 @@ impl Crew {
         site: Site,
         seal_keys: &[SealKey],
         provisions: Provisions,
+        tuned: Arc<Tuned>,
         draining: watch::Receiver<bool>,
     ) -> Result<Self, StartError> {
         let spec = T::SPEC;
-        let Provisions { references, program, overlay } = provisions;
+        let Provisions { references, program, .. } = provisions;
         let program = match program {
             Some(program) => program,
             None => std::env::current_exe().map_err(StartError::Worker)?,
         };
-        let backends = spec.backends.iter().map(|backend| Settings::new(backend, &overlay)).collect();
         let (mailboxes, parked) = (Mailboxes::default(), Parked::default());
         let (sessions, tasks, errands) = (Sessions::new(seal_keys), TaskIds::new(seal_keys), Errands::new(workers));
         let gate = Gate::new(spec, site);
-        let shared = Arc::new(Shared { gate, sessions, mailboxes, parked, tasks, errands, backends });
-        let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends));
+        let shared = Arc::new(Shared { gate, sessions, mailboxes, parked, tasks, errands, tuned });
+        let upkeep = shared.tuned.upkeep();
+        let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends, &upkeep));
         let (all_drained, working) = watch::channel(());
         Ok(Self { workers, shared, upstream, draining, working, all_drained: Arc::new(all_drained) })
     }
@@ -197,13 +204,12 @@ impl Place {
             clock: clock.clone(),
             shared: Arc::clone(&self.crew.upstream),
         };
-        let backends = T::SPEC.backends.iter().zip(&self.crew.shared.backends);
-        let links = backends
-            .map(|(backend, settings)| (!settings.disabled).then(|| T::Upstream::open(&context, backend)).transpose());
-        let links = links.collect::<Result<Box<[_]>, _>>()?;
         let (shared, counts) = (Arc::clone(&self.crew.shared), Arc::clone(&self.counts));
+        // Before what they are now decides what is opened.
+        let published = shared.tuned.published();
+        let links = Links::open(context, &shared.tuned)?;
         let (opened, calls, drain) = (OpenedTokens::default(), Calls::open(tie), Drain::default());
-        let (feeds, relisted) = (links.iter().map(|_| Rc::<Feed>::default()).collect(), Relisted::default());
+        let (feeds, relisted) = (T::SPEC.backends.iter().map(|_| Rc::<Feed>::default()).collect(), Relisted::default());
         let (listeners, subscriptions) = (Rc::default(), Rc::default());
         // More than a `u16` has no machine.
         let index = u16::try_from(self.worker).unwrap_or(u16::MAX);
@@ -226,6 +232,7 @@ impl Place {
             }
         });
         worker.shared.errands.open(index, Rc::downgrade(&worker));
+        tokio::task::spawn_local(follow(Rc::downgrade(&worker), published));
         Ok(worker)
     }
 
@@ -262,11 +269,12 @@ impl Place {
         self.crew.all_drained.closed().await;
         // A worker that never started did not take the hubs that were to live on it: nobody may wait for those.
         drop(self.crew.upstream);
-        let closing: Vec<_> = (0..worker.links.len())
+        worker.links.seal();
+        let closing: Vec<_> = (0..T::SPEC.backends.len())
             .map(|index| {
                 let worker = Rc::clone(&worker);
                 tokio::task::spawn_local(async move {
-                    if let Some(link) = &worker.links[index] {
+                    if let Some(link) = worker.links.of(index) {
                         link.close().await;
                     }
                 })
@@ -275,6 +283,14 @@ impl Place {
         for closed in closing {
             drop(closed.await);
         }
+    }
+}
+
+/// Has a worker take up each time that settings are published.
+async fn follow<T: Topology>(worker: Weak<Worker<T>>, mut published: watch::Receiver<u64>) {
+    while published.changed().await.is_ok() {
+        let Some(worker) = worker.upgrade() else { return };
+        worker.links.follow(&worker.shared.tuned);
     }
 }
 

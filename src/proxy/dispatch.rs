@@ -13,7 +13,7 @@ use super::error::Refusal;
 use super::relay::ClientRelay;
 use super::route::Route;
 use super::tasks::Origin;
-use super::{Downstream, Left, Worker, relisting, respond};
+use super::{Downstream, Left, Settings, Worker, relisting, respond};
 use crate::catalog::plan::ParamHeader;
 use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
@@ -70,7 +70,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     let timeout = match caller.kind {
         // It waits for the task, whatever that takes.
         CallKind::Task(TaskKind::Result) => limits::CALL_MAX,
-        _ => worker.shared.backends.get(usize::from(route.backend)).map_or(limits::CALL_MAX, |own| own.timeout),
+        _ => worker.shared.tuned.of(route.backend).map_or(limits::CALL_MAX, Settings::timeout),
     };
     worker.clock.refresh();
     let deadline = worker.clock.deadline();
@@ -134,13 +134,15 @@ impl<T: Topology> Journey<'_, T> {
         relay: &mut ClientRelay<'_, D>,
     ) -> Result<(), Error> {
         let (worker, index) = (self.worker, usize::from(backend));
-        let (Some(link), Some(counts)) = (worker.links.get(index), worker.counts.backends.get(index)) else {
+        let (Some(settings), Some(counts)) = (worker.shared.tuned.of(index), worker.counts.backends.get(index)) else {
             return Err(Error::unavailable("the topology has no such backend"));
         };
-        let Some(link) = link else {
-            let error = Error::unavailable("it is disabled by the overlay");
-            counts.refused(error.kind);
-            return Err(error);
+        let link = match settings.admit(self.goes_on_there()).and_then(|()| worker.links.for_call(index)) {
+            Ok(link) => link,
+            Err(error) => {
+                counts.refused(error.kind);
+                return Err(error);
+            }
         };
         relay.turn_to(name_of::<T>(backend), self.asks(backend));
         let before = relay.elapsed();
@@ -189,9 +191,14 @@ impl<T: Topology> Journey<'_, T> {
         }
     }
 
+    /// Whether the call goes on with what an earlier one has begun at its backend.
+    fn goes_on_there(&self) -> bool {
+        matches!(self.caller.kind, CallKind::Task(_)) || self.caller.head.resumes
+    }
+
     /// What the backend may ask of clients.
     fn asks(&self, backend: u16) -> Profile {
-        self.worker.shared.backends.get(usize::from(backend)).map_or(Profile::NONE, |own| own.asks)
+        self.worker.shared.tuned.of(backend).map_or(Profile::NONE, Settings::asks)
     }
 
     /// What the tool of the call wants to see in headers at a backend, by its lock.

@@ -119,7 +119,7 @@ pub(super) fn is_served<T: Topology>(worker: &Worker<T>, caller: &Caller<'_>, ba
 pub(super) fn era<T: Topology>(worker: &Worker<T>, backend: u16) -> Option<Era> {
     let index = usize::from(backend);
     let pinned = T::SPEC.backends.get(index).and_then(|backend| backend.era);
-    pinned.or_else(|| worker.links.get(index)?.as_ref()?.era())
+    pinned.or_else(|| worker.links.of(index)?.era())
 }
 
 /// Serves one.

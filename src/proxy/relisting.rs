@@ -142,7 +142,7 @@ async fn find<T: Topology>(worker: &Worker<T>, backend: u16, tool: &str) -> Opti
 
 /// The answer to one request for a page.
 async fn ask<T: Topology>(worker: &Worker<T>, backend: u16, cursor: Option<&str>) -> Option<Vec<u8>> {
-    let link = worker.links.get(usize::from(backend))?.as_ref()?;
+    let link = worker.links.of(backend)?;
     let source = upstream::tools_list(cursor);
     let head = envelope::incoming(source.as_bytes()).ok()?;
     let call = Call::own(source.as_bytes(), &head, "tools/list", Era::Modern);

@@ -187,9 +187,8 @@ impl Door {
     pub(super) fn serve<C: Channel>(&self, backend: &plan::Backend, recipe: C::Recipe) -> Result<(), OpenError> {
         let end = self.end.lock().ok().and_then(|mut end| end.take());
         let (calls, status): HubEnd = end.ok_or_else(|| invalid(backend, "its hub has been taken"))?;
-        tokio::task::spawn_local(
-            Hub::<C>::new(backend, recipe, (calls, status), &self.closing, self.hearers.clone()).run(),
-        );
+        let hub = Hub::<C>::new(backend, recipe, (calls, status), &self.closing, self.hearers.clone());
+        tokio::task::spawn_local(hub.run());
         Ok(())
     }
 
@@ -254,6 +253,12 @@ impl Link {
     pub(super) fn wake(&self) {
         // A queue that is full of calls does so as well.
         drop(self.hub.try_send(ToHub::Wake));
+    }
+
+    /// Has it look whether it is to be kept up.
+    pub(super) fn nudge(&self) {
+        // With a queue that is full it does so as well.
+        drop(self.hub.try_send(ToHub::Nudge));
     }
 
     /// Has a channel that is up ended as soon as it has no call in flight, if `still` holds of it.

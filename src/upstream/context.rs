@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::heard::Lists;
-use super::{Dropped, OpenError, Patient};
+use super::{Dropped, OpenError, Patient, Upkeep};
 use crate::catalog::plan;
 use crate::clock::Clock;
 use crate::references::{References, Unresolved};
@@ -30,6 +30,8 @@ pub(super) struct Account {
     pub(super) lists: Lists,
     /// What of it nobody got.
     pub(super) dropped: Dropped,
+    /// Whether it is to be kept up.
+    pub(super) upkeep: Upkeep,
 }
 
 /// What the workers of one gateway share towards its backends.
@@ -48,8 +50,11 @@ pub struct Shared {
 impl Shared {
     /// Prepares what the workers will share; starts nothing.
     #[must_use]
-    pub(crate) fn new(references: References, program: PathBuf, backends: &[plan::Backend]) -> Self {
-        let accounts = backends.iter().map(|backend| (backend.name.to_string(), Account::default())).collect();
+    pub(crate) fn new(references: References, program: PathBuf, backends: &[plan::Backend], upkeep: &[Upkeep]) -> Self {
+        let account =
+            |index: usize| Account { upkeep: upkeep.get(index).cloned().unwrap_or_default(), ..Account::default() };
+        let accounts = backends.iter().enumerate().map(|(index, backend)| (backend.name.to_string(), account(index)));
+        let accounts = accounts.collect();
         Self {
             references,
             program,

@@ -88,7 +88,7 @@ impl Lists {
 
 impl Audience {
     /// Nobody yet, for a backend of which this is kept.
-    pub(super) fn new(Account { lists, dropped }: Account) -> Self {
+    pub(super) fn new(Account { lists, dropped, .. }: Account) -> Self {
         Self { lists, dropped, hearer: RefCell::default() }
     }
 

@@ -80,7 +80,7 @@ impl Hubs {
                 // What changed for one session has changed for nobody else.
                 let apart = (stdio.instances()..needed).contains(&instance);
                 let lists = if apart { Lists::default() } else { account.lists.clone() };
-                let account = Account { lists, dropped: account.dropped.clone() };
+                let account = Account { lists, ..account.clone() };
                 Place { index, door: Door::new(account), chart, patient }
             });
             let own = Places { all: own.collect(), sessions: Seats::new(stdio.sessions()), profiles };
@@ -172,6 +172,10 @@ impl Transport for Stdio {
         if let Some(seat) = self.sessions.of(session) {
             self.links[self.shared + seat].retire(|| self.sessions.of(session) == Some(seat));
         }
+    }
+
+    fn reconsider(&self) {
+        self.links.iter().for_each(Link::nudge);
     }
 
     async fn close(&self) {

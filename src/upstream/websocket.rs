@@ -100,6 +100,10 @@ impl Transport for WebSocket {
         self.links.none().hear(hearer).await
     }
 
+    fn reconsider(&self) {
+        self.links.all().iter().for_each(|link| link.nudge());
+    }
+
     async fn close(&self) {
         let links = self.links.all();
         links.iter().for_each(|link| link.begin_close());

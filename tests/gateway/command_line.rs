@@ -29,13 +29,26 @@ impl Started {
     }
 
     pub(crate) fn with(arguments: &[&str]) -> Self {
+        Self::of(|command| command.args(arguments))
+    }
+
+    /// One that is started as `settings` say.
+    pub(crate) fn of(settings: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
-        let command = command.args(["start", "--quiet"]).args(arguments);
+        let command = settings(command.args(["start", "--quiet"]));
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
         let url = line(&mut stdout, "listening");
         let address = url.strip_prefix("http://").and_then(|url| url.strip_suffix("/mcp"));
         Self { address: address.and_then(|address| address.parse().ok()).expect(&url), process, stdout }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Where it says that it serves administrators: behind where it listens.

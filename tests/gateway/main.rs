@@ -39,6 +39,7 @@ mod life;
 mod lists;
 mod matrix;
 mod modern;
+mod overlay;
 mod params;
 mod parked;
 mod peers;

@@ -68,6 +68,12 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 }
             }
 
+            fn reconsider(&self) {
+                match self {
+                    #(Self::#variants(link) => <#types as ::only1mcp::upstream::Transport>::reconsider(link),)*
+                }
+            }
+
             async fn close(&self) {
                 match self {
                     #(Self::#variants(link) => <#types as ::only1mcp::upstream::Transport>::close(link).await,)*

@@ -81,9 +81,7 @@ impl<T: Topology> Journey<'_, T> {
         let Some(worker) = self.worker.own.upgrade() else { return };
         let (source, asks) = (self.about(TaskKind::Cancel, &task), self.asks(backend));
         tokio::task::spawn_local(async move {
-            let (Some(Some(link)), Ok(head)) = (worker.links.get(usize::from(backend)), scanned(&source)) else {
-                return;
-            };
+            let (Some(link), Ok(head)) = (worker.links.of(backend), scanned(&source)) else { return };
             let call = Call { child, ..call(TaskKind::Cancel, &source, &head, asks) };
             let cancelled = tokio::time::timeout(limits::ACKNOWLEDGE_TIMEOUT, link.exchange(&call, &mut Unread)).await;
             if !matches!(cancelled, Ok(Ok(()))) {

@@ -16,7 +16,7 @@ use crate::catalog::{Era, Topology};
 use crate::limits;
 use crate::mcp::subscription::Filter;
 use crate::proxy::Worker;
-use crate::upstream::{Backoff, Error, Transport as _};
+use crate::upstream::{Backoff, Error, Transport as _, Upkeep};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ enum Ended {
 // === impl Feed ===
 
 impl Feed {
-    /// Gives a client a place; `None` where the backend cannot be heard.
+    /// Gives a client a place; `None` once the gateway stops. A backend that is disabled is heard once it is enabled.
     pub(super) fn enrol<T: Topology>(
         worker: &Worker<T>,
         backend: u16,
@@ -76,8 +76,7 @@ impl Feed {
         listener: &Rc<Listener>,
     ) -> Option<Enrolled> {
         let index = usize::from(backend);
-        let feed = Rc::clone(worker.feeds.get(index)?);
-        worker.links.get(index)?.as_ref()?;
+        let (feed, worker) = (Rc::clone(worker.feeds.get(index)?), worker.own.upgrade()?);
         let mut all = feed.wanted();
         all.merge(&wish.filter);
         if all.resource_subscriptions.len() > limits::FEED_URIS_MAX {
@@ -94,7 +93,6 @@ impl Feed {
             feed.moved.notify_one();
         } else {
             feed.settled.set(false);
-            let worker = worker.own.upgrade()?;
             tokio::task::spawn_local(async move { keep(&worker, index).await });
         }
         Some(Enrolled { feed, place })
@@ -168,6 +166,7 @@ async fn keep<T: Topology>(worker: &Rc<Worker<T>>, index: usize) {
                 Some(delay) => tokio::time::sleep(delay).await,
                 None => std::future::pending().await,
             }
+            worker.shared.tuned.is_disabled(index, false).await;
         };
         tokio::pin!(again);
         while !feed.is_outgrown() {
@@ -183,7 +182,7 @@ async fn keep<T: Topology>(worker: &Rc<Worker<T>>, index: usize) {
     feed.missed.set(false);
 }
 
-/// Listens by the means of the era that the backend speaks.
+/// Listens until the overlay disables the backend, at the latest.
 async fn listen<T: Topology>(
     worker: &Rc<Worker<T>>,
     index: usize,
@@ -191,7 +190,23 @@ async fn listen<T: Topology>(
     narrower: &mut Option<modern::Listening>,
 ) -> Result<Ended, Error> {
     feed.ask();
-    let Some(link) = &worker.links[index] else { return Ok(Ended::Unsupported) };
+    let ended = tokio::select! {
+        biased;
+        () = worker.shared.tuned.is_disabled(index, true) => Err(Upkeep::disabled()),
+        ended = listen_by_era(worker, index, feed, narrower) => return ended,
+    };
+    narrower.take();
+    ended
+}
+
+/// Listens by the means of the era that the backend speaks.
+async fn listen_by_era<T: Topology>(
+    worker: &Rc<Worker<T>>,
+    index: usize,
+    feed: &Rc<Feed>,
+    narrower: &mut Option<modern::Listening>,
+) -> Result<Ended, Error> {
+    let link = worker.links.for_call(index)?;
     let greeting = tokio::select! {
         greeting = link.greet() => greeting?,
         () = feed.deserted() => return Ok(Ended::Over),

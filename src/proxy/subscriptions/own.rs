@@ -130,8 +130,9 @@ async fn acknowledged<T: Topology>(
     wish: Wish,
     listener: &Rc<Listener>,
 ) -> Result<Enrolled, Option<Error>> {
+    worker.shared.tuned.of(backend).map_or(Ok(()), |own| own.admit(false)).map_err(Some)?;
     let Some(place) = Feed::enrol(worker, backend, wish, listener) else {
-        return Err(Some(Error::unavailable("it is disabled by the overlay")));
+        return Err(Some(Error::unavailable("the gateway stops")));
     };
     // Others may be waited for still; what is acknowledged is.
     let answered = tokio::time::timeout(limits::ACKNOWLEDGE_TIMEOUT, place.answered()).await.is_ok();

@@ -21,7 +21,7 @@ use crate::upstream::multiplex::{Asked, Inbound};
 use crate::upstream::outbound::Ids;
 use crate::upstream::status::{Backoff, Status};
 use crate::upstream::verbosity::{self, Verbosity, Wanted};
-use crate::upstream::{Error, Kind, greeting, plan};
+use crate::upstream::{Error, Kind, Upkeep, greeting, plan};
 
 /// Bytes waiting for the backend to read: above it no further calls are taken off the queue.
 const PENDING_BYTES_MAX: usize = 1 << 20;
@@ -50,6 +50,8 @@ pub(super) enum ToHub {
     Wake,
     /// Nobody will call the channel of this generation any more.
     Retire { generation: u64 },
+    /// Whether it is to be kept up may have changed.
+    Nudge,
 }
 
 /// See the module.
@@ -64,6 +66,8 @@ pub(super) struct Hub<C: Channel> {
     /// Apart from the calls: a backend that reads no more also holds up their queue.
     closing: Arc<Notify>,
     hearers: Hearers,
+    /// While it is not due, no call has the channel made, and it ends as soon as it has none in flight.
+    upkeep: Upkeep,
     status: watch::Sender<Status>,
     generation: u64,
     /// What its backend was told of its clients, if it is a legacy one.
@@ -119,6 +123,7 @@ impl<C: Channel> Hub<C> {
             assumed_era: backend.locked_era,
             calls,
             closing: Arc::clone(closing),
+            upkeep: hearers.account.upkeep.clone(),
             hearers,
             status,
             generation: 0,
@@ -142,7 +147,7 @@ impl<C: Channel> Hub<C> {
         // The era is assumed for want of an answer.
         let mut guessed = false;
         loop {
-            if on_demand && self.sleep().await.is_none() {
+            if (on_demand || !self.upkeep.is_due()) && self.sleep(on_demand).await.is_none() {
                 break;
             }
             self.generation += 1;
@@ -162,7 +167,8 @@ impl<C: Channel> Hub<C> {
                         End::Closed => break,
                         End::Idle => {
                             backoff = Backoff::new(C::BACKOFF);
-                            on_demand = true;
+                            // One that is disabled comes up by itself once it is enabled.
+                            on_demand = self.life.lazy || self.upkeep.is_due();
                             continue;
                         }
                         End::Lost(detail) => (Error::unavailable(detail), ready.elapsed()),
@@ -205,7 +211,7 @@ impl<C: Channel> Hub<C> {
                     None => return Err(StartError::Closed),
                     Some(ToHub::Attach { worker, workers, inbox }) => attach(inboxes, outbox, worker, workers, inbox),
                     Some(ToHub::Call { id, .. }) => give_back(inboxes, id).await,
-                    Some(ToHub::Cancel { .. } | ToHub::Say { .. } | ToHub::Wake | ToHub::Retire { .. }) => {}
+                    Some(_) => {}
                 },
             }
         }
@@ -226,16 +232,24 @@ impl<C: Channel> Hub<C> {
                     Some(ToHub::Call { id, .. }) => {
                         refuse(&self.inboxes, id, Kind::Unavailable, "it ended and is not up again").await;
                     }
-                    Some(ToHub::Cancel { .. } | ToHub::Say { .. } | ToHub::Wake | ToHub::Retire { .. }) => {}
+                    Some(_) => {}
                 },
             }
         }
     }
 
-    /// Waits until a call needs the channel; `None` when the gateway stops meanwhile.
-    async fn sleep(&mut self) -> Option<()> {
-        self.tell(Status::Asleep);
+    /// Waits until a call needs the channel, where it is made `on_demand`, and until it is to be kept up; `None` when the
+    /// gateway stops meanwhile.
+    async fn sleep(&mut self, on_demand: bool) -> Option<()> {
+        let mut told = None;
         loop {
+            let due = self.upkeep.is_due();
+            if due && !on_demand {
+                return Some(());
+            }
+            if told.replace(due) != Some(due) {
+                self.tell(self.at_rest());
+            }
             tokio::select! {
                 () = self.closing.notified() => return None,
                 request = self.calls.recv() => match request? {
@@ -243,14 +257,22 @@ impl<C: Channel> Hub<C> {
                         attach(&mut self.inboxes, &mut self.outbox, worker, workers, inbox);
                     }
                     ToHub::Call { id, .. } => {
+                        // Whoever sent it hears why from the status.
                         give_back(&self.inboxes, id).await;
-                        return Some(());
+                        if due {
+                            return Some(());
+                        }
                     }
-                    ToHub::Wake => return Some(()),
-                    ToHub::Cancel { .. } | ToHub::Say { .. } | ToHub::Retire { .. } => {}
+                    ToHub::Wake if due => return Some(()),
+                    _ => {}
                 },
             }
         }
+    }
+
+    /// What is known of a channel that is not there.
+    fn at_rest(&self) -> Status {
+        if self.upkeep.is_due() { Status::Asleep } else { Status::Down(Upkeep::disabled()) }
     }
 
     /// Carries messages until the channel or the gateway ends.
@@ -283,13 +305,13 @@ impl<C: Channel> Hub<C> {
                     return End::Closed;
                 }
                 () = until(rest), if self.asked.len() == 0 => {
-                    if !self.calls.is_empty() || self.is_heard() {
+                    if !self.calls.is_empty() || self.is_heard() && self.upkeep.is_due() {
                         self.used = Instant::now();
                         continue;
                     }
                     tracing::info!(backend = self.backend, "{} is idle", C::NOUN);
                     // Before its end, which takes a while: calls that come meanwhile have it made again.
-                    self.tell(Status::Asleep);
+                    self.tell(self.at_rest());
                     channel.end().await;
                     return End::Idle;
                 }
@@ -331,7 +353,11 @@ impl<C: Channel> Hub<C> {
 
     /// When the channel is ended, if no call begins before.
     fn rest_begins(&self) -> Option<Instant> {
-        if self.retired { Some(self.used) } else { self.life.idle.map(|idle| self.used + idle) }
+        if self.retired || !self.upkeep.is_due() {
+            Some(self.used)
+        } else {
+            self.life.idle.map(|idle| self.used + idle)
+        }
     }
 
     /// Takes what workers asked for.
@@ -380,7 +406,7 @@ impl<C: Channel> Hub<C> {
                     }
                 }
                 ToHub::Retire { generation } => self.retired |= generation == self.generation,
-                ToHub::Wake => {}
+                ToHub::Wake | ToHub::Nudge => {}
             }
         }
     }

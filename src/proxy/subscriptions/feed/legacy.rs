@@ -17,7 +17,7 @@ use crate::catalog::{Era, Topology};
 use crate::limits;
 use crate::mcp::envelope;
 use crate::mcp::subscription::Filter;
-use crate::proxy::Worker;
+use crate::proxy::{Settings, Worker};
 use crate::upstream::{Call, Error, Greeting, Hearer, Message, Relay, Subscription, Target, Transport as _};
 use subscriptions::{Outcome, Subscriptions};
 
@@ -42,7 +42,7 @@ struct Consent(Option<bool>);
 
 /// Listens over one session, until that is over or nobody wants anything.
 pub(super) async fn listen<T: Topology>(worker: &Rc<Worker<T>>, index: usize, feed: &Rc<Feed>) -> Result<Ended, Error> {
-    let Some(link) = &worker.links[index] else { return Ok(Ended::Unsupported) };
+    let Some(link) = worker.links.of(index) else { return Ok(Ended::Unsupported) };
     let heard = Rc::new(Heard { feed: Rc::clone(feed), offer: RefCell::default() });
     let mut session = pin!(link.hear(Rc::clone(&heard)));
     let (mut subscriptions, mut under_way) = (Subscriptions::default(), JoinSet::new());
@@ -92,11 +92,14 @@ async fn ask<T: Topology>(
     subscription: Subscription,
 ) -> (Box<str>, Outcome) {
     let answer = exchange(&worker, index, &uri, subscription);
-    let outcome = match tokio::time::timeout(worker.shared.backends[index].timeout, answer).await {
-        Ok(Ok(Consent(Some(true)))) => Outcome::Taken,
-        Ok(Ok(Consent(Some(false)))) => Outcome::Refused,
-        Ok(Ok(Consent(None)) | Err(_)) | Err(_) => Outcome::Unknown,
-    };
+    let outcome =
+        match tokio::time::timeout(worker.shared.tuned.of(index).map_or(limits::CALL_MAX, Settings::timeout), answer)
+            .await
+        {
+            Ok(Ok(Consent(Some(true)))) => Outcome::Taken,
+            Ok(Ok(Consent(Some(false)))) => Outcome::Refused,
+            Ok(Ok(Consent(None)) | Err(_)) | Err(_) => Outcome::Unknown,
+        };
     (uri, outcome)
 }
 
@@ -107,7 +110,7 @@ async fn exchange<T: Topology>(
     subscription: Subscription,
 ) -> Result<Consent, Error> {
     let mut verdict = Consent::default();
-    let Some(link) = &worker.links[index] else { return Ok(verdict) };
+    let Some(link) = worker.links.of(index) else { return Ok(verdict) };
     let source = subscription.request(uri);
     let head = envelope::incoming(source.as_bytes())
         .map_err(|error| Error::protocol(format!("what it is asked is no message: {error:?}")))?;

@@ -57,7 +57,7 @@ pub(super) async fn listen<T: Topology>(
 
 /// Makes a request of the backend, and takes what it tells until it ends.
 async fn hear<T: Topology>(worker: Rc<Worker<T>>, index: usize, wanted: Filter, request: u64) -> Result<Ended, Error> {
-    let Some(link) = &worker.links[index] else { return Ok(Ended::Unsupported) };
+    let Some(link) = worker.links.of(index) else { return Ok(Ended::Unsupported) };
     let source = upstream::subscriptions_listen(&wanted);
     let head = envelope::incoming(source.as_bytes())
         .map_err(|error| Error::protocol(format!("what it is asked is no message: {error:?}")))?;

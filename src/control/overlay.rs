@@ -1,0 +1,332 @@
+//! The overlay of a running gateway: what of it is in force, what was before, and the file that it is kept in. An edit
+//! takes effect once it stands in the file, and what somebody else writes there takes effect too.
+//!
+//! When the file is looked at is in [`watch`]; what an overlay may say is checked in the crate `only1mcp-model`.
+//!
+//! **Invariant:** what does not pass the checks of an overlay changes nothing.
+
+mod found;
+mod refused;
+mod watch;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+#[expect(clippy::disallowed_types, reason = "no worker takes it")]
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use only1mcp_model::diagnostic::Diagnostic;
+use only1mcp_model::overlay::{self, Overlay};
+use only1mcp_model::{Source, plan};
+
+use crate::proxy::{Settings, Tuned};
+use crate::{file, limits, telemetry};
+pub(crate) use found::Beginning;
+use found::Found;
+pub use refused::{OverlayError, Rejected};
+pub(super) use watch::watch;
+
+/// What the path of an overlay is for messages where it has none.
+const NAMELESS: &str = "overlay";
+
+/// The overlay of a running gateway.
+#[derive(Debug)]
+pub struct OverlayStore {
+    backends: &'static [plan::Backend],
+    tuned: Arc<Tuned>,
+    file: Option<PathBuf>,
+    #[expect(clippy::disallowed_types, reason = "no worker takes it")]
+    state: Mutex<State>,
+    /// How often the file was read anew, by what came of it.
+    reloads: [AtomicU64; Reload::ALL.len()],
+    /// When an overlay was taken last, in milliseconds since 1970.
+    taken_ms: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    current: Arc<Published>,
+    /// Those before it, the latest last.
+    earlier: VecDeque<Arc<Published>>,
+    /// What of the file is in force, or was found to be of no use and said so.
+    judged: Found,
+    rejected: Option<Rejected>,
+}
+
+/// One overlay that was in force, or is.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Published {
+    /// The document.
+    pub text: String,
+    /// What it says.
+    pub overlay: Overlay,
+    /// Counts the overlays of this process from 0.
+    pub generation: u64,
+    /// How it came to be.
+    pub by: By,
+    /// Since when it is in force.
+    pub since: SystemTime,
+}
+
+/// How an overlay came to be in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum By {
+    /// The gateway started with it.
+    Start,
+    /// It stood in the file.
+    File,
+    /// Somebody gave it to the gateway.
+    Edit,
+    /// The one after it was taken back.
+    Rollback,
+}
+
+/// What came of reading the file anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// It holds another overlay, which is in force now.
+    Applied,
+    /// It holds what is in force.
+    Unchanged,
+    /// What it holds is not taken: see [`OverlayStore::rejected`].
+    Rejected,
+}
+
+// === impl By ===
+
+impl By {
+    /// In a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::File => "file",
+            Self::Edit => "edit",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+// === impl Reload ===
+
+impl Reload {
+    /// Every one, each at its index.
+    pub const ALL: [Self; 3] = [Self::Applied, Self::Unchanged, Self::Rejected];
+
+    /// In a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+// === impl OverlayStore ===
+
+impl OverlayStore {
+    /// Goes on from what a gateway started with.
+    pub(crate) fn new(backends: &'static [plan::Backend], tuned: Arc<Tuned>, beginning: Beginning) -> Self {
+        let Beginning { file, found, overlay, text } = beginning;
+        let (generation, since) = (0, SystemTime::now());
+        let current = Arc::new(Published { text, overlay, generation, by: By::Start, since });
+        let state = State { current, earlier: VecDeque::new(), judged: found, rejected: None };
+        #[expect(clippy::disallowed_types, reason = "no worker takes it")]
+        let state = Mutex::new(state);
+        let own = Self { backends, tuned, file, state, reloads: Default::default(), taken_ms: AtomicU64::default() };
+        own.note_taken(since);
+        own
+    }
+
+    /// The file that it is kept in, if it is.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub fn current(&self) -> Arc<Published> {
+        Arc::clone(&self.state().current)
+    }
+
+    /// What of the file was not taken, unless something was since.
+    #[must_use]
+    pub fn rejected(&self) -> Option<Rejected> {
+        self.state().rejected.clone()
+    }
+
+    /// How many overlays [`rollback`](Self::rollback) leads back through.
+    #[must_use]
+    pub fn earlier(&self) -> usize {
+        self.state().earlier.len()
+    }
+
+    /// How often this came of reading the file anew.
+    #[must_use]
+    pub fn reloads(&self, reload: Reload) -> u64 {
+        self.reloads[reload as usize].load(Relaxed)
+    }
+
+    /// When an overlay was taken last, in seconds since 1970; the first is the one that the gateway started with.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of this age are exact")]
+    pub fn taken_seconds(&self) -> f64 {
+        self.taken_ms.load(Relaxed) as f64 / 1e3
+    }
+
+    /// Whether the backend of this index is disabled.
+    pub(crate) fn is_disabled(&self, backend: usize) -> bool {
+        self.tuned.of(backend).is_some_and(Settings::is_disabled)
+    }
+
+    /// Checks a document, and changes nothing.
+    ///
+    /// # Errors
+    /// Every problem that it has.
+    pub fn check(&self, text: &str) -> Result<Overlay, Vec<Diagnostic>> {
+        overlay::load(&self.source(text), self.backends)
+    }
+
+    /// Puts a document in force, once it stands in the file.
+    ///
+    /// # Errors
+    /// When it does not pass its checks or cannot be written. Then nothing has changed.
+    pub fn apply(&self, text: &str) -> Result<Arc<Published>, OverlayError> {
+        let overlay =
+            self.check(text).map_err(|problems| OverlayError::Refused { file: self.source(text), problems })?;
+        let mut state = self.state();
+        self.write(&mut state, text)?;
+        Ok(self.publish(&mut state, text.to_owned(), overlay, By::Edit))
+    }
+
+    /// Puts the overlay in force that was before the current one, once it stands in the file.
+    ///
+    /// # Errors
+    /// When none is known or it cannot be written. Then nothing has changed.
+    pub fn rollback(&self) -> Result<Arc<Published>, OverlayError> {
+        let mut state = self.state();
+        let before = state.earlier.back().cloned().ok_or(OverlayError::NoEarlier)?;
+        self.write(&mut state, &before.text)?;
+        Ok(self.publish(&mut state, before.text.clone(), before.overlay.clone(), By::Rollback))
+    }
+
+    /// Reads the file anew, whether or not it has changed.
+    pub fn reload(&self) -> Reload {
+        let mut state = self.state();
+        let found = self.found();
+        let reload = if found == state.judged && found.is_usable() {
+            tracing::info!("overlay is unchanged");
+            Reload::Unchanged
+        } else {
+            self.judge(&mut state, found)
+        };
+        self.reloads[reload as usize].fetch_add(1, Relaxed);
+        reload
+    }
+
+    /// The same where somebody may have written it. What was judged before is not judged again, and not counted.
+    fn look(&self) {
+        let mut state = self.state();
+        let found = self.found();
+        if found != state.judged {
+            let reload = self.judge(&mut state, found);
+            self.reloads[reload as usize].fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Takes up what the file holds.
+    fn judge(&self, state: &mut State, found: Found) -> Reload {
+        let text = match &found {
+            Found::Text(source) => overlay::load(source, self.backends)
+                .map(|overlay| (overlay, source.text.clone()))
+                .map_err(|problems| OverlayError::Refused { file: source.clone(), problems }),
+            Found::Absent => {
+                tracing::warn!(file = self.name(), "overlay is deleted: all settings are as they were compiled");
+                Ok((Overlay::default(), Overlay::default().to_string()))
+            }
+            Found::Nowhere => Err(self.unreadable("its directory is not there")),
+            Found::Unreadable(why) => Err(self.unreadable(why)),
+        };
+        state.judged = found;
+        match text {
+            Ok((_, text)) if text == state.current.text => {
+                state.rejected = None;
+                Reload::Unchanged
+            }
+            Ok((overlay, text)) => {
+                self.publish(state, text, overlay, By::File);
+                Reload::Applied
+            }
+            Err(error) => {
+                error.log();
+                state.rejected = Some(Rejected { at: SystemTime::now(), error: Arc::new(error) });
+                Reload::Rejected
+            }
+        }
+    }
+
+    /// Puts an overlay in force.
+    fn publish(&self, state: &mut State, text: String, overlay: Overlay, by: By) -> Arc<Published> {
+        self.tuned.publish(self.backends, &overlay);
+        let (generation, since) = (state.current.generation + 1, SystemTime::now());
+        let changes: Vec<String> = overlay.changes(self.backends).iter().map(ToString::to_string).collect();
+        let changes = telemetry::one_line(changes.join(", ").as_bytes());
+        tracing::info!(generation, by = by.as_str(), changes, "overlay is in force");
+        let published = Arc::new(Published { text, overlay, generation, by, since });
+        let before = std::mem::replace(&mut state.current, Arc::clone(&published));
+        if by == By::Rollback {
+            // It is the current one by now, and what was taken back does not come again.
+            state.earlier.pop_back();
+        } else {
+            if state.earlier.len() >= limits::OVERLAYS_KEPT {
+                state.earlier.pop_front();
+            }
+            state.earlier.push_back(before);
+        }
+        state.rejected = None;
+        self.note_taken(since);
+        published
+    }
+
+    /// Writes the file, if there is one to be, so that it is not taken up once more.
+    fn write(&self, state: &mut State, text: &str) -> Result<(), OverlayError> {
+        let Some(path) = &self.file else { return Ok(()) };
+        let unwritten = |source| OverlayError::Unwritten { path: path.clone(), source };
+        file::write_whole(path, text).map_err(unwritten)?;
+        state.judged = Found::Text(self.source(text));
+        Ok(())
+    }
+
+    fn found(&self) -> Found {
+        self.file.as_deref().map_or(Found::Absent, Found::read)
+    }
+
+    fn source(&self, text: &str) -> Source {
+        Source { path: self.name(), text: text.to_owned() }
+    }
+
+    fn name(&self) -> String {
+        self.file.as_ref().map_or(NAMELESS.to_owned(), |file| file.display().to_string())
+    }
+
+    fn unreadable(&self, why: &str) -> OverlayError {
+        OverlayError::Unreadable { path: self.name().into(), why: why.to_owned() }
+    }
+
+    fn note_taken(&self, at: SystemTime) {
+        let taken = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        self.taken_ms.store(u64::try_from(taken).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked has left it whole: it is changed by single steps.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,154 @@
+//! What may be set otherwise than compiled while the gateway runs, for each backend: the control plane writes it, workers
+//! read it. What an overlay may say, and whether one is taken, is not decided here.
+//!
+//! One more setting is one more field of [`Settings`], read by whoever needs it and written in [`Settings::set`].
+//!
+//! **Invariant:** reading a setting is one relaxed load: no lock, and nothing to wait for.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use only1mcp_model::overlay::{BackendSettings, Overlay};
+use tokio::sync::watch;
+
+use crate::catalog::plan;
+use crate::mcp::client::Profile;
+use crate::upstream::{self, Error, Upkeep};
+
+/// The settings of every backend.
+#[derive(Debug)]
+pub(crate) struct Tuned {
+    /// By the index of the backend.
+    backends: Box<[Settings]>,
+    /// Counts how often they were set.
+    published: watch::Sender<u64>,
+}
+
+/// Those of one backend.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The longest a call to it may take.
+    timeout_ms: AtomicU64,
+    /// One of [`Admission`].
+    admission: AtomicU8,
+    /// Whether its links keep it up.
+    upkeep: Upkeep,
+    /// What it may ask of clients. Compiled.
+    asks: Profile,
+}
+
+/// Which calls a backend takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Admission {
+    Open,
+    /// Those that go on with what was begun.
+    Draining,
+    Disabled,
+}
+
+// === impl Tuned ===
+
+impl Tuned {
+    /// The compiled settings with what an overlay says.
+    pub(crate) fn new(backends: &[plan::Backend], overlay: &Overlay) -> Self {
+        let (published, _) = watch::channel(0);
+        let own = Self { backends: backends.iter().map(Settings::new).collect(), published };
+        own.set(backends, overlay);
+        own
+    }
+
+    /// Sets what an overlay says, and all else as it is compiled.
+    fn set(&self, backends: &[plan::Backend], overlay: &Overlay) {
+        for (backend, settings) in backends.iter().zip(&self.backends) {
+            let tuned = overlay.backends.iter().find(|(name, _)| *name == backend.name).map(|(_, tuned)| tuned);
+            settings.set(backend, tuned.unwrap_or(&BackendSettings::default()));
+        }
+    }
+
+    /// The same, and tells the workers.
+    pub(crate) fn publish(&self, backends: &[plan::Backend], overlay: &Overlay) {
+        self.set(backends, overlay);
+        self.published.send_modify(|count| *count += 1);
+    }
+
+    /// Hears of each time that they are set from now on.
+    pub(crate) fn published(&self) -> watch::Receiver<u64> {
+        self.published.subscribe()
+    }
+
+    /// Those of the backend of this index.
+    pub(crate) fn of(&self, backend: impl Into<usize>) -> Option<&Settings> {
+        self.backends.get(backend.into())
+    }
+
+    /// Whether each backend is to be kept up.
+    pub(crate) fn upkeep(&self) -> Vec<Upkeep> {
+        self.backends.iter().map(|own| own.upkeep.clone()).collect()
+    }
+
+    /// Waits until a backend is disabled, or until it is not.
+    pub(crate) async fn is_disabled(&self, backend: usize, disabled: bool) {
+        let is_so = |_: &u64| self.of(backend).is_none_or(|own| own.is_disabled() == disabled);
+        // They are here for as long as whoever waits.
+        drop(self.published().wait_for(is_so).await);
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    fn new(backend: &plan::Backend) -> Self {
+        Self {
+            timeout_ms: AtomicU64::new(backend.timeout_ms),
+            admission: AtomicU8::new(Admission::Open as u8),
+            upkeep: Upkeep::default(),
+            asks: upstream::asks(backend),
+        }
+    }
+
+    /// What an overlay says, and the compiled value of what it does not.
+    fn set(&self, backend: &plan::Backend, tuned: &BackendSettings) {
+        let admission = match tuned {
+            BackendSettings { disabled: true, .. } => Admission::Disabled,
+            BackendSettings { drain: true, .. } => Admission::Draining,
+            _ => Admission::Open,
+        };
+        self.timeout_ms.store(tuned.timeout.map_or(backend.timeout_ms, |timeout| timeout.0), Relaxed);
+        self.upkeep.set(!tuned.disabled);
+        self.admission.store(admission as u8, Relaxed);
+    }
+
+    /// The longest a call to it may take.
+    #[inline]
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.load(Relaxed))
+    }
+
+    /// What it may ask of clients.
+    pub(crate) fn asks(&self) -> Profile {
+        self.asks
+    }
+
+    /// Whether calls to it are refused, all of them.
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.admission.load(Relaxed) == Admission::Disabled as u8
+    }
+
+    /// Refuses a call that it does not take. Whether that goes on with what was begun there is `goes_on`.
+    #[inline]
+    pub(crate) fn admit(&self, goes_on: bool) -> Result<(), Error> {
+        if self.admission.load(Relaxed) == Admission::Open as u8 {
+            return Ok(());
+        }
+        self.judge(goes_on)
+    }
+
+    #[cold]
+    fn judge(&self, goes_on: bool) -> Result<(), Error> {
+        if self.is_disabled() {
+            return Err(Upkeep::disabled());
+        }
+        if goes_on { Ok(()) } else { Err(Error::unavailable("it takes no new calls: the overlay drains it")) }
+    }
+}
