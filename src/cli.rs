@@ -8,6 +8,8 @@ mod files;
 mod list;
 #[cfg(feature = "authoring")]
 mod live;
+#[cfg(feature = "authoring")]
+mod overlay;
 mod start;
 mod stdio;
 #[cfg(feature = "authoring")]
@@ -66,7 +68,7 @@ macro_rules! exit_codes {
   2  the command line is not understood
   3  a topology, a lock or an overlay is invalid",
             "
-  4  differences were found (`topology diff`, `topology lock --check`)
+  4  differences were found (`topology diff`, `topology lock --check`, `overlay diff`)
   6  a backend could not be reached (`topology lock`, `topology diff`)
 
 Also: `topology explain` exits with 1 for a name that nobody offers, `explain` with 2 for a code that does not exist,
@@ -92,6 +94,7 @@ macro_rules! examples {
   only1mcp topology report prod             what the build makes of it
   only1mcp topology explain math__add       why a name leads where it does
   only1mcp topology diff prod               compare the backends with what was recorded
+  only1mcp overlay diff                     what is set otherwise than compiled
 "
         )
     };
@@ -148,9 +151,13 @@ enum Command {
     #[cfg(feature = "authoring")]
     #[command(subcommand)]
     Topology(topology::Command),
+    /// Work on overlays, which set what is not as compiled: diff, promote.
+    #[cfg(feature = "authoring")]
+    #[command(subcommand)]
+    Overlay(overlay::Command),
     /// Not part of this build.
     #[cfg(not(feature = "authoring"))]
-    #[command(hide = true, aliases = ["validate", "explain"])]
+    #[command(hide = true, aliases = ["validate", "explain", "overlay"])]
     Topology(Absent),
     /// Serve one of the demo servers, over stdio or HTTP.
     ///
@@ -214,6 +221,8 @@ pub fn run<T: Topology>() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         #[cfg(feature = "authoring")]
         Command::Topology(command) => command.run::<T>(),
+        #[cfg(feature = "authoring")]
+        Command::Overlay(command) => command.run::<T>(),
         #[cfg(not(feature = "authoring"))]
         Command::Topology(Absent { .. }) => Err(anyhow::Error::msg(
             "commands about topologies are not part of this build: build another one with `--features authoring`",
@@ -236,6 +245,7 @@ impl Command {
         match self {
             Self::Validate(validate) => validate.json,
             Self::Topology(command) => command.prints_json(),
+            Self::Overlay(command) => command.prints_json(),
             _ => false,
         }
     }
