@@ -12,11 +12,14 @@ pub use table::NameTable;
 
 pub use crate::mcp::method::ListKind;
 use crate::upstream::Transport;
+use crate::upstream::balance::Strategy;
 
 /// One compiled topology. Implemented by generated code only.
 pub trait Topology: 'static {
     /// The dispatch over exactly the transports that this topology uses: an alias for one, a closed enum for several.
     type Upstream: Transport;
+    /// Exactly the strategies by which it chooses among the endpoints of backends that have several.
+    type Balance: Strategy;
     /// Everything constant about it.
     const SPEC: &'static Spec;
     /// Whether its clients come over TLS: a constant, so that nothing of TLS is linked where they do not.

@@ -383,6 +383,7 @@ impl<T: Topology> Builder<T> {
         // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
         let crew = Crew::new::<T>(workers, site, &seal_keys, self.provisions, tuned, drain)?;
         running.children = crew.children();
+        let groups = crew.groups(spec.backends);
         let (ready, started) = mpsc::channel();
         let dropped = crew.dropped(spec.backends);
         let counts: Vec<_> = (0..workers).map(|_| Arc::new(Counts::new(spec.backends.len()))).collect();
@@ -400,7 +401,7 @@ impl<T: Topology> Builder<T> {
         }
         let children = running.children.clone();
         let listener = admin.map(|admin| {
-            admin.listener(spec, running.url(), Arc::clone(&running.overlay), (counts, dropped), children)
+            admin.listener(spec, running.url(), Arc::clone(&running.overlay), (counts, dropped), (children, groups))
         });
         running.control = Some(Control::start(Arc::clone(&running.overlay), listener).map_err(StartError::Worker)?);
         Ok(running)

@@ -9,8 +9,8 @@
 //!
 //! Lower layers never name higher ones: `limits, clock, file, references, seal, telemetry, http1, http2, mcp` and the crate
 //! `only1mcp-model` → [`catalog`], `websocket` → [`upstream`] → `proxy` → `downstream` → `control` → [`Gateway`] →
-//! [`cli`]. One name goes upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of
-//! the topology. The crate `only1mcp-emit` is named by the commands about topologies alone.
+//! [`cli`]. Two names go upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of
+//! the topology, and which [`upstream::balance::Strategy`] chooses among their endpoints. The crate `only1mcp-emit` is named by the commands about topologies alone.
 //!
 //! * `mcp`: the protocol's vocabulary without input or output: one scan of a message, splices, events.
 //! * `http1`: HTTP/1.1 without input or output, strict where general servers are lenient.

@@ -70,11 +70,14 @@ use crate::http1::RequestHead;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
-use crate::upstream::{Gone, SessionKey, Transport as _};
+use crate::upstream::{Cluster, Gone, SessionKey, Transport as _};
 use bridge::Caller;
 use route::Unroutable;
 use session::Session;
 use target::Named;
+
+/// The link of a worker to a backend.
+pub(crate) type Link<T> = Cluster<<T as Topology>::Upstream, <T as Topology>::Balance>;
 
 /// One worker: a thread, its clock, and its link to every backend.
 #[derive(Debug)]

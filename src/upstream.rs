@@ -6,10 +6,12 @@
 //! **Invariant:** a call is written to a backend at most once, unless it is proven that nothing of it was sent.
 
 pub mod any;
+pub mod balance;
 #[cfg(any(feature = "transport-stdio", feature = "transport-ws"))]
 mod channel;
 #[cfg(feature = "transport-stdio")]
 mod children;
+mod cluster;
 mod context;
 #[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
 mod credentials;
@@ -46,6 +48,10 @@ use std::rc::Rc;
 
 #[cfg(feature = "transport-stdio")]
 pub use children::{CHILD_VARIABLES, Children};
+pub use cluster::Cluster;
+#[cfg(feature = "admin")]
+pub(crate) use cluster::{Breaking, Standing};
+pub(crate) use cluster::{Group, seconds};
 pub use context::{Context, Shared};
 pub(crate) use dropped::{Dropped, Reason};
 pub use error::{Error, Kind, OpenError};
@@ -119,7 +125,7 @@ pub trait Transport: Sized + 'static {
 /// Where the messages of one call go.
 #[expect(async_fn_in_trait, reason = "a worker is one thread: its futures never need to be Send")]
 pub trait Relay {
-    /// The call goes to this one of several children.
+    /// The call goes to this one of several children, or endpoints.
     fn taken_by(&mut self, child: u16) {
         let _ = child;
     }
@@ -229,8 +235,12 @@ pub struct Call<'a> {
     pub profile: Profile,
     /// What the backend may ask of clients, by its topology: it is not told that they can do anything else.
     pub asks: Profile,
-    /// The one of several children that has to take it; `None` for any.
+    /// The one of several children, or endpoints, that has to take it; `None` for any.
     pub child: Option<u16>,
+    /// The bits of the endpoints that it was tried at.
+    pub tried: Cell<u64>,
+    /// The endpoint that has it, and which trial of this one it is.
+    pub taken: Cell<Option<(u16, u32)>>,
     /// Set as soon as any byte of it may have reached the backend.
     pub sent: Cell<bool>,
 }
@@ -252,6 +262,8 @@ impl<'a> Call<'a> {
             profile: Profile::NONE,
             asks: Profile::NONE,
             child: None,
+            tried: Cell::new(0),
+            taken: Cell::new(None),
             sent: Cell::new(false),
         }
     }

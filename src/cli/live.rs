@@ -41,7 +41,7 @@ pub(super) fn ask_all(
     let program = std::env::current_exe()?;
     let clock = Clock::default();
     let shared = Arc::new(upstream::Shared::new(References::default(), program, backends, &[]));
-    let context = upstream::Context { worker: 0, workers: 1, clock: clock.clone(), shared };
+    let context = upstream::Context { worker: 0, endpoint: 0, workers: 1, clock: clock.clone(), shared };
     let tell = Rc::new(tell);
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {

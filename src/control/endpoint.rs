@@ -17,7 +17,7 @@ use super::overlay::OverlayStore;
 use super::timestamp;
 use crate::catalog::Spec;
 use crate::proxy::{Counts, Foreign};
-use crate::upstream::{Dropped, Patient};
+use crate::upstream::{Dropped, Group, Patient};
 
 /// What a running gateway is: told by the endpoints, fixed when it starts.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub(crate) struct Facts {
     pub(crate) overlay: Arc<OverlayStore>,
     /// The children that it keeps.
     pub(crate) children: Vec<Patient>,
+    /// How the endpoints of each backend stand, by its index.
+    pub(crate) groups: Vec<Arc<Group>>,
     /// When the gateway began to serve.
     pub(crate) started: (SystemTime, Instant),
 }

@@ -11,7 +11,7 @@ use prometheus::{Registry, TextEncoder};
 use super::endpoint::Facts;
 use super::overlay::Reload;
 use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts};
-use crate::upstream::{Kind, Reason};
+use crate::upstream::{Breaking, Group, Kind, Reason, Standing};
 
 /// Everything that is measured, ready to be asked.
 #[derive(Debug)]
@@ -78,8 +78,42 @@ const RELOADED: Family = Family {
     help: "When an overlay was taken last, in seconds since 1970; the first is the one that the gateway started with",
     field_type: MetricType::GAUGE,
 };
-const FAMILIES: [Family; 10] =
-    [BUILD_INFO, START_TIME, ACCEPTED, OPEN, CALLS, DURATION, UPSTREAM_DROPPED, CLIENT_DROPPED, RELOADS, RELOADED];
+const RETRIES: Family = Family {
+    name: "only1mcp_call_retries_total",
+    help: "Calls that were made again at their backend after they had failed",
+    field_type: MetricType::COUNTER,
+};
+const UNDER_WAY: Family = Family {
+    name: "only1mcp_upstream_calls_under_way",
+    help: "Calls under way at each endpoint of a backend",
+    field_type: MetricType::GAUGE,
+};
+const WAITING: Family = Family {
+    name: "only1mcp_upstream_calls_waiting",
+    help: "Calls that wait until their backend has fewer under way",
+    field_type: MetricType::GAUGE,
+};
+const BREAKER: Family = Family {
+    name: "only1mcp_breaker_state",
+    help: "What the circuit breaker of an endpoint is at: 1 for that, 0 for what it is not",
+    field_type: MetricType::GAUGE,
+};
+const FAMILIES: [Family; 14] = [
+    BUILD_INFO,
+    START_TIME,
+    ACCEPTED,
+    OPEN,
+    CALLS,
+    DURATION,
+    UPSTREAM_DROPPED,
+    CLIENT_DROPPED,
+    RELOADS,
+    RELOADED,
+    RETRIES,
+    UNDER_WAY,
+    WAITING,
+    BREAKER,
+];
 
 /// Adds up what the workers count, whenever it is asked.
 struct Sums {
@@ -144,6 +178,10 @@ impl Collector for Sums {
             ]),
             RELOADS.of(Reload::ALL.into_iter().map(|reload| self.reloads(reload)).collect()),
             RELOADED.of(vec![gauge(&[], self.facts.overlay.taken_seconds())]),
+            RETRIES.of(self.backends().map(|(name, calls)| retries(name, &calls)).collect()),
+            UNDER_WAY.of(self.groups().flat_map(|(name, group)| under_way(name, group)).collect()),
+            WAITING.of(self.groups().map(|(name, group)| waiting(name, group)).collect()),
+            BREAKER.of(self.groups().flat_map(|(name, group)| breakers(name, group)).collect()),
         ]
     }
 }
@@ -180,6 +218,11 @@ impl Sums {
             counter(&[("backend", &*backend.name), ("reason", reason.as_str())], dropped.read(reason))
         });
         counted.collect()
+    }
+
+    /// Every backend with its endpoints.
+    fn groups(&self) -> impl Iterator<Item = (&'static str, &Group)> {
+        self.facts.spec.backends.iter().map(|backend| &*backend.name).zip(self.facts.groups.iter().map(|group| &**group))
     }
 
     /// Every backend with what each worker counts of it.
@@ -229,6 +272,33 @@ fn durations(backend: &'static str, workers: &[&CallCounts]) -> Metric {
     let mut metric = labelled(&[("backend", backend)]);
     metric.set_histogram(histogram);
     metric
+}
+
+fn retries(backend: &'static str, workers: &[&CallCounts]) -> Metric {
+    counter(&[("backend", backend)], workers.iter().map(|worker| worker.retries.read()).sum())
+}
+
+fn waiting(backend: &'static str, group: &Group) -> Metric {
+    gauge(&[("backend", backend)], f64::from(group.waiting()))
+}
+
+fn under_way(backend: &'static str, group: &Group) -> Vec<Metric> {
+    let metric = |standing: Standing| {
+        gauge(&[("backend", backend), ("endpoint", &standing.name)], f64::from(standing.under_way))
+    };
+    group.standings().into_iter().map(metric).collect()
+}
+
+fn breakers(backend: &'static str, group: &Group) -> Vec<Metric> {
+    let states = |standing: Standing| {
+        let state = |state: &'static str| {
+            let is = f64::from(u8::from(standing.breaking.as_str() == state));
+            gauge(&[("backend", backend), ("endpoint", &standing.name), ("state", state)], is)
+        };
+        let has_one = standing.breaking != Breaking::Off;
+        Breaking::STATES.into_iter().filter(|_| has_one).map(state).collect::<Vec<_>>()
+    };
+    group.standings().into_iter().flat_map(states).collect()
 }
 
 fn counts_of(worker: &CallCounts) -> impl Iterator<Item = (usize, u64)> {

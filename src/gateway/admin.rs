@@ -11,7 +11,7 @@ use crate::catalog::plan::{self, Reference};
 use crate::control::{Access, Facts, Listener, OverlayStore, Token};
 use crate::proxy::{Counts, Site};
 use crate::references::References;
-use crate::upstream::{Dropped, Patient};
+use crate::upstream::{Dropped, Group, Patient};
 
 /// A listener that is bound and does not serve yet.
 pub(super) struct Bound {
@@ -59,10 +59,10 @@ impl Bound {
         mcp_url: String,
         overlay: Arc<OverlayStore>,
         (counts, dropped): (Vec<Arc<Counts>>, Vec<Dropped>),
-        children: Vec<Patient>,
+        (children, groups): (Vec<Patient>, Vec<Arc<Group>>),
     ) -> Listener {
         let started = (SystemTime::now(), Instant::now());
-        let facts = Facts { spec, mcp_url, address: self.address, counts, dropped, overlay, children, started };
+        let facts = Facts { spec, mcp_url, address: self.address, counts, dropped, overlay, children, groups, started };
         Listener::new(self.listener, self.access, facts)
     }
 }

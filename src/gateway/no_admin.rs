@@ -8,7 +8,7 @@ use crate::catalog::{Spec, plan};
 use crate::control::{Listener, OverlayStore};
 use crate::proxy::Counts;
 use crate::references::References;
-use crate::upstream::{Dropped, Patient};
+use crate::upstream::{Dropped, Group, Patient};
 
 /// None exists.
 pub(super) enum Bound {}
@@ -33,7 +33,7 @@ impl Bound {
         _: String,
         _: Arc<OverlayStore>,
         _: (Vec<Arc<Counts>>, Vec<Dropped>),
-        _: Vec<Patient>,
+        _: (Vec<Patient>, Vec<Arc<Group>>),
     ) -> Listener {
         match self {}
     }

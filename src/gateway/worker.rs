@@ -123,6 +123,11 @@ impl Crew {
         self.upstream.dropped(backends)
     }
 
+    /// What the workers share of the endpoints of each backend.
+    pub(super) fn groups(&self, backends: &[plan::Backend]) -> Vec<Arc<upstream::Group>> {
+        self.upstream.groups(backends)
+    }
+
     /// The place of one worker.
     pub(super) fn place(&self, worker: usize, counts: Arc<Counts>) -> Place {
         let Self { workers, shared, upstream, draining, working, all_drained } = self;
@@ -200,6 +205,7 @@ impl Place {
         tokio::task::spawn_local(clock.clone().run());
         let context = upstream::Context {
             worker: self.worker,
+            endpoint: 0,
             workers: self.crew.workers,
             clock: clock.clone(),
             shared: Arc::clone(&self.crew.upstream),

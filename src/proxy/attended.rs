@@ -13,7 +13,7 @@ use super::relay::ClientRelay;
 use super::route::Route;
 use super::session::{Replay, Session, Sessions};
 use super::tasks::Origin;
-use super::{Answer, Carrier, Downstream, Erased, Left, Post, Request, Worker, dispatch, respond};
+use super::{Answer, Carrier, Downstream, Erased, Left, Post, Request, Link, Worker, dispatch, respond};
 use crate::catalog::{Revision, Topology};
 use crate::limits;
 use crate::mcp::json::Value;
@@ -97,7 +97,7 @@ pub(super) async fn dispatch_detached<T: Topology>(
 /// A request of the gateway's own whose answer needs no connection either.
 pub(super) async fn exchange_detached<T: Topology>(
     worker: &Worker<T>,
-    link: &T::Upstream,
+    link: &Link<T>,
     call: &Call<'_>,
     caller: &Caller<'_>,
     downstream: &Erased<'_>,

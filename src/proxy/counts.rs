@@ -46,6 +46,8 @@ pub(crate) struct CallCounts {
     /// By the ranges of [`BOUNDS_MICROS`].
     durations: [Counter; BOUNDS_MICROS.len() + 1],
     micros: Counter,
+    /// Calls that were made again.
+    pub(crate) retries: Counter,
 }
 
 // === impl Counter ===
@@ -136,7 +138,7 @@ mod tests {
         counts.tried(Some(Kind::Timeout), Duration::ZERO);
         counts.refused(Kind::Unavailable);
         let failed = Kind::ALL.map(|kind| counts.failed(kind));
-        assert_eq!((counts.answered(), failed), (1, [1, 1, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!((counts.answered(), failed), (1, [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]));
         assert_eq!(counts.durations().sum::<u64>(), 2);
     }
 

@@ -7,13 +7,14 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::bridge::Caller;
 use super::error::Refusal;
 use super::relay::ClientRelay;
 use super::route::Route;
 use super::tasks::Origin;
-use super::{Downstream, Left, Settings, Worker, relisting, respond};
+use super::{Downstream, Left, Link, Settings, Worker, relisting, respond};
 use crate::catalog::plan::ParamHeader;
 use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
@@ -22,7 +23,8 @@ use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Incoming};
 use crate::mcp::json::Value;
 use crate::mcp::method::{CallKind, TaskKind};
-use crate::upstream::{Call, Error, Gone, Kind, Target, Transport};
+use crate::upstream::balance::Strategy;
+use crate::upstream::{Call, Cluster, Error, Gone, Kind, Target, Transport};
 
 /// What happened first while an exchange was waited for.
 enum Turn {
@@ -54,6 +56,10 @@ struct Journey<'a, T: Topology> {
     passed_on: &'a [(&'a str, &'a [u8])],
     /// Of the whole call, whoever takes it.
     deadline: &'a Deadline,
+    /// The bits of the endpoints of one backend that it was tried at.
+    tried: Cell<u64>,
+    /// The backend asked its client for something: it is not to be asked that again.
+    asked: Cell<bool>,
 }
 
 /// Sends a call to the backend its route names and relays what comes back. Where it is proven that nothing of the call
@@ -75,7 +81,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     worker.clock.refresh();
     let deadline = worker.clock.deadline();
     deadline.set(timeout);
-    let journey = Journey { worker, caller, name, route, passed_on, deadline: &deadline };
+    let journey = Journey { worker, caller, name, route, passed_on, deadline: &deadline, tried: Cell::new(0), asked: Cell::new(false) };
     let origin = Origin { backend: name_of::<T>(route.backend), worker: worker.index, child: None };
     let client = (caller, route.rewrites);
     let mut relay = ClientRelay::new(client, downstream, &deadline, timeout, &worker.shared, origin);
@@ -83,6 +89,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     let mut fallbacks = if caller.head.resumes { &[][..] } else { route.fallbacks }.iter();
     let mut backend = route.backend;
     let mut failed: Option<(u16, Error)> = None;
+    let mut times = 1;
     loop {
         let error = match journey.attempt(backend, fallbacks.len(), &mut relay).await {
             Ok(()) => return Ok(()),
@@ -95,10 +102,22 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
             return Err(Gone);
         }
         let goes_on = journey.goes_on(&error) && !relay.told();
+        let again = if goes_on { journey.again(backend, times, &error, fallbacks.len() > 0) } else { None };
         // What may have been executed is what its client has to know, whatever became of the call afterwards.
         if failed.as_ref().is_none_or(|(_, earlier)| error.sent || !earlier.sent) {
             failed = Some((backend, error));
         }
+        if let Some(delay) = again {
+            if !journey.pause(delay, &mut relay).await {
+                return Err(Gone);
+            }
+            tracing::info!(backend = backend_name, method, name = &*route.upstream, "call is made again");
+            worker.counts.backends[usize::from(backend)].retries.add(1);
+            times += 1;
+            continue;
+        }
+        times = 1;
+        journey.tried.set(0);
         match fallbacks.next().filter(|_| goes_on) {
             Some(_) if relay.is_left().await => return Err(Gone),
             Some(&fallback) => {
@@ -155,6 +174,7 @@ impl<T: Topology> Journey<'_, T> {
         if outcome.is_ok()
             && let Some(required) = relay.take_required()
         {
+            self.asked.set(true);
             // Boxed: only few calls take more than one round.
             let rounds = Box::pin(self.rounds((backend, link), relay, required)).await;
             // Whatever became of a later round, the backend had the call.
@@ -170,7 +190,7 @@ impl<T: Topology> Journey<'_, T> {
     /// Makes the call, once more where the backend wants to see other headers than those that it was made with.
     async fn make<D: Downstream>(
         &self,
-        (backend, link): (u16, &T::Upstream),
+        (backend, link): (u16, &Link<T>),
         others: usize,
         relay: &mut ClientRelay<'_, D>,
     ) -> Result<(), Error> {
@@ -181,6 +201,7 @@ impl<T: Topology> Journey<'_, T> {
             let call = self.call((backend, headers), caller.source, caller.head, self.name.0);
             let wait = self.wait(relay, self.share(others), &call.sent);
             let outcome = exchange(link, &call, relay, &wait).await;
+            self.tried.set(call.tried.get());
             let Some(refusal) = relay.take_refusal().filter(|_| outcome.is_ok()) else { return outcome };
             match relisting::relist(worker, backend, &self.route.upstream, headers, self.deadline).await {
                 // Who left meanwhile has cancelled, unless its era has another word for that.
@@ -229,6 +250,8 @@ impl<T: Topology> Journey<'_, T> {
             profile: caller.profile,
             asks: self.asks(backend),
             child: self.route.child,
+            tried: Cell::new(self.tried.get()),
+            taken: Cell::new(None),
             sent: Cell::new(false),
         }
     }
@@ -246,7 +269,7 @@ impl<T: Topology> Journey<'_, T> {
     /// Asks the client for what a backend requires and makes the call again with that, until there is an answer.
     async fn rounds<D: Downstream>(
         &self,
-        (backend, link): (u16, &impl Transport),
+        (backend, link): (u16, &Link<T>),
         relay: &mut ClientRelay<'_, D>,
         mut required: Box<[u8]>,
     ) -> Result<(), Error> {
@@ -292,6 +315,33 @@ impl<T: Topology> Journey<'_, T> {
         Err(Error::protocol(format!("it asked for input {} times and gave no answer", limits::INPUT_ROUNDS_MAX)))
     }
 
+    /// After how long the call may be made again at a backend where it failed so many times, if it may be.
+    fn again(&self, backend: u16, times: u32, error: &Error, has_others: bool) -> Option<Duration> {
+        // An answer to what a backend asked is for one time (MCP 2026-07-28, multi round-trip requests).
+        if self.asked.get() || (self.caller.head.resumes && error.sent) {
+            return None;
+        }
+        let link = self.worker.links.of(backend)?;
+        let delay = link.again(error, self.tried.get(), times, has_others)?;
+        (delay < self.deadline.left()).then_some(delay)
+    }
+
+    /// Waits before the call is made again; `false` when its client is gone.
+    async fn pause<D: Downstream>(&self, delay: Duration, relay: &mut ClientRelay<'_, D>) -> bool {
+        if delay.is_zero() {
+            return !relay.is_left().await;
+        }
+        let (sent, accepts_stream) = (Cell::new(true), relay.accepts_stream());
+        let wait = self.wait(relay, None, &sent);
+        wait.quiet.set(relay.quiet());
+        let pause = async {
+            tokio::time::sleep(delay).await;
+            Ok(())
+        };
+        // Boxed: few calls wait.
+        Box::pin(drive(pause, &wait, accepts_stream, self.caller.era == Era::Legacy)).await.is_ok()
+    }
+
     /// How long a backend may take to get ready for the call, so that as much is left for each of the others.
     fn share(&self, others: usize) -> Option<Deadline> {
         let attempts = u32::try_from(others).ok().filter(|others| *others > 0)? + 1;
@@ -304,9 +354,13 @@ impl<T: Topology> Journey<'_, T> {
     /// harm. An answer that is too long to pass on is an answer.
     fn goes_on(&self, error: &Error) -> bool {
         let unanswered = match error.kind {
-            Kind::Unavailable | Kind::OutcomeUnknown | Kind::Overloaded | Kind::Auth | Kind::Tls | Kind::Protocol => {
-                true
-            }
+            Kind::Unavailable
+            | Kind::OutcomeUnknown
+            | Kind::Overloaded
+            | Kind::CircuitOpen
+            | Kind::Auth
+            | Kind::Tls
+            | Kind::Protocol => true,
             Kind::Timeout | Kind::ResponseTooLarge | Kind::ClientGone => false,
         };
         unanswered && (!error.sent || self.route.repeatable) && !self.deadline.passed()
@@ -315,15 +369,21 @@ impl<T: Topology> Journey<'_, T> {
 
 /// Drives the exchange until it is done, its time is over or a modern client leaves. A legacy client that leaves has not
 /// cancelled (MCP 2025-11-25, streamable HTTP): the call runs to its end, and nobody reads its answer.
-async fn exchange<D: Downstream>(
-    link: &impl Transport,
+async fn exchange<U: Transport, B: Strategy, D: Downstream>(
+    link: &Cluster<U, B>,
     call: &Call<'_>,
     relay: &mut ClientRelay<'_, D>,
     wait: &Wait<'_, D>,
 ) -> Result<(), Error> {
     let accepts_stream = relay.accepts_stream();
     wait.quiet.set(relay.quiet());
-    drive(link.exchange(call, relay), wait, accepts_stream, call.era == Era::Legacy).await
+    let outcome = drive(link.exchange(call, relay), wait, accepts_stream, call.era == Era::Legacy).await;
+    if let Err(error) = &outcome
+        && error.kind != Kind::ClientGone
+    {
+        link.expired(call, error.kind);
+    }
+    outcome
 }
 
 /// Does so with any part of a call. Whether it goes on when its client went away is `outlives`.

@@ -301,6 +301,11 @@ impl Refusal<'_> {
                 verdict.data["backend"] = json!(backend);
                 verdict.data["sent"] = json!(error.sent);
                 verdict.data["retryable"] = json!(!error.sent);
+                if let Some(after) = error.retry_after {
+                    let seconds = upstream::seconds(after);
+                    verdict.data["retryAfter"] = json!(seconds);
+                    verdict.fields = format!("retry-after: {seconds}\r\n").into();
+                }
                 verdict
             }
             Self::Unparked => {
@@ -405,7 +410,7 @@ pub(crate) fn plain_status(code: i64, kind: Option<&str>) -> u16 {
         -32700 | -32600 | -32602 | -32022..=-32020 => 400,
         -32601 => 404,
         -32603 if is(upstream::Kind::Timeout) => 504,
-        -32603 if is(upstream::Kind::Overloaded) => 503,
+        -32603 if is(upstream::Kind::Overloaded) || is(upstream::Kind::CircuitOpen) => 503,
         -32603 if kind == Some("internal") => 500,
         // A backend failed, or says that the request did.
         _ => 502,

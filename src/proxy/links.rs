@@ -4,6 +4,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
 
+use super::Link;
 use super::settings::Tuned;
 use crate::catalog::{Topology, plan};
 use crate::upstream::{self, Error, OpenError, Transport as _};
@@ -11,7 +12,7 @@ use crate::upstream::{self, Error, OpenError, Transport as _};
 /// See the module.
 pub(crate) struct Links<T: Topology> {
     /// By the index of the backend.
-    links: Box<[OnceCell<T::Upstream>]>,
+    links: Box<[OnceCell<Link<T>>]>,
     /// What further ones are opened with, until the gateway stops.
     context: RefCell<Option<upstream::Context>>,
 }
@@ -30,7 +31,7 @@ impl<T: Topology> Links<T> {
         let open = |(index, backend): (usize, &plan::Backend)| {
             let link = OnceCell::new();
             if tuned.of(index).is_none_or(|own| !own.is_disabled()) {
-                drop(link.set(T::Upstream::open(&context, backend)?));
+                drop(link.set(Link::<T>::open(&context, backend)?));
             }
             Ok(link)
         };
@@ -40,13 +41,13 @@ impl<T: Topology> Links<T> {
 
     /// The link to the backend of this index, whether or not it takes calls now; `None` while none was needed.
     #[inline]
-    pub(crate) fn of(&self, backend: impl Into<usize>) -> Option<&T::Upstream> {
+    pub(crate) fn of(&self, backend: impl Into<usize>) -> Option<&Link<T>> {
         self.links.get(backend.into())?.get()
     }
 
     /// The same for a call that the backend takes.
     #[inline]
-    pub(crate) fn for_call(&self, backend: usize) -> Result<&T::Upstream, Error> {
+    pub(crate) fn for_call(&self, backend: usize) -> Result<&Link<T>, Error> {
         match self.links.get(backend).and_then(OnceCell::get) {
             Some(link) => Ok(link),
             None => self.open_late(backend),
@@ -55,12 +56,12 @@ impl<T: Topology> Links<T> {
 
     /// Opens one that was not needed before.
     #[cold]
-    fn open_late(&self, index: usize) -> Result<&T::Upstream, Error> {
+    fn open_late(&self, index: usize) -> Result<&Link<T>, Error> {
         let (Some(link), Some(backend)) = (self.links.get(index), T::SPEC.backends.get(index)) else {
             return Err(Error::unavailable("the topology has no such backend"));
         };
         let Some(context) = &*self.context.borrow() else { return Err(Error::unavailable("the gateway stops")) };
-        let opened = T::Upstream::open(context, backend).map_err(|error| {
+        let opened = Link::<T>::open(context, backend).map_err(|error| {
             tracing::error!(backend = &*backend.name, error = error.why(), "backend cannot be enabled");
             Error::unavailable("it cannot be enabled: the log of the gateway says why")
         })?;
@@ -68,7 +69,7 @@ impl<T: Topology> Links<T> {
     }
 
     /// All that were opened.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T::Upstream> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Link<T>> {
         self.links.iter().filter_map(OnceCell::get)
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::heard::Lists;
-use super::{Dropped, OpenError, Patient, Upkeep};
+use super::{Dropped, Group, OpenError, Patient, Upkeep};
 use crate::catalog::plan;
 use crate::clock::Clock;
 use crate::references::{References, Unresolved};
@@ -15,6 +15,8 @@ use crate::references::{References, Unresolved};
 pub struct Context {
     /// Index of the worker, from 0.
     pub(crate) worker: usize,
+    /// Index of the endpoint, of several that a backend has.
+    pub(crate) endpoint: usize,
     /// How many workers there are.
     pub(crate) workers: usize,
     /// Its clock.
@@ -43,8 +45,18 @@ pub struct Shared {
     pub(crate) program: PathBuf,
     /// Of each backend, by its name.
     accounts: HashMap<String, Account>,
+    /// The same of its endpoints.
+    groups: HashMap<String, Arc<Group>>,
     #[cfg(feature = "transport-stdio")]
     pub(super) hubs: super::stdio::Hubs,
+}
+
+impl Context {
+    /// Where the endpoint is. A plan has as many as are opened.
+    pub(super) fn url<'a>(&self, transport: &'a plan::Transport) -> &'a plan::Reference {
+        const NOWHERE: &plan::Reference = &plan::Reference::Literal(std::borrow::Cow::Borrowed(""));
+        transport.endpoints().get(self.endpoint).map_or(NOWHERE, |endpoint| &endpoint.url)
+    }
 }
 
 impl Shared {
@@ -55,9 +67,11 @@ impl Shared {
             |index: usize| Account { upkeep: upkeep.get(index).cloned().unwrap_or_default(), ..Account::default() };
         let accounts = backends.iter().enumerate().map(|(index, backend)| (backend.name.to_string(), account(index)));
         let accounts = accounts.collect();
+        let group = |backend: &plan::Backend| (backend.name.to_string(), Arc::new(Group::new(backend)));
         Self {
             references,
             program,
+            groups: backends.iter().map(group).collect(),
             #[cfg(feature = "transport-stdio")]
             hubs: super::stdio::Hubs::new(backends, &accounts),
             accounts,
@@ -80,6 +94,16 @@ impl Shared {
     /// What nobody got of each of these backends.
     pub(crate) fn dropped(&self, backends: &[plan::Backend]) -> Vec<Dropped> {
         backends.iter().map(|backend| self.account(backend).dropped).collect()
+    }
+
+    /// What workers share of the endpoints of this backend.
+    pub(crate) fn group(&self, backend: &plan::Backend) -> Arc<Group> {
+        self.groups.get(&*backend.name).cloned().unwrap_or_else(|| Arc::new(Group::new(backend)))
+    }
+
+    /// What workers share of the endpoints of every backend, in the order of these.
+    pub(crate) fn groups(&self, backends: &[plan::Backend]) -> Vec<Arc<Group>> {
+        backends.iter().map(|backend| self.group(backend)).collect()
     }
 
     /// The value a reference of this backend stands for.

@@ -1,6 +1,7 @@
 //! What can go wrong between the gateway and a backend, and what is proven when it does.
 
 use std::fmt;
+use std::time::Duration;
 
 /// A call that got no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -12,6 +13,8 @@ pub struct Error {
     pub sent: bool,
     /// One line for people: what was seen.
     pub detail: String,
+    /// After how long it may be of use to try again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 /// The upstream part of the closed list of error kinds.
@@ -33,6 +36,8 @@ pub enum Kind {
     Tls,
     /// Too many calls wait for the backend; proven not sent.
     Overloaded,
+    /// The backend failed too often, and is left alone for a while; proven not sent.
+    CircuitOpen,
     /// The client went away before the backend had answered.
     ClientGone,
 }
@@ -102,7 +107,12 @@ impl fmt::Display for OpenError {
 impl Error {
     /// An error of this kind.
     pub fn new(kind: Kind, sent: bool, detail: impl Into<String>) -> Self {
-        Self { kind, sent, detail: detail.into() }
+        Self { kind, sent, detail: detail.into(), retry_after: None }
+    }
+
+    /// With what is known of when to try again.
+    pub(super) fn retry_after(self, after: Duration) -> Self {
+        Self { retry_after: Some(after), ..self }
     }
 
     /// Not reachable, nothing sent.
@@ -143,7 +153,7 @@ impl From<super::Gone> for Error {
 
 impl Kind {
     /// Every kind, each at its index.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unavailable,
         Self::Timeout,
         Self::OutcomeUnknown,
@@ -152,6 +162,7 @@ impl Kind {
         Self::Auth,
         Self::Tls,
         Self::Overloaded,
+        Self::CircuitOpen,
         Self::ClientGone,
     ];
 
@@ -167,6 +178,7 @@ impl Kind {
             Self::Auth => "upstream_auth",
             Self::Tls => "upstream_tls",
             Self::Overloaded => "overloaded",
+            Self::CircuitOpen => "circuit_open",
             Self::ClientGone => "client_gone",
         }
     }

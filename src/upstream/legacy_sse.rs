@@ -84,14 +84,14 @@ impl Transport for LegacySse {
             return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
         };
         let place = Place {
-            url: &sse.url,
+            url: context.url(&backend.transport),
             ca: sse.ca.as_ref(),
             connect_timeout_ms: sse.connect_timeout_ms,
             credentials: &sse.credentials,
             proxy: sse.proxy.as_ref(),
             speaks: Speaks::Http(sse.http),
         };
-        let url = context.shared.resolve(backend, &sse.url)?;
+        let url = context.shared.resolve(backend, context.url(&backend.transport))?;
         let client = Rc::new(Client::open(context, backend, &place)?);
         let ids = Ids::new(context.worker, context.workers);
         let audience = Rc::new(Audience::new(context.shared.account(backend)));

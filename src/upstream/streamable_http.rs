@@ -90,7 +90,7 @@ impl Transport for StreamableHttp {
             return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
         };
         let place = Place {
-            url: &http.url,
+            url: context.url(&backend.transport),
             ca: http.ca.as_ref(),
             connect_timeout_ms: http.connect_timeout_ms,
             credentials: &http.credentials,

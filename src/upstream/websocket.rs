@@ -58,7 +58,7 @@ impl Transport for WebSocket {
             return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
         };
         let place = Place {
-            url: &settings.url,
+            url: context.url(&backend.transport),
             ca: settings.ca.as_ref(),
             connect_timeout_ms: settings.connect_timeout_ms,
             credentials: &settings.credentials,

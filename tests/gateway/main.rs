@@ -76,6 +76,7 @@ mod tls_listener;
 mod told;
 mod topologies;
 mod traces;
+mod traffic;
 mod unix_socket;
 mod views;
 mod websocket;

@@ -69,7 +69,7 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
         Items::File => quote!(include_bytes!(concat!(env!("OUT_DIR"), "/items.json"))),
         Items::Inline => Literal::byte_string(&lists.blob).to_token_stream(),
     };
-    let upstream = upstream::alias_or_enum(plan)?;
+    let (upstream, balance) = (upstream::alias_or_enum(plan)?, upstream::balance(plan));
     let backends = tables::backends(plan)?;
     let tools = tables::tools(plan)?;
     let prompts = tables::cold("prompt", &plan.prompts, plan)?;
@@ -82,6 +82,7 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
 
         impl ::only1mcp::catalog::Topology for #name {
             type Upstream = Upstream;
+            type Balance = #balance;
             const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
             #(#lookups)*
         }

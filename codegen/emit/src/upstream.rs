@@ -1,6 +1,6 @@
 //! The dispatch over exactly the transports in use: no other transport is linked into the binary.
 
-use only1mcp_model::plan::Plan;
+use only1mcp_model::plan::{Balance, Plan};
 use only1mcp_model::transport::{KINDS, Kind};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -32,6 +32,25 @@ pub(crate) fn alias_or_enum(plan: &Plan) -> Result<TokenStream, Error> {
             })
         }
     }
+}
+
+/// `type Balance`: exactly the strategies that backends with several endpoints use.
+pub(crate) fn balance(plan: &Plan) -> TokenStream {
+    let several = || plan.backends.iter().filter(|backend| backend.transport.endpoints().len() > 1);
+    let uses = |is: fn(&Balance) -> bool| several().any(|backend| is(&backend.balance));
+    let strategies: [(&str, bool); 5] = [
+        ("RoundRobin", uses(|balance| matches!(balance, Balance::RoundRobin))),
+        ("LeastConnections", uses(|balance| matches!(balance, Balance::LeastConnections))),
+        ("Random", uses(|balance| matches!(balance, Balance::Random))),
+        ("WeightedRandom", uses(|balance| matches!(balance, Balance::WeightedRandom))),
+        ("ConsistentHash", uses(|balance| matches!(balance, Balance::ConsistentHash(_)))),
+    ];
+    let used = strategies.into_iter().filter(|(_, used)| *used).map(|(name, _)| {
+        let name = format_ident!("{name}");
+        quote!(::only1mcp::upstream::balance::#name)
+    });
+    let several = |first, second| quote!(::only1mcp::upstream::balance::Either<#first, #second>);
+    used.reduce(several).unwrap_or_else(|| quote!(::only1mcp::upstream::balance::Only))
 }
 
 /// The kinds of transport that some backend uses, in the order in which they are registered.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use only1mcp_model::lock::{Answers, Lock, Section};
-use only1mcp_model::plan::{Credentials, HttpVersion, Reference, StreamableHttp, Transport};
+use only1mcp_model::plan::{Credentials, HttpVersion, Endpoint, Reference, StreamableHttp, Transport};
 use only1mcp_model::revision::Revision;
 use only1mcp_model::{Features, Source, load};
 use serde_json::value::RawValue;
@@ -175,7 +175,7 @@ fn lock(backends: &[Backend]) -> String {
         let url = Reference::Literal(backend.url.clone().into());
         let section = Section::new(&Answers {
             transport: &Transport::StreamableHttp(StreamableHttp {
-                url,
+                endpoints: vec![Endpoint { url, weight: 1 }].into(),
                 ca: None,
                 connect_timeout_ms: None,
                 http: HttpVersion::Auto,

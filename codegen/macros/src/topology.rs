@@ -56,6 +56,7 @@ fn stand_in(name: &Ident) -> TokenStream {
     quote! {
         impl ::only1mcp::catalog::Topology for #name {
             type Upstream = ::only1mcp::upstream::any::Any;
+            type Balance = ::only1mcp::upstream::balance::Only;
             const SPEC: &'static ::only1mcp::catalog::Spec = panic!("the topology is refused");
             #(#lookups)*
             fn backend(_: &str) -> Option<u16> { None }

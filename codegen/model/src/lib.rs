@@ -17,6 +17,7 @@ pub mod revision;
 pub mod schema;
 pub mod tokens;
 pub mod topology;
+pub mod traffic;
 pub mod transport;
 pub mod uri;
 pub mod uri_prefix;

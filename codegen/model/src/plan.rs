@@ -10,6 +10,7 @@ use crate::revision::Era;
 use crate::tokens::tokens;
 use crate::uri::Uri;
 
+pub use crate::traffic::{Balance, CircuitBreaker, Concurrency, HashKey, Retry};
 pub use crate::transport::{
     Access, Auth, Basic, Confined, Credentials, Header, HttpVersion, LegacySse, Life, Program, Proxy, Stdio,
     StreamableHttp, Transport, User, Variable, WebSocket,
@@ -111,6 +112,26 @@ constant! {
         pub client_capabilities: Table<ClientCapability>,
         /// Whether the URIs of its resources bear its name, see [`Backend::exposed_uri`].
         pub rewrites_uris: bool,
+        /// Which of several endpoints a call goes to.
+        pub balance: Balance,
+        /// For how long an endpoint that is back gets fewer calls than its share, in milliseconds.
+        pub slow_start_ms: Option<u64>,
+        /// How many calls to it there may be at once.
+        pub concurrency: Concurrency,
+        /// When a call to it that failed is made again.
+        pub retry: Option<Retry>,
+        /// When an endpoint that fails is left alone.
+        pub circuit_breaker: Option<CircuitBreaker>,
+    }
+}
+
+constant! {
+    /// One place of a backend.
+    pub struct Endpoint {
+        /// Its URL, or `env:NAME`.
+        pub url: Reference,
+        /// How much of the calls it gets, compared with the others.
+        pub weight: u32,
     }
 }
 

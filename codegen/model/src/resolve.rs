@@ -8,7 +8,7 @@ use crate::names::{expose, matches, prefix};
 use crate::param_header::{self, Violation};
 use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, TaskTool, ToolHeaders, View, WildcardRoute};
 use crate::revision::Era;
-use crate::topology::{Backend, EraChoice, Names, Tools, Topology, Uris};
+use crate::topology::{Backend, BreakerSettings, EraChoice, Names, RetrySettings, Tools, Topology, Uris};
 use crate::{Source, features};
 
 /// Everything that clients would see, before it is known to be unambiguous.
@@ -68,6 +68,7 @@ impl Catalog {
 
 /// The backends in topology order.
 pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
+    let defaults = &topology.defaults;
     let backend = |(name, backend): (&str, &crate::topology::Backend)| plan::Backend {
         name: name.to_owned().into(),
         transport: backend.transport.planned(backend),
@@ -76,13 +77,21 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
             EraChoice::Pinned(era) => Some(era),
         },
         locked_era: lock.backends.get(name).map(Section::era),
-        timeout_ms: backend.timeout.unwrap_or(topology.defaults.timeout).0,
+        timeout_ms: backend.timeout.unwrap_or(defaults.timeout).0,
         completions: lock.backends.get(name).and_then(Section::completions),
         tells: lock.backends.get(name).map(Section::tells).unwrap_or_default().into(),
         tasks: lock.backends.get(name).is_some_and(Section::tasks),
         extensions: lock.backends.get(name).map(Section::extensions).unwrap_or_default().into(),
         client_capabilities: backend.client_capabilities.clone().into(),
         rewrites_uris: backend.resources.uris == Uris::Rewrite,
+        balance: backend.balance.as_ref().map_or(plan::Balance::RoundRobin, |balance| balance.0.clone()),
+        slow_start_ms: backend.slow_start.map(|span| span.0),
+        concurrency: backend.concurrency.as_ref().unwrap_or(&defaults.concurrency).planned(),
+        retry: backend.retry.as_ref().unwrap_or(&defaults.retry).on().map(RetrySettings::planned),
+        circuit_breaker: {
+            let breaker = backend.circuit_breaker.as_ref().unwrap_or(&defaults.circuit_breaker);
+            breaker.on().map(BreakerSettings::planned)
+        },
     };
     topology.backends.iter().map(backend).collect()
 }

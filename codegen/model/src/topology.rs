@@ -10,12 +10,16 @@ use crate::decode::{Choice, DURATION, Decode, Key, record, text, word, words, wo
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::names::LENGTH_MAX;
-use crate::plan::{ClientCapability, Reference};
+use crate::plan::{self, ClientCapability, Reference};
 use crate::revision::Era;
 use crate::rule::{InFile, Keyed, Within, Word, numbers_to, text_schema};
+use crate::traffic::{SLOW_START, WEIGHT};
 use crate::yaml::{Node, Value};
 
 pub use crate::decode::Entries;
+pub use crate::traffic::{
+    BalanceSettings, BreakerSettings, ConcurrencySettings, Optional, Percent, RetrySettings, Span,
+};
 pub use crate::transport::{
     Confinement, Instances, Profile, Sandbox, Several, Size, Start, StdioSettings, StreamableHttpSettings,
     TransportSettings,
@@ -165,6 +169,12 @@ record! {
     default struct Defaults: "defaults" {
         /// The longest a call may take.
         timeout: Millis where TIMEOUT = Millis(30_000),
+        /// How many calls there may be at once.
+        concurrency: ConcurrencySettings = ConcurrencySettings::default(),
+        /// When a call that failed is made again, or `off`.
+        retry: Optional<RetrySettings> = Optional::On(RetrySettings::default()),
+        /// When an endpoint that fails is left alone, or `off`.
+        circuit_breaker: Optional<BreakerSettings> = Optional::On(BreakerSettings::default()),
     }
 }
 
@@ -185,12 +195,22 @@ record! {
         transport: TransportSettings,
         /// Where it is, for transports that connect.
         endpoints: Vec<Endpoint> = Vec::new(),
+        /// Which of several endpoints a call goes to.
+        balance: Option<BalanceSettings> = None,
+        /// For how long an endpoint that is back gets fewer calls than its share; at once all of them without it.
+        slow_start: Option<Millis> where SLOW_START = None,
         /// Which era of the protocol it speaks.
         era: EraChoice = EraChoice::Auto,
         /// What it may ask of clients, and is told that they can do: everything unless this is written.
         client_capabilities: Vec<ClientCapability> = ClientCapability::ALL.to_vec(),
         /// The longest a call to it may take.
         timeout: Option<Millis> where TIMEOUT = None,
+        /// How many calls to it there may be at once.
+        concurrency: Option<ConcurrencySettings> = None,
+        /// When a call to it that failed is made again, or `off`.
+        retry: Option<Optional<RetrySettings>> = None,
+        /// When an endpoint that fails is left alone, or `off`.
+        circuit_breaker: Option<Optional<BreakerSettings>> = None,
         /// Which of its tools are exposed, and how.
         tools: Tools = Tools::default(),
         /// How its resources are exposed.
@@ -205,6 +225,8 @@ record! {
     struct Endpoint: "an endpoint" {
         /// Its `http://` or `https://` URL, or `env:NAME`.
         url: Reference where EndpointUrl | { Reference::Literal("".into()) },
+        /// How much of the calls it gets, compared with the others.
+        weight: usize where WEIGHT = 1,
     }
 }
 
@@ -348,6 +370,15 @@ impl EraChoice {
 }
 
 words!(EraChoice: "`auto`, `modern` or `legacy`");
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    pub(crate) fn planned(&self) -> plan::Endpoint {
+        // What is out of range has been reported.
+        plan::Endpoint { url: self.url.clone(), weight: u32::try_from(self.weight).unwrap_or(u32::MAX) }
+    }
+}
 
 // === impl Uris ===
 

@@ -17,7 +17,7 @@ use crate::constant::constant;
 use crate::decode::{Decode, Key, Record, object_schema};
 use crate::diagnostic::{Code, Problems};
 use crate::json::token;
-use crate::plan::Reference;
+use crate::plan::{Endpoint, Reference};
 use crate::topology::Backend;
 use crate::yaml::{Node, Step};
 
@@ -85,6 +85,11 @@ pub(crate) trait Planned {
     /// How long a connection has to come up in milliseconds, where the topology says it.
     fn connect_timeout_ms(&self) -> Option<u64> {
         None
+    }
+
+    /// Where the server is, if it is reached and not started.
+    fn endpoints(&self) -> &[Endpoint] {
+        &[]
     }
 }
 
@@ -177,6 +182,13 @@ macro_rules! transports {
 
             pub(crate) fn recorded(&self) -> Vec<(&'static str, Recorded)> {
                 match self { $(Self::$Link(planned) => planned.recorded(),)+ }
+            }
+
+            /// Where the server is, at most [`ENDPOINTS_MAX`](crate::traffic::ENDPOINTS_MAX) places; none of one that is
+            /// started.
+            #[must_use]
+            pub fn endpoints(&self) -> &[Endpoint] {
+                match self { $(Self::$Link(planned) => planned.endpoints(),)+ }
             }
         }
     };

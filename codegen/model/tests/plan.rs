@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use only1mcp_model::plan::{
-    AdminListener, Exposed, ParamHeader, Plan, Program, Reference, Size, Subject, ToolHeaders, Transport, visible,
+    AdminListener, Balance, CircuitBreaker, Concurrency, Exposed, HashKey, ParamHeader, Plan, Program, Reference, Retry,
+    Size, Subject, ToolHeaders, Transport, visible,
 };
 use only1mcp_model::revision::Era;
 use only1mcp_model::tokens::tokens;
@@ -35,6 +36,24 @@ fn defaults_are_filled_in() {
     assert_eq!(stdio.program, Program::Current);
     assert_eq!(plan.topology_digest.len(), 64);
     assert_eq!(plan.lock_digest.len(), 64);
+}
+
+#[test]
+fn how_calls_are_spread_and_made_again_is_of_the_backend_or_of_the_defaults() {
+    let backends = plan("traffic").backends;
+    let [weather, users, turns, child] = &backends[..] else { panic!("four backends") };
+    let weights: Vec<u32> = weather.transport.endpoints().iter().map(|endpoint| endpoint.weight).collect();
+    assert_eq!((weights, &weather.balance, weather.slow_start_ms), (vec![3, 1], &Balance::LeastConnections, Some(30_000)));
+    assert_eq!(weather.concurrency, Concurrency { max: 8, queue: 16, queue_timeout_ms: 250 });
+    assert_eq!(weather.retry, Some(Retry { attempts: 3, first_ms: 50, longest_ms: 1000, budget_percent: 10 }));
+    assert_eq!(weather.circuit_breaker, None);
+    let key = HashKey::Argument(vec!["user".into(), "id".into()].into());
+    assert_eq!((&users.balance, users.retry), (&Balance::ConsistentHash(key), None));
+    assert_eq!(users.concurrency, Concurrency { max: 256, queue: 0, queue_timeout_ms: 1000 });
+    let breaker = CircuitBreaker { failures: 3, window_ms: 30_000, open_ms: 10_000, half_open: 3 };
+    assert_eq!((&turns.balance, turns.circuit_breaker), (&Balance::RoundRobin, Some(breaker)));
+    assert!(child.transport.endpoints().is_empty());
+    assert_eq!(child.circuit_breaker.map(|breaker| (breaker.failures, breaker.half_open)), Some((10, 1)));
 }
 
 #[test]
@@ -222,7 +241,7 @@ fn references_stay_references() {
     let plan = plan("environment");
     assert_eq!(plan.listen.address, Reference::Env("ADDRESS".into()));
     let Transport::StreamableHttp(http) = &plan.backends[0].transport else { panic!("reached by HTTP") };
-    assert_eq!(http.url, Reference::Env("DATA_URL".into()));
+    assert_eq!(http.endpoints[0].url, Reference::Env("DATA_URL".into()));
     assert_eq!(plan.backends[0].locked_era, Some(Era::Modern));
 }
 

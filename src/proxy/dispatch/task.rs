@@ -3,7 +3,7 @@
 //! nobody waits any more, the task is cancelled.
 
 use super::super::relay::ClientRelay;
-use super::super::{Downstream, parked};
+use super::super::{Downstream, Link, parked};
 use super::{Journey, exchange};
 use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
@@ -30,7 +30,7 @@ impl<T: Topology> Journey<'_, T> {
     /// Calls such a tool.
     pub(super) async fn run_task<D: Downstream>(
         &self,
-        (backend, link): (u16, &T::Upstream),
+        (backend, link): (u16, &Link<T>),
         share: Option<Deadline>,
         relay: &mut ClientRelay<'_, D>,
     ) -> Result<(), Error> {
@@ -61,7 +61,7 @@ impl<T: Topology> Journey<'_, T> {
     /// Waits for what a task comes to.
     async fn result<D: Downstream>(
         &self,
-        (backend, link): (u16, &T::Upstream),
+        (backend, link): (u16, &Link<T>),
         (task, child): &(String, Option<u16>),
         relay: &mut ClientRelay<'_, D>,
     ) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::{env, fs, path::Path};
 
 use only1mcp_emit::{Emitted, Error, Items, Module, emit, module};
-use only1mcp_model::plan::{Changing, Plan, Subject, View, WildcardRoute};
+use only1mcp_model::plan::{Balance, Changing, HashKey, Plan, Subject, View, WildcardRoute};
 use only1mcp_model::transport::{KINDS, Kind};
 use only1mcp_model::{Features, Source, load};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
@@ -50,6 +50,24 @@ fn one_transport_becomes_an_alias() {
 #[test]
 fn two_transports_become_a_closed_enum() {
     snapshot("mixed", &plans::mixed());
+}
+
+#[test]
+fn exactly_the_strategies_of_backends_with_several_endpoints_are_named() {
+    let hash = Balance::ConsistentHash(HashKey::Tool);
+    for (balances, expected) in [
+        (&[][..], "balance::Only;"),
+        (&[Balance::Random, Balance::Random], "balance::Random;"),
+        (
+            &[hash, Balance::LeastConnections, Balance::RoundRobin],
+            "balance::Either<::only1mcp::upstream::balance::Either<::only1mcp::upstream::balance::RoundRobin,\
+             ::only1mcp::upstream::balance::LeastConnections>,::only1mcp::upstream::balance::ConsistentHash>;",
+        ),
+    ] {
+        let code = emitted(&plans::balanced(balances)).tokens.to_string().replace(' ', "");
+        let named = format!("typeBalance=::only1mcp::upstream::{expected}");
+        assert!(code.contains(&named), "{named} for {balances:?}");
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Small plans, one a feature of the emitter.
 
 use only1mcp_model::plan::{
-    Access, AdminListener, Alone, Auth, Backend, Basic, ClientCapability, Confined, Credentials, Exposed, Header,
-    HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy, Reference, Stdio, StreamableHttp,
+    Access, AdminListener, Alone, Auth, Backend, Balance, Basic, ClientCapability, Concurrency, Confined, Credentials,
+    Endpoint, Exposed, Header, HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy, Reference, Stdio, StreamableHttp,
     Subject, ToolHeaders, Transport, User, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
@@ -63,7 +63,8 @@ pub(crate) fn streamable_http() -> Plan {
         url: Reference::Literal("http://proxy.internal:3128".into()),
         auth: Some(Auth::Bearer(Reference::Env("PROXY_TOKEN".into()))),
     });
-    let http = StreamableHttp { url, ca, connect_timeout_ms: Some(2_000), http: HttpVersion::Two, credentials, proxy };
+    let endpoints = vec![Endpoint { url, weight: 1 }].into();
+    let http = StreamableHttp { endpoints, ca, connect_timeout_ms: Some(2_000), http: HttpVersion::Two, credentials, proxy };
     let backend = Backend { era: Some(Era::Modern), ..backend("weather", Transport::StreamableHttp(http)) };
     let forecast = Exposed {
         item: r#"{"name":"forecast","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}"#
@@ -236,12 +237,31 @@ fn backend(name: &'static str, transport: Transport) -> Backend {
         extensions: Vec::new().into(),
         client_capabilities,
         rewrites_uris: false,
+        balance: Balance::RoundRobin,
+        slow_start_ms: None,
+        concurrency: Concurrency { max: 4096, queue: 1024, queue_timeout_ms: 1000 },
+        retry: None,
+        circuit_breaker: None,
     }
+}
+
+/// Backends with two endpoints each, spread like this.
+pub(crate) fn balanced(balances: &[Balance]) -> Plan {
+    let endpoint = |url: &str| Endpoint { url: Reference::Literal(url.to_owned().into()), weight: 1 };
+    let mut backends = vec![backend("one", http("http://127.0.0.1:9000/"))];
+    for (balance, name) in balances.iter().zip(["a", "b", "c"]) {
+        let mut several = backend(name, http("http://127.0.0.1:9001/"));
+        if let Transport::StreamableHttp(http) = &mut several.transport {
+            http.endpoints = vec![endpoint("http://127.0.0.1:9001/"), endpoint("http://127.0.0.1:9002/")].into();
+        }
+        backends.push(Backend { balance: balance.clone(), ..several });
+    }
+    plan("balanced", backends)
 }
 
 fn http(url: &'static str) -> Transport {
     Transport::StreamableHttp(StreamableHttp {
-        url: Reference::Literal(url.into()),
+        endpoints: vec![Endpoint { url: Reference::Literal(url.into()), weight: 1 }].into(),
         ca: None,
         connect_timeout_ms: None,
         http: HttpVersion::Auto,

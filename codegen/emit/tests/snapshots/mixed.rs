@@ -13,6 +13,7 @@ pub enum Upstream {
 }
 impl ::only1mcp::catalog::Topology for Compiled {
     type Upstream = Upstream;
+    type Balance = ::only1mcp::upstream::balance::Only;
     const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
     #[inline]
     fn tool(name: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
@@ -195,12 +196,28 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
             ],
         ),
         rewrites_uris: false,
+        balance: ::only1mcp::catalog::plan::Balance::RoundRobin,
+        slow_start_ms: None,
+        concurrency: ::only1mcp::catalog::plan::Concurrency {
+            max: 4096,
+            queue: 1024,
+            queue_timeout_ms: 1000,
+        },
+        retry: None,
+        circuit_breaker: None,
     },
     ::only1mcp::catalog::plan::Backend {
         name: ::std::borrow::Cow::Borrowed("math"),
         transport: ::only1mcp::catalog::plan::Transport::StreamableHttp(::only1mcp::catalog::plan::StreamableHttp {
-            url: ::only1mcp::catalog::plan::Reference::Literal(
-                ::std::borrow::Cow::Borrowed("http://127.0.0.1:9001/mcp"),
+            endpoints: ::std::borrow::Cow::Borrowed(
+                &[
+                    ::only1mcp::catalog::plan::Endpoint {
+                        url: ::only1mcp::catalog::plan::Reference::Literal(
+                            ::std::borrow::Cow::Borrowed("http://127.0.0.1:9001/mcp"),
+                        ),
+                        weight: 1,
+                    },
+                ],
             ),
             ca: None,
             connect_timeout_ms: None,
@@ -226,6 +243,15 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
             ],
         ),
         rewrites_uris: false,
+        balance: ::only1mcp::catalog::plan::Balance::RoundRobin,
+        slow_start_ms: None,
+        concurrency: ::only1mcp::catalog::plan::Concurrency {
+            max: 4096,
+            queue: 1024,
+            queue_timeout_ms: 1000,
+        },
+        retry: None,
+        circuit_breaker: None,
     },
 ];
 static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {

@@ -7,6 +7,7 @@ pub struct Compiled;
 pub type Upstream = ::only1mcp::upstream::streamable_http::StreamableHttp;
 impl ::only1mcp::catalog::Topology for Compiled {
     type Upstream = Upstream;
+    type Balance = ::only1mcp::upstream::balance::Only;
     const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
     fn tool(_: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
         None
@@ -183,8 +184,15 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
     ::only1mcp::catalog::plan::Backend {
         name: ::std::borrow::Cow::Borrowed("docs"),
         transport: ::only1mcp::catalog::plan::Transport::StreamableHttp(::only1mcp::catalog::plan::StreamableHttp {
-            url: ::only1mcp::catalog::plan::Reference::Literal(
-                ::std::borrow::Cow::Borrowed("https://docs.example.com/mcp"),
+            endpoints: ::std::borrow::Cow::Borrowed(
+                &[
+                    ::only1mcp::catalog::plan::Endpoint {
+                        url: ::only1mcp::catalog::plan::Reference::Literal(
+                            ::std::borrow::Cow::Borrowed("https://docs.example.com/mcp"),
+                        ),
+                        weight: 1,
+                    },
+                ],
             ),
             ca: None,
             connect_timeout_ms: None,
@@ -210,6 +218,15 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
             ],
         ),
         rewrites_uris: false,
+        balance: ::only1mcp::catalog::plan::Balance::RoundRobin,
+        slow_start_ms: None,
+        concurrency: ::only1mcp::catalog::plan::Concurrency {
+            max: 4096,
+            queue: 1024,
+            queue_timeout_ms: 1000,
+        },
+        retry: None,
+        circuit_breaker: None,
     },
 ];
 static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {

@@ -7,6 +7,7 @@ pub struct Compiled;
 pub type Upstream = ::only1mcp::upstream::stdio::Stdio;
 impl ::only1mcp::catalog::Topology for Compiled {
     type Upstream = Upstream;
+    type Balance = ::only1mcp::upstream::balance::Only;
     const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
     #[inline]
     fn tool(name: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
@@ -228,6 +229,15 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
             ],
         ),
         rewrites_uris: false,
+        balance: ::only1mcp::catalog::plan::Balance::RoundRobin,
+        slow_start_ms: None,
+        concurrency: ::only1mcp::catalog::plan::Concurrency {
+            max: 4096,
+            queue: 1024,
+            queue_timeout_ms: 1000,
+        },
+        retry: None,
+        circuit_breaker: None,
     },
 ];
 static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {

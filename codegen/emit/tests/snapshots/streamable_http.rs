@@ -7,6 +7,7 @@ pub struct Compiled;
 pub type Upstream = ::only1mcp::upstream::streamable_http::StreamableHttp;
 impl ::only1mcp::catalog::Topology for Compiled {
     type Upstream = Upstream;
+    type Balance = ::only1mcp::upstream::balance::Only;
     const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
     #[inline]
     fn tool(name: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
@@ -166,8 +167,15 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
     ::only1mcp::catalog::plan::Backend {
         name: ::std::borrow::Cow::Borrowed("weather"),
         transport: ::only1mcp::catalog::plan::Transport::StreamableHttp(::only1mcp::catalog::plan::StreamableHttp {
-            url: ::only1mcp::catalog::plan::Reference::Env(
-                ::std::borrow::Cow::Borrowed("WEATHER_URL"),
+            endpoints: ::std::borrow::Cow::Borrowed(
+                &[
+                    ::only1mcp::catalog::plan::Endpoint {
+                        url: ::only1mcp::catalog::plan::Reference::Env(
+                            ::std::borrow::Cow::Borrowed("WEATHER_URL"),
+                        ),
+                        weight: 1,
+                    },
+                ],
             ),
             ca: Some(
                 ::only1mcp::catalog::plan::Reference::File(
@@ -226,6 +234,15 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
             ],
         ),
         rewrites_uris: false,
+        balance: ::only1mcp::catalog::plan::Balance::RoundRobin,
+        slow_start_ms: None,
+        concurrency: ::only1mcp::catalog::plan::Concurrency {
+            max: 4096,
+            queue: 1024,
+            queue_timeout_ms: 1000,
+        },
+        retry: None,
+        circuit_breaker: None,
     },
 ];
 static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {

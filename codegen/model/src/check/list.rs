@@ -64,6 +64,8 @@ fn lists(topology: &Topology) -> Vec<Listed<'_>> {
     }));
     for (name, backend) in topology.backends.iter() {
         lists.push((steps!["backends", name, "tools", "deny"].to_vec(), backend.tools.deny.clone()));
+        let urls = backend.endpoints.iter().map(|endpoint| endpoint.url.to_string()).collect();
+        lists.push((steps!["backends", name, "endpoints"].to_vec(), urls));
     }
     for (name, view) in topology.views.iter() {
         lists.push((steps!["views", name, "include"].to_vec(), view.include.clone()));

@@ -265,7 +265,7 @@ fn the_record_of_a_transport_follows_everything_that_names_the_server() {
     };
     let http = |url, ca, proxy: Option<&'static str>| {
         Transport::StreamableHttp(StreamableHttp {
-            url,
+            endpoints: vec![crate::plan::Endpoint { url, weight: 1 }].into(),
             ca,
             connect_timeout_ms: None,
             http: HttpVersion::Auto,

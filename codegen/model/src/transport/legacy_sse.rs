@@ -9,7 +9,7 @@ use crate::check::{Check, Form};
 use crate::constant::constant;
 use crate::decode::{Entries, record};
 use crate::diagnostic::Code;
-use crate::plan::Reference;
+use crate::plan::{Endpoint, Reference, Table};
 use crate::revision::Era;
 use crate::topology::{Backend, EraChoice, Millis};
 use crate::yaml::{Step, steps};
@@ -37,8 +37,8 @@ record! {
 constant! {
     /// A server reached by HTTP+SSE.
     pub struct LegacySse {
-        /// `http://` or `https://` URL of its stream, or `env:NAME`.
-        pub url: Reference,
+        /// Where it is: at least one place.
+        pub endpoints: Table<Endpoint>,
         /// A PEM file of authorities to trust beside those of the system.
         pub ca: Option<Reference>,
         /// How long a connection has to come up in milliseconds, where the topology says it.
@@ -75,7 +75,7 @@ impl Settings for LegacySseSettings {
 
     fn planned(&self, backend: &Backend) -> LegacySse {
         LegacySse {
-            url: Reach::url(backend),
+            endpoints: Reach::endpoints(backend),
             ca: self.ca.clone(),
             connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
             http: self.http,
@@ -105,19 +105,23 @@ impl LegacySseSettings {
 
 impl Planned for LegacySse {
     fn recorded(&self) -> Vec<(&'static str, Recorded)> {
-        reach::recorded(&self.url, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
+        reach::recorded(&self.endpoints, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
     }
 
     fn place(&self) -> String {
-        format!("sse    {}", self.url)
+        reach::place("sse    ", &self.endpoints)
     }
 
     fn references(&self) -> Vec<(String, &Reference)> {
-        reach::planned_references(&self.url, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
+        reach::planned_references(&self.endpoints, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
     }
 
     fn connect_timeout_ms(&self) -> Option<u64> {
         self.connect_timeout_ms
+    }
+
+    fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 }
 

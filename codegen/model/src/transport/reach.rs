@@ -1,4 +1,4 @@
-//! What transports have in common whose servers are reached by a URL: one endpoint, authorities, the time to connect.
+//! What transports have in common whose servers are reached by a URL: endpoints, authorities, the time to connect.
 
 use super::Recorded;
 use super::credentials::{AuthSettings, Credentials, auth_references};
@@ -9,9 +9,10 @@ use crate::check::{Check, Form};
 use crate::decode::Entries;
 use crate::diagnostic::{Code, quoted};
 use crate::features::{HTTP2, TLS};
-use crate::plan::Reference;
+use crate::plan::{self, Reference};
 use crate::rule::{InFile, Within};
 use crate::topology::{Backend, Endpoint, Millis, TIMEOUT};
+use crate::traffic::ENDPOINTS_MAX;
 use crate::url;
 use crate::yaml::{Step, steps};
 
@@ -44,7 +45,7 @@ pub(super) struct Reach<'a> {
 impl<'a> Reach<'a> {
     /// Every check of a backend that is reached so.
     pub(super) fn check(self, name: &str, backend: &Backend, check: &mut Check<'_>) {
-        check.one_endpoint(name, backend, self);
+        check.some_endpoints(name, backend, self);
         check.scheme(name, backend, self);
         check.gateway_itself(name, backend);
         check.tls(name, backend, self);
@@ -61,7 +62,7 @@ impl<'a> Reach<'a> {
 
     /// The cargo features it needs.
     pub(super) fn needs(self, backend: &Backend) -> Vec<&'static str> {
-        let tls = (reached_over_tls(backend) || self.ca.is_some()).then_some(TLS);
+        let tls = (over_tls(backend).is_some() || self.ca.is_some()).then_some(TLS);
         let http2 = (self.http == HttpVersion::Two).then_some(HTTP2);
         tls.into_iter().chain(http2).collect()
     }
@@ -74,15 +75,15 @@ impl<'a> Reach<'a> {
         ca.into_iter().chain(self.credential_references()).chain(of_proxy).collect()
     }
 
-    /// The URL of a backend. Without an endpoint the topology is refused.
-    pub(super) fn url(backend: &Backend) -> Reference {
-        backend.endpoints.first().map_or(Reference::Literal("".into()), |endpoint| endpoint.url.clone())
+    /// The places of a backend. Without one the topology is refused.
+    pub(super) fn endpoints(backend: &Backend) -> plan::Table<plan::Endpoint> {
+        backend.endpoints.iter().map(Endpoint::planned).collect::<Vec<_>>().into()
     }
 }
 
 /// What decides which server is reached.
 pub(super) fn recorded(
-    url: &Reference,
+    endpoints: &[plan::Endpoint],
     ca: Option<&Reference>,
     credentials: &Credentials,
     proxy: Option<&Proxy>,
@@ -90,53 +91,79 @@ pub(super) fn recorded(
     let ca = ca.map(|ca| ("ca", Recorded::reference(ca)));
     // Behind another one, the same name may be another server.
     let proxy = proxy.map(|proxy| ("proxy", Recorded::reference(&proxy.url)));
-    [("url", Recorded::reference(url))].into_iter().chain(ca).chain(credentials.recorded()).chain(proxy).collect()
+    let place = match endpoints {
+        [endpoint] => ("url", Recorded::reference(&endpoint.url)),
+        several => ("urls", Recorded::List(several.iter().map(|endpoint| endpoint.url.to_string()).collect())),
+    };
+    [place].into_iter().chain(ca).chain(credentials.recorded()).chain(proxy).collect()
 }
 
 /// What may be left to the process that starts.
 pub(super) fn planned_references<'a>(
-    url: &'a Reference,
+    endpoints: &'a [plan::Endpoint],
     ca: Option<&'a Reference>,
     credentials: &'a Credentials,
     proxy: Option<&'a Proxy>,
 ) -> Vec<(String, &'a Reference)> {
     let ca = ca.map(|ca| ("authorities".to_owned(), ca));
     let proxy = proxy.into_iter().flat_map(Proxy::references);
-    [("url".to_owned(), url)].into_iter().chain(ca).chain(credentials.references()).chain(proxy).collect()
+    let urls = endpoints.iter().enumerate().map(|(index, endpoint)| {
+        let name = if endpoints.len() == 1 { "url".to_owned() } else { format!("endpoints[{index}].url") };
+        (name, &endpoint.url)
+    });
+    urls.chain(ca).chain(credentials.references()).chain(proxy).collect()
 }
 
-fn reached_over_tls(backend: &Backend) -> bool {
-    matches!(&backend.endpoints[..], [endpoint, ..]
-        if matches!(&endpoint.url, Reference::Literal(url) if is_over_tls(url)))
+/// Where a server is that is reached so: the first place, and how many more there are.
+pub(super) fn place(how: &str, endpoints: &[plan::Endpoint]) -> String {
+    match endpoints {
+        [] => how.trim_end().to_owned(),
+        [only] => format!("{how}{}", only.url),
+        [first, others @ ..] => format!("{how}{} and {} more", first.url, others.len()),
+    }
+}
+
+/// The first endpoint that is reached over TLS.
+fn over_tls(backend: &Backend) -> Option<usize> {
+    let is_over_tls = |endpoint: &Endpoint| matches!(&endpoint.url, Reference::Literal(url) if is_over_tls(url));
+    backend.endpoints.iter().position(is_over_tls)
 }
 
 // === impl Check ===
 
 impl Check<'_> {
-    fn one_endpoint(&mut self, name: &str, backend: &Backend, reach: Reach<'_>) {
-        match &backend.endpoints[..] {
-            [_] => {}
+    fn some_endpoints(&mut self, name: &str, backend: &Backend, reach: Reach<'_>) {
+        let place = || self.document.key(steps!["backends", name, "endpoints"]);
+        let [scheme, _] = reach.schemes();
+        match backend.endpoints.len() {
+            1..=ENDPOINTS_MAX => {}
             // Endpoints that could not be read are a problem of their own.
-            [] if !self.is_sound(steps!["backends", name, "endpoints"]) => {}
-            endpoints => {
-                let place = self.document.key(steps!["backends", name, "endpoints"]);
-                let message = format!("backend `{name}` has {} endpoints where one belongs", endpoints.len());
-                let [scheme, _] = reach.schemes();
+            0 if !self.is_sound(steps!["backends", name, "endpoints"]) => {}
+            0 => {
+                let message = format!("backend `{name}` has no endpoint");
                 let help = format!("write `endpoints: [{{ url: \"{scheme}…\" }}]`");
+                let place = place();
                 self.problems.error(Code::Endpoints, place, message).help(help);
+            }
+            count => {
+                let message = format!("backend `{name}` has {count} endpoints, more than {ENDPOINTS_MAX}");
+                let place = place();
+                self.problems.error(Code::Endpoints, place, message).help("spread them over several backends");
             }
         }
     }
 
-    /// Whether the URL is one for this transport.
+    /// Whether the URLs are some for this transport.
     fn scheme(&mut self, name: &str, backend: &Backend, reach: Reach<'_>) {
-        let [Endpoint { url: Reference::Literal(url) }] = &backend.endpoints[..] else { return };
-        if is_websocket(url) != reach.websocket {
-            let place = self.document.value(steps!["backends", name, "endpoints", 0, "url"]);
-            let [plain, tls] = reach.schemes();
-            self.problems
-                .error(Code::InvalidUrl, place, format!("url {} is not one of `{}`", quoted(url), reach.key))
-                .label(format!("it begins with neither `{plain}` nor `{tls}`"));
+        for (index, endpoint) in backend.endpoints.iter().enumerate() {
+            let Reference::Literal(url) = &endpoint.url else { continue };
+            if is_websocket(url) != reach.websocket {
+                let place = self.document.value(steps!["backends", name, "endpoints", index, "url"]);
+                let [plain, tls] = reach.schemes();
+                self.problems
+                    .error(Code::InvalidUrl, place, format!("url {} is not one of `{}`", quoted(url), reach.key))
+                    .label(format!("it begins with neither `{plain}` nor `{tls}`"));
+            }
         }
     }
 
@@ -188,10 +215,9 @@ impl Check<'_> {
         if self.features.has(TLS) || !reach.needs(backend).contains(&TLS) {
             return;
         }
-        let place = if reached_over_tls(backend) {
-            self.document.value(steps!["backends", name, "endpoints", 0, "url"])
-        } else {
-            self.document.key(steps!["backends", name, "transport", reach.key, "ca"])
+        let place = match over_tls(backend) {
+            Some(index) => self.document.value(steps!["backends", name, "endpoints", index, "url"]),
+            None => self.document.key(steps!["backends", name, "transport", reach.key, "ca"]),
         };
         self.problems
             .error(Code::TlsOff, place, format!("backend `{name}` needs TLS, which is not part of this build"))

@@ -221,6 +221,13 @@ impl Check<'_> {
             let message = format!("backend `{name}` is started, not reached: it has no endpoints");
             self.problems.error(Code::Endpoints, place, message);
         }
+        let key = ["balance", "slow_start"].into_iter().find(|key| self.document.has(steps!["backends", name, *key]));
+        if let Some(key) = key {
+            let place = self.document.key(steps!["backends", name, key]);
+            let message = format!("backend `{name}` is started, not reached: it has no endpoints to balance");
+            let help = "for several children write `instances: { pool: 4 }` under `stdio`";
+            self.problems.error(Code::Endpoints, place, message).help(help);
+        }
     }
 
     fn command(&mut self, name: &str, stdio: &StdioSettings) {

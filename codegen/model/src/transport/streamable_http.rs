@@ -8,7 +8,7 @@ use super::{Planned, Recorded, Settings};
 use crate::check::{Check, Form};
 use crate::constant::constant;
 use crate::decode::{Entries, record};
-use crate::plan::Reference;
+use crate::plan::{Endpoint, Reference, Table};
 use crate::topology::{Backend, Millis};
 use crate::yaml::Step;
 
@@ -35,8 +35,8 @@ record! {
 constant! {
     /// A server reached by Streamable HTTP.
     pub struct StreamableHttp {
-        /// `http://` or `https://` URL of its MCP endpoint, or `env:NAME`.
-        pub url: Reference,
+        /// Where it is: at least one place.
+        pub endpoints: Table<Endpoint>,
         /// A PEM file of authorities to trust beside those of the system.
         pub ca: Option<Reference>,
         /// How long a connection has to come up in milliseconds, where the topology says it.
@@ -72,7 +72,7 @@ impl Settings for StreamableHttpSettings {
 
     fn planned(&self, backend: &Backend) -> StreamableHttp {
         StreamableHttp {
-            url: Reach::url(backend),
+            endpoints: Reach::endpoints(backend),
             ca: self.ca.clone(),
             connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
             http: self.http,
@@ -102,18 +102,22 @@ impl StreamableHttpSettings {
 
 impl Planned for StreamableHttp {
     fn recorded(&self) -> Vec<(&'static str, Recorded)> {
-        reach::recorded(&self.url, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
+        reach::recorded(&self.endpoints, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
     }
 
     fn place(&self) -> String {
-        format!("http   {}", self.url)
+        reach::place("http   ", &self.endpoints)
     }
 
     fn references(&self) -> Vec<(String, &Reference)> {
-        reach::planned_references(&self.url, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
+        reach::planned_references(&self.endpoints, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
     }
 
     fn connect_timeout_ms(&self) -> Option<u64> {
         self.connect_timeout_ms
+    }
+
+    fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 }

@@ -8,7 +8,7 @@ use super::{Planned, Recorded, Settings};
 use crate::check::{Check, Form};
 use crate::constant::constant;
 use crate::decode::{Entries, record};
-use crate::plan::Reference;
+use crate::plan::{Endpoint, Reference, Table};
 use crate::topology::{Backend, Millis};
 use crate::yaml::Step;
 
@@ -33,8 +33,8 @@ record! {
 constant! {
     /// A server reached by WebSocket.
     pub struct WebSocket {
-        /// `ws://` or `wss://` URL of it, or `env:NAME`.
-        pub url: Reference,
+        /// Where it is: at least one place.
+        pub endpoints: Table<Endpoint>,
         /// A PEM file of authorities to trust beside those of the system.
         pub ca: Option<Reference>,
         /// How long a connection has to come up in milliseconds, where the topology says it.
@@ -68,7 +68,7 @@ impl Settings for WebSocketSettings {
 
     fn planned(&self, backend: &Backend) -> WebSocket {
         WebSocket {
-            url: Reach::url(backend),
+            endpoints: Reach::endpoints(backend),
             ca: self.ca.clone(),
             connect_timeout_ms: self.connect_timeout.map(|timeout| timeout.0),
             credentials: self.reach().credentials(),
@@ -98,18 +98,22 @@ impl WebSocketSettings {
 
 impl Planned for WebSocket {
     fn recorded(&self) -> Vec<(&'static str, Recorded)> {
-        reach::recorded(&self.url, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
+        reach::recorded(&self.endpoints, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
     }
 
     fn place(&self) -> String {
-        format!("ws     {}", self.url)
+        reach::place("ws     ", &self.endpoints)
     }
 
     fn references(&self) -> Vec<(String, &Reference)> {
-        reach::planned_references(&self.url, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
+        reach::planned_references(&self.endpoints, self.ca.as_ref(), &self.credentials, self.proxy.as_ref())
     }
 
     fn connect_timeout_ms(&self) -> Option<u64> {
         self.connect_timeout_ms
+    }
+
+    fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 }

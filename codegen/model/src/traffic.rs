@@ -1,0 +1,266 @@
+//! How calls are spread over the endpoints of a backend, how many there may be at once, and what is done when they fail:
+//! what a topology says of it, and what the engine is given.
+
+mod balance;
+
+use std::ops::RangeInclusive;
+
+use crate::constant::constant;
+use crate::decode::{Choice, Decode, Key, parsed, record, word, words_schema, wrong_type};
+use crate::diagnostic::Problems;
+use crate::json::token;
+use crate::rule::{Within, text_schema};
+use crate::topology::Millis;
+use crate::yaml::{Node, Value};
+
+pub use balance::{Balance, BalanceSettings, HashKey, HashSettings, KeyWord};
+
+/// The most endpoints that a backend may have: each has a bit of 64.
+pub const ENDPOINTS_MAX: usize = 64;
+
+const DAY: Millis = Millis(24 * 3_600_000);
+pub(crate) const WEIGHT: Within<usize> = Within { noun: "weight", range: 1..=1000 };
+pub(crate) const SLOW_START: Within<Millis> = Within { noun: "slow start", range: Millis(100)..=DAY };
+const CALLS: Within<usize> = Within { noun: "number of calls", range: 1..=65_536 };
+const QUEUE: Within<usize> = Within { noun: "length of the queue", range: 0..=65_536 };
+const QUEUE_TIMEOUT: Within<Millis> = Within { noun: "queue timeout", range: Millis(1)..=Millis(600_000) };
+const FAILURES: Within<usize> = Within { noun: "number of failures", range: 1..=1000 };
+const WINDOW: Within<Millis> = Within { noun: "window", range: Millis(100)..=DAY };
+const OPEN: Within<Millis> = Within { noun: "time that a circuit stays open", range: Millis(100)..=DAY };
+const TRIALS: Within<usize> = Within { noun: "number of trials", range: 1..=1000 };
+const ATTEMPTS: Within<usize> = Within { noun: "number of attempts", range: 1..=10 };
+
+record! {
+    /// How many calls there may be at once.
+    default struct ConcurrencySettings: "concurrency settings" {
+        /// So many calls are under way at once.
+        max: usize where CALLS = 4096,
+        /// So many more wait for their turn; further ones are refused.
+        queue: usize where QUEUE = 1024,
+        /// A call that waited so long for its turn is refused.
+        queue_timeout: Millis where QUEUE_TIMEOUT = Millis(1000),
+    }
+}
+
+record! {
+    /// When an endpoint that fails is left alone, and when it is tried again.
+    default struct BreakerSettings: "circuit breaker settings" {
+        /// So many failures within the window open the circuit, unless there were more answers in that time.
+        failures: usize where FAILURES = 5,
+        /// How long a failure counts.
+        window: Millis where WINDOW = Millis(30_000),
+        /// For how long no call is sent then.
+        open: Millis where OPEN = Millis(10_000),
+        /// So many trials are under way at once after that; as many answers close the circuit, a failure opens it again.
+        half_open: usize where TRIALS = 3,
+    }
+}
+
+record! {
+    /// When a call that failed is made again. It never is where it may have been executed, unless that does no harm.
+    default struct RetrySettings: "retry settings" {
+        /// How often a call is made at most, the first time included.
+        attempts: usize where ATTEMPTS = 2,
+        /// How long to wait before it is made again at an endpoint that it was made at: doubled each time.
+        backoff: Span = Span { first: Millis(50), longest: Millis(1000) },
+        /// How many of all calls may be made again.
+        budget: Percent = Percent(20),
+    }
+}
+
+constant! {
+    /// How many calls there may be at once.
+    #[derive(Copy)]
+    pub struct Concurrency {
+        /// So many calls are under way at once.
+        pub max: u32,
+        /// So many more wait.
+        pub queue: u32,
+        /// For so long in milliseconds.
+        pub queue_timeout_ms: u64,
+    }
+}
+
+constant! {
+    /// When an endpoint that fails is left alone.
+    #[derive(Copy)]
+    pub struct CircuitBreaker {
+        /// So many failures within the window open the circuit.
+        pub failures: u32,
+        /// In milliseconds.
+        pub window_ms: u64,
+        /// For how long no call is sent then, in milliseconds.
+        pub open_ms: u64,
+        /// So many trials after that.
+        pub half_open: u32,
+    }
+}
+
+constant! {
+    /// When a call that failed is made again.
+    #[derive(Copy)]
+    pub struct Retry {
+        /// How often it is made at most, the first time included.
+        pub attempts: u32,
+        /// Before the second time, in milliseconds.
+        pub first_ms: u64,
+        /// Before any further time at most, in milliseconds.
+        pub longest_ms: u64,
+        /// How many calls of a hundred may be made again.
+        pub budget_percent: u32,
+    }
+}
+
+/// Settings that may be turned off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Optional<T> {
+    /// As written.
+    On(T),
+    /// `off`.
+    Off,
+}
+
+/// From a first span of time to the longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first.
+    pub first: Millis,
+    /// The longest.
+    pub longest: Millis,
+}
+
+/// So many of a hundred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percent(pub u32);
+
+/// A number within its rule as the engine has it. What is out of range has been reported.
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+// === impl ConcurrencySettings ===
+
+impl ConcurrencySettings {
+    pub(crate) fn planned(&self) -> Concurrency {
+        Concurrency { max: narrow(self.max), queue: narrow(self.queue), queue_timeout_ms: self.queue_timeout.0 }
+    }
+}
+
+// === impl BreakerSettings ===
+
+impl BreakerSettings {
+    pub(crate) fn planned(&self) -> CircuitBreaker {
+        CircuitBreaker {
+            failures: narrow(self.failures),
+            window_ms: self.window.0,
+            open_ms: self.open.0,
+            half_open: narrow(self.half_open),
+        }
+    }
+}
+
+// === impl RetrySettings ===
+
+impl RetrySettings {
+    pub(crate) fn planned(&self) -> Retry {
+        Retry {
+            attempts: narrow(self.attempts),
+            first_ms: self.backoff.first.0,
+            longest_ms: self.backoff.longest.0,
+            budget_percent: self.budget.0,
+        }
+    }
+}
+
+// === impl Optional ===
+
+impl<T> Optional<T> {
+    const WORDS: [Choice<()>; 1] = [("off", (), "Not at all.")];
+
+    /// What is written, unless it is `off`.
+    pub fn on(&self) -> Option<&T> {
+        match self {
+            Self::On(settings) => Some(settings),
+            Self::Off => None,
+        }
+    }
+}
+
+impl<T: Decode> Decode for Optional<T> {
+    const EXPECTED: &'static str = "`off` or a mapping";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::String(_) => word(node, Self::EXPECTED, &Self::WORDS, problems).map(|()| Self::Off),
+            Value::Mapping(_) => T::decode(node, problems).map(Self::On),
+            _ => {
+                wrong_type(node, Self::EXPECTED, problems);
+                None
+            }
+        }
+    }
+
+    fn schema() -> String {
+        format!(r#"{{"anyOf":[{},{}]}}"#, words_schema(&Self::WORDS), T::schema())
+    }
+
+    fn keys() -> &'static [Key] {
+        T::keys()
+    }
+}
+
+// === impl Span ===
+
+impl Span {
+    const HELP: &'static str = "two durations and two points between them: `50ms..1s`";
+
+    fn parse(text: &str) -> Option<Self> {
+        let (first, longest) = text.split_once("..")?;
+        let (first, longest) = (Millis::parse(first)?, Millis::parse(longest)?);
+        (first.0 > 0 && first <= longest && longest <= Millis(60_000)).then_some(Self { first, longest })
+    }
+}
+
+impl Decode for Span {
+    const EXPECTED: &'static str = "a span of delays up to a minute such as `50ms..1s`";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        parsed(node, Self::EXPECTED, Self::parse, Self::HELP, problems)
+    }
+
+    fn schema() -> String {
+        text_schema(r"^[0-9]+(h|m|s|ms)\.\.[0-9]+(h|m|s|ms)$", &format!("not {}", Self::EXPECTED))
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(token(&format!("{}..{}", self.first, self.longest)))
+    }
+}
+
+// === impl Percent ===
+
+impl Percent {
+    const RANGE: RangeInclusive<u32> = 0..=100;
+
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_suffix('%')?;
+        let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+        Self::RANGE.contains(&number).then_some(Self(number))
+    }
+}
+
+impl Decode for Percent {
+    const EXPECTED: &'static str = "a share from `0%` to `100%`";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        parsed(node, Self::EXPECTED, Self::parse, "shares are a whole number and the sign: `20%`", problems)
+    }
+
+    fn schema() -> String {
+        text_schema("^0*(100|[0-9]{1,2})%$", &format!("not {}", Self::EXPECTED))
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(token(&format!("{}%", self.0)))
+    }
+}

@@ -1,0 +1,227 @@
+//! The endpoints of one backend as one link: which of them a call goes to, how many there are at once, and which ones are
+//! left alone because they fail.
+//!
+//! What workers share of it is a [`Group`]: a few atomics, and a lock that is only taken where an endpoint has failed.
+//! While all endpoints are well, choosing one is a load, and a call is counted with two locked instructions when it
+//! begins and two when it ends.
+//!
+//! **Invariant:** an endpoint that is not well is not chosen while another one can be. **Invariant:** no failure of a
+//! client counts against an endpoint.
+
+mod breaker;
+mod bulkhead;
+mod group;
+mod retry;
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use only1mcp_model::hash::hash64;
+
+use super::balance::{Chance, Members as _, Strategy, indices};
+use super::plan::{Balance, HashKey, Retry};
+use super::{Call, Context, Error, Greeting, Hearer, Kind, OpenError, Relay, SessionKey, Transport, plan};
+use crate::catalog::Era;
+use crate::clock::Clock;
+use crate::mcp::path;
+pub(crate) use group::{Breaking, Group, Standing};
+use group::Taken;
+use retry::Budget;
+
+/// See the module.
+pub struct Cluster<U, B> {
+    /// By the index of the endpoint; one where the backend is started.
+    members: Box<[U]>,
+    strategy: B,
+    chance: Chance,
+    group: Arc<Group>,
+    balance: Balance,
+    /// It is known to be of the legacy era: calls of one session find the same endpoint.
+    legacy: bool,
+    /// The endpoint whose session is heard.
+    heard: Cell<Option<u16>>,
+    retry: Option<Retry>,
+    budget: Budget,
+    clock: Clock,
+}
+
+/// Where the calls of one backend that are to find the same endpoint go.
+const SEED: u64 = 0x656E_6470_6F69_6E74;
+
+// === impl Cluster ===
+
+impl<U, B> fmt::Debug for Cluster<U, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("group", &self.group).finish_non_exhaustive()
+    }
+}
+
+impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
+    fn carries(transport: &plan::Transport) -> bool {
+        U::carries(transport)
+    }
+
+    fn open(context: &Context, backend: &plan::Backend) -> Result<Self, OpenError> {
+        let member = |endpoint| U::open(&Context { endpoint, ..context.clone() }, backend);
+        let members = (0..backend.transport.endpoints().len().max(1)).map(member).collect::<Result<_, _>>()?;
+        let group = context.shared.group(backend);
+        let legacy = backend.era.or(backend.locked_era) == Some(Era::Legacy);
+        Ok(Self {
+            members,
+            strategy: B::open(&backend.balance, context.worker),
+            chance: Chance::new(context.worker),
+            group,
+            balance: backend.balance.clone(),
+            legacy,
+            heard: Cell::new(None),
+            retry: backend.retry,
+            budget: Budget::new(backend.retry.map_or(0, |retry| retry.budget_percent)),
+            clock: context.clock.clone(),
+        })
+    }
+
+    async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
+        if call.tried.get() == 0 {
+            self.budget.earn();
+        }
+        let _place = match self.group.enter() {
+            Some(place) => place,
+            // Boxed: few calls wait.
+            None => Box::pin(self.group.queue()).await?,
+        };
+        let taken = self.take(call)?;
+        let (index, _) = taken.place();
+        if self.members.len() > 1 {
+            relay.taken_by(index);
+        }
+        call.tried.set(call.tried.get() | 1 << index);
+        call.taken.set(Some(taken.place()));
+        let outcome = self.members[usize::from(index)].exchange(call, relay).await;
+        call.taken.set(None);
+        taken.ended(outcome.as_ref().err().map(|error| error.kind));
+        outcome
+    }
+
+    async fn greet(&self) -> Result<Greeting, Error> {
+        let mut failed = None;
+        for index in indices(self.group.among(&self.chance)) {
+            match self.members[index].greet().await {
+                Ok(greeting) => return Ok(greeting),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| self.group.refusal()))
+    }
+
+    fn era(&self) -> Option<Era> {
+        self.members.iter().find_map(U::era)
+    }
+
+    async fn hear<H: Hearer>(&self, hearer: Rc<H>) -> Result<(), Error> {
+        let index = indices(self.group.among(&self.chance)).next().ok_or_else(|| self.group.refusal())?;
+        self.heard.set(u16::try_from(index).ok());
+        self.members[index].hear(hearer).await
+    }
+
+    fn leave(&self, session: SessionKey) {
+        self.members.iter().for_each(|member| member.leave(session));
+    }
+
+    fn reconsider(&self) {
+        self.members.iter().for_each(U::reconsider);
+    }
+
+    async fn close(&self) {
+        for member in &self.members {
+            member.close().await;
+        }
+    }
+}
+
+impl<U: Transport, B: Strategy> Cluster<U, B> {
+    /// Nobody waits for a call any longer, because its time is over: the endpoint that has it has failed. One that nobody
+    /// wants any more says nothing of it.
+    pub(crate) fn expired(&self, call: &Call<'_>, kind: Kind) {
+        if let Some(place) = call.taken.take() {
+            self.group.failed(place, kind);
+        }
+    }
+
+    /// After how long a call may be made again that failed like this, at these endpoints, and so many times in all; `None`
+    /// where it is not. That nobody is harmed by that, its caller knows, and whether somebody else could take it.
+    pub(crate) fn again(&self, failed: &Error, tried: u64, times: u32, has_others: bool) -> Option<Duration> {
+        let retry = self.retry.filter(|retry| times < retry.attempts)?;
+        // It would be refused again.
+        if matches!(failed.kind, Kind::CircuitOpen | Kind::Overloaded) {
+            return None;
+        }
+        let elsewhere = self.group.among(&self.chance) & !tried != 0;
+        if (has_others && !elsewhere) || !self.budget.spend(self.clock.now_ms()) {
+            return None;
+        }
+        let delay = if elsewhere { Duration::ZERO } else { retry::delay(&retry, times, &self.chance) };
+        Some(failed.retry_after.filter(|_| !elsewhere).map_or(delay, |wanted| wanted.max(delay)))
+    }
+
+    /// The endpoint for a call.
+    fn take(&self, call: &Call<'_>) -> Result<Taken<'_>, Error> {
+        let pinned = call.child.filter(|_| self.members.len() > 1).or_else(|| self.hears(call));
+        if let Some(index) = pinned {
+            return self.group.take(usize::from(index)).ok_or_else(|| self.group.refusal());
+        }
+        let mut among = self.group.among(&self.chance);
+        // Where it was tried everywhere, it may be tried again.
+        if among & !call.tried.get() != 0 {
+            among &= !call.tried.get();
+        }
+        while among != 0 {
+            let index = if among & (among - 1) == 0 { among.trailing_zeros() as usize } else { self.pick(call, among) };
+            if let Some(taken) = self.group.take(index) {
+                return Ok(taken);
+            }
+            among &= !(1 << index);
+        }
+        Err(self.group.refusal())
+    }
+
+    /// The endpoint that is heard, for calls that say what is to be heard.
+    fn hears(&self, call: &Call<'_>) -> Option<u16> {
+        let is_about = matches!(call.method, "resources/subscribe" | "resources/unsubscribe");
+        self.heard.get().filter(|_| is_about && self.members.len() > 1)
+    }
+
+    /// One of several endpoints.
+    fn pick(&self, call: &Call<'_>, among: u64) -> usize {
+        if let Some(session) = call.session.filter(|_| self.legacy || self.era() == Some(Era::Legacy)) {
+            // What a legacy server keeps for a session is at one of them: whichever comes out first for both.
+            let key = hash64(SEED, session.bits());
+            let rank = |index: &usize| hash64(key, self.group.name(*index).as_bytes());
+            return indices(among).max_by_key(rank).unwrap_or_default();
+        }
+        let key = match &self.balance {
+            Balance::ConsistentHash(key) => Self::key(call, key),
+            _ => None,
+        };
+        self.strategy.pick(&*self.group, among, key)
+    }
+
+    /// What decides where a call goes.
+    fn key(call: &Call<'_>, key: &HashKey) -> Option<u64> {
+        match key {
+            HashKey::Session => call.session.map(|session| hash64(SEED, session.bits())),
+            HashKey::Tool => call.target.map(|target| hash64(SEED, target.name.as_bytes())),
+            HashKey::Argument(keys) => {
+                let found = path::find(call.source, call.head.arguments?, keys).ok()??;
+                Some(hash64(SEED, found.span.of(call.source)))
+            }
+        }
+    }
+}
+
+/// The same in seconds, rounded up, for `Retry-After`.
+pub(crate) fn seconds(duration: Duration) -> u64 {
+    duration.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,389 @@
+//! What all workers know of the endpoints of one backend.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::breaker::{Breaker, State, Trial};
+use super::bulkhead::{Bulkhead, Place};
+use crate::upstream::balance::{Chance, Members, indices};
+use crate::upstream::plan;
+use crate::upstream::{Error, Kind};
+
+/// Connections that break take all their calls along: that is one failure, and not one for each.
+const BREAKAGE: Duration = Duration::from_millis(100);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Group {
+    backend: String,
+    stations: Box<[Station]>,
+    /// The bits of the endpoints that are well.
+    well: AtomicU64,
+    /// Those of all.
+    all: u64,
+    /// Counts changes of weights.
+    edition: AtomicU32,
+    bulkhead: Bulkhead,
+    breaks: bool,
+    /// For how long an endpoint that is back gets fewer calls than its share.
+    slow_start_ms: u64,
+    /// It is started: what becomes of its process is known otherwise.
+    started: bool,
+    since: Instant,
+}
+
+/// One endpoint.
+// On a line of its own: what calls write here, nobody who calls another endpoint waits for.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Station {
+    /// Answers in the upper half, calls under way in the lower one.
+    calls: AtomicU64,
+    weight: AtomicU32,
+    name: Box<str>,
+    health: Mutex<Health>,
+}
+
+/// What is asked and written where an endpoint is not well.
+#[derive(Debug)]
+struct Health {
+    breaker: Option<Breaker>,
+    /// When a connection broke last.
+    broke_ms: Option<u64>,
+    /// When it came back, where it gets its calls little by little since.
+    back_ms: Option<u64>,
+}
+
+/// A call at an endpoint.
+#[derive(Debug)]
+pub(super) struct Taken<'a> {
+    group: &'a Group,
+    index: u16,
+    trial: Trial,
+    answered: bool,
+    ended: bool,
+}
+
+/// How one endpoint stands, for whoever shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Its URL, as the topology has it.
+    pub(crate) name: String,
+    /// How many calls it has.
+    pub(crate) under_way: u32,
+    /// What its circuit breaker is at.
+    pub(crate) breaking: Breaking,
+}
+
+/// What its circuit breaker is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breaking {
+    /// It has none.
+    Off,
+    /// Calls pass.
+    Closed,
+    /// None does, for so long.
+    Open(Duration),
+    /// A few do.
+    HalfOpen,
+}
+
+// === impl Breaking ===
+
+impl Breaking {
+    /// The names of those that a breaker may be at.
+    pub(crate) const STATES: [&'static str; 3] = ["closed", "open", "half_open"];
+
+    /// Its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Closed => "closed",
+            Self::Open(_) => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    pub(crate) fn new(backend: &plan::Backend) -> Self {
+        let station = |name: String, weight| Station {
+            calls: AtomicU64::new(0),
+            weight: AtomicU32::new(weight),
+            name: name.into(),
+            health: Mutex::new(Health {
+                breaker: backend.circuit_breaker.map(Breaker::new),
+                broke_ms: None,
+                back_ms: None,
+            }),
+        };
+        let endpoints = backend.transport.endpoints();
+        let stations: Box<[Station]> = match endpoints {
+            [] => [station(backend.name.to_string(), 1)].into(),
+            several => several.iter().map(|endpoint| station(endpoint.url.to_string(), endpoint.weight)).collect(),
+        };
+        let all = u64::MAX >> (64 - stations.len().clamp(1, 64));
+        Self {
+            backend: backend.name.to_string(),
+            stations,
+            well: AtomicU64::new(all),
+            all,
+            edition: AtomicU32::new(0),
+            bulkhead: Bulkhead::new(backend.concurrency),
+            breaks: backend.circuit_breaker.is_some(),
+            slow_start_ms: backend.slow_start_ms.filter(|_| endpoints.len() > 1).unwrap_or_default(),
+            started: endpoints.is_empty(),
+            since: Instant::now(),
+        }
+    }
+
+    /// A place for a call, where there is one.
+    #[inline]
+    pub(super) fn enter(&self) -> Option<Place<'_>> {
+        self.bulkhead.enter()
+    }
+
+    /// A place for a call as soon as it is its turn.
+    pub(super) async fn queue(&self) -> Result<Place<'_>, Error> {
+        self.bulkhead.queue().await
+    }
+
+    /// How many calls wait for a place.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.bulkhead.waiting()
+    }
+
+    /// How each endpoint stands.
+    pub(crate) fn standings(&self) -> Vec<Standing> {
+        let now = self.now_ms();
+        let breaking = |station: &Station| match station.health().breaker.as_ref().map(Breaker::state) {
+            None => Breaking::Off,
+            Some(State::Closed) => Breaking::Closed,
+            Some(State::Open { until_ms }) if until_ms > now => Breaking::Open(Duration::from_millis(until_ms - now)),
+            Some(State::Open { .. } | State::HalfOpen { .. }) => Breaking::HalfOpen,
+        };
+        let standing = |(index, station): (usize, &Station)| Standing {
+            name: station.name.to_string(),
+            under_way: self.in_flight(index),
+            breaking: breaking(station),
+        };
+        self.stations.iter().enumerate().map(standing).collect()
+    }
+
+    /// The bits of the endpoints that a call may go to.
+    #[inline]
+    pub(super) fn among(&self, chance: &Chance) -> u64 {
+        let well = self.well.load(Relaxed);
+        if well == self.all { well } else { self.passable(well, chance) }
+    }
+
+    #[cold]
+    fn passable(&self, well: u64, chance: &Chance) -> u64 {
+        let now = self.now_ms();
+        let (mut bits, mut slow) = (well, 0);
+        for index in indices(self.all & !well) {
+            let mut health = self.stations[index].health();
+            if health.breaker.as_ref().is_some_and(|breaker| !breaker.may_pass(now)) {
+                continue;
+            }
+            match health.back_ms.map(|back| now.saturating_sub(back)) {
+                // Not less than every tenth of its calls, or it would never be seen to be well.
+                Some(since) if since < self.slow_start_ms => {
+                    let share = since.max(self.slow_start_ms / 10);
+                    slow |= 1 << index;
+                    bits |= u64::from(chance.below(self.slow_start_ms) < share) << index;
+                }
+                Some(_over) => {
+                    health.back_ms = None;
+                    self.well.fetch_or(1 << index, Relaxed);
+                    bits |= 1 << index;
+                }
+                None => bits |= 1 << index,
+            }
+        }
+        if bits == 0 { slow } else { bits }
+    }
+
+    /// Gives a call to an endpoint, unless that takes none now.
+    #[inline]
+    pub(super) fn take(&self, index: usize) -> Option<Taken<'_>> {
+        let trial = if self.well.load(Relaxed) & (1 << index) == 0 { self.pass(index)? } else { 0 };
+        self.stations.get(index)?.calls.fetch_add(1, Relaxed);
+        // There are at most 64.
+        let index = u16::try_from(index).ok()?;
+        Some(Taken { group: self, index, trial, answered: false, ended: false })
+    }
+
+    #[cold]
+    fn pass(&self, index: usize) -> Option<Trial> {
+        match &mut self.stations.get(index)?.health().breaker {
+            Some(breaker) => breaker.pass(self.now_ms()),
+            None => Some(0),
+        }
+    }
+
+    /// Why no endpoint takes a call.
+    #[cold]
+    pub(super) fn refusal(&self) -> Error {
+        let now = self.now_ms();
+        let open = |station: &Station| station.health().breaker.as_ref().and_then(Breaker::open_until);
+        let until = self.stations.iter().filter_map(open).min();
+        let wait = Duration::from_millis(until.unwrap_or(now).saturating_sub(now));
+        let detail = match self.stations.len() {
+            1 => "it failed too often: its circuit is open".to_owned(),
+            count => format!("its {count} endpoints failed too often: their circuits are open"),
+        };
+        Error::new(Kind::CircuitOpen, false, detail).retry_after(wait)
+    }
+
+    /// A call failed at an endpoint, which is not [`Taken`] any more.
+    pub(super) fn failed(&self, (index, trial): (u16, Trial), kind: Kind) {
+        self.note(usize::from(index), trial, kind);
+    }
+
+    #[cold]
+    fn note(&self, index: usize, trial: Trial, kind: Kind) {
+        if !self.breaks || !self.counts(kind) {
+            return;
+        }
+        let Some(station) = self.stations.get(index) else { return };
+        let (now, mut health) = (self.now_ms(), station.health());
+        if kind == Kind::OutcomeUnknown {
+            let before = health.broke_ms.replace(now);
+            let together = before.is_some_and(|at| u128::from(now - at.min(now)) < BREAKAGE.as_millis());
+            if together && trial == 0 {
+                return;
+            }
+        }
+        let Some(breaker) = &mut health.breaker else { return };
+        let before = breaker.state();
+        breaker.failed(now, trial, station.answers());
+        let after = breaker.state();
+        self.publish(index, (before, after), &mut health);
+    }
+
+    /// Whether an error says something against the endpoint. Of a child, only silence does: that one ended is known, and
+    /// it is started again.
+    fn counts(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Timeout | Kind::Protocol => true,
+            Kind::Unavailable | Kind::OutcomeUnknown | Kind::Auth | Kind::Tls => !self.started,
+            Kind::ResponseTooLarge | Kind::Overloaded | Kind::CircuitOpen | Kind::ClientGone => false,
+        }
+    }
+
+    /// Shows what became of a breaker.
+    fn publish(&self, index: usize, (before, after): (State, State), health: &mut Health) {
+        let (backend, endpoint) = (&*self.backend, &*self.stations[index].name);
+        match after {
+            _ if before == after => {}
+            State::Closed => {
+                tracing::info!(backend, endpoint, "circuit is closed: calls are sent again");
+                if self.slow_start_ms > 0 {
+                    health.back_ms = Some(self.now_ms());
+                } else {
+                    self.well.fetch_or(1 << index, Relaxed);
+                }
+            }
+            State::Open { .. } => {
+                tracing::warn!(backend, endpoint, "circuit is open: it failed too often");
+                health.back_ms = None;
+                self.well.fetch_and(!(1 << index), Relaxed);
+            }
+            State::HalfOpen { .. } => {}
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Members for Group {
+    fn count(&self) -> usize {
+        self.stations.len()
+    }
+
+    fn weight(&self, index: usize) -> u32 {
+        self.stations[index].weight.load(Relaxed)
+    }
+
+    fn in_flight(&self, index: usize) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+        let under_way = self.stations[index].calls.load(Relaxed) as u32;
+        under_way
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.stations[index].name
+    }
+
+    fn edition(&self) -> u32 {
+        self.edition.load(Relaxed)
+    }
+}
+
+// === impl Station ===
+
+impl Station {
+    /// No thread panics while it holds this, and what it guards is whole at any time.
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many answers it has given; begins anew at 2³².
+    fn answers(&self) -> u32 {
+        u32::try_from(self.calls.load(Relaxed) >> 32).unwrap_or_default()
+    }
+}
+
+// === impl Taken ===
+
+impl Taken<'_> {
+    /// The index of the endpoint, and which trial of it the call is.
+    pub(super) fn place(&self) -> (u16, Trial) {
+        (self.index, self.trial)
+    }
+
+    /// The call came to this.
+    #[inline]
+    pub(super) fn ended(mut self, failure: Option<Kind>) {
+        self.answered = failure.is_none();
+        if let Some(kind) = failure {
+            self.group.note(usize::from(self.index), self.trial, kind);
+        }
+        self.ended = self.trial == 0 || failure.is_none_or(|kind| self.group.counts(kind));
+    }
+
+    #[cold]
+    fn tried(&self) {
+        let station = &self.group.stations[usize::from(self.index)];
+        let mut health = station.health();
+        let Some(breaker) = &mut health.breaker else { return };
+        let before = breaker.state();
+        match (self.answered, self.ended) {
+            (true, _) => breaker.answered(self.trial),
+            // It failed, and that was noted.
+            (false, true) => return,
+            (false, false) => breaker.taken_back(self.trial),
+        }
+        let after = breaker.state();
+        self.group.publish(usize::from(self.index), (before, after), &mut health);
+    }
+}
+
+impl Drop for Taken<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let station = &self.group.stations[usize::from(self.index)];
+        // One call fewer, and with it perhaps one answer more.
+        let change = if self.answered { 1 << 32 } else { 0 };
+        station.calls.fetch_add(u64::wrapping_sub(change, 1), Relaxed);
+        if self.trial != 0 {
+            self.tried();
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Several endpoints of one backend: which of them a call goes to, what becomes of it where one fails, which are left alone
+//! and when they are tried again, and how many calls there are at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use only1mcp::{Gateway, Running};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use crate::admin;
+use crate::legacy;
+use crate::support::client::{Client, Request, within};
+use crate::support::recorder::{DONE, Post, Recorder, Wire};
+use crate::support::scripted::{Outcome, call};
+use crate::support::server::{self, Script, Server, Step, head, json_answer, modern, text_body};
+
+only1mcp::topology!(Traffic = "tests/gateway/topologies/traffic.yaml");
+
+/// A server that counts its calls, and whose answers name it.
+struct Place {
+    server: Server,
+    calls: Arc<AtomicUsize>,
+}
+
+// === impl Place ===
+
+impl Place {
+    fn start(script: impl Fn(&server::Request) -> Script + Send + Sync + 'static) -> Self {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&calls);
+        let counting = move |request: &server::Request| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            script(request)
+        };
+        Self { server: Server::start(modern(counting)), calls }
+    }
+
+    fn answering(name: &'static str) -> Self {
+        Self::start(move |request| vec![json_answer(200, &text_body(&request.id(), name))])
+    }
+
+    /// One that takes calls and breaks off.
+    fn losing() -> Self {
+        Self::start(|_| vec![Step::Close])
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+/// A server that answers a call when the test says so.
+struct Held {
+    recorder: Recorder,
+    released: Arc<Semaphore>,
+}
+
+// === impl Held ===
+
+impl Held {
+    fn start() -> Self {
+        let released = Arc::new(Semaphore::new(0));
+        let permits = Arc::clone(&released);
+        let recorder = Recorder::play(async move |_post: Post, wire: &mut Wire<'_>| {
+            permits.acquire().await.expect("it is never closed").forget();
+            wire.result(DONE).await
+        });
+        Self { recorder, released }
+    }
+
+    fn release(&self, calls: usize) {
+        self.released.add_permits(calls);
+    }
+}
+
+fn three() -> [Place; 3] {
+    ["a", "b", "c"].map(Place::answering)
+}
+
+fn gateway(urls: [&str; 3]) -> Running {
+    let builder = Gateway::<Traffic>::builder().workers(1).admin_address("127.0.0.1:0");
+    let references = ["A_URL", "B_URL", "C_URL"].into_iter().zip(urls);
+    let builder = references.fold(builder, |builder, (name, url)| builder.reference(name, url));
+    builder.start().expect("the gateway starts")
+}
+
+fn in_front_of([a, b, c]: &[Place; 3]) -> Running {
+    gateway([&a.server.url(), &b.server.url(), &c.server.url()])
+}
+
+/// The URL of a server that is down.
+fn nowhere() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    format!("http://{}/mcp", listener.local_addr().expect("bound"))
+}
+
+/// Which endpoints answer so many calls.
+async fn answered(gateway: &Running, tool: &str, texts: impl IntoIterator<Item = &str>) -> String {
+    let mut names = String::new();
+    for text in texts {
+        match call(gateway.address(), tool, text).await {
+            Outcome::Text(name) => names.push_str(&name),
+            other => names.push_str(&format!("{other:?}")),
+        }
+    }
+    names
+}
+
+async fn sample(gateway: &Running, series: &str) -> Option<f64> {
+    admin::samples(gateway.admin_address().expect("there is an admin listener")).await.get(series).copied()
+}
+
+#[tokio::test]
+async fn calls_go_round_by_weight() {
+    let places = three();
+    let gateway = in_front_of(&places);
+    assert_eq!(answered(&gateway, "turns__write", ["x"; 8]).await, "abcaabca");
+    assert_eq!(places.each_ref().map(Place::calls), [4, 2, 2]);
+}
+
+#[tokio::test]
+async fn a_busy_endpoint_gets_fewer_calls() {
+    let (mut held, places) = (Held::start(), three());
+    let gateway = gateway([&held.recorder.url(), &places[1].server.url(), &places[2].server.url()]);
+    let address = gateway.address();
+    // Calls are begun until one stays at `a`, which is the worse of any two from then on.
+    let mut waits = tokio::spawn(async move { call(address, "least__write", "x").await });
+    loop {
+        tokio::select! {
+            _post = held.recorder.post() => break,
+            ended = &mut waits => drop(ended.expect("a call")),
+        }
+        waits = tokio::spawn(async move { call(address, "least__write", "x").await });
+    }
+    let names = answered(&gateway, "least__write", ["x"; 20]).await;
+    assert!(names.len() == 20 && !names.contains('a'), "{names}");
+    held.release(1);
+    assert_eq!(waits.await.expect("a call"), Outcome::Text("done".to_owned()));
+}
+
+#[tokio::test]
+async fn a_key_keeps_its_endpoint_until_that_is_gone() {
+    let places = three();
+    let gateway = in_front_of(&places);
+    let keys = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+    let first = answered(&gateway, "keyed__read", keys).await;
+    assert_eq!(answered(&gateway, "keyed__read", keys).await, first);
+    assert!(["a", "b", "c"].iter().all(|name| first.contains(name)), "{first}");
+    let [a, b, c] = places;
+    drop(b);
+    let second = answered(&gateway, "keyed__read", keys).await;
+    for (before, after) in first.chars().zip(second.chars()) {
+        assert!(if before == 'b' { after != 'b' } else { after == before }, "{first} {second}");
+    }
+    drop((a, c));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_down_has_its_calls_made_elsewhere_whatever_they_do() {
+    let places = three();
+    let gateway = gateway([&places[0].server.url(), &nowhere(), &places[2].server.url()]);
+    let names = answered(&gateway, "again__write", ["x"; 12]).await;
+    assert!(names.len() == 12 && names.chars().all(|name| "ac".contains(name)), "{names}");
+    assert_eq!(sample(&gateway, r#"only1mcp_call_retries_total{backend="again"}"#).await, Some(4.0));
+    // One that says nothing of it makes no call again.
+    let outcomes = answered(&gateway, "turns__write", ["x"; 4]).await;
+    assert!(outcomes.contains("upstream_unavailable"), "{outcomes}");
+}
+
+#[tokio::test]
+async fn a_call_that_was_sent_is_made_again_only_where_that_does_no_harm() {
+    let places = [Place::losing(), Place::losing(), Place::losing()];
+    let gateway = in_front_of(&places);
+    let calls = || places.iter().map(Place::calls).sum::<usize>();
+    assert_eq!(call(gateway.address(), "again__write", "x").await, Outcome::failed("outcome_unknown", true));
+    assert_eq!(calls(), 1);
+    assert_eq!(call(gateway.address(), "again__read", "x").await, Outcome::failed("outcome_unknown", true));
+    // Everywhere once, and no more often than is said.
+    assert_eq!(places.each_ref().map(Place::calls).into_iter().filter(|calls| *calls > 0).count(), 3);
+    assert_eq!(calls(), 4);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_is_left_alone_until_a_trial_shows_that_it_is_well() {
+    let broken = Arc::new(AtomicUsize::new(1));
+    let is_broken = Arc::clone(&broken);
+    let a = Place::start(move |request| match is_broken.load(Ordering::SeqCst) {
+        0 => vec![json_answer(200, &text_body(&request.id(), "a"))],
+        _ => vec![head(500, "content-length: 0\r\n")],
+    });
+    let b = Place::answering("b");
+    let gateway = gateway([&a.server.url(), &b.server.url(), &nowhere()]);
+    let state = |state: &str| {
+        format!(r#"only1mcp_breaker_state{{backend="broken",endpoint="env:A_URL",state="{state}"}}"#)
+    };
+    let names = answered(&gateway, "broken__write", ["x"; 6]).await;
+    assert_eq!((a.calls(), names.matches('b').count()), (3, 3), "{names}");
+    assert_eq!(answered(&gateway, "broken__write", ["x"; 6]).await, "bbbbbb");
+    assert_eq!((sample(&gateway, &state("open")).await, sample(&gateway, &state("closed")).await), (Some(1.0), Some(0.0)));
+    // Every trial that fails costs one call, and opens it again.
+    within("a trial", async { while a.calls() < 5 {
+        call(gateway.address(), "broken__write", "x").await;
+    } })
+    .await;
+    broken.store(0, Ordering::SeqCst);
+    within("an answer", async { while call(gateway.address(), "broken__write", "x").await != Outcome::Text("a".to_owned()) {} }).await;
+    assert_eq!(sample(&gateway, &state("closed")).await, Some(1.0));
+    let names = answered(&gateway, "broken__write", ["x"; 6]).await;
+    assert_eq!(names.matches('a').count(), 3, "{names}");
+}
+
+#[tokio::test]
+async fn a_backend_whose_endpoints_all_fail_is_refused_at_once_and_says_when_to_come_back() {
+    let silent = || Place::start(|_| vec![Step::Pause(crate::support::client::PATIENCE)]);
+    let (a, b) = (silent(), silent());
+    let gateway = gateway([&a.server.url(), &b.server.url(), &nowhere()]);
+    for _ in 0..6 {
+        assert_eq!(call(gateway.address(), "broken__write", "x").await, Outcome::failed("upstream_timeout", true));
+    }
+    let answer = Client::ask(gateway.address(), &Request::call("broken__write", r#"{"text":"x"}"#)).await;
+    assert_eq!(Outcome::of(&answer), Outcome::failed("circuit_open", false), "{}", answer.text());
+    assert_eq!((answer.field("retry-after"), &answer.json()["error"]["data"]["retryAfter"]), (Some("1"), &json!(1)));
+    assert_eq!((a.calls(), b.calls()), (3, 3));
+}
+
+#[tokio::test]
+async fn mistakes_of_clients_and_errors_of_tools_open_no_circuit() {
+    let place = || {
+        Place::start(|request| match request.argument() {
+            "error" => vec![json_answer(200, &server::error_body(&request.id(), -32050))],
+            _ => vec![json_answer(400, &server::error_body(&request.id(), -32602))],
+        })
+    };
+    let (a, b) = (place(), place());
+    let gateway = gateway([&a.server.url(), &b.server.url(), &nowhere()]);
+    for turn in 0..12 {
+        let text = if turn % 2 == 0 { "error" } else { "invalid" };
+        assert!(matches!(call(gateway.address(), "broken__write", text).await, Outcome::Error(_)));
+    }
+    assert_eq!((a.calls(), b.calls()), (6, 6));
+}
+
+#[tokio::test]
+async fn as_many_calls_are_under_way_as_may_be_and_others_wait_in_turn() {
+    let mut held = Held::start();
+    let gateway = gateway([&held.recorder.url(), &nowhere(), &nowhere()]);
+    let address = gateway.address();
+    let begin = || tokio::spawn(async move { call(address, "narrow__write", "x").await });
+    let waiting = r#"only1mcp_upstream_calls_waiting{backend="narrow"}"#;
+    let (one, two) = (begin(), begin());
+    held.recorder.post().await;
+    held.recorder.post().await;
+    let three = begin();
+    within("the third waits", async { while sample(&gateway, waiting).await != Some(1.0) {} }).await;
+    assert_eq!(begin().await.expect("a call"), Outcome::failed("overloaded", false));
+    let under_way = r#"only1mcp_upstream_calls_under_way{backend="narrow",endpoint="env:A_URL"}"#;
+    assert_eq!(sample(&gateway, under_way).await, Some(2.0));
+    held.release(1);
+    held.recorder.post().await;
+    held.release(2);
+    for client in [one, two, three] {
+        assert_eq!(client.await.expect("a call"), Outcome::Text("done".to_owned()));
+    }
+    assert_eq!((sample(&gateway, under_way).await, sample(&gateway, waiting).await), (Some(0.0), Some(0.0)));
+}
+
+#[tokio::test]
+async fn a_call_whose_turn_does_not_come_is_refused_and_one_that_is_given_up_leaves_its_place() {
+    let mut held = Held::start();
+    let gateway = gateway([&held.recorder.url(), &nowhere(), &nowhere()]);
+    let mut client = Client::connect(gateway.address()).await;
+    client.write(&Request::call("strict__write", "{}").bytes()).await;
+    held.recorder.post().await;
+    assert_eq!(call(gateway.address(), "strict__write", "x").await, Outcome::failed("overloaded", false));
+    // A modern client that leaves has cancelled.
+    drop(client);
+    held.release(2);
+    let freed = async {
+        while call(gateway.address(), "strict__write", "x").await != Outcome::Text("done".to_owned()) {}
+    };
+    within("a place is free", freed).await;
+}
+
+#[tokio::test]
+async fn calls_of_one_session_find_the_same_endpoint_of_a_legacy_server() {
+    let start = |name: &'static str| {
+        Server::start(server::legacy(
+            move || format!("session-of-{name}"),
+            move |request| vec![json_answer(200, &text_body(&request.id(), name))],
+        ))
+    };
+    let servers = ["a", "b", "c"].map(start);
+    let urls = servers.each_ref().map(Server::url);
+    let gateway = gateway(urls.each_ref().map(String::as_str));
+    let mut found = Vec::new();
+    for _ in 0..8 {
+        let session = legacy::session(gateway.address()).await;
+        let mut names = Vec::new();
+        for _ in 0..4 {
+            let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"legacy__write","arguments":{}}}"#;
+            let answer = Client::ask(gateway.address(), &Request::legacy(&session, body)).await;
+            names.push(answer.message()["result"]["content"][0]["text"].to_string());
+        }
+        assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+        found.push(names.swap_remove(0));
+    }
+    found.sort();
+    found.dedup();
+    assert!(found.len() > 1, "{found:?}");
+}
