@@ -2,7 +2,7 @@
 //!
 //! `control/overlay` keeps the overlay and looks after its file. `control/listener` serves what administrators and collectors of metrics ask, in a build with the feature `admin`:
 //! `control/access` says who may ask, `control/endpoint` what there is to ask, `control/metrics` how what the workers
-//! count is shown. Binding the listener is the gateway's.
+//! count is shown. Binding the listener is the gateway's. `control/health` asks endpoints whether they are well.
 //!
 //! **Invariant:** the data plane never waits for this thread: it reads what workers count and holds nothing they need.
 
@@ -10,6 +10,7 @@
 mod access;
 #[cfg(feature = "admin")]
 mod endpoint;
+mod health;
 #[cfg(feature = "admin")]
 mod listener;
 #[cfg(feature = "admin")]
@@ -27,6 +28,8 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+use crate::catalog::Topology;
+use crate::upstream::Shared;
 #[cfg(feature = "admin")]
 pub(crate) use access::{Access, Token};
 #[cfg(feature = "admin")]
@@ -56,7 +59,11 @@ impl Control {
     ///
     /// # Errors
     /// When the operating system refuses a runtime or a thread.
-    pub(crate) fn start(overlay: Arc<OverlayStore>, listener: Option<Listener>) -> io::Result<Self> {
+    pub(crate) fn start<T: Topology>(
+        overlay: Arc<OverlayStore>,
+        listener: Option<Listener>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _entered = runtime.enter();
@@ -64,7 +71,9 @@ impl Control {
         };
         let (stopping, stop) = watch::channel(false);
         let thread = std::thread::Builder::new().name("control".to_owned());
-        let thread = thread.spawn(move || LocalSet::new().block_on(&runtime, run(&overlay, listener, Stop(stop))))?;
+        let thread = thread.spawn(move || {
+            LocalSet::new().block_on(&runtime, run::<T>(&overlay, listener, shared, Stop(stop)));
+        })?;
         Ok(Self { stopping, thread: Some(thread) })
     }
 }
@@ -79,13 +88,13 @@ impl Drop for Control {
 }
 
 /// Does what there is to do until the gateway stops.
-async fn run(overlay: &OverlayStore, listener: Option<Entered>, stop: Stop) {
+async fn run<T: Topology>(overlay: &OverlayStore, listener: Option<Entered>, shared: Arc<Shared>, stop: Stop) {
     let serving = async {
         if let Some(listener) = listener {
             listener.serve(stop.clone()).await;
         }
     };
-    tokio::join!(serving, overlay::watch(overlay, &stop), stop.reached());
+    tokio::join!(serving, overlay::watch(overlay, &stop), health::watch::<T>(shared, stop.clone()), stop.reached());
 }
 
 // === impl Stop ===

@@ -395,6 +395,7 @@ impl<T: Topology> Builder<T> {
                 thread.spawn(move || place.run::<T>(listener, shown, tie, &ready)).map_err(StartError::Worker)?;
             running.threads.push(thread);
         }
+        let upstream = crew.upstream();
         drop((ready, crew));
         for _ in 0..workers {
             started.recv().unwrap_or_else(|_gone| Err(StartError::Worker(std::io::ErrorKind::BrokenPipe.into())))?;
@@ -403,7 +404,8 @@ impl<T: Topology> Builder<T> {
         let listener = admin.map(|admin| {
             admin.listener(spec, running.url(), Arc::clone(&running.overlay), (counts, dropped), (children, groups))
         });
-        running.control = Some(Control::start(Arc::clone(&running.overlay), listener).map_err(StartError::Worker)?);
+        running.control =
+            Some(Control::start::<T>(Arc::clone(&running.overlay), listener, upstream).map_err(StartError::Worker)?);
         Ok(running)
     }
 
@@ -425,7 +427,7 @@ impl<T: Topology> Builder<T> {
         let seal_keys = worker::seal_key_of_this_process()?;
         let (tuned, overlay) = overlay(&self.provisions, spec.backends)?;
         let crew = Crew::new::<T>(1, site, &seal_keys, self.provisions, tuned, drain)?;
-        let _control = Control::start(overlay, None).map_err(StartError::Worker)?;
+        let _control = Control::start::<T>(overlay, None, crew.upstream()).map_err(StartError::Worker)?;
         let place = crew.place(0, Arc::new(Counts::new(spec.backends.len())));
         drop(crew);
         place.converse::<T>(view, Tie::alone(), stop)

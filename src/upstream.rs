@@ -27,6 +27,7 @@ mod http;
 pub mod legacy_sse;
 mod multiplex;
 mod outbound;
+mod probe;
 mod profiles;
 mod status;
 #[cfg(feature = "transport-stdio")]
@@ -50,7 +51,7 @@ use std::rc::Rc;
 pub use children::{CHILD_VARIABLES, Children};
 pub use cluster::Cluster;
 #[cfg(feature = "admin")]
-pub(crate) use cluster::{Breaking, Standing};
+pub(crate) use cluster::{Breaking, HealthState, Standing};
 pub(crate) use cluster::{Group, seconds};
 pub use context::{Context, Shared};
 pub(crate) use dropped::{Dropped, Reason};
@@ -59,6 +60,7 @@ pub use greeting::Greeting;
 pub(crate) use greeting::{subscriptions_listen, tools_list};
 pub use heard::Hearer;
 pub(crate) use heard::Subscription;
+pub(crate) use probe::Probe;
 pub(crate) use profiles::asks;
 pub(crate) use status::Backoff;
 pub(crate) use upkeep::Upkeep;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use only1mcp_model::lock::{Answers, Lock, Section};
-use only1mcp_model::plan::{Credentials, HttpVersion, Reference, StreamableHttp, Transport};
+use only1mcp_model::plan::{Credentials, Endpoint, HttpVersion, Reference, StreamableHttp, Transport};
 use only1mcp_model::revision::Revision;
 use serde_json::value::RawValue;
 
@@ -52,7 +52,7 @@ impl Size {
         let url = Reference::Literal(url.into());
         Ok(Section::new(&Answers {
             transport: &Transport::StreamableHttp(StreamableHttp {
-                url,
+                endpoints: vec![Endpoint { url, weight: 1 }].into(),
                 ca: None,
                 connect_timeout_ms: None,
                 http: HttpVersion::Auto,

@@ -11,7 +11,7 @@ use prometheus::{Registry, TextEncoder};
 use super::endpoint::Facts;
 use super::overlay::Reload;
 use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts};
-use crate::upstream::{Breaking, Group, Kind, Reason, Standing};
+use crate::upstream::{Breaking, Group, HealthState, Kind, Reason, Standing};
 
 /// Everything that is measured, ready to be asked.
 #[derive(Debug)]
@@ -98,7 +98,12 @@ const BREAKER: Family = Family {
     help: "What the circuit breaker of an endpoint is at: 1 for that, 0 for what it is not",
     field_type: MetricType::GAUGE,
 };
-const FAMILIES: [Family; 14] = [
+const HEALTH: Family = Family {
+    name: "only1mcp_endpoint_health",
+    help: "What an endpoint is by its answers to health checks: 1 for that, 0 for what it is not",
+    field_type: MetricType::GAUGE,
+};
+const FAMILIES: [Family; 15] = [
     BUILD_INFO,
     START_TIME,
     ACCEPTED,
@@ -113,6 +118,7 @@ const FAMILIES: [Family; 14] = [
     UNDER_WAY,
     WAITING,
     BREAKER,
+    HEALTH,
 ];
 
 /// Adds up what the workers count, whenever it is asked.
@@ -182,6 +188,7 @@ impl Collector for Sums {
             UNDER_WAY.of(self.groups().flat_map(|(name, group)| under_way(name, group)).collect()),
             WAITING.of(self.groups().map(|(name, group)| waiting(name, group)).collect()),
             BREAKER.of(self.groups().flat_map(|(name, group)| breakers(name, group)).collect()),
+            HEALTH.of(self.groups().flat_map(|(name, group)| health(name, group)).collect()),
         ]
     }
 }
@@ -222,7 +229,12 @@ impl Sums {
 
     /// Every backend with its endpoints.
     fn groups(&self) -> impl Iterator<Item = (&'static str, &Group)> {
-        self.facts.spec.backends.iter().map(|backend| &*backend.name).zip(self.facts.groups.iter().map(|group| &**group))
+        self.facts
+            .spec
+            .backends
+            .iter()
+            .map(|backend| &*backend.name)
+            .zip(self.facts.groups.iter().map(|group| &**group))
     }
 
     /// Every backend with what each worker counts of it.
@@ -290,15 +302,30 @@ fn under_way(backend: &'static str, group: &Group) -> Vec<Metric> {
 }
 
 fn breakers(backend: &'static str, group: &Group) -> Vec<Metric> {
-    let states = |standing: Standing| {
+    let is_at = |standing: &Standing| Some(standing.breaking.as_str()).filter(|_| standing.breaking != Breaking::Off);
+    states(backend, group, Breaking::STATES, is_at)
+}
+
+fn health(backend: &'static str, group: &Group) -> Vec<Metric> {
+    states(backend, group, HealthState::NAMES, |standing| standing.health.map(HealthState::as_str))
+}
+
+/// For each endpoint that is at one of these states, which of them that is.
+fn states(
+    backend: &'static str,
+    group: &Group,
+    states: [&'static str; 3],
+    is_at: impl Fn(&Standing) -> Option<&'static str>,
+) -> Vec<Metric> {
+    let of_one = |standing: Standing| {
+        let now = is_at(&standing);
         let state = |state: &'static str| {
-            let is = f64::from(u8::from(standing.breaking.as_str() == state));
+            let is = f64::from(u8::from(now == Some(state)));
             gauge(&[("backend", backend), ("endpoint", &standing.name), ("state", state)], is)
         };
-        let has_one = standing.breaking != Breaking::Off;
-        Breaking::STATES.into_iter().filter(|_| has_one).map(state).collect::<Vec<_>>()
+        states.into_iter().filter(|_| now.is_some()).map(state).collect::<Vec<_>>()
     };
-    group.standings().into_iter().flat_map(states).collect()
+    group.standings().into_iter().flat_map(of_one).collect()
 }
 
 fn counts_of(worker: &CallCounts) -> impl Iterator<Item = (usize, u64)> {

@@ -128,6 +128,11 @@ impl Crew {
         self.upstream.groups(backends)
     }
 
+    /// What the workers share towards the backends.
+    pub(super) fn upstream(&self) -> Arc<upstream::Shared> {
+        Arc::clone(&self.upstream)
+    }
+
     /// The place of one worker.
     pub(super) fn place(&self, worker: usize, counts: Arc<Counts>) -> Place {
         let Self { workers, shared, upstream, draining, working, all_drained } = self;

@@ -13,7 +13,7 @@ use super::relay::ClientRelay;
 use super::route::Route;
 use super::session::{Replay, Session, Sessions};
 use super::tasks::Origin;
-use super::{Answer, Carrier, Downstream, Erased, Left, Post, Request, Link, Worker, dispatch, respond};
+use super::{Answer, Carrier, Downstream, Erased, Left, Link, Post, Request, Worker, dispatch, respond};
 use crate::catalog::{Revision, Topology};
 use crate::limits;
 use crate::mcp::json::Value;

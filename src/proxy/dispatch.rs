@@ -81,7 +81,16 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     worker.clock.refresh();
     let deadline = worker.clock.deadline();
     deadline.set(timeout);
-    let journey = Journey { worker, caller, name, route, passed_on, deadline: &deadline, tried: Cell::new(0), asked: Cell::new(false) };
+    let journey = Journey {
+        worker,
+        caller,
+        name,
+        route,
+        passed_on,
+        deadline: &deadline,
+        tried: Cell::new(0),
+        asked: Cell::new(false),
+    };
     let origin = Origin { backend: name_of::<T>(route.backend), worker: worker.index, child: None };
     let client = (caller, route.rewrites);
     let mut relay = ClientRelay::new(client, downstream, &deadline, timeout, &worker.shared, origin);

@@ -68,7 +68,7 @@ pub enum Either<A, B> {
 
 /// Numbers by chance, good enough to spread calls.
 #[derive(Debug)]
-pub(super) struct Chance(Cell<u64>);
+pub(crate) struct Chance(Cell<u64>);
 
 /// The index of the bit that is set behind so many others.
 fn nth(among: u64, n: u32) -> usize {
@@ -93,7 +93,7 @@ pub(super) fn indices(among: u64) -> impl Iterator<Item = usize> {
 
 impl Chance {
     /// Begins anew for each worker.
-    pub(super) fn new(seed: usize) -> Self {
+    pub(crate) fn new(seed: usize) -> Self {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let seed = (seed as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(now.subsec_nanos());
         Self(Cell::new(seed | 1))
@@ -110,10 +110,8 @@ impl Chance {
     }
 
     /// One below a number that is not 0.
-    pub(super) fn below(&self, bound: u64) -> u64 {
-        #[expect(clippy::cast_possible_truncation, reason = "the high half is below the bound")]
-        let reduced = ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64;
-        reduced
+    pub(crate) fn below(&self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// One of those whose bits are set.
@@ -158,9 +156,7 @@ impl Strategy for LeastConnections {
         }
         let second = self.0.of(others);
         // Calls for each share of the weight, the one to come included, multiplied out.
-        let load = |index, other| {
-            (u64::from(members.in_flight(index)) + 1) * u64::from(members.weight(other))
-        };
+        let load = |index, other| (u64::from(members.in_flight(index)) + 1) * u64::from(members.weight(other));
         if load(second, first) < load(first, second) { second } else { first }
     }
 }
@@ -212,11 +208,7 @@ impl<A: Strategy, B: Strategy> Strategy for Either<A, B> {
     }
 
     fn open(balance: &Balance, worker: usize) -> Self {
-        if A::is(balance) {
-            Self::First(A::open(balance, worker))
-        } else {
-            Self::Second(B::open(balance, worker))
-        }
+        if A::is(balance) { Self::First(A::open(balance, worker)) } else { Self::Second(B::open(balance, worker)) }
     }
 
     #[inline]

@@ -11,6 +11,7 @@
 mod breaker;
 mod bulkhead;
 mod group;
+mod health;
 mod retry;
 
 use std::cell::Cell;
@@ -27,8 +28,9 @@ use super::{Call, Context, Error, Greeting, Hearer, Kind, OpenError, Relay, Sess
 use crate::catalog::Era;
 use crate::clock::Clock;
 use crate::mcp::path;
-pub(crate) use group::{Breaking, Group, Standing};
 use group::Taken;
+pub(crate) use group::{Breaking, Group, Standing};
+pub(crate) use health::State as HealthState;
 use retry::Budget;
 
 /// See the module.

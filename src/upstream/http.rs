@@ -33,8 +33,44 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects nothing yet.
-    pub(super) fn open(context: &Context, backend: &plan::Backend, place: &Place<'_>) -> Result<Self, OpenError> {
-        Ok(Self::of(Endpoint::open(context, backend, place)?, &context.clock))
+    pub(super) fn open(context: &Context, backend: &plan::Backend) -> Result<Self, OpenError> {
+        let url = context.url(&backend.transport);
+        let place = match &backend.transport {
+            plan::Transport::StreamableHttp(http) => Place {
+                url,
+                ca: http.ca.as_ref(),
+                connect_timeout_ms: http.connect_timeout_ms,
+                credentials: &http.credentials,
+                proxy: http.proxy.as_ref(),
+                speaks: Speaks::Http(http.http),
+            },
+            plan::Transport::LegacySse(sse) => Place {
+                url,
+                ca: sse.ca.as_ref(),
+                connect_timeout_ms: sse.connect_timeout_ms,
+                credentials: &sse.credentials,
+                proxy: sse.proxy.as_ref(),
+                speaks: Speaks::Http(sse.http),
+            },
+            plan::Transport::Stdio(_) | plan::Transport::WebSocket(_) => {
+                return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
+            }
+        };
+        Ok(Self::of(Endpoint::open(context, backend, &place)?, &context.clock))
+    }
+
+    /// Asks for what shows whether the server is well.
+    pub(super) async fn probe(&self, probe: &plan::HttpProbe) -> Result<(), Error> {
+        let request = self.endpoint.head("GET", &probe.path) + "\r\n";
+        let mut connection = self.send(request.as_bytes(), &Cell::new(false)).await?;
+        let response = connection.response().await.map_err(|error| self.read_error(error))?;
+        if response.status != probe.status {
+            let (path, status, expected) = (&probe.path, response.status, probe.status);
+            return Err(Error::protocol(format!("`{path}` is answered with status {status}, not {expected}")));
+        }
+        connection.whole_body(response.framing).await.map_err(|error| self.read_error(error))?;
+        self.give_back(connection);
+        Ok(())
     }
 
     /// The server at a URL, or at `unix:/socket:/path`, with nothing but that. The error says what is wrong with it.

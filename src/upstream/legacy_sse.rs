@@ -11,7 +11,6 @@ use std::rc::Rc;
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::endpoint::{Place, Speaks};
 use super::greeting::Collected;
 use super::heard::{Audience, Hearer};
 use super::http::connection::Connection;
@@ -80,19 +79,8 @@ impl Transport for LegacySse {
     }
 
     fn open(context: &Context, backend: &plan::Backend) -> Result<Self, OpenError> {
-        let plan::Transport::LegacySse(sse) = &backend.transport else {
-            return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
-        };
-        let place = Place {
-            url: context.url(&backend.transport),
-            ca: sse.ca.as_ref(),
-            connect_timeout_ms: sse.connect_timeout_ms,
-            credentials: &sse.credentials,
-            proxy: sse.proxy.as_ref(),
-            speaks: Speaks::Http(sse.http),
-        };
         let url = context.shared.resolve(backend, context.url(&backend.transport))?;
-        let client = Rc::new(Client::open(context, backend, &place)?);
+        let client = Rc::new(Client::open(context, backend)?);
         let ids = Ids::new(context.worker, context.workers);
         let audience = Rc::new(Audience::new(context.shared.account(backend)));
         let none = Link::new((backend.name.to_string(), url), client, ids, Profile::NONE, audience);

@@ -16,7 +16,6 @@ use std::rc::Rc;
 
 use tokio::sync::watch;
 
-use super::endpoint::{Place, Speaks};
 use super::heard::{Audience, Hearer};
 use super::http::{self, Client};
 use super::outbound::{self, Ids, Scratch, push_field};
@@ -86,20 +85,9 @@ impl Transport for StreamableHttp {
     }
 
     fn open(context: &Context, backend: &plan::Backend) -> Result<Self, OpenError> {
-        let plan::Transport::StreamableHttp(http) = &backend.transport else {
-            return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
-        };
-        let place = Place {
-            url: context.url(&backend.transport),
-            ca: http.ca.as_ref(),
-            connect_timeout_ms: http.connect_timeout_ms,
-            credentials: &http.credentials,
-            proxy: http.proxy.as_ref(),
-            speaks: Speaks::Http(http.http),
-        };
         Ok(Self(Rc::new(Link {
             backend: backend.name.to_string(),
-            client: Client::open(context, backend, &place)?,
+            client: Client::open(context, backend)?,
             assumed_era: Cell::new(backend.era.or(backend.locked_era)),
             pinned_era: backend.era,
             berths: ByProfile::new(Rc::new(Berth::new(Profile::NONE))),

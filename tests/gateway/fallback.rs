@@ -1,6 +1,6 @@
 //! Fallbacks: which calls they take over, which they must not, and how long all of that may take.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::support::client::{Client, META, Request, within};
 use crate::support::recorder::{Post, Recorder, Wire};
 use crate::support::scripted::{Outcome, call, eventually};
 use crate::support::server::{
-    self, Script, Server, Step, chunk, error_body, event, head, json_answer, modern, result_body, stream_head,
+    self, Script, Server, Step, chunk, error_body, event, head, json_answer, modern, nowhere, result_body, stream_head,
     text_body,
 };
 
@@ -48,12 +48,6 @@ impl Counted {
     fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
-}
-
-/// The URL of a server that is down.
-fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    format!("http://{}/mcp", listener.local_addr().expect("bound"))
 }
 
 /// A server whose accept queue is full, so that no connection to it comes up, and who waits in it.

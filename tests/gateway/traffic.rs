@@ -2,7 +2,7 @@
 //! and when they are tried again, and how many calls there are at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use only1mcp::{Gateway, Running};
 use serde_json::json;
@@ -12,8 +12,8 @@ use crate::admin;
 use crate::legacy;
 use crate::support::client::{Client, Request, within};
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
-use crate::support::scripted::{Outcome, call};
-use crate::support::server::{self, Script, Server, Step, head, json_answer, modern, text_body};
+use crate::support::scripted::{Outcome, call, eventually};
+use crate::support::server::{self, Script, Server, Step, head, json_answer, modern, nowhere, text_body};
 
 only1mcp::topology!(Traffic = "tests/gateway/topologies/traffic.yaml");
 
@@ -30,7 +30,8 @@ impl Place {
         let calls = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&calls);
         let counting = move |request: &server::Request| {
-            counter.fetch_add(1, Ordering::SeqCst);
+            // Not what checks ask.
+            counter.fetch_add(usize::from(request.rpc() == "tools/call"), Ordering::SeqCst);
             script(request)
         };
         Self { server: Server::start(modern(counting)), calls }
@@ -79,20 +80,26 @@ fn three() -> [Place; 3] {
 }
 
 fn gateway(urls: [&str; 3]) -> Running {
+    let down = nowhere();
+    start(urls, [&down; 3])
+}
+
+/// One whose endpoints are asked whether they are well.
+fn checking(urls: [&str; 3]) -> Running {
+    let down = nowhere();
+    start([&down; 3], urls)
+}
+
+fn start(urls: [&str; 3], checked: [&str; 3]) -> Running {
     let builder = Gateway::<Traffic>::builder().workers(1).admin_address("127.0.0.1:0");
-    let references = ["A_URL", "B_URL", "C_URL"].into_iter().zip(urls);
+    let names = ["A_URL", "B_URL", "C_URL", "P_URL", "Q_URL", "R_URL"];
+    let references = names.into_iter().zip(urls.into_iter().chain(checked));
     let builder = references.fold(builder, |builder, (name, url)| builder.reference(name, url));
     builder.start().expect("the gateway starts")
 }
 
 fn in_front_of([a, b, c]: &[Place; 3]) -> Running {
     gateway([&a.server.url(), &b.server.url(), &c.server.url()])
-}
-
-/// The URL of a server that is down.
-fn nowhere() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    format!("http://{}/mcp", listener.local_addr().expect("bound"))
 }
 
 /// Which endpoints answer so many calls.
@@ -162,7 +169,8 @@ async fn an_endpoint_that_is_down_has_its_calls_made_elsewhere_whatever_they_do(
     let gateway = gateway([&places[0].server.url(), &nowhere(), &places[2].server.url()]);
     let names = answered(&gateway, "again__write", ["x"; 12]).await;
     assert!(names.len() == 12 && names.chars().all(|name| "ac".contains(name)), "{names}");
-    assert_eq!(sample(&gateway, r#"only1mcp_call_retries_total{backend="again"}"#).await, Some(4.0));
+    let retries = sample(&gateway, r#"only1mcp_call_retries_total{backend="again"}"#).await;
+    assert!(retries.is_some_and(|retries| retries >= 4.0), "{retries:?}");
     // One that says nothing of it makes no call again.
     let outcomes = answered(&gateway, "turns__write", ["x"; 4]).await;
     assert!(outcomes.contains("upstream_unavailable"), "{outcomes}");
@@ -191,20 +199,27 @@ async fn an_endpoint_that_fails_is_left_alone_until_a_trial_shows_that_it_is_wel
     });
     let b = Place::answering("b");
     let gateway = gateway([&a.server.url(), &b.server.url(), &nowhere()]);
-    let state = |state: &str| {
-        format!(r#"only1mcp_breaker_state{{backend="broken",endpoint="env:A_URL",state="{state}"}}"#)
-    };
+    let state =
+        |state: &str| format!(r#"only1mcp_breaker_state{{backend="broken",endpoint="env:A_URL",state="{state}"}}"#);
     let names = answered(&gateway, "broken__write", ["x"; 6]).await;
     assert_eq!((a.calls(), names.matches('b').count()), (3, 3), "{names}");
     assert_eq!(answered(&gateway, "broken__write", ["x"; 6]).await, "bbbbbb");
-    assert_eq!((sample(&gateway, &state("open")).await, sample(&gateway, &state("closed")).await), (Some(1.0), Some(0.0)));
+    assert_eq!(
+        (sample(&gateway, &state("open")).await, sample(&gateway, &state("closed")).await),
+        (Some(1.0), Some(0.0))
+    );
     // Every trial that fails costs one call, and opens it again.
-    within("a trial", async { while a.calls() < 5 {
-        call(gateway.address(), "broken__write", "x").await;
-    } })
+    within("a trial", async {
+        while a.calls() < 5 {
+            call(gateway.address(), "broken__write", "x").await;
+        }
+    })
     .await;
     broken.store(0, Ordering::SeqCst);
-    within("an answer", async { while call(gateway.address(), "broken__write", "x").await != Outcome::Text("a".to_owned()) {} }).await;
+    within("an answer", async {
+        while call(gateway.address(), "broken__write", "x").await != Outcome::Text("a".to_owned()) {}
+    })
+    .await;
     assert_eq!(sample(&gateway, &state("closed")).await, Some(1.0));
     let names = answered(&gateway, "broken__write", ["x"; 6]).await;
     assert_eq!(names.matches('a').count(), 3, "{names}");
@@ -216,11 +231,11 @@ async fn a_backend_whose_endpoints_all_fail_is_refused_at_once_and_says_when_to_
     let (a, b) = (silent(), silent());
     let gateway = gateway([&a.server.url(), &b.server.url(), &nowhere()]);
     for _ in 0..6 {
-        assert_eq!(call(gateway.address(), "broken__write", "x").await, Outcome::failed("upstream_timeout", true));
+        assert_eq!(call(gateway.address(), "shut__write", "x").await, Outcome::failed("upstream_timeout", true));
     }
-    let answer = Client::ask(gateway.address(), &Request::call("broken__write", r#"{"text":"x"}"#)).await;
+    let answer = Client::ask(gateway.address(), &Request::call("shut__write", r#"{"text":"x"}"#)).await;
     assert_eq!(Outcome::of(&answer), Outcome::failed("circuit_open", false), "{}", answer.text());
-    assert_eq!((answer.field("retry-after"), &answer.json()["error"]["data"]["retryAfter"]), (Some("1"), &json!(1)));
+    assert_eq!((answer.field("retry-after"), &answer.json()["error"]["data"]["retryAfter"]), (Some("60"), &json!(60)));
     assert_eq!((a.calls(), b.calls()), (3, 3));
 }
 
@@ -239,6 +254,68 @@ async fn mistakes_of_clients_and_errors_of_tools_open_no_circuit() {
         assert!(matches!(call(gateway.address(), "broken__write", text).await, Outcome::Error(_)));
     }
     assert_eq!((a.calls(), b.calls()), (6, 6));
+}
+
+/// Waits until a health check has found this of an endpoint of a backend.
+async fn until_found(gateway: &Running, backend: &str, endpoint: &str, state: &str) {
+    let series = format!(r#"only1mcp_endpoint_health{{backend="{backend}",endpoint="{endpoint}",state="{state}"}}"#);
+    within(state, async { while sample(gateway, &series).await != Some(1.0) {} }).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_health_checks_gets_no_calls_until_it_does() {
+    let sick = Arc::new(AtomicBool::new(true));
+    let is_sick = Arc::clone(&sick);
+    let a = Place::start(move |request| match request.method.as_str() {
+        "GET" if is_sick.load(Ordering::SeqCst) => vec![head(200, "content-length: 0\r\n")],
+        "GET" => vec![head(204, "")],
+        _ => vec![json_answer(200, &text_body(&request.id(), "a"))],
+    });
+    let b = Place::start(|request| match request.method.as_str() {
+        "GET" => vec![head(204, "")],
+        _ => vec![json_answer(200, &text_body(&request.id(), "b"))],
+    });
+    let gateway = checking([&a.server.url(), &b.server.url(), &nowhere()]);
+    until_found(&gateway, "asked", "env:P_URL", "unhealthy").await;
+    until_found(&gateway, "asked", "env:Q_URL", "healthy").await;
+    assert_eq!(answered(&gateway, "asked__write", ["x"; 6]).await, "bbbbbb");
+    sick.store(false, Ordering::SeqCst);
+    until_found(&gateway, "asked", "env:P_URL", "healthy").await;
+    let names = answered(&gateway, "asked__write", ["x"; 6]).await;
+    assert_eq!(names.matches('a').count(), 3, "{names}");
+}
+
+#[tokio::test]
+async fn servers_of_both_eras_are_asked_in_their_own_words_and_one_that_is_down_is_found_out() {
+    let (discovers, pings) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let discovered = Arc::clone(&discovers);
+    let a = Server::start(move |request| {
+        discovered.fetch_add(usize::from(request.rpc() == "server/discover"), Ordering::SeqCst);
+        modern(|request: &server::Request| vec![json_answer(200, &text_body(&request.id(), "a"))])(request)
+    });
+    let pinged = Arc::clone(&pings);
+    let answer = move |request: &server::Request| {
+        pinged.fetch_add(usize::from(request.rpc() == "ping"), Ordering::SeqCst);
+        vec![json_answer(200, &text_body(&request.id(), "b"))]
+    };
+    let b = Server::start(server::legacy(|| "s".to_owned(), answer));
+    let gateway = checking([&a.url(), &b.url(), &nowhere()]);
+    until_found(&gateway, "spoken-to", "env:R_URL", "unhealthy").await;
+    // Beside the greetings of two links.
+    eventually("checks", || discovers.load(Ordering::SeqCst) > 4 && pings.load(Ordering::SeqCst) > 1).await;
+    let names = answered(&gateway, "spoken-to__write", ["x"; 4]).await;
+    assert_eq!((names.matches('a').count(), names.matches('b').count()), (2, 2), "{names}");
+}
+
+#[tokio::test]
+async fn a_backend_of_which_no_endpoint_is_healthy_is_refused_at_once() {
+    let gateway = checking([&nowhere(), &nowhere(), &nowhere()]);
+    for endpoint in ["env:P_URL", "env:Q_URL"] {
+        until_found(&gateway, "asked", endpoint, "unhealthy").await;
+    }
+    let answer = Client::ask(gateway.address(), &Request::call("asked__write", "{}")).await;
+    assert_eq!(Outcome::of(&answer), Outcome::failed("upstream_unavailable", false));
+    assert!(answer.text().contains("its 2 endpoints are unhealthy"), "{}", answer.text());
 }
 
 #[tokio::test]
@@ -276,9 +353,8 @@ async fn a_call_whose_turn_does_not_come_is_refused_and_one_that_is_given_up_lea
     // A modern client that leaves has cancelled.
     drop(client);
     held.release(2);
-    let freed = async {
-        while call(gateway.address(), "strict__write", "x").await != Outcome::Text("done".to_owned()) {}
-    };
+    let freed =
+        async { while call(gateway.address(), "strict__write", "x").await != Outcome::Text("done".to_owned()) {} };
     within("a place is free", freed).await;
 }
 
@@ -298,7 +374,8 @@ async fn calls_of_one_session_find_the_same_endpoint_of_a_legacy_server() {
         let session = legacy::session(gateway.address()).await;
         let mut names = Vec::new();
         for _ in 0..4 {
-            let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"legacy__write","arguments":{}}}"#;
+            let body =
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"legacy__write","arguments":{}}}"#;
             let answer = Client::ask(gateway.address(), &Request::legacy(&session, body)).await;
             names.push(answer.message()["result"]["content"][0]["text"].to_string());
         }

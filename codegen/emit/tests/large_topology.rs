@@ -7,7 +7,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use only1mcp_model::lock::{Answers, Lock, Section};
-use only1mcp_model::plan::{Credentials, HttpVersion, Endpoint, Reference, StreamableHttp, Transport};
+use only1mcp_model::plan::{Credentials, Endpoint, HttpVersion, Reference, StreamableHttp, Transport};
 use only1mcp_model::revision::Revision;
 use only1mcp_model::{Features, Source, load};
 use serde_json::value::RawValue;

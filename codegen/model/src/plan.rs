@@ -10,7 +10,7 @@ use crate::revision::Era;
 use crate::tokens::tokens;
 use crate::uri::Uri;
 
-pub use crate::traffic::{Balance, CircuitBreaker, Concurrency, HashKey, Retry};
+pub use crate::traffic::{Balance, CircuitBreaker, Concurrency, HashKey, HealthCheck, HttpProbe, Retry};
 pub use crate::transport::{
     Access, Auth, Basic, Confined, Credentials, Header, HttpVersion, LegacySse, Life, Program, Proxy, Stdio,
     StreamableHttp, Transport, User, Variable, WebSocket,
@@ -122,6 +122,8 @@ constant! {
         pub retry: Option<Retry>,
         /// When an endpoint that fails is left alone.
         pub circuit_breaker: Option<CircuitBreaker>,
+        /// How its endpoints are asked whether they are well.
+        pub health: Option<HealthCheck>,
     }
 }
 

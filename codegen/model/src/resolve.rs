@@ -8,7 +8,9 @@ use crate::names::{expose, matches, prefix};
 use crate::param_header::{self, Violation};
 use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, TaskTool, ToolHeaders, View, WildcardRoute};
 use crate::revision::Era;
-use crate::topology::{Backend, BreakerSettings, EraChoice, Names, RetrySettings, Tools, Topology, Uris};
+use crate::topology::{
+    Backend, BreakerSettings, EraChoice, HealthSettings, Names, RetrySettings, Tools, Topology, Uris,
+};
 use crate::{Source, features};
 
 /// Everything that clients would see, before it is known to be unambiguous.
@@ -91,6 +93,12 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
         circuit_breaker: {
             let breaker = backend.circuit_breaker.as_ref().unwrap_or(&defaults.circuit_breaker);
             breaker.on().map(BreakerSettings::planned)
+        },
+        health: {
+            let health = backend.health.as_ref().unwrap_or(&defaults.health);
+            // Of a child it is known whether it lives.
+            let reached = !backend.endpoints.is_empty();
+            health.on().filter(|_| reached).map(HealthSettings::planned)
         },
     };
     topology.backends.iter().map(backend).collect()

@@ -18,7 +18,8 @@ use crate::yaml::{Node, Value};
 
 pub use crate::decode::Entries;
 pub use crate::traffic::{
-    BalanceSettings, BreakerSettings, ConcurrencySettings, Optional, Percent, RetrySettings, Span,
+    BalanceSettings, BreakerSettings, ConcurrencySettings, HealthSettings, HttpProbeSettings, Optional, Percent,
+    RetrySettings, Span,
 };
 pub use crate::transport::{
     Confinement, Instances, Profile, Sandbox, Several, Size, Start, StdioSettings, StreamableHttpSettings,
@@ -175,6 +176,8 @@ record! {
         retry: Optional<RetrySettings> = Optional::On(RetrySettings::default()),
         /// When an endpoint that fails is left alone, or `off`.
         circuit_breaker: Optional<BreakerSettings> = Optional::On(BreakerSettings::default()),
+        /// How endpoints are asked whether they are well; not at all without it.
+        health: Optional<HealthSettings> = Optional::Off,
     }
 }
 
@@ -211,6 +214,8 @@ record! {
         retry: Option<Optional<RetrySettings>> = None,
         /// When an endpoint that fails is left alone, or `off`.
         circuit_breaker: Option<Optional<BreakerSettings>> = None,
+        /// How its endpoints are asked whether they are well, or `off`.
+        health: Option<Optional<HealthSettings>> = None,
         /// Which of its tools are exposed, and how.
         tools: Tools = Tools::default(),
         /// How its resources are exposed.

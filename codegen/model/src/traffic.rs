@@ -7,9 +7,10 @@ use std::ops::RangeInclusive;
 
 use crate::constant::constant;
 use crate::decode::{Choice, Decode, Key, parsed, record, word, words_schema, wrong_type};
-use crate::diagnostic::Problems;
+use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
-use crate::rule::{Within, text_schema};
+use crate::plan::Text;
+use crate::rule::{Rule, Within, text_schema};
 use crate::topology::Millis;
 use crate::yaml::{Node, Value};
 
@@ -28,6 +29,9 @@ const FAILURES: Within<usize> = Within { noun: "number of failures", range: 1..=
 const WINDOW: Within<Millis> = Within { noun: "window", range: Millis(100)..=DAY };
 const OPEN: Within<Millis> = Within { noun: "time that a circuit stays open", range: Millis(100)..=DAY };
 const TRIALS: Within<usize> = Within { noun: "number of trials", range: 1..=1000 };
+const INTERVAL: Within<Millis> = Within { noun: "interval", range: Millis(100)..=Millis(3_600_000) };
+const PATIENCE: Within<Millis> = Within { noun: "timeout", range: Millis(10)..=Millis(60_000) };
+const STATUS: Within<usize> = Within { noun: "status", range: 200..=599 };
 const ATTEMPTS: Within<usize> = Within { noun: "number of attempts", range: 1..=10 };
 
 record! {
@@ -67,6 +71,63 @@ record! {
         budget: Percent = Percent(20),
     }
 }
+
+record! {
+    /// How an endpoint is asked whether it is well.
+    default struct HealthSettings: "health settings" {
+        /// How often it is asked.
+        interval: Millis where INTERVAL = Millis(10_000),
+        /// An answer that takes longer is none.
+        timeout: Millis where PATIENCE = Millis(2000),
+        /// So many answers in a row make an endpoint healthy that was not.
+        healthy: usize where TRIALS = 2,
+        /// So many in a row that are missing or wrong make one unhealthy.
+        unhealthy: usize where TRIALS = 3,
+        /// Asks by a plain request of HTTP, instead of `ping` or `server/discover`.
+        http: Option<HttpProbeSettings> = None,
+    }
+}
+
+record! {
+    /// A plain request of HTTP that shows whether an endpoint is well.
+    struct HttpProbeSettings: "an HTTP probe" {
+        /// Its path on the host of the endpoint, such as `/health`.
+        path: String where PROBE_PATH | { "/".to_owned() },
+        /// The status of the answer.
+        status: usize where STATUS = 200,
+    }
+}
+
+constant! {
+    /// How an endpoint is asked whether it is well.
+    pub struct HealthCheck {
+        /// How often, in milliseconds.
+        pub interval_ms: u64,
+        /// For how long an answer is waited for, in milliseconds.
+        pub timeout_ms: u64,
+        /// So many answers in a row make it healthy.
+        pub healthy: u32,
+        /// So many that are missing make it unhealthy.
+        pub unhealthy: u32,
+        /// A plain request instead of one of MCP.
+        pub http: Option<HttpProbe>,
+    }
+}
+
+constant! {
+    /// A plain request of HTTP that shows whether an endpoint is well.
+    pub struct HttpProbe {
+        /// With its leading slash.
+        pub path: Text,
+        /// The status of the answer.
+        pub status: u16,
+    }
+}
+
+/// The path of a request.
+pub(crate) struct ProbePath;
+
+const PROBE_PATH: ProbePath = ProbePath;
 
 constant! {
     /// How many calls there may be at once.
@@ -169,6 +230,40 @@ impl RetrySettings {
             longest_ms: self.backoff.longest.0,
             budget_percent: self.budget.0,
         }
+    }
+}
+
+// === impl HealthSettings ===
+
+impl HealthSettings {
+    pub(crate) fn planned(&self) -> HealthCheck {
+        HealthCheck {
+            interval_ms: self.interval.0,
+            timeout_ms: self.timeout.0,
+            healthy: narrow(self.healthy),
+            unhealthy: narrow(self.unhealthy),
+            http: self.http.as_ref().map(|probe| HttpProbe {
+                path: probe.path.clone().into(),
+                status: u16::try_from(probe.status).unwrap_or(u16::MAX),
+            }),
+        }
+    }
+}
+
+// === impl ProbePath ===
+
+impl Rule<String> for ProbePath {
+    fn check(&self, value: &String, node: &Node, problems: &mut Problems) {
+        let is_path = value.starts_with('/') && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        if !is_path {
+            problems
+                .error(Code::InvalidValue, node.place, format!("path {} is none of a request", quoted(value)))
+                .help("write a path that begins with `/`, without blanks and `#`: `/health`");
+        }
+    }
+
+    fn schema(&self, _of_type: String) -> String {
+        text_schema("^/[!-\"$-~]*$", "a path begins with `/` and has no blanks and no `#`")
     }
 }
 

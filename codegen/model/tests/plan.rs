@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use only1mcp_model::plan::{
-    AdminListener, Balance, CircuitBreaker, Concurrency, Exposed, HashKey, ParamHeader, Plan, Program, Reference, Retry,
-    Size, Subject, ToolHeaders, Transport, visible,
+    AdminListener, Balance, CircuitBreaker, Concurrency, Exposed, HashKey, HealthCheck, HttpProbe, ParamHeader, Plan,
+    Program, Reference, Retry, Size, Subject, ToolHeaders, Transport, visible,
 };
 use only1mcp_model::revision::Era;
 use only1mcp_model::tokens::tokens;
@@ -43,7 +43,10 @@ fn how_calls_are_spread_and_made_again_is_of_the_backend_or_of_the_defaults() {
     let backends = plan("traffic").backends;
     let [weather, users, turns, child] = &backends[..] else { panic!("four backends") };
     let weights: Vec<u32> = weather.transport.endpoints().iter().map(|endpoint| endpoint.weight).collect();
-    assert_eq!((weights, &weather.balance, weather.slow_start_ms), (vec![3, 1], &Balance::LeastConnections, Some(30_000)));
+    assert_eq!(
+        (weights, &weather.balance, weather.slow_start_ms),
+        (vec![3, 1], &Balance::LeastConnections, Some(30_000))
+    );
     assert_eq!(weather.concurrency, Concurrency { max: 8, queue: 16, queue_timeout_ms: 250 });
     assert_eq!(weather.retry, Some(Retry { attempts: 3, first_ms: 50, longest_ms: 1000, budget_percent: 10 }));
     assert_eq!(weather.circuit_breaker, None);
@@ -52,6 +55,12 @@ fn how_calls_are_spread_and_made_again_is_of_the_backend_or_of_the_defaults() {
     assert_eq!(users.concurrency, Concurrency { max: 256, queue: 0, queue_timeout_ms: 1000 });
     let breaker = CircuitBreaker { failures: 3, window_ms: 30_000, open_ms: 10_000, half_open: 3 };
     assert_eq!((&turns.balance, turns.circuit_breaker), (&Balance::RoundRobin, Some(breaker)));
+    let http = Some(HttpProbe { path: "/health?deep=1".into(), status: 204 });
+    let check = HealthCheck { interval_ms: 5000, timeout_ms: 2000, healthy: 2, unhealthy: 3, http };
+    assert_eq!(weather.health.as_ref(), Some(&check));
+    assert_eq!(users.health, Some(HealthCheck { interval_ms: 10_000, http: None, ..check }));
+    // Switched off, and of a child there is nothing to ask.
+    assert_eq!((&turns.health, &child.health), (&None, &None));
     assert!(child.transport.endpoints().is_empty());
     assert_eq!(child.circuit_breaker.map(|breaker| (breaker.failures, breaker.half_open)), Some((10, 1)));
 }

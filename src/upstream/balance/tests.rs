@@ -1,3 +1,5 @@
+//! Each strategy over many calls: who gets how many, and who keeps what.
+
 use std::cell::Cell;
 
 use super::super::plan::{Balance, HashKey};
@@ -126,10 +128,13 @@ fn keys_keep_their_endpoint_and_only_those_of_one_that_left_move() {
     let key = |call: u32| Some(only1mcp_model::hash::hash64(7, &call.to_le_bytes()));
     let before: Vec<usize> = (0..CALLS).map(|call| strategy.pick(&members, members.all(), key(call))).collect();
     let other_worker = ConsistentHash::open(&balance, 1);
-    assert!((0..CALLS).zip(&before).all(|(call, index)| other_worker.pick(&members, members.all(), key(call)) == *index));
+    assert!(
+        (0..CALLS).zip(&before).all(|(call, index)| other_worker.pick(&members, members.all(), key(call)) == *index)
+    );
     for gone in 0..4 {
         let left = members.all() & !(1 << gone);
-        let moved = (0..CALLS).zip(&before).filter(|(call, index)| strategy.pick(&members, left, key(*call)) != **index);
+        let moved =
+            (0..CALLS).zip(&before).filter(|(call, index)| strategy.pick(&members, left, key(*call)) != **index);
         let moved: Vec<_> = moved.map(|(_, index)| *index).collect();
         assert!(moved.iter().all(|index| *index == gone), "a key of another endpoint moved");
         let share = f64::from(u32::try_from(moved.len()).unwrap_or(u32::MAX)) / f64::from(CALLS);

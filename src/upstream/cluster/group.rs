@@ -1,11 +1,17 @@
 //! What all workers know of the endpoints of one backend.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the lock is of one endpoint, held for a few instructions, and only where that is not well"
+)]
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::breaker::{Breaker, State, Trial};
 use super::bulkhead::{Bulkhead, Place};
+use super::health::{self, Health};
 use crate::upstream::balance::{Chance, Members, indices};
 use crate::upstream::plan;
 use crate::upstream::{Error, Kind};
@@ -42,13 +48,15 @@ struct Station {
     calls: AtomicU64,
     weight: AtomicU32,
     name: Box<str>,
-    health: Mutex<Health>,
+    condition: Mutex<Condition>,
 }
 
 /// What is asked and written where an endpoint is not well.
 #[derive(Debug)]
-struct Health {
+struct Condition {
     breaker: Option<Breaker>,
+    /// By what it answers to being asked.
+    health: Option<Health>,
     /// When a connection broke last.
     broke_ms: Option<u64>,
     /// When it came back, where it gets its calls little by little since.
@@ -74,6 +82,8 @@ pub(crate) struct Standing {
     pub(crate) under_way: u32,
     /// What its circuit breaker is at.
     pub(crate) breaking: Breaking,
+    /// What it is by its answers to being asked, if it is.
+    pub(crate) health: Option<health::State>,
 }
 
 /// What its circuit breaker is at.
@@ -114,8 +124,9 @@ impl Group {
             calls: AtomicU64::new(0),
             weight: AtomicU32::new(weight),
             name: name.into(),
-            health: Mutex::new(Health {
+            condition: Mutex::new(Condition {
                 breaker: backend.circuit_breaker.map(Breaker::new),
+                health: backend.health.as_ref().map(Health::new),
                 broke_ms: None,
                 back_ms: None,
             }),
@@ -159,7 +170,7 @@ impl Group {
     /// How each endpoint stands.
     pub(crate) fn standings(&self) -> Vec<Standing> {
         let now = self.now_ms();
-        let breaking = |station: &Station| match station.health().breaker.as_ref().map(Breaker::state) {
+        let breaking = |station: &Station| match station.condition().breaker.as_ref().map(Breaker::state) {
             None => Breaking::Off,
             Some(State::Closed) => Breaking::Closed,
             Some(State::Open { until_ms }) if until_ms > now => Breaking::Open(Duration::from_millis(until_ms - now)),
@@ -169,6 +180,7 @@ impl Group {
             name: station.name.to_string(),
             under_way: self.in_flight(index),
             breaking: breaking(station),
+            health: station.condition().health.map(Health::state),
         };
         self.stations.iter().enumerate().map(standing).collect()
     }
@@ -185,11 +197,11 @@ impl Group {
         let now = self.now_ms();
         let (mut bits, mut slow) = (well, 0);
         for index in indices(self.all & !well) {
-            let mut health = self.stations[index].health();
-            if health.breaker.as_ref().is_some_and(|breaker| !breaker.may_pass(now)) {
+            let mut condition = self.stations[index].condition();
+            if !condition.may_pass(now) {
                 continue;
             }
-            match health.back_ms.map(|back| now.saturating_sub(back)) {
+            match condition.back_ms.map(|back| now.saturating_sub(back)) {
                 // Not less than every tenth of its calls, or it would never be seen to be well.
                 Some(since) if since < self.slow_start_ms => {
                     let share = since.max(self.slow_start_ms / 10);
@@ -197,8 +209,8 @@ impl Group {
                     bits |= u64::from(chance.below(self.slow_start_ms) < share) << index;
                 }
                 Some(_over) => {
-                    health.back_ms = None;
-                    self.well.fetch_or(1 << index, Relaxed);
+                    condition.back_ms = None;
+                    self.show(index, &condition);
                     bits |= 1 << index;
                 }
                 None => bits |= 1 << index,
@@ -219,22 +231,31 @@ impl Group {
 
     #[cold]
     fn pass(&self, index: usize) -> Option<Trial> {
-        match &mut self.stations.get(index)?.health().breaker {
-            Some(breaker) => breaker.pass(self.now_ms()),
-            None => Some(0),
+        let (now, mut condition) = (self.now_ms(), self.stations.get(index)?.condition());
+        if !condition.may_pass(now) {
+            return None;
         }
+        condition.breaker.as_mut().map_or(Some(0), |breaker| breaker.pass(now))
     }
 
     /// Why no endpoint takes a call.
     #[cold]
     pub(super) fn refusal(&self) -> Error {
         let now = self.now_ms();
-        let open = |station: &Station| station.health().breaker.as_ref().and_then(Breaker::open_until);
-        let until = self.stations.iter().filter_map(open).min();
+        let is_sick = |station: &Station| station.condition().health.is_some_and(|health| !health.is_well());
+        let sick = self.stations.iter().filter(|station| is_sick(station)).count();
+        let open = |station: &Station| station.condition().breaker.as_ref().and_then(Breaker::open_until);
+        let until = self.stations.iter().filter(|station| !is_sick(station)).filter_map(open).min();
         let wait = Duration::from_millis(until.unwrap_or(now).saturating_sub(now));
-        let detail = match self.stations.len() {
-            1 => "it failed too often: its circuit is open".to_owned(),
-            count => format!("its {count} endpoints failed too often: their circuits are open"),
+        let (one, many) = (self.stations.len() == 1, self.stations.len());
+        if sick == many {
+            let whose = if one { "its endpoint is".to_owned() } else { format!("its {many} endpoints are") };
+            return Error::unavailable(format!("{whose} unhealthy, by its answers to health checks"));
+        }
+        let detail = match (one, sick) {
+            (true, _) => "it failed too often: its circuit is open".to_owned(),
+            (false, 0) => format!("its {many} endpoints failed too often: their circuits are open"),
+            (false, _) => format!("its {many} endpoints are unhealthy, or failed too often: their circuits are open"),
         };
         Error::new(Kind::CircuitOpen, false, detail).retry_after(wait)
     }
@@ -250,19 +271,19 @@ impl Group {
             return;
         }
         let Some(station) = self.stations.get(index) else { return };
-        let (now, mut health) = (self.now_ms(), station.health());
+        let (now, mut condition) = (self.now_ms(), station.condition());
         if kind == Kind::OutcomeUnknown {
-            let before = health.broke_ms.replace(now);
+            let before = condition.broke_ms.replace(now);
             let together = before.is_some_and(|at| u128::from(now - at.min(now)) < BREAKAGE.as_millis());
             if together && trial == 0 {
                 return;
             }
         }
-        let Some(breaker) = &mut health.breaker else { return };
+        let Some(breaker) = &mut condition.breaker else { return };
         let before = breaker.state();
         breaker.failed(now, trial, station.answers());
         let after = breaker.state();
-        self.publish(index, (before, after), &mut health);
+        self.broke(index, (before, after), &mut condition);
     }
 
     /// Whether an error says something against the endpoint. Of a child, only silence does: that one ended is known, and
@@ -276,24 +297,51 @@ impl Group {
     }
 
     /// Shows what became of a breaker.
-    fn publish(&self, index: usize, (before, after): (State, State), health: &mut Health) {
+    fn broke(&self, index: usize, (before, after): (State, State), condition: &mut Condition) {
         let (backend, endpoint) = (&*self.backend, &*self.stations[index].name);
         match after {
-            _ if before == after => {}
+            _ if before == after => return,
             State::Closed => {
                 tracing::info!(backend, endpoint, "circuit is closed: calls are sent again");
-                if self.slow_start_ms > 0 {
-                    health.back_ms = Some(self.now_ms());
-                } else {
-                    self.well.fetch_or(1 << index, Relaxed);
-                }
+                condition.back_ms = Some(self.now_ms()).filter(|_| self.slow_start_ms > 0);
             }
-            State::Open { .. } => {
-                tracing::warn!(backend, endpoint, "circuit is open: it failed too often");
-                health.back_ms = None;
-                self.well.fetch_and(!(1 << index), Relaxed);
-            }
+            State::Open { .. } => tracing::warn!(backend, endpoint, "circuit is open: it failed too often"),
             State::HalfOpen { .. } => {}
+        }
+        self.show(index, condition);
+    }
+
+    /// An endpoint was asked whether it is well: why it is not, if so.
+    pub(crate) fn asked(&self, index: usize, missed: Option<&str>) {
+        let Some(station) = self.stations.get(index) else { return };
+        let (backend, endpoint, mut condition) = (&*self.backend, &*station.name, station.condition());
+        let Some(health) = &mut condition.health else { return };
+        let before = health.state();
+        if missed.is_some() {
+            health.missed()
+        } else {
+            health.answered()
+        }
+        let after = health.state();
+        match (before, after) {
+            (health::State::Healthy { .. }, health::State::Unhealthy) => {
+                tracing::warn!(backend, endpoint, why = missed, "endpoint is unhealthy: it gets no calls");
+            }
+            (health::State::Unhealthy | health::State::Recovering { .. }, health::State::Healthy { .. }) => {
+                tracing::info!(backend, endpoint, "endpoint is healthy: it gets calls again");
+                condition.back_ms = Some(self.now_ms()).filter(|_| self.slow_start_ms > 0);
+            }
+            _ => {}
+        }
+        self.show(index, &condition);
+    }
+
+    /// Shows to those who choose whether an endpoint is well.
+    fn show(&self, index: usize, condition: &Condition) {
+        if condition.is_well() {
+            self.well.fetch_or(1 << index, Relaxed);
+        } else {
+            self.well.fetch_and(!(1 << index), Relaxed);
         }
     }
 
@@ -330,13 +378,29 @@ impl Members for Group {
 
 impl Station {
     /// No thread panics while it holds this, and what it guards is whole at any time.
-    fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    fn condition(&self) -> MutexGuard<'_, Condition> {
+        self.condition.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many answers it has given; begins anew at 2³².
     fn answers(&self) -> u32 {
         u32::try_from(self.calls.load(Relaxed) >> 32).unwrap_or_default()
+    }
+}
+
+// === impl Condition ===
+
+impl Condition {
+    /// Whether a call may go to it at this time.
+    fn may_pass(&self, now_ms: u64) -> bool {
+        let heals = self.health.is_none_or(Health::is_well);
+        heals && self.breaker.as_ref().is_none_or(|breaker| breaker.may_pass(now_ms))
+    }
+
+    /// Whether any call may go to it at any time, until something happens.
+    fn is_well(&self) -> bool {
+        let closed = self.breaker.as_ref().is_none_or(|breaker| breaker.state() == State::Closed);
+        closed && self.health.is_none_or(Health::is_well) && self.back_ms.is_none()
     }
 }
 
@@ -361,8 +425,8 @@ impl Taken<'_> {
     #[cold]
     fn tried(&self) {
         let station = &self.group.stations[usize::from(self.index)];
-        let mut health = station.health();
-        let Some(breaker) = &mut health.breaker else { return };
+        let mut condition = station.condition();
+        let Some(breaker) = &mut condition.breaker else { return };
         let before = breaker.state();
         match (self.answered, self.ended) {
             (true, _) => breaker.answered(self.trial),
@@ -371,7 +435,7 @@ impl Taken<'_> {
             (false, false) => breaker.taken_back(self.trial),
         }
         let after = breaker.state();
-        self.group.publish(usize::from(self.index), (before, after), &mut health);
+        self.group.broke(usize::from(self.index), (before, after), &mut condition);
     }
 }
 

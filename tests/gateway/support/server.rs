@@ -211,6 +211,16 @@ impl Request {
     }
 }
 
+/// The URL of a server that is down: its port is nobody else's for as long as the tests run.
+pub(crate) fn nowhere() -> String {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    let address = socket.local_addr().expect("bound").as_socket().expect("an address of IP");
+    // Bound and not listening: whoever connects is refused.
+    std::mem::forget(socket);
+    format!("http://{address}/mcp")
+}
+
 // === scripts ===
 
 /// A modern server: greets by itself and leaves everything else to `calls`.

@@ -2,8 +2,8 @@
 
 use only1mcp_model::plan::{
     Access, AdminListener, Alone, Auth, Backend, Balance, Basic, ClientCapability, Concurrency, Confined, Credentials,
-    Endpoint, Exposed, Header, HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy, Reference, Stdio, StreamableHttp,
-    Subject, ToolHeaders, Transport, User, Variable, View, WildcardRoute,
+    Endpoint, Exposed, Header, HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy, Reference,
+    Stdio, StreamableHttp, Subject, ToolHeaders, Transport, User, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -64,7 +64,8 @@ pub(crate) fn streamable_http() -> Plan {
         auth: Some(Auth::Bearer(Reference::Env("PROXY_TOKEN".into()))),
     });
     let endpoints = vec![Endpoint { url, weight: 1 }].into();
-    let http = StreamableHttp { endpoints, ca, connect_timeout_ms: Some(2_000), http: HttpVersion::Two, credentials, proxy };
+    let http =
+        StreamableHttp { endpoints, ca, connect_timeout_ms: Some(2_000), http: HttpVersion::Two, credentials, proxy };
     let backend = Backend { era: Some(Era::Modern), ..backend("weather", Transport::StreamableHttp(http)) };
     let forecast = Exposed {
         item: r#"{"name":"forecast","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}"#
@@ -242,6 +243,7 @@ fn backend(name: &'static str, transport: Transport) -> Backend {
         concurrency: Concurrency { max: 4096, queue: 1024, queue_timeout_ms: 1000 },
         retry: None,
         circuit_breaker: None,
+        health: None,
     }
 }
 

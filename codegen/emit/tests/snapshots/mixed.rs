@@ -205,6 +205,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         },
         retry: None,
         circuit_breaker: None,
+        health: None,
     },
     ::only1mcp::catalog::plan::Backend {
         name: ::std::borrow::Cow::Borrowed("math"),
@@ -252,6 +253,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         },
         retry: None,
         circuit_breaker: None,
+        health: None,
     },
 ];
 static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {

@@ -243,6 +243,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
         },
         retry: None,
         circuit_breaker: None,
+        health: None,
     },
 ];
 static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {

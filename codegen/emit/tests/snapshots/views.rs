@@ -388,6 +388,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         },
         retry: None,
         circuit_breaker: None,
+        health: None,
     },
     ::only1mcp::catalog::plan::Backend {
         name: ::std::borrow::Cow::Borrowed("math"),
@@ -435,6 +436,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         },
         retry: None,
         circuit_breaker: None,
+        health: None,
     },
 ];
 static BACKEND_BY_NAME: ::only1mcp::phf::Map<&'static str, u16> = ::only1mcp::phf::Map {

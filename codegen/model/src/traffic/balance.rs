@@ -176,9 +176,7 @@ impl Decode for BalanceSettings {
                     .help("write `{ consistent_hash: { key: session } }`");
                 None
             }
-            Value::String(_) => {
-                word(node, Self::EXPECTED, &Self::WORDS, problems).map(|simple| Self(simple.planned()))
-            }
+            Value::String(_) => word(node, Self::EXPECTED, &Self::WORDS, problems).map(|simple| Self(simple.planned())),
             Value::Mapping(_) => {
                 let record = Record::open(node, "a way of balancing", Self::KEYS, problems)?;
                 match record.present()[..] {

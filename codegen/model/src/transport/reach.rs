@@ -11,7 +11,7 @@ use crate::diagnostic::{Code, quoted};
 use crate::features::{HTTP2, TLS};
 use crate::plan::{self, Reference};
 use crate::rule::{InFile, Within};
-use crate::topology::{Backend, Endpoint, Millis, TIMEOUT};
+use crate::topology::{Backend, Endpoint, HealthSettings, Millis, Optional, TIMEOUT};
 use crate::traffic::ENDPOINTS_MAX;
 use crate::url;
 use crate::yaml::{Step, steps};
@@ -53,6 +53,7 @@ impl<'a> Reach<'a> {
         check.connect_timeout(name, backend, self);
         check.credentials(name, self);
         check.proxy(name, self);
+        check.probe(name, backend, self);
     }
 
     /// What its URLs begin with, without and with TLS.
@@ -164,6 +165,22 @@ impl Check<'_> {
                     .error(Code::InvalidUrl, place, format!("url {} is not one of `{}`", quoted(url), reach.key))
                     .label(format!("it begins with neither `{plain}` nor `{tls}`"));
             }
+        }
+    }
+
+    /// Whether its endpoints can be asked so.
+    fn probe(&mut self, name: &str, backend: &Backend, reach: Reach<'_>) {
+        let asks = |health: &Optional<HealthSettings>| health.on().is_some_and(|health| health.http.is_some());
+        let path = match &backend.health {
+            Some(health) if asks(health) => steps!["backends", name, "health", "http"].to_vec(),
+            None if asks(&self.topology.defaults.health) => steps!["defaults", "health", "http"].to_vec(),
+            _ => return,
+        };
+        if reach.websocket {
+            let message = format!("backend `{name}` is asked by HTTP, and reached by WebSocket");
+            self.problems
+                .error(Code::InvalidValue, self.document.key(&path), message)
+                .help(format!("write `health: {{}}` for backend `{name}`: it is asked by `ping` or `server/discover`"));
         }
     }
 

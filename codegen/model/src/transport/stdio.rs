@@ -222,6 +222,13 @@ impl Check<'_> {
             self.problems.error(Code::Endpoints, place, message);
         }
         let key = ["balance", "slow_start"].into_iter().find(|key| self.document.has(steps!["backends", name, *key]));
+        if backend.health.as_ref().is_some_and(|health| health.on().is_some()) {
+            let place = self.document.key(steps!["backends", name, "health"]);
+            let message = format!("backend `{name}` is started, not reached: it has no endpoints to ask");
+            self.problems
+                .error(Code::Endpoints, place, message)
+                .help("take it out: a child that ends is started again");
+        }
         if let Some(key) = key {
             let place = self.document.key(steps!["backends", name, key]);
             let message = format!("backend `{name}` is started, not reached: it has no endpoints to balance");

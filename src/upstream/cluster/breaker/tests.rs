@@ -1,3 +1,5 @@
+//! The state machine beside one that knows its whole history.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -169,7 +171,10 @@ fn failures_that_are_too_far_apart_do_not_open_it() {
 fn half_open_it_lets_a_few_trials_pass_and_one_failure_opens_it_again() {
     let mut breaker = Breaker::new(SETTINGS);
     (0..3).for_each(|now| breaker.failed(now, 0, 0));
-    assert_eq!([breaker.pass(10), breaker.pass(52), breaker.pass(52), breaker.pass(52)], [None, Some(1), Some(1), None]);
+    assert_eq!(
+        [breaker.pass(10), breaker.pass(52), breaker.pass(52), breaker.pass(52)],
+        [None, Some(1), Some(1), None]
+    );
     // One that began before it opened.
     breaker.failed(53, 0, 0);
     breaker.taken_back(1);

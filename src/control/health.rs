@@ -1,0 +1,66 @@
+//! Asks the endpoints of backends whether they are well, each at its own times.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::Stop;
+use crate::catalog::Topology;
+use crate::catalog::plan::{Backend, HealthCheck};
+use crate::clock::Clock;
+use crate::upstream::balance::Chance;
+use crate::upstream::{Context, Group, Probe, Shared};
+
+/// Asks until the gateway stops.
+pub(super) async fn watch<T: Topology>(shared: Arc<Shared>, stop: Stop) {
+    let clock = Clock::default();
+    let mut asking = JoinSet::new();
+    for backend in T::SPEC.backends {
+        let Some(check) = &backend.health else { continue };
+        for endpoint in 0..backend.transport.endpoints().len() {
+            let context =
+                Context { worker: 0, endpoint, workers: 1, clock: clock.clone(), shared: Arc::clone(&shared) };
+            asking.spawn_local(ask::<T>(context, backend, check, stop.clone()));
+        }
+    }
+    drop(shared);
+    if asking.is_empty() {
+        return;
+    }
+    let ticking = tokio::task::spawn_local(clock.run());
+    while asking.join_next().await.is_some() {}
+    ticking.abort();
+}
+
+/// Asks one endpoint.
+async fn ask<T: Topology>(context: Context, backend: &'static Backend, check: &'static HealthCheck, stop: Stop) {
+    let group: Arc<Group> = context.shared.group(backend);
+    let probe = match Probe::<T::Upstream>::open(&context, backend, check) {
+        Ok(probe) => probe,
+        // The workers opened the same: they have refused it.
+        Err(error) => return tracing::error!(%error, "endpoint cannot be asked whether it is well"),
+    };
+    let endpoint = context.endpoint;
+    drop(context);
+    // Not all at once, nor in step with other gateways.
+    let chance = Chance::new(endpoint);
+    let between = |from_ms: u64, to_ms: u64| Duration::from_millis(from_ms + chance.below(to_ms - from_ms + 1));
+    let mut pause = between(0, check.interval_ms / 10);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.reached() => break,
+        }
+        pause = between(check.interval_ms * 9 / 10, check.interval_ms * 11 / 10);
+        if !probe.is_due() {
+            continue;
+        }
+        let asked = tokio::select! {
+            asked = probe.ask() => asked,
+            () = stop.reached() => break,
+        };
+        group.asked(endpoint, asked.err().as_deref());
+    }
+    probe.close().await;
+}
