@@ -6,11 +6,13 @@ use std::hint::black_box;
 
 use iai_callgrind::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use only1mcp::SessionSteps;
+use only1mcp::catalog::plan::{Balance, HashKey};
 use only1mcp::catalog::{Entry, ListKind, NameTable, Revision, Spec, Topology};
 use only1mcp::mcp::envelope::{self, Id, Incoming, Outgoing};
 use only1mcp::mcp::json::ScanError;
 use only1mcp::mcp::splice::Splice;
 use only1mcp::seal::{Opened, Seal};
+use only1mcp::upstream::balance::{ConsistentHash, LeastConnections, Members, RoundRobin, Strategy, WeightedRandom};
 
 type Table = NameTable<Vec<u32>, Vec<Entry>>;
 
@@ -265,7 +267,69 @@ fn call_in_session(steps: SessionSteps) -> SessionSteps {
     steps
 }
 
+// === Balance ===
+
+/// Four endpoints, the last of weight 3 if they are not even.
+struct Endpoints {
+    even: bool,
+}
+
+impl Members for Endpoints {
+    fn count(&self) -> usize {
+        4
+    }
+
+    fn weight(&self, index: usize) -> u32 {
+        if index == 3 && !self.even { 3 } else { 1 }
+    }
+
+    fn in_flight(&self, index: usize) -> u32 {
+        u32::try_from(index).unwrap_or_default()
+    }
+
+    fn name(&self, index: usize) -> &str {
+        ["http://10.0.0.1/mcp", "http://10.0.0.2/mcp", "http://10.0.0.3/mcp", "http://10.0.0.4/mcp"][index]
+    }
+
+    fn edition(&self) -> u32 {
+        0
+    }
+}
+
+/// A strategy that has chosen before.
+fn strategy<S: Strategy>(balance: &Balance, even: bool) -> (S, Endpoints) {
+    let (strategy, endpoints) = (S::open(balance, 0), Endpoints { even });
+    strategy.pick(&endpoints, 0b1111, Some(7));
+    (strategy, endpoints)
+}
+
+#[library_benchmark]
+#[bench::even(args = (&Balance::RoundRobin, true), setup = strategy, config = at_most(95))]
+#[bench::by_weight(args = (&Balance::RoundRobin, false), setup = strategy, config = at_most(208))]
+fn pick_in_turn((strategy, endpoints): (RoundRobin, Endpoints)) -> (usize, RoundRobin) {
+    (strategy.pick(black_box(&endpoints), black_box(0b1111), None), strategy)
+}
+
+#[library_benchmark(config = at_most(126))]
+#[bench::of_two(args = (&Balance::LeastConnections, true), setup = strategy)]
+fn pick_least((strategy, endpoints): (LeastConnections, Endpoints)) -> (usize, LeastConnections) {
+    (strategy.pick(black_box(&endpoints), black_box(0b1111), None), strategy)
+}
+
+#[library_benchmark(config = at_most(108))]
+#[bench::by_weight(args = (&Balance::WeightedRandom, false), setup = strategy)]
+fn pick_by_chance((strategy, endpoints): (WeightedRandom, Endpoints)) -> (usize, WeightedRandom) {
+    (strategy.pick(black_box(&endpoints), black_box(0b1111), None), strategy)
+}
+
+#[library_benchmark(config = at_most(208))]
+#[bench::key(args = (&Balance::ConsistentHash(HashKey::Tool), true), setup = strategy)]
+fn pick_by_key((strategy, endpoints): (ConsistentHash, Endpoints)) -> (usize, ConsistentHash) {
+    let key = Some(black_box(0x1234_5678_9ABC_DEF0));
+    (strategy.pick(black_box(&endpoints), black_box(0b1111), key), strategy)
+}
+
 library_benchmark_group!(name = steps; benchmarks =
     scan_call, scan_answer, splice_call, lookup, route_mixed, route_many, control_through_a_vtable, list_answer, open_session,
-    call_in_session);
+    call_in_session, pick_in_turn, pick_least, pick_by_chance, pick_by_key);
 main!(library_benchmark_groups = steps);
