@@ -268,7 +268,7 @@ async fn a_file_that_is_deleted_leaves_what_is_compiled_and_may_come_back() {
     assert_serves(tuned.address(), "odd").await;
     tuned.write(DISABLED);
     refuses(tuned.address(), "odd__echo").await;
-    assert_eq!(tuned.store().reloads(Reload::Applied), 2);
+    tuned.reloaded(Reload::Applied, 2).await;
 }
 
 #[tokio::test]
