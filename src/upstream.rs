@@ -43,6 +43,7 @@ mod verbosity;
 mod vitals;
 #[cfg(feature = "transport-ws")]
 pub mod websocket;
+mod weights;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -53,6 +54,7 @@ pub use cluster::Cluster;
 #[cfg(feature = "admin")]
 pub(crate) use cluster::{Breaking, HealthState, Standing};
 pub(crate) use cluster::{Group, seconds};
+pub(crate) use context::Tuning;
 pub use context::{Context, Shared};
 pub(crate) use dropped::{Dropped, Reason};
 pub use error::{Error, Kind, OpenError};
@@ -65,6 +67,7 @@ pub(crate) use profiles::asks;
 pub(crate) use status::Backoff;
 pub(crate) use upkeep::Upkeep;
 pub use vitals::{Patient, State, Vitals};
+pub(crate) use weights::Weights;
 
 use crate::catalog::{Era, plan};
 pub use crate::mcp::client::SessionKey;

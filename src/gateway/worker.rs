@@ -107,8 +107,8 @@ impl Crew {
         let (sessions, tasks, errands) = (Sessions::new(seal_keys), TaskIds::new(seal_keys), Errands::new(workers));
         let gate = Gate::new(spec, site);
         let shared = Arc::new(Shared { gate, sessions, mailboxes, parked, tasks, errands, tuned });
-        let upkeep = shared.tuned.upkeep();
-        let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends, &upkeep));
+        let tuning = shared.tuned.tuning();
+        let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends, &tuning));
         let (all_drained, working) = watch::channel(());
         Ok(Self { workers, shared, upstream, draining, working, all_drained: Arc::new(all_drained) })
     }

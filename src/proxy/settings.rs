@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::catalog::plan;
 use crate::mcp::client::Profile;
-use crate::upstream::{self, Error, Upkeep};
+use crate::upstream::{self, Error, Tuning, Upkeep, Weights};
 
 /// The settings of every backend.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub(crate) struct Settings {
     timeout_ms: AtomicU64,
     /// One of [`Admission`].
     admission: AtomicU8,
-    /// Whether its links keep it up.
-    upkeep: Upkeep,
+    /// What its links go by.
+    tuning: Tuning,
     /// What it may ask of clients. Compiled.
     asks: Profile,
 }
@@ -82,9 +82,9 @@ impl Tuned {
         self.backends.get(backend.into())
     }
 
-    /// Whether each backend is to be kept up.
-    pub(crate) fn upkeep(&self) -> Vec<Upkeep> {
-        self.backends.iter().map(|own| own.upkeep.clone()).collect()
+    /// What the links to each backend go by.
+    pub(crate) fn tuning(&self) -> Vec<Tuning> {
+        self.backends.iter().map(|own| own.tuning.clone()).collect()
     }
 
     /// Waits until a backend is disabled, or until it is not.
@@ -102,7 +102,7 @@ impl Settings {
         Self {
             timeout_ms: AtomicU64::new(backend.timeout_ms),
             admission: AtomicU8::new(Admission::Open as u8),
-            upkeep: Upkeep::default(),
+            tuning: Tuning { upkeep: Upkeep::default(), weights: Weights::new(backend) },
             asks: upstream::asks(backend),
         }
     }
@@ -115,7 +115,8 @@ impl Settings {
             _ => Admission::Open,
         };
         self.timeout_ms.store(tuned.timeout.map_or(backend.timeout_ms, |timeout| timeout.0), Relaxed);
-        self.upkeep.set(!tuned.disabled);
+        self.tuning.upkeep.set(!tuned.disabled);
+        self.tuning.weights.set(backend, tuned.weights.as_deref());
         self.admission.store(admission as u8, Relaxed);
     }
 

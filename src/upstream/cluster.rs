@@ -133,6 +133,7 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
     }
 
     fn reconsider(&self) {
+        self.group.reconsider();
         self.members.iter().for_each(U::reconsider);
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::heard::Lists;
-use super::{Dropped, Group, OpenError, Patient, Upkeep};
+use super::{Dropped, Group, OpenError, Patient, Upkeep, Weights};
 use crate::catalog::plan;
 use crate::clock::Clock;
 use crate::references::{References, Unresolved};
@@ -36,6 +36,13 @@ pub(super) struct Account {
     pub(super) upkeep: Upkeep,
 }
 
+/// What may change of one backend while the gateway runs, as far as its links go by it.
+#[derive(Clone, Debug)]
+pub(crate) struct Tuning {
+    pub(crate) upkeep: Upkeep,
+    pub(crate) weights: Weights,
+}
+
 /// What the workers of one gateway share towards its backends.
 #[derive(Debug)]
 pub struct Shared {
@@ -62,16 +69,21 @@ impl Context {
 impl Shared {
     /// Prepares what the workers will share; starts nothing.
     #[must_use]
-    pub(crate) fn new(references: References, program: PathBuf, backends: &[plan::Backend], upkeep: &[Upkeep]) -> Self {
-        let account =
-            |index: usize| Account { upkeep: upkeep.get(index).cloned().unwrap_or_default(), ..Account::default() };
+    pub(crate) fn new(references: References, program: PathBuf, backends: &[plan::Backend], tuning: &[Tuning]) -> Self {
+        let account = |index: usize| {
+            let upkeep = tuning.get(index).map(|own| own.upkeep.clone()).unwrap_or_default();
+            Account { upkeep, ..Account::default() }
+        };
         let accounts = backends.iter().enumerate().map(|(index, backend)| (backend.name.to_string(), account(index)));
         let accounts = accounts.collect();
-        let group = |backend: &plan::Backend| (backend.name.to_string(), Arc::new(Group::new(backend)));
+        let group = |(index, backend): (usize, &plan::Backend)| {
+            let weights = tuning.get(index).map_or_else(|| Weights::new(backend), |own| own.weights.clone());
+            (backend.name.to_string(), Arc::new(Group::new(backend, weights)))
+        };
         Self {
             references,
             program,
-            groups: backends.iter().map(group).collect(),
+            groups: backends.iter().enumerate().map(group).collect(),
             #[cfg(feature = "transport-stdio")]
             hubs: super::stdio::Hubs::new(backends, &accounts),
             accounts,
@@ -98,7 +110,7 @@ impl Shared {
 
     /// What workers share of the endpoints of this backend.
     pub(crate) fn group(&self, backend: &plan::Backend) -> Arc<Group> {
-        self.groups.get(&*backend.name).cloned().unwrap_or_else(|| Arc::new(Group::new(backend)))
+        self.groups.get(&*backend.name).cloned().unwrap_or_else(|| Arc::new(Group::new(backend, Weights::new(backend))))
     }
 
     /// What workers share of the endpoints of every backend, in the order of these.

@@ -127,6 +127,31 @@ async fn calls_go_round_by_weight() {
 }
 
 #[tokio::test]
+async fn weights_change_while_the_gateway_runs() {
+    let places = three();
+    let gateway = in_front_of(&places);
+    let overlay =
+        |weights: &str| format!("backends: {{ turns: {{ weights: {weights} }}, keyed: {{ weights: {weights} }} }}");
+    gateway.overlay().apply(&overlay("[0, 3, 1]")).expect("a good overlay");
+    // Workers are told.
+    within("that `a` gets no calls", async {
+        while answered(&gateway, "turns__write", ["x"; 8]).await.contains('a') {}
+    })
+    .await;
+    let names = answered(&gateway, "turns__write", ["x"; 8]).await;
+    assert_eq!((names.matches('b').count(), names.matches('c').count()), (6, 2), "{names}");
+    let keys = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+    assert!(!answered(&gateway, "keyed__read", keys).await.contains('a'));
+    let refused = gateway.overlay().apply(&overlay("[0, 0, 0]")).expect_err("nobody is left");
+    assert!(format!("{refused:?}").contains("no endpoint"), "{refused:?}");
+    gateway.overlay().apply("{}").expect("a good overlay");
+    within("that `a` gets calls", async { while !answered(&gateway, "turns__write", ["x"; 8]).await.contains('a') {} })
+        .await;
+    let names = answered(&gateway, "turns__write", ["x"; 8]).await;
+    assert_eq!(["a", "b", "c"].map(|name| names.matches(name).count()), [4, 2, 2], "{names}");
+}
+
+#[tokio::test]
 async fn a_busy_endpoint_gets_fewer_calls() {
     let (mut held, places) = (Held::start(), three());
     let gateway = gateway([&held.recorder.url(), &places[1].server.url(), &places[2].server.url()]);

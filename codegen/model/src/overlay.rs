@@ -11,7 +11,8 @@ use std::fmt;
 use crate::decode::{self, Decode, Entries, record};
 use crate::diagnostic::{Code, Diagnostic, Problems, Severity};
 use crate::topology::{Millis, TIMEOUT};
-use crate::yaml::{Document, Node, Value, steps};
+use crate::traffic::WEIGHT;
+use crate::yaml::{Document, Node, Place, Value, steps};
 use crate::{Source, plan};
 pub use setting::Change;
 use setting::SETTINGS;
@@ -37,6 +38,9 @@ record! {
         /// Whether new calls to it are refused, while those that go on with what was begun are not: about tasks, and with
         /// answers to what it asked. It is kept up.
         drain: bool = false,
+        /// How much of the calls each of its endpoints gets, compared with the others: a number for each, in their order. One
+        /// with `0` gets none.
+        weights: Option<Vec<usize>> = None,
     }
 }
 
@@ -101,6 +105,10 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
             let place = document.key(steps!["backends", name]);
             problems.unknown_backend(place, name, known(), "not in the compiled topology");
         }
+        if let (Some(weights), Some(backend)) = (&settings.weights, backends.iter().find(|own| own.name == name)) {
+            let place = document.value(steps!["backends", name, "weights"]);
+            check_weights((name, weights), backend.transport.endpoints().len(), place, &mut problems);
+        }
         if let Some(timeout) = settings.timeout {
             let place = document.value(steps!["backends", name, "timeout"]);
             let backend = backends.iter().find(|backend| backend.name == name);
@@ -119,6 +127,20 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
     match overlay {
         Some(overlay) if found.iter().all(|found| found.severity == Severity::Warning) => Ok(overlay),
         _ => Err(found),
+    }
+}
+
+/// Whether the weights of a backend are some for its endpoints.
+fn check_weights((name, weights): (&str, &[usize]), endpoints: usize, place: Place, problems: &mut Problems) {
+    let (count, most) = (weights.len(), *WEIGHT.range.end());
+    if count != endpoints {
+        let message = format!("{count} weights for the {endpoints} endpoints of backend `{name}`");
+        problems.error(Code::Endpoints, place, message).help("write one for each, in the order of the topology");
+    } else if let Some(weight) = weights.iter().find(|weight| **weight > most) {
+        problems.error(Code::InvalidValue, place, format!("weight {weight} is not between 0 and {most}"));
+    } else if weights.iter().all(|weight| *weight == 0) {
+        let message = format!("weights that leave backend `{name}` no endpoint");
+        problems.error(Code::Endpoints, place, message).help("write `disabled: true` to have its calls refused");
     }
 }
 
@@ -145,10 +167,28 @@ mod tests {
     }
 
     #[test]
+    fn weights_are_one_for_each_endpoint() {
+        for (text, expected) in [
+            ("backends: { data: { weights: [0] } }", "weights that leave backend `data` no endpoint"),
+            ("backends: { data: { weights: [1, 2] } }", "2 weights for the 1 endpoints of backend `data`"),
+            ("backends: { math: { weights: [1] } }", "1 weights for the 0 endpoints of backend `math`"),
+            ("backends: { data: { weights: [1001] } }", "weight 1001 is not between 0 and 1000"),
+            ("backends: { data: { weights: [-1] } }", "number `-1` is out of range"),
+        ] {
+            let shown = read(text).expect_err(text);
+            assert!(shown.contains(expected), "{expected}:\n{shown}");
+        }
+        let overlay = read("backends: { data: { weights: [7] } }").expect("a good overlay");
+        assert_eq!(overlay.to_string(), "backends:\n  data: { weights: [7] }\n");
+        let changes: Vec<String> = overlay.changes(&backends()).iter().map(ToString::to_string).collect();
+        assert_eq!(changes, ["data.weights: [1] -> [7]"]);
+    }
+
+    #[test]
     fn an_overlay_tunes_and_restricts() {
         let overlay = read("backends: { math: { timeout: 5s, disabled: true } }").expect("a good overlay");
         let settings: Vec<_> = overlay.backends.iter().collect();
-        let expected = BackendSettings { timeout: Some(Millis(5_000)), disabled: true, drain: false };
+        let expected = BackendSettings { timeout: Some(Millis(5_000)), disabled: true, ..BackendSettings::default() };
         assert_eq!(settings, [("math", &expected)]);
         assert_eq!(read("backends: {}"), Ok(Overlay::default()));
         assert_eq!(read("{}"), Ok(Overlay::default()));

@@ -5,13 +5,14 @@
     reason = "the lock is of one endpoint, held for a few instructions, and only where that is not well"
 )]
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::breaker::{Breaker, State, Trial};
 use super::bulkhead::{Bulkhead, Place};
 use super::health::{self, Health};
+use crate::upstream::Weights;
 use crate::upstream::balance::{Chance, Members, indices};
 use crate::upstream::plan;
 use crate::upstream::{Error, Kind};
@@ -28,8 +29,7 @@ pub(crate) struct Group {
     well: AtomicU64,
     /// Those of all.
     all: u64,
-    /// Counts changes of weights.
-    edition: AtomicU32,
+    weights: Weights,
     bulkhead: Bulkhead,
     breaks: bool,
     /// For how long an endpoint that is back gets fewer calls than its share.
@@ -46,7 +46,6 @@ pub(crate) struct Group {
 struct Station {
     /// Answers in the upper half, calls under way in the lower one.
     calls: AtomicU64,
-    weight: AtomicU32,
     name: Box<str>,
     condition: Mutex<Condition>,
 }
@@ -119,10 +118,9 @@ impl Breaking {
 // === impl Group ===
 
 impl Group {
-    pub(crate) fn new(backend: &plan::Backend) -> Self {
-        let station = |name: String, weight| Station {
+    pub(crate) fn new(backend: &plan::Backend, weights: Weights) -> Self {
+        let station = |name: String| Station {
             calls: AtomicU64::new(0),
-            weight: AtomicU32::new(weight),
             name: name.into(),
             condition: Mutex::new(Condition {
                 breaker: backend.circuit_breaker.map(Breaker::new),
@@ -133,8 +131,8 @@ impl Group {
         };
         let endpoints = backend.transport.endpoints();
         let stations: Box<[Station]> = match endpoints {
-            [] => [station(backend.name.to_string(), 1)].into(),
-            several => several.iter().map(|endpoint| station(endpoint.url.to_string(), endpoint.weight)).collect(),
+            [] => [station(backend.name.to_string())].into(),
+            several => several.iter().map(|endpoint| station(endpoint.url.to_string())).collect(),
         };
         let all = u64::MAX >> (64 - stations.len().clamp(1, 64));
         Self {
@@ -142,7 +140,7 @@ impl Group {
             stations,
             well: AtomicU64::new(all),
             all,
-            edition: AtomicU32::new(0),
+            weights,
             bulkhead: Bulkhead::new(backend.concurrency),
             breaks: backend.circuit_breaker.is_some(),
             slow_start_ms: backend.slow_start_ms.filter(|_| endpoints.len() > 1).unwrap_or_default(),
@@ -198,7 +196,7 @@ impl Group {
         let (mut bits, mut slow) = (well, 0);
         for index in indices(self.all & !well) {
             let mut condition = self.stations[index].condition();
-            if !condition.may_pass(now) {
+            if self.weights.of(index) == 0 || !condition.may_pass(now) {
                 continue;
             }
             match condition.back_ms.map(|back| now.saturating_sub(back)) {
@@ -336,9 +334,16 @@ impl Group {
         self.show(index, &condition);
     }
 
+    /// Weights may have changed.
+    pub(super) fn reconsider(&self) {
+        for (index, station) in self.stations.iter().enumerate() {
+            self.show(index, &station.condition());
+        }
+    }
+
     /// Shows to those who choose whether an endpoint is well.
     fn show(&self, index: usize, condition: &Condition) {
-        if condition.is_well() {
+        if condition.is_well() && self.weights.of(index) > 0 {
             self.well.fetch_or(1 << index, Relaxed);
         } else {
             self.well.fetch_and(!(1 << index), Relaxed);
@@ -356,7 +361,7 @@ impl Members for Group {
     }
 
     fn weight(&self, index: usize) -> u32 {
-        self.stations[index].weight.load(Relaxed)
+        self.weights.of(index)
     }
 
     fn in_flight(&self, index: usize) -> u32 {
@@ -370,7 +375,7 @@ impl Members for Group {
     }
 
     fn edition(&self) -> u32 {
-        self.edition.load(Relaxed)
+        self.weights.edition()
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Setting {
 }
 
 /// Every setting, in the order of the keys.
-pub(super) const SETTINGS: [Setting; 3] = [
+pub(super) const SETTINGS: [Setting; 4] = [
     Setting {
         name: "timeout",
         set: |own| own.timeout.map(|timeout| timeout.to_string()),
@@ -31,7 +31,19 @@ pub(super) const SETTINGS: [Setting; 3] = [
     },
     switch("disabled", |own| own.disabled.then(|| true.to_string())),
     switch("drain", |own| own.drain.then(|| true.to_string())),
+    Setting {
+        name: "weights",
+        set: |own| own.weights.as_ref().map(|weights| listed(weights.iter())),
+        compiled: |backend| listed(backend.transport.endpoints().iter().map(|endpoint| endpoint.weight)),
+        // It has them at the endpoints.
+        compiles: false,
+    },
 ];
+
+/// Numbers as a list.
+fn listed(numbers: impl Iterator<Item = impl ToString>) -> String {
+    format!("[{}]", numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(", "))
+}
 
 /// One that is off in every topology.
 const fn switch(name: &'static str, set: fn(&BackendSettings) -> Option<String>) -> Setting {
