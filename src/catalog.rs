@@ -125,6 +125,9 @@ pub struct Declared {
     pub tasks: bool,
     /// Tasks of the modern era, an extension.
     pub task_extension: bool,
+    /// Index in [`Spec::backends`] of the backend that is asked what the gateway does not know, by the era of who asks: it
+    /// alone of those shown declares something that the gateway does not know either.
+    pub beyond: [Option<u16>; 2],
 }
 
 /// One backend under its own names. What it has is found in the tables of the whole catalog, behind its prefix: it needs
@@ -219,7 +222,7 @@ impl View {
             tokens: 0,
             initialize: [""; 4],
             discover: "",
-            declared: Declared { completions: false, tasks: false, task_extension: false },
+            declared: Declared { completions: false, tasks: false, task_extension: false, beyond: [None; 2] },
             lists: [[&[]; 5]; 4],
             alone: None,
         }

@@ -9,6 +9,7 @@
 mod admit;
 mod attended;
 mod batch;
+mod beyond;
 mod bridge;
 mod cancellation;
 mod counts;
@@ -501,6 +502,9 @@ async fn call<'a, T: Topology, D: Downstream>(
     if let CallKind::Task(_) = caller.kind {
         // Boxed: few calls are about tasks.
         return Box::pin(tasks::call(worker, post, caller, &Erased::new(downstream))).await;
+    }
+    if caller.kind == CallKind::Beyond {
+        return Box::pin(beyond::call(worker, post, caller, &Erased::new(downstream))).await;
     }
     let Named { subject, value } = target::of(post, caller.kind)?;
     let Some(text) = value.text() else {

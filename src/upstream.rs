@@ -223,7 +223,7 @@ pub struct Call<'a> {
     /// Where its parts stand.
     pub head: &'a Incoming,
     /// Its method, decoded.
-    pub method: &'static str,
+    pub method: &'a str,
     /// The name or URI it is about, if its method has one.
     pub target: Option<Target<'a>>,
     /// The era in which the client spoke.
@@ -253,7 +253,7 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// A request that the gateway makes by itself: nobody's, and about nothing in particular.
     #[must_use]
-    pub const fn own(source: &'a [u8], head: &'a Incoming, method: &'static str, era: Era) -> Self {
+    pub const fn own(source: &'a [u8], head: &'a Incoming, method: &'a str, era: Era) -> Self {
         Self {
             source,
             head,

@@ -53,6 +53,8 @@ pub enum CallKind {
     Completion,
     /// One about the task that `params.taskId` names.
     Task(TaskKind),
+    /// One whose method is of no revision: a server's own affair, or that of an extension.
+    Beyond,
 }
 
 /// A call about a task.
@@ -105,7 +107,7 @@ impl TryFrom<u8> for Level {
 // === impl Method ===
 
 impl Method {
-    /// The method with this name, `None` for all others.
+    /// The method with this name; `None` for those that the protocol has and the gateway never serves.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
@@ -128,7 +130,11 @@ impl Method {
             "initialize" => Self::Initialize,
             "ping" => Self::Ping,
             "logging/setLevel" => Self::SetLevel,
-            _ => return None,
+            // Clients share sessions with servers, and would see the tasks of others.
+            "tasks/list" => return None,
+            // What servers ask of clients.
+            "sampling/createMessage" | "elicitation/create" | "roots/list" => return None,
+            _ => Self::Call(CallKind::Beyond),
         })
     }
 }
@@ -136,10 +142,11 @@ impl Method {
 // === impl CallKind ===
 
 impl CallKind {
-    /// Its name on the wire.
+    /// Its name on the wire; empty for one that only its message names.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Beyond => "",
             Self::Tool => "tools/call",
             Self::Prompt => "prompts/get",
             Self::Resource => "resources/read",

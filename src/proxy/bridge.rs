@@ -96,6 +96,9 @@ fn result<'a>(
     let Some(result) = head.result.filter(|result| result.kind == Kind::Object) else {
         return Err(Error::protocol("its result is no object"));
     };
+    if caller.kind == CallKind::Beyond {
+        return Ok(());
+    }
     let result_type = head.result_type.map(|value| value.text().ok_or(value));
     let is = |name| matches!(result_type, Some(Ok(text)) if Text::is(text, source, name));
     let complete = result_type.is_none() || is("complete");
@@ -181,6 +184,9 @@ fn error<'a>(
     }
     if caller.era == Era::Legacy {
         return Ok(200);
+    }
+    if caller.kind == CallKind::Beyond {
+        return Ok(super::error::relayed_status(number));
     }
     // Codes of the modern era, where they cannot be about what the client sent: the gateway spoke for itself.
     let untrue = match number {

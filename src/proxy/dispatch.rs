@@ -105,7 +105,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
             Err(Error { kind: Kind::ClientGone, .. }) => return Err(Gone),
             Err(error) => error,
         };
-        let (backend_name, method) = (name_of::<T>(backend), caller.kind.as_str());
+        let (backend_name, method) = (name_of::<T>(backend), journey.method());
         tracing::warn!(backend = backend_name, method, name = &*route.upstream, %error, sent = error.sent, "call got no answer");
         if relay.answered() {
             return Err(Gone);
@@ -226,6 +226,11 @@ impl<T: Topology> Journey<'_, T> {
         matches!(self.caller.kind, CallKind::Task(_)) || self.caller.head.resumes
     }
 
+    /// What the backend is asked for: a method that the gateway does not know stands where a name does.
+    fn method(&self) -> &str {
+        if self.caller.kind == CallKind::Beyond { &self.route.upstream } else { self.caller.kind.as_str() }
+    }
+
     /// What the backend may ask of clients.
     fn asks(&self, backend: u16) -> Profile {
         self.worker.shared.tuned.of(backend).map_or(Profile::NONE, Settings::asks)
@@ -246,11 +251,12 @@ impl<T: Topology> Journey<'_, T> {
     ) -> Call<'c> {
         let (caller, name) = (self.caller, &*self.route.upstream);
         let mirrored = caller.kind != CallKind::Completion;
+        let target = Target { span: written.span, name, renamed: name != self.name.1, mirrored };
         Call {
             source,
             head,
-            method: caller.kind.as_str(),
-            target: Some(Target { span: written.span, name, renamed: name != self.name.1, mirrored }),
+            method: self.method(),
+            target: (caller.kind != CallKind::Beyond).then_some(target),
             era: caller.era,
             log_level: caller.log_level,
             passed_on: self.passed_on,
@@ -309,7 +315,7 @@ impl<T: Topology> Journey<'_, T> {
                 CallKind::Tool | CallKind::Prompt => head.name,
                 CallKind::Resource => head.uri,
                 // The relay lets none of them require anything.
-                CallKind::Completion | CallKind::Task(_) => None,
+                CallKind::Completion | CallKind::Task(_) | CallKind::Beyond => None,
             };
             let call = self.call((backend, headers), &source, &head, name.unwrap_or(self.name.0));
             exchange(link, &call, relay, &self.wait(relay, None, &call.sent)).await?;

@@ -36,7 +36,7 @@ const fn differs(revision: Revision, backend: Era, kind: CallKind) -> bool {
     match kind {
         CallKind::Tool => old || matches!((revision.era(), backend), (Era::Legacy, Era::Modern)),
         CallKind::Prompt => old,
-        CallKind::Resource | CallKind::Completion | CallKind::Task(_) => false,
+        CallKind::Resource | CallKind::Completion | CallKind::Task(_) | CallKind::Beyond => false,
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) enum Refusal<'a> {
     UnsupportedVersion(Cow<'a, str>),
     /// No such method.
     MethodNotFound(Cow<'a, str>),
+    /// A method that the gateway does not know, and the server that might, which is of another era.
+    OtherEra(Cow<'a, str>, &'static str),
     /// The parameters are not what the method takes.
     InvalidParams(Cow<'static, str>),
     /// No tool, prompt or resource has this name, no list this cursor: what it would be, and the name.
@@ -151,6 +153,7 @@ impl Refusal<'_> {
             | Self::StreamUnknown
             | Self::SessionVersion => self.session(),
             Self::MethodNotFound(_)
+            | Self::OtherEra(..)
             | Self::NoCompletions(..)
             | Self::NoSubscriptions(_)
             | Self::NoTasks(_)
@@ -231,6 +234,12 @@ impl Refusal<'_> {
     fn method(&self, era: Era) -> Verdict {
         let message = match self {
             Self::MethodNotFound(method) => format!("method `{}` is not offered", cut(method)),
+            Self::OtherEra(method, backend) => {
+                let (method, other) = (cut(method), if era == Era::Modern { "legacy" } else { "modern" });
+                format!(
+                    "method `{method}` is not offered: the gateway does not know it, and passes it on to backend `{backend}` for {other} clients alone"
+                )
+            }
             Self::NoCompletions(what, name) => {
                 let name = cut(name);
                 format!(

@@ -28,7 +28,7 @@ pub(super) fn of<'a>(post: &Post<'_>, kind: CallKind) -> Result<Named, Refusal<'
         CallKind::Tool => (Subject::Tools, message.name, "`params.name` must be a string"),
         CallKind::Prompt => (Subject::Prompts, message.name, "`params.name` must be a string"),
         CallKind::Resource => (Subject::Resources, message.uri, "`params.uri` must be a string"),
-        CallKind::Completion | CallKind::Task(_) => return reference(post.body, message),
+        CallKind::Completion | CallKind::Task(_) | CallKind::Beyond => return reference(post.body, message),
     };
     let value = value.filter(|value| value.kind == Kind::String).ok_or(Refusal::InvalidParams(missing.into()))?;
     Ok(Named { subject, value })

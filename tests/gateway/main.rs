@@ -12,6 +12,7 @@ mod attrition;
 mod authoring;
 mod batch;
 mod bounds;
+mod beyond;
 mod bridge;
 mod cancellation;
 mod children;

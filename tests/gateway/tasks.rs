@@ -271,7 +271,7 @@ async fn a_name_is_good_at_its_view_of_its_gateway_as_it_was_given_and_for_those
 async fn what_is_declared_of_tasks_is_what_the_servers_of_a_view_have_in_the_words_of_each_era() {
     let rig = Rig::start();
     let tasks = json!({ "cancel": {}, "requests": { "tools": { "call": {} } } });
-    let extensions = json!({ EXTENSION: {}, "io.modelcontextprotocol/ui": { "x": 1 } });
+    let extensions = json!({ EXTENSION: {}, "io.modelcontextprotocol/ui": { "x": 1 }, "test.example/own": {} });
     let declared = async |path: &str, request: Asked| {
         let answer = Client::ask(rig.address(), &request.line(&format!("POST {path} HTTP/1.1"))).await;
         answer.json()["result"]["capabilities"].clone()

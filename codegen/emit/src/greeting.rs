@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use only1mcp_model::plan::{self, Changing, Plan, Subject};
+use only1mcp_model::plan::{self, Changing, Extension, Plan, Subject};
 use only1mcp_model::revision::{Era, Revision};
 use only1mcp_model::{IMPLEMENTATION, SERVER_INFO};
 use proc_macro2::TokenStream;
@@ -52,6 +52,8 @@ pub(crate) struct Declared {
     pub(crate) tasks: bool,
     /// Tasks of the modern era, an extension.
     pub(crate) task_extension: bool,
+    /// Who is asked what the gateway does not know, see [`beyond`]: in the legacy era, in the modern one.
+    pub(crate) beyond: [Option<u16>; 2],
 }
 
 impl Greeting {
@@ -110,8 +112,44 @@ fn capabilities(plan: &Plan, scope: Scope, revision: Revision) -> String {
         ("extensions", !extensions.is_empty(), extensions.join(",")),
     ];
     let offered = offered.iter().filter(|(_, offered, _)| *offered);
-    let members: Vec<String> = offered.map(|(name, _, told)| format!(r#""{name}":{{{told}}}"#)).collect();
+    let known = offered.map(|(name, _, told)| format!(r#""{name}":{{{told}}}"#));
+    let beyond = beyond(plan, scope, revision.era()).map(|index| &plan.backends[usize::from(index)].beyond[..]);
+    let members: Vec<String> = known.chain(beyond.unwrap_or_default().iter().map(member)).collect();
     format!("{{{}}}", members.join(","))
+}
+
+fn member(Extension { name, settings }: &Extension) -> String {
+    format!("{}:{settings}", json::string(name))
+}
+
+/// The backend that clients of an era ask what the gateway does not know: the only one shown to them that declares
+/// something beyond what the gateway knows, in that era. Where several do, nobody could say whose method one is.
+pub(crate) fn beyond(plan: &Plan, scope: Scope, era: Era) -> Option<u16> {
+    let declares = |backend: &plan::Backend| {
+        backend.locked_era == Some(era) && (!backend.beyond.is_empty() || unknown(backend).next().is_some())
+    };
+    let mut declaring = (0..).zip(&plan.backends).filter(|(index, own)| declares(own) && is_shown(plan, scope, *index));
+    match (declaring.next(), declaring.next()) {
+        (Some((index, _)), None) => Some(index),
+        _ => None,
+    }
+}
+
+/// The extensions of a backend that the gateway does not know.
+fn unknown(backend: &plan::Backend) -> impl Iterator<Item = &Extension> {
+    backend.extensions.iter().filter(|own| !EXTENSIONS.contains(&&*own.name))
+}
+
+/// Whether something leads to a backend; to one of the whole catalog, and to one alone, its own path does.
+fn is_shown(plan: &Plan, scope: Scope, index: u16) -> bool {
+    match scope {
+        Scope::Whole => true,
+        Scope::Backend(own) => own == index,
+        Scope::View(_) => {
+            let mut listed = Kind::ALL.into_iter().flat_map(|kind| scope.items(plan, kind));
+            listed.any(|item| item.backend == index) || plan.wildcards.iter().any(|route| route.backend == index)
+        }
+    }
 }
 
 /// Whether a backend declares that it tells of this; of a view one of which it shows something of this kind.
@@ -164,35 +202,48 @@ impl Offers {
 impl Declared {
     fn of(plan: &Plan, scope: Scope) -> Self {
         let backends = with_tools(plan, scope);
-        let extends = |backend: &plan::Backend| backend.extensions.iter().any(|own| own.name == TASK_EXTENSION);
+        let extends = |backend: &plan::Backend| {
+            backend.locked_era == Some(Era::Modern) && backend.extensions.iter().any(|own| own.name == TASK_EXTENSION)
+        };
         Self {
             completions: completions(plan, scope),
             tasks: backends.iter().any(|backend| backend.tasks),
             task_extension: backends.iter().any(|backend| extends(backend)),
+            beyond: [Era::Legacy, Era::Modern].map(|era| beyond(plan, scope, era)),
         }
     }
 
     /// As an expression.
     pub(crate) fn expression(self) -> TokenStream {
-        let Self { completions, tasks, task_extension } = self;
+        let Self { completions, tasks, task_extension, beyond } = self;
+        let [legacy, modern] = beyond.map(|backend| match backend {
+            Some(index) => quote! { ::core::option::Option::Some(#index) },
+            None => quote! { ::core::option::Option::None },
+        });
         quote! {
-            ::only1mcp::catalog::Declared { completions: #completions, tasks: #tasks, task_extension: #task_extension }
+            ::only1mcp::catalog::Declared {
+                completions: #completions,
+                tasks: #tasks,
+                task_extension: #task_extension,
+                beyond: [#legacy, #modern],
+            }
         }
     }
 }
 
-/// The extensions of which something is shown, each as the first backend that has it declares it, and with its name. Those
-/// that the gateway knows nothing of are left out: it does not know their methods, nor what of them to rewrite.
+/// The extensions of which something is shown. Those that the gateway knows are of the modern era, each as the first backend
+/// that has it declares it; of others those of the one backend that is asked about them.
 fn extensions(plan: &Plan, scope: Scope, revision: Revision) -> Vec<String> {
-    if revision.era() == Era::Legacy {
-        return Vec::new();
-    }
+    let era = revision.era();
+    let backends = with_tools(plan, scope).into_iter().filter(|backend| backend.locked_era == Some(Era::Modern));
+    let known = backends.filter(|_| era == Era::Modern).flat_map(|backend| backend.extensions.iter());
+    let known = known.filter(|extension| EXTENSIONS.contains(&&*extension.name));
+    let beyond = beyond(plan, scope, era).map(|index| unknown(&plan.backends[usize::from(index)]));
     let mut found = BTreeMap::new();
-    let declared = with_tools(plan, scope).into_iter().flat_map(|backend| backend.extensions.iter());
-    for extension in declared.filter(|extension| EXTENSIONS.contains(&&*extension.name)) {
-        found.entry(&*extension.name).or_insert(&*extension.settings);
+    for extension in known.chain(beyond.into_iter().flatten()) {
+        found.entry(&*extension.name).or_insert(extension);
     }
-    found.into_iter().map(|(name, settings)| format!("{}:{settings}", json::string(name))).collect()
+    found.into_values().map(member).collect()
 }
 
 /// The backends that tools lead to; of the whole catalog and of a backend alone also those that list none.

@@ -31,6 +31,15 @@ impl Scope {
         [Self::Whole].into_iter().chain(views).chain((0..).zip(&plan.alone).map(|(index, _)| Self::Backend(index)))
     }
 
+    /// Where it is served over Streamable HTTP.
+    pub(crate) fn path(self, plan: &Plan) -> String {
+        match self {
+            Self::Whole => plan.listen.path.to_string(),
+            Self::View(index) => plan.listen.view_path(&plan.views[index].name),
+            Self::Backend(index) => plan.listen.view_path(&plan.backends[usize::from(index)].name),
+        }
+    }
+
     /// What one list holds.
     pub(crate) fn items(self, plan: &Plan, kind: Kind) -> Vec<&Exposed> {
         let items = kind.of(plan);

@@ -21,6 +21,17 @@ fn reported(text: &str) -> (Plan, Report) {
     (plan, report)
 }
 
+/// Of a fixture with a lock.
+fn locked(name: &str) -> Report {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../model/tests/fixtures/pass/");
+    let source = |end: &str| {
+        let path = format!("{directory}{name}{end}");
+        Source { text: std::fs::read_to_string(&path).unwrap(), path }
+    };
+    let (plan, found) = load(&source(".yaml"), Some(&source(".lock.json")), &Features::all()).unwrap();
+    report(&plan, &found).unwrap()
+}
+
 #[test]
 fn what_the_process_decides_is_listed_with_the_reason() {
     let (_, report) = reported(TOPOLOGY);
@@ -61,14 +72,21 @@ fn the_features_of_a_topology_are_those_it_cannot_do_without() {
 }
 
 #[test]
+fn where_methods_lead_that_the_gateway_does_not_know_is_left_open() {
+    let report = locked("beyond");
+    let open = report.open.iter().map(|open| format!("{}: {}", open.what, open.why));
+    let what = "methods that the gateway does not know, of modern clients: passed on to backend";
+    // Of the whole catalog nobody could say which of both has a method. An `experimental` without members declares nothing.
+    let expected = [
+        format!("{what} `skills` as they come, at `/mcp/tools`, `/mcp/skills`"),
+        format!("{what} `vendor` as they come, at `/mcp/vendor`"),
+    ];
+    assert_eq!(open.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_backend_is_listed_with_who_takes_over_for_it() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../model/tests/fixtures/pass/fallback");
-    let source = |end: &str| {
-        let path = format!("{directory}{end}");
-        Source { text: std::fs::read_to_string(&path).unwrap(), path }
-    };
-    let (plan, found) = load(&source(".yaml"), Some(&source(".lock.json")), &Features::all()).unwrap();
-    let report = report(&plan, &found).unwrap();
+    let report = locked("fallback");
     let lines = report.backends.iter().map(|backend| {
         let fallbacks =
             backend.fallbacks.iter().map(|line| (line.backend.as_str(), line.catalog.tools, line.catalog.prompts));

@@ -25,6 +25,9 @@ pub use parse::{LockError, LockErrorKind};
 
 /// The version of the format that is written and read.
 const VERSION: &str = "1";
+/// The capabilities of servers that some revision has a meaning for, but for `experimental`, which means whatever is agreed.
+const CAPABILITIES: [&str; 7] = ["tools", "prompts", "resources", "completions", "logging", "tasks", "extensions"];
+
 /// The contracts of every backend, by its name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lock {
@@ -160,18 +163,26 @@ impl Section {
         self.revision == Revision::V2025_11_25 && matches!(declared, Some(Tree::Object(_)))
     }
 
-    /// The extensions that it declared: none of a revision of the legacy era.
+    /// The extensions that it declared.
     #[must_use]
     pub fn extensions(&self) -> Vec<Extension> {
         let capabilities = self.capabilities.tree();
-        let declared = capabilities.member("extensions").filter(|_| self.era() == Era::Modern);
-        let objects = declared.map_or(&[][..], Tree::members).iter();
-        let objects = objects.filter(|extension| matches!(extension.value, Tree::Object(_)));
-        let extension = |member: &Member<'_>| Extension {
-            name: member.key.to_string().into(),
-            settings: member.value.minified().into(),
+        let objects = capabilities.member("extensions").map_or(&[][..], Tree::members).iter();
+        objects.filter(|extension| matches!(extension.value, Tree::Object(_))).map(extension).collect()
+    }
+
+    /// The capabilities that it declared beside those that the protocol has a meaning for: `experimental` is one, unless
+    /// nothing is in it.
+    #[must_use]
+    pub fn beyond(&self) -> Vec<Extension> {
+        let capabilities = self.capabilities.tree();
+        let declared = |member: &&Member<'_>| match &member.value {
+            Tree::Object(inside) => member.key != "experimental" || !inside.is_empty(),
+            Tree::Scalar(token) => !matches!(*token, "null" | "false"),
+            Tree::Array(_) => true,
         };
-        objects.map(extension).collect()
+        let members = capabilities.members().iter().filter(|member| !CAPABILITIES.contains(&&*member.key));
+        members.filter(declared).map(extension).collect()
     }
 
     /// The items of a list.
@@ -225,6 +236,10 @@ impl Section {
         }
         out + "}"
     }
+}
+
+fn extension(member: &Member<'_>) -> Extension {
+    Extension { name: member.key.to_string().into(), settings: member.value.minified().into() }
 }
 
 /// The item of a list, which is in the order of names, that has this one.

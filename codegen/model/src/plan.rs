@@ -106,8 +106,11 @@ constant! {
         pub tells: Table<Changing>,
         /// Whether it runs tools as tasks of 2025-11-25, by its lock.
         pub tasks: bool,
-        /// The extensions of the modern era that it declares, by its lock.
+        /// The extensions that it declares, by its lock.
         pub extensions: Table<Extension>,
+        /// The capabilities that it declares beside those that the protocol has a meaning for, by its lock: `experimental`,
+        /// and members that no revision has.
+        pub beyond: Table<Extension>,
         /// What it may ask of clients, where it is of the legacy era.
         pub client_capabilities: Table<ClientCapability>,
         /// Whether the URIs of its resources bear its name, see [`Backend::exposed_uri`].
@@ -138,11 +141,11 @@ constant! {
 }
 
 constant! {
-    /// An extension of the protocol that a server declares.
+    /// Something beyond the protocol that a server declares.
     pub struct Extension {
         /// Its name.
         pub name: Text,
-        /// What is declared of it, a JSON object.
+        /// What is declared of it, as JSON: an object, where it is an extension.
         pub settings: Text,
     }
 }

@@ -84,6 +84,7 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
         tells: lock.backends.get(name).map(Section::tells).unwrap_or_default().into(),
         tasks: lock.backends.get(name).is_some_and(Section::tasks),
         extensions: lock.backends.get(name).map(Section::extensions).unwrap_or_default().into(),
+        beyond: lock.backends.get(name).map(Section::beyond).unwrap_or_default().into(),
         client_capabilities: backend.client_capabilities.clone().into(),
         rewrites_uris: backend.resources.uris == Uris::Rewrite,
         balance: backend.balance.as_ref().map_or(plan::Balance::RoundRobin, |balance| balance.0.clone()),

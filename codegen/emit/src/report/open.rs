@@ -1,8 +1,13 @@
 //! What a build leaves open, and why: names that are matched when a call comes, values that are read at start, servers
 //! of which nothing is known.
 
+use std::collections::BTreeMap;
+
 use only1mcp_model::plan::{Backend, Plan, Reference, Subject};
+use only1mcp_model::revision::Era;
 use serde::Serialize;
+
+use crate::{Scope, greeting};
 
 /// One thing that is decided when the gateway runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +37,7 @@ pub(super) fn all(plan: &Plan) -> Vec<Open> {
         open.extend(named.filter_map(|(what, from)| reference(&what, from)));
         contract(backend, &mut open);
     }
+    beyond(plan, &mut open);
     for route in &plan.wildcards {
         let subject = match route.subject {
             Subject::Tools => "tools",
@@ -55,6 +61,24 @@ fn reference(what: &str, reference: &Reference) -> Option<Open> {
         Reference::Env(_) | Reference::File(_) => format!("`{reference}`: read at start"),
     };
     Some(Open { what: what.to_owned(), why })
+}
+
+/// Whom methods lead to that the gateway does not know.
+fn beyond(plan: &Plan, open: &mut Vec<Open>) {
+    for era in [Era::Legacy, Era::Modern] {
+        let mut led: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+        for scope in Scope::all(plan) {
+            if let Some(backend) = greeting::beyond(plan, scope, era) {
+                led.entry(backend).or_default().push(scope.path(plan));
+            }
+        }
+        for (backend, paths) in led {
+            let (name, era) = (&plan.backends[usize::from(backend)].name, super::era_word(era));
+            let what = format!("methods that the gateway does not know, of {era} clients");
+            let paths = paths.join("`, `");
+            open.push(Open { what, why: format!("passed on to backend `{name}` as they come, at `{paths}`") });
+        }
+    }
 }
 
 fn contract(backend: &Backend, open: &mut Vec<Open>) {

@@ -9,6 +9,7 @@ use std::{env, fs, path::Path};
 
 use only1mcp_emit::{Emitted, Error, Items, Module, emit, module};
 use only1mcp_model::plan::{Balance, Changing, HashKey, Plan, Subject, View, WildcardRoute};
+use only1mcp_model::revision::Era;
 use only1mcp_model::transport::{KINDS, Kind};
 use only1mcp_model::{Features, Source, load};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
@@ -378,6 +379,27 @@ fn the_greetings_of_a_view_speak_of_what_it_shows() {
     assert_eq!(safe["capabilities"], serde_json::json!({ "logging": {}, "tools": {}, "prompts": {}, "resources": {} }));
     assert_eq!(safe["instructions"], "Echo.\n\nCount.");
     assert_eq!(greetings(&plan, "discover")[0]["instructions"], "Echo.\n\nCount.");
+}
+
+#[test]
+fn what_the_gateway_does_not_know_is_declared_where_one_backend_declares_it() {
+    let mut plan = plans::views();
+    for backend in &mut plan.backends {
+        let name = backend.name.to_string();
+        *backend = plans::declaring(backend.clone(), Era::Modern, &["test.example/own"], &[("test.example", "[1.0]")]);
+        backend.extensions.to_mut().retain(|_| name == "math");
+    }
+    let modern = |plan: &Plan, view| greetings_of(plan, view, "discover")[0]["capabilities"].clone();
+    // The first view shows something of one of them alone.
+    let expected = json!({ "tools": {}, "extensions": { "test.example/own": { "x": 1.0 } }, "test.example": [1.0] });
+    assert_eq!(modern(&plan, Some(0)), expected);
+    for view in [None, Some(1)] {
+        assert_eq!(modern(&plan, view), json!({ "tools": {}, "prompts": {}, "resources": {} }), "{view:?}");
+    }
+    let legacy = greetings_of(&plan, Some(0), "initialize");
+    assert!(legacy.iter().all(|result| result["capabilities"] == json!({ "logging": {}, "tools": {} })), "{legacy:?}");
+    plan.backends[0].beyond = vec![].into();
+    assert_eq!(modern(&plan, None)["test.example"], json!([1.0]));
 }
 
 #[test]

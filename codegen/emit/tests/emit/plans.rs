@@ -2,7 +2,7 @@
 
 use only1mcp_model::plan::{
     Access, AdminListener, Alone, Auth, Backend, Balance, Basic, ClientCapability, Concurrency, Confined, Credentials,
-    Endpoint, Exposed, Header, HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy, Reference,
+    Endpoint, Exposed, Extension, Header, HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy, Reference,
     Stdio, StreamableHttp, Subject, ToolHeaders, Transport, User, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
@@ -141,6 +141,20 @@ pub(crate) fn pages() -> Plan {
     Plan { tools, prompts, page_items: 2, ..plan("pages", vec![backend("big", http("http://127.0.0.1:9002/"))]) }
 }
 
+/// A backend that was locked in this era and declares this beyond what the gateway knows.
+pub(crate) fn declaring(
+    backend: Backend,
+    era: Era,
+    extensions: &[&'static str],
+    beyond: &[(&'static str, &'static str)],
+) -> Backend {
+    let extension =
+        |name: &'static str, settings: &'static str| Extension { name: name.into(), settings: settings.into() };
+    let extensions = extensions.iter().map(|name| extension(name, r#"{"x":1.0}"#)).collect();
+    let beyond = beyond.iter().map(|(name, settings)| extension(name, settings)).collect();
+    Backend { locked_era: Some(era), extensions, beyond, ..backend }
+}
+
 /// Two backends, one of which takes over a call of the other, and views: of one of them, of something of both.
 pub(crate) fn views() -> Plan {
     let view = |name: &'static str, include: &[&'static str], exclude: &[&'static str]| {
@@ -162,7 +176,7 @@ pub(crate) fn views() -> Plan {
 }
 
 /// Two backends that are also served alone: one with a tool whose name had to be shortened, one with resources under URIs
-/// that lead to the other.
+/// that lead to the other. Each declares something that the gateway does not know, one in either era.
 pub(crate) fn alone() -> Plan {
     let alone = |name: &str| Alone { prefix: format!("{name}__"), ..Alone::default() };
     let shortened = Exposed {
@@ -172,6 +186,7 @@ pub(crate) fn alone() -> Plan {
     };
     let renamed = Exposed { own: "say".to_owned(), upstream: "echo".to_owned(), ..tool("demo", "say", 0) };
     let Plan { resources, templates, .. } = prompts_and_resources();
+    let [demo, math] = <[Backend; 2]>::try_from(mixed().backends).expect("two backends");
     Plan {
         name: "alone".to_owned(),
         tools: vec![renamed, tool("demo", "sum", 0), tool("math", "add", 1), shortened],
@@ -186,7 +201,23 @@ pub(crate) fn alone() -> Plan {
         ],
         prompts: vec![Exposed { item: r#"{"name":"demo__review"}"#.to_owned(), ..tool("demo", "review", 0) }],
         page_items: 2,
-        ..Plan { backends: mixed().backends, ..prompts_and_resources() }
+        ..Plan {
+            backends: vec![
+                declaring(
+                    demo,
+                    Era::Legacy,
+                    &["io.modelcontextprotocol/ui", "test.example/old"],
+                    &[("experimental", r#"{"a":{}}"#)],
+                ),
+                declaring(
+                    math,
+                    Era::Modern,
+                    &["io.modelcontextprotocol/ui", "test.example/own"],
+                    &[("test.example", "true")],
+                ),
+            ],
+            ..prompts_and_resources()
+        }
     }
 }
 
@@ -236,6 +267,7 @@ fn backend(name: &'static str, transport: Transport) -> Backend {
         tells: Vec::new().into(),
         tasks: false,
         extensions: Vec::new().into(),
+        beyond: Vec::new().into(),
         client_capabilities,
         rewrites_uris: false,
         balance: Balance::RoundRobin,

@@ -31,16 +31,17 @@ impl ::only1mcp::catalog::Topology for Compiled {
 }
 const GREETING_0: ([&str; 4], &str, ::only1mcp::catalog::Declared) = (
     [
-        "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
-        "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
-        "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
-        "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
+        "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{},\"extensions\":{\"test.example/old\":{\"x\":1.0}},\"experimental\":{\"a\":{}}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
+        "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{},\"extensions\":{\"test.example/old\":{\"x\":1.0}},\"experimental\":{\"a\":{}}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
+        "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{},\"extensions\":{\"test.example/old\":{\"x\":1.0}},\"experimental\":{\"a\":{}}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
+        "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{},\"extensions\":{\"test.example/old\":{\"x\":1.0}},\"experimental\":{\"a\":{}}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
     ],
     "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{},\"resources\":{}},\"instructions\":\"docs\\nSay \\\"please\\\".\",\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     ::only1mcp::catalog::Declared {
         completions: false,
         tasks: false,
         task_extension: false,
+        beyond: [::core::option::Option::Some(0u16), ::core::option::Option::None],
     },
 );
 const GREETING_1: ([&str; 4], &str, ::only1mcp::catalog::Declared) = (
@@ -50,11 +51,12 @@ const GREETING_1: ([&str; 4], &str, ::only1mcp::catalog::Declared) = (
         "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
         "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}",
     ],
-    "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{},\"resources\":{}},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+    "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{},\"resources\":{},\"extensions\":{\"io.modelcontextprotocol/ui\":{\"x\":1.0},\"test.example/own\":{\"x\":1.0}},\"test.example\":true},\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
     ::only1mcp::catalog::Declared {
         completions: false,
         tasks: false,
         task_extension: false,
+        beyond: [::core::option::Option::None, ::core::option::Option::Some(1u16)],
     },
 );
 static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
@@ -108,16 +110,20 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         bit: 1,
         tokens: 22,
         initialize: [
-            "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
-            "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
-            "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
-            "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
+            "{\"protocolVersion\":\"2024-11-05\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{},\"extensions\":{\"test.example/old\":{\"x\":1.0}},\"experimental\":{\"a\":{}}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
+            "{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{},\"extensions\":{\"test.example/old\":{\"x\":1.0}},\"experimental\":{\"a\":{}}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
+            "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{},\"extensions\":{\"test.example/old\":{\"x\":1.0}},\"experimental\":{\"a\":{}}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
+            "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"logging\":{},\"tools\":{},\"prompts\":{},\"resources\":{},\"extensions\":{\"test.example/old\":{\"x\":1.0}},\"experimental\":{\"a\":{}}},\"serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"},\"instructions\":\"docs\\nSay \\\"please\\\".\"}",
         ],
-        discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{},\"resources\":{}},\"instructions\":\"docs\\nSay \\\"please\\\".\",\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
+        discover: "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{},\"prompts\":{},\"resources\":{},\"extensions\":{\"io.modelcontextprotocol/ui\":{\"x\":1.0},\"test.example/own\":{\"x\":1.0}},\"test.example\":true},\"instructions\":\"docs\\nSay \\\"please\\\".\",\"ttlMs\":300000,\"cacheScope\":\"public\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"only1mcp\",\"version\":\"0.0.0\"}}}",
         declared: ::only1mcp::catalog::Declared {
             completions: false,
             tasks: false,
             task_extension: false,
+            beyond: [
+                ::core::option::Option::Some(0u16),
+                ::core::option::Option::Some(1u16),
+            ],
         },
         lists: [
             [
@@ -326,12 +332,31 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
             sandbox: None,
         }),
         era: None,
-        locked_era: None,
+        locked_era: Some(::only1mcp::catalog::Era::Legacy),
         timeout_ms: 30000,
         completions: None,
         tells: ::std::borrow::Cow::Borrowed(&[]),
         tasks: false,
-        extensions: ::std::borrow::Cow::Borrowed(&[]),
+        extensions: ::std::borrow::Cow::Borrowed(
+            &[
+                ::only1mcp::catalog::plan::Extension {
+                    name: ::std::borrow::Cow::Borrowed("io.modelcontextprotocol/ui"),
+                    settings: ::std::borrow::Cow::Borrowed("{\"x\":1.0}"),
+                },
+                ::only1mcp::catalog::plan::Extension {
+                    name: ::std::borrow::Cow::Borrowed("test.example/old"),
+                    settings: ::std::borrow::Cow::Borrowed("{\"x\":1.0}"),
+                },
+            ],
+        ),
+        beyond: ::std::borrow::Cow::Borrowed(
+            &[
+                ::only1mcp::catalog::plan::Extension {
+                    name: ::std::borrow::Cow::Borrowed("experimental"),
+                    settings: ::std::borrow::Cow::Borrowed("{\"a\":{}}"),
+                },
+            ],
+        ),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,
@@ -374,12 +399,31 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
             proxy: None,
         }),
         era: None,
-        locked_era: None,
+        locked_era: Some(::only1mcp::catalog::Era::Modern),
         timeout_ms: 30000,
         completions: None,
         tells: ::std::borrow::Cow::Borrowed(&[]),
         tasks: false,
-        extensions: ::std::borrow::Cow::Borrowed(&[]),
+        extensions: ::std::borrow::Cow::Borrowed(
+            &[
+                ::only1mcp::catalog::plan::Extension {
+                    name: ::std::borrow::Cow::Borrowed("io.modelcontextprotocol/ui"),
+                    settings: ::std::borrow::Cow::Borrowed("{\"x\":1.0}"),
+                },
+                ::only1mcp::catalog::plan::Extension {
+                    name: ::std::borrow::Cow::Borrowed("test.example/own"),
+                    settings: ::std::borrow::Cow::Borrowed("{\"x\":1.0}"),
+                },
+            ],
+        ),
+        beyond: ::std::borrow::Cow::Borrowed(
+            &[
+                ::only1mcp::catalog::plan::Extension {
+                    name: ::std::borrow::Cow::Borrowed("test.example"),
+                    settings: ::std::borrow::Cow::Borrowed("true"),
+                },
+            ],
+        ),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,

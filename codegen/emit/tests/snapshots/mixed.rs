@@ -87,6 +87,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             completions: false,
             tasks: false,
             task_extension: false,
+            beyond: [::core::option::Option::None, ::core::option::Option::None],
         },
         lists: [
             [
@@ -188,6 +189,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         tells: ::std::borrow::Cow::Borrowed(&[]),
         tasks: false,
         extensions: ::std::borrow::Cow::Borrowed(&[]),
+        beyond: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,
@@ -236,6 +238,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         tells: ::std::borrow::Cow::Borrowed(&[]),
         tasks: false,
         extensions: ::std::borrow::Cow::Borrowed(&[]),
+        beyond: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,

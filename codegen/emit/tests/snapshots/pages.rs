@@ -69,6 +69,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             completions: false,
             tasks: false,
             task_extension: false,
+            beyond: [::core::option::Option::None, ::core::option::Option::None],
         },
         lists: [
             [
@@ -299,6 +300,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
         tells: ::std::borrow::Cow::Borrowed(&[]),
         tasks: false,
         extensions: ::std::borrow::Cow::Borrowed(&[]),
+        beyond: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,

@@ -90,6 +90,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
             completions: false,
             tasks: false,
             task_extension: false,
+            beyond: [::core::option::Option::None, ::core::option::Option::None],
         },
         lists: [
             [
@@ -145,6 +146,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                 completions: false,
                 tasks: false,
                 task_extension: false,
+                beyond: [::core::option::Option::None, ::core::option::Option::None],
             },
             lists: [
                 [
@@ -204,6 +206,7 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
                 completions: false,
                 tasks: false,
                 task_extension: false,
+                beyond: [::core::option::Option::None, ::core::option::Option::None],
             },
             lists: [
                 [
@@ -371,6 +374,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         tells: ::std::borrow::Cow::Borrowed(&[]),
         tasks: false,
         extensions: ::std::borrow::Cow::Borrowed(&[]),
+        beyond: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,
@@ -419,6 +423,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 2] = [
         tells: ::std::borrow::Cow::Borrowed(&[]),
         tasks: false,
         extensions: ::std::borrow::Cow::Borrowed(&[]),
+        beyond: ::std::borrow::Cow::Borrowed(&[]),
         client_capabilities: ::std::borrow::Cow::Borrowed(
             &[
                 ::only1mcp::catalog::plan::ClientCapability::Roots,

@@ -190,6 +190,26 @@ fn changes_of_the_server_itself_are_told() {
 }
 
 #[test]
+fn what_a_server_declares_beside_the_protocol_is_known_as_it_was_sent() {
+    let declared = |capabilities: &str| {
+        let greeting = format!(r#"{{"capabilities":{capabilities},"serverInfo":{{"name":"math","version":"2"}}}}"#);
+        let section = section_of(&greeting, &[]).unwrap();
+        let texts =
+            |all: Vec<Extension>| all.iter().map(|one| format!("{} {}", one.name, one.settings)).collect::<Vec<_>>();
+        (texts(section.extensions()), texts(section.beyond()))
+    };
+    let known = r#"{"tools":{},"prompts":{},"resources":{},"completions":{},"logging":{},"tasks":{},"extensions":{}}"#;
+    assert_eq!(declared(known), (vec![], vec![]));
+    // The SDK for Python always has it.
+    assert_eq!(declared(r#"{"experimental":{},"a":null,"b":false}"#), (vec![], vec![]));
+    let (extensions, beyond) = declared(
+        r#"{"experimental":{"x":{"y":1.0}},"extensions":{"a/b":{"z":[1.50]},"c/d":true},"test.example":{},"list":[],"on":true}"#,
+    );
+    assert_eq!(extensions, [r#"a/b {"z":[1.50]}"#]);
+    assert_eq!(beyond, [r#"experimental {"x":{"y":1.0}}"#, "test.example {}", "list []", "on true"]);
+}
+
+#[test]
 fn what_a_server_declares_that_it_tells_is_known_of_either_era() {
     let greeting = r#"{"capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":false},"resources":{"subscribe":true,"listChanged":1}},"serverInfo":{"name":"math","version":"2"}}"#;
     let mut section = section_of(greeting, &[]).unwrap();
