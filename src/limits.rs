@@ -174,11 +174,14 @@ pub const ERRANDS_WAITING_MAX: usize = 256;
 /// Clients of one worker that listen for changes: above it `overloaded`. A stream of a legacy session above it is told of
 /// no lists.
 pub const LISTENERS_MAX: usize = 4096;
-/// Resources that one of them may listen for, or a legacy session may be subscribed to: above it the request is invalid.
+/// Resources, and tasks, that one of them may listen for, or a legacy session may be subscribed to: above it the request is invalid.
 pub const LISTENER_URIS_MAX: usize = 256;
+/// What is kept for one of them of what servers say of its tasks until it reads that: above it the subscription ends.
+pub const LISTENER_TASK_BYTES_MAX: usize = 1 << 20;
 /// Subscriptions of legacy sessions that one worker keeps: above it `overloaded`.
 pub const SUBSCRIPTIONS_MAX: usize = 4096;
-/// Resources of one backend that all of them together may listen for: those of a further client are not acknowledged.
+/// Resources, and tasks, of one backend that all of them together may listen for: those of a further client are not
+/// acknowledged.
 pub const FEED_URIS_MAX: usize = 4096;
 /// Requests to one legacy backend for its resources to be told of, or no more, that are under way at once: above it the next ones wait.
 pub const SUBSCRIPTIONS_AT_ONCE: usize = 16;

@@ -7,7 +7,12 @@ use std::fmt::Write as _;
 use only1mcp_model::SERVER_INFO;
 use serde::{Deserialize, Serialize};
 
-use super::json::Span;
+use super::json::{Kind, Span, Value};
+use super::path;
+use super::splice::Splice;
+
+/// The member of `_meta` that names a subscription.
+const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// A set of things that may change: those that somebody wants to hear of, or those that have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -25,6 +30,9 @@ pub struct Filter {
     /// The resources with these URIs.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub resource_subscriptions: BTreeSet<Box<str>>,
+    /// The tasks with these ids (extension `io.modelcontextprotocol/tasks`, task status notifications).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub task_ids: BTreeSet<Box<str>>,
 }
 
 /// A notification of a server, as far as it is about subscriptions.
@@ -34,6 +42,8 @@ pub enum Told {
     Acknowledged(Filter),
     /// These have changed.
     Changed(Filter),
+    /// The task with this id has: the notification says how.
+    Task(Box<str>),
 }
 
 // === impl Filter ===
@@ -52,6 +62,7 @@ impl Filter {
             && self.prompts_list_changed >= other.prompts_list_changed
             && self.resources_list_changed >= other.resources_list_changed
             && self.resource_subscriptions.is_superset(&other.resource_subscriptions)
+            && self.task_ids.is_superset(&other.task_ids)
     }
 
     /// What is in both.
@@ -62,6 +73,7 @@ impl Filter {
             prompts_list_changed: self.prompts_list_changed && other.prompts_list_changed,
             resources_list_changed: self.resources_list_changed && other.resources_list_changed,
             resource_subscriptions: &self.resource_subscriptions & &other.resource_subscriptions,
+            task_ids: &self.task_ids & &other.task_ids,
         }
     }
 
@@ -71,6 +83,7 @@ impl Filter {
         self.prompts_list_changed |= other.prompts_list_changed;
         self.resources_list_changed |= other.resources_list_changed;
         self.resource_subscriptions.extend(other.resource_subscriptions.iter().cloned());
+        self.task_ids.extend(other.task_ids.iter().cloned());
     }
 
     /// As it is written.
@@ -79,7 +92,7 @@ impl Filter {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// One notification for each thing in it, for the client whose subscription has this id, as written; in a legacy session
+    /// One notification for each thing in it but for tasks, of which it says too little, for the client whose subscription has this id, as written; in a legacy session
     /// there is none.
     #[must_use]
     pub fn notifications(&self, id: Option<&str>) -> Vec<String> {
@@ -105,16 +118,43 @@ impl Filter {
     }
 }
 
+/// A notification about a task for the client whose subscription has this id, as written, and that calls the task so: with
+/// these two in the place of the server's. `None` of one that is ambiguous, or about nothing.
+#[must_use]
+pub fn about_task(source: &[u8], params: Value, task: &str, id: &str) -> Option<Vec<u8>> {
+    let named = path::find(source, params, &["taskId"]).ok()??;
+    let meta = path::find(source, params, &["_meta"]).ok()?;
+    let known = meta.map_or(Ok(None), |meta| path::find(source, meta, &[SUBSCRIPTION_ID])).ok()?;
+    let (task, member) = (serde_json::Value::from(task).to_string(), format!(r#""{SUBSCRIPTION_ID}":{id},"#));
+    let without_comma = member.trim_end_matches(',');
+    let own_meta = format!(r#""_meta":{{{without_comma}}},"#);
+    let mut splice = Splice::new(source);
+    splice.replace(named.span, task.as_bytes());
+    match (meta, known) {
+        (_, Some(known)) => splice.replace(known.span, id.as_bytes()),
+        (None, None) => splice.insert(params.span.start + 1, own_meta.as_bytes()),
+        (Some(Value { kind: Kind::Object, span, .. }), None) => {
+            let inside = span.of(source);
+            let is_empty = inside[1..inside.len() - 1].trim_ascii().is_empty();
+            splice.insert(span.start + 1, if is_empty { without_comma.as_bytes() } else { member.as_bytes() });
+        }
+        (Some(_), None) => return None,
+    }
+    let mut told = Vec::with_capacity(splice.len());
+    splice.write_line(&mut told);
+    Some(told)
+}
+
 /// The response that ends a subscription.
 #[must_use]
 pub fn end(id: &str) -> String {
     format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{{SERVER_INFO},"io.modelcontextprotocol/subscriptionId":{id}}}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{{SERVER_INFO},"{SUBSCRIPTION_ID}":{id}}}}}}}"#
     )
 }
 
 fn notification(name: &str, id: Option<&str>, member: &str) -> String {
-    let meta = id.map(|id| format!(r#""_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}"#)).unwrap_or_default();
+    let meta = id.map(|id| format!(r#""_meta":{{"{SUBSCRIPTION_ID}":{id}}}"#)).unwrap_or_default();
     let comma = if meta.is_empty() || member.is_empty() { "" } else { "," };
     format!(r#"{{"jsonrpc":"2.0","method":"notifications/{name}","params":{{{meta}{comma}{member}}}}}"#)
 }
@@ -130,6 +170,8 @@ impl Told {
         struct Params {
             notifications: Filter,
             uri: Option<Box<str>>,
+            #[serde(rename = "taskId")]
+            task_id: Option<Box<str>>,
         }
         #[derive(Deserialize)]
         struct Notification {
@@ -144,6 +186,7 @@ impl Told {
             "notifications/tools/list_changed" => changed.tools_list_changed = true,
             "notifications/prompts/list_changed" => changed.prompts_list_changed = true,
             "notifications/resources/list_changed" => changed.resources_list_changed = true,
+            "notifications/tasks" => return params.task_id.map(Self::Task),
             "notifications/resources/updated" => changed.resource_subscriptions.extend(params.uri),
             _ => return None,
         }
@@ -156,6 +199,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::mcp::envelope;
 
     fn filter(value: Value) -> Filter {
         serde_json::from_value(value).expect("a filter")
@@ -177,6 +221,35 @@ mod tests {
         assert_eq!(merged, both);
         assert_eq!(tools.json(), r#"{"toolsListChanged":true,"resourceSubscriptions":["a"]}"#);
         assert!(filter(json!({ "unknown": true })).is_empty() && Filter::default().json() == "{}");
+    }
+
+    #[test]
+    fn what_is_told_of_a_task_bears_the_ids_of_its_client_and_is_the_servers_otherwise() {
+        let told = |params: &str| {
+            let source = format!(r#"{{"jsonrpc":"2.0","method":"notifications/tasks","params":{params}}}"#);
+            let head = envelope::outgoing(source.as_bytes()).expect("a message");
+            let told = about_task(source.as_bytes(), head.params.expect("parameters"), "own\"", r#""l1""#)?;
+            let told = String::from_utf8(told).expect("text");
+            Some(told.split_once(r#""params":"#).expect("parameters").1.to_owned())
+        };
+        let key = r#""io.modelcontextprotocol/subscriptionId""#;
+        for (params, expected) in [
+            (
+                format!(r#"{{"x":1.0,"taskId":"a","_meta":{{"y":1,{key}:7}}}}"#),
+                format!(r#"{{"x":1.0,"taskId":"own\"","_meta":{{"y":1,{key}:"l1"}}}}}}"#),
+            ),
+            (r#"{"taskId":"a"}"#.to_owned(), format!(r#"{{"_meta":{{{key}:"l1"}},"taskId":"own\""}}}}"#)),
+            (r#"{"_meta":{ },"taskId":"a"}"#.to_owned(), format!(r#"{{"_meta":{{{key}:"l1" }},"taskId":"own\""}}}}"#)),
+            (
+                r#"{"_meta":{"y":1},"taskId":"a"}"#.to_owned(),
+                format!(r#"{{"_meta":{{{key}:"l1","y":1}},"taskId":"own\""}}}}"#),
+            ),
+        ] {
+            assert_eq!(told(&params), Some(expected), "{params}");
+        }
+        for none in [r#"{"_meta":[],"taskId":"a"}"#, r#"{"x":"a"}"#] {
+            assert_eq!(told(none), None, "{none}");
+        }
     }
 
     #[test]

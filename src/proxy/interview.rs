@@ -103,17 +103,24 @@ pub(super) fn may_ask(profile: Profile, message: &Message<'_>) -> bool {
 /// When it may not.
 pub(super) fn check(message: &Message<'_>, kind: CallKind, asks: Profile) -> Result<(), Error> {
     let Some(result) = message.head.result.map(|result| result.span.of(message.source)) else { return Ok(()) };
-    let required = if bridge::requires_input(message, kind) {
-        InputRequired::read(result)?
-    } else if (message.era, kind) == (Era::Modern, CallKind::Task(TaskKind::Get)) {
-        InputRequired::parse(result)?
-    } else {
-        return Ok(());
-    };
-    match required.input_requests.values().all(|request| request.may_be_asked(asks)) {
-        true => Ok(()),
-        false => Err(Error::protocol("it asks for input that it may not ask for (`client_capabilities`)")),
+    if bridge::requires_input(message, kind) {
+        return InputRequired::read(result)?.held_against(asks);
     }
+    match (message.era, kind) {
+        (Era::Modern, CallKind::Task(TaskKind::Get)) => check_task(result, asks),
+        _ => Ok(()),
+    }
+}
+
+/// Does so with what is said of a task, whoever says it.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_task(task: &[u8], asks: Profile) -> Result<(), Error> {
+    if asks == Profile::ASKABLE {
+        return Ok(());
+    }
+    InputRequired::parse(task)?.held_against(asks)
 }
 
 /// The answer for a modern client whose call a legacy backend refused because pages have to be opened first (MCP
@@ -194,6 +201,13 @@ impl<'a> InputRequired<'a> {
     fn parse(result: &'a [u8]) -> Result<Self, Error> {
         serde_json::from_slice(result)
             .map_err(|error| Error::protocol(format!("the input that it requires cannot be read: {error}")))
+    }
+
+    fn held_against(&self, asks: Profile) -> Result<(), Error> {
+        match self.input_requests.values().all(|request| request.may_be_asked(asks)) {
+            true => Ok(()),
+            false => Err(Error::protocol("it asks for input that it may not ask for (`client_capabilities`)")),
+        }
     }
 
     /// The members of `params` with which the call is made again, ended by a comma.

@@ -3,13 +3,13 @@
 //! server is in [`feed`].
 //!
 //! **Invariant:** a client is told of nothing that was not acknowledged to it. What has changed and was not told yet is a
-//! set: a client that does not read makes nothing grow.
+//! set, of tasks the last word on each: a client that does not read makes nothing grow.
 
 mod feed;
 mod own;
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,10 +25,11 @@ pub(super) use own::{subscribe, unsubscribe};
 use super::erased::Erased;
 use super::error::Refusal;
 use super::session::Hearing;
-use super::{Downstream as _, Post, Worker, route};
+use super::{Downstream as _, Post, Worker, route, tasks};
 use crate::catalog::plan::Subject;
 use crate::catalog::{Topology, View};
 use crate::limits;
+use crate::mcp::json::Value;
 use crate::mcp::subscription::{self, Filter};
 use crate::upstream::Gone;
 
@@ -44,8 +45,14 @@ enum Listener {
 /// The request of one client that listens.
 #[derive(Debug, Default)]
 struct Request {
+    /// Its id, as written.
+    id: String,
     /// What has changed and was not told yet.
     changed: RefCell<Filter>,
+    /// What was said last of each task and was not told yet, by the client's id of it.
+    tasks: RefCell<BTreeMap<Box<str>, Vec<u8>>>,
+    /// Something of a task was missed: its client has to ask, and to listen anew.
+    missed: Cell<bool>,
     wake: Notify,
 }
 
@@ -61,18 +68,20 @@ pub(super) async fn listen<'a, T: Topology>(
         return Err(Refusal::NotAcceptable);
     }
     let wanted = wanted(post)?;
+    if !wanted.task_ids.is_empty() && !tasks::are_followed(post.body, post.message) {
+        return Err(Refusal::TasksUndeclared);
+    }
     let listeners = Rc::clone(&worker.listeners);
     if Rc::strong_count(&listeners) > limits::LISTENERS_MAX + 1 {
         return Err(Refusal::Busy("as many clients listen as may"));
     }
-    let request = Rc::<Request>::default();
+    let request = Rc::new(Request { id: String::from_utf8_lossy(id).into_owned(), ..Request::default() });
     let listener = Rc::new(Listener::Request(Rc::clone(&request)));
-    let enrolled: Vec<Enrolled> = wishes::<T>(post.view, &wanted)
-        .into_iter()
-        .filter_map(|(backend, wish)| Feed::enrol(worker, backend, wish, &listener))
-        .collect();
-    let id = String::from_utf8_lossy(id);
-    Ok(request.tell(worker, &enrolled, &id, downstream).await)
+    let mut wishes = wishes::<T>(post.view, &wanted);
+    about_tasks(worker, post.view, &wanted, &mut wishes);
+    let enrolled: Vec<Enrolled> =
+        wishes.into_iter().filter_map(|(backend, wish)| Feed::enrol(worker, backend, wish, &listener)).collect();
+    Ok(request.tell(worker, &enrolled, downstream).await)
 }
 
 /// What the client wants to be told of.
@@ -88,7 +97,28 @@ fn wanted(post: &Post<'_>) -> Result<Filter, Refusal<'static>> {
     if notifications.resource_subscriptions.len() > limits::LISTENER_URIS_MAX {
         return Err(Refusal::InvalidParams("`resourceSubscriptions` has too many URIs".into()));
     }
+    if notifications.task_ids.len() > limits::LISTENER_URIS_MAX {
+        return Err(Refusal::InvalidParams("`taskIds` has too many ids".into()));
+    }
     Ok(notifications)
+}
+
+/// What is to be heard of tasks: from the backend that has each.
+fn about_tasks<T: Topology>(worker: &Worker<T>, view: &'static View, wanted: &Filter, wishes: &mut Vec<(u16, Wish)>) {
+    for id in &wanted.task_ids {
+        let task = worker.shared.tasks.listened_for(view, id);
+        let Some((backend, task)) = task.and_then(|(backend, task)| Some((T::backend(&backend)?, task))) else {
+            continue;
+        };
+        let known = wishes.iter().position(|(other, _)| *other == backend);
+        let place = known.unwrap_or_else(|| {
+            wishes.push((backend, Wish::default()));
+            wishes.len() - 1
+        });
+        let (_, wish) = &mut wishes[place];
+        wish.filter.task_ids.insert(task.as_str().into());
+        wish.tasks.push((task.into(), id.clone()));
+    }
 }
 
 /// What of it is to be heard from which backend: a list from every one that the view shows something of, a resource from
@@ -125,8 +155,9 @@ fn wishes<T: Topology>(view: &View, wanted: &Filter) -> Vec<(u16, Wish)> {
             prompts_list_changed: wanted.prompts_list_changed && prompts.contains(&backend),
             resources_list_changed: wanted.resources_list_changed && resources.contains(&backend),
             resource_subscriptions: uris.iter().map(|(upstream, _)| upstream.clone()).collect(),
+            task_ids: BTreeSet::new(),
         };
-        (backend, Wish { filter, uris })
+        (backend, Wish { filter, uris, tasks: Vec::new() })
     });
     wishes.filter(|(_, wish)| !wish.filter.is_empty()).collect()
 }
@@ -145,6 +176,27 @@ impl Listener {
             }
         }
     }
+
+    /// A server says something of the task that the client calls so.
+    fn told_of(&self, task: &str, source: &[u8], params: Value) {
+        let Self::Request(request) = self else { return };
+        let Some(told) = subscription::about_task(source, params, task, &request.id) else { return };
+        let mut tasks = request.tasks.borrow_mut();
+        tasks.insert(task.into(), told);
+        if tasks.values().map(Vec::len).sum::<usize>() > limits::LISTENER_TASK_BYTES_MAX {
+            tasks.clear();
+            request.missed.set(true);
+        }
+        request.wake.notify_one();
+    }
+
+    /// Something may have been said of its tasks that nobody heard.
+    fn miss_tasks(&self) {
+        if let Self::Request(request) = self {
+            request.missed.set(true);
+            request.wake.notify_one();
+        }
+    }
 }
 
 // === impl Request ===
@@ -155,9 +207,9 @@ impl Request {
         &self,
         worker: &Worker<T>,
         enrolled: &[Enrolled],
-        id: &str,
         downstream: &Erased<'_>,
     ) -> Result<(), Gone> {
+        let id = &*self.id;
         // The suite of the protocol changes a list as soon as it reads the acknowledgement: by then backends have to know.
         let answered = async {
             for place in enrolled {
@@ -179,18 +231,23 @@ impl Request {
             quiet.set(limits::KEEP_ALIVE);
             tokio::select! {
                 biased;
-                () = worker.drain.begun() => {
-                    downstream.event(&[subscription::end(id).as_bytes()]).await?;
-                    return downstream.finish().await;
-                }
+                () = worker.drain.begun() => break,
                 _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
                 () = self.wake.notified() => {
                     for notification in self.changed.take().common(&acknowledged).notifications(Some(id)) {
                         downstream.event(&[notification.as_bytes()]).await?;
                     }
+                    for (_, told) in self.tasks.take().iter().filter(|(task, _)| acknowledged.task_ids.contains(*task)) {
+                        downstream.event(&[told]).await?;
+                    }
+                    if self.missed.get() {
+                        break;
+                    }
                 }
                 () = poll_fn(|cx| quiet.poll(cx)) => downstream.keep_alive().await?,
             }
         }
+        downstream.event(&[subscription::end(id).as_bytes()]).await?;
+        downstream.finish().await
     }
 }

@@ -11,6 +11,7 @@ use super::bridge::Caller;
 use super::error::Refusal;
 use super::{Erased, Post, Worker, attended, parked, target};
 use crate::catalog::{Era, Revision, Topology};
+use crate::mcp::envelope::Incoming;
 use crate::mcp::json::{Kind, Value};
 use crate::mcp::method::CallKind;
 use crate::mcp::path;
@@ -27,8 +28,13 @@ const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 
 /// Whether a client declared that it follows tasks of the modern era.
 pub(super) fn declares(caller: &Caller<'_>) -> bool {
-    let declared = caller.head.meta.and_then(|meta| meta.client_capabilities).filter(|_| caller.era == Era::Modern);
-    let found = declared.map(|declared| path::find(caller.source, declared, &["extensions", TASK_EXTENSION]));
+    caller.era == Era::Modern && are_followed(caller.source, caller.head)
+}
+
+/// Whether a modern message says that its client follows tasks.
+pub(super) fn are_followed(source: &[u8], head: &Incoming) -> bool {
+    let declared = head.meta.and_then(|meta| meta.client_capabilities);
+    let found = declared.map(|declared| path::find(source, declared, &["extensions", TASK_EXTENSION]));
     matches!(found, Some(Ok(Some(Value { kind: Kind::Object, .. }))))
 }
 

@@ -55,6 +55,9 @@ pub(super) const META: &str = concat!(
     r#""},"io.modelcontextprotocol/clientCapabilities":"#
 );
 
+/// The capabilities of a client that follows tasks.
+const FOLLOWS_TASKS: &str = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+
 /// `notifications/initialized`
 pub(super) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
@@ -65,9 +68,11 @@ pub(super) fn discover(id: u64) -> String {
 
 /// A `subscriptions/listen` request of the gateway's own, which still needs an id.
 pub(crate) fn subscriptions_listen(wanted: &Filter) -> String {
+    // Of tasks nobody else is told.
+    let capabilities = if wanted.task_ids.is_empty() { "{}" } else { FOLLOWS_TASKS };
     let wanted = wanted.json();
     format!(
-        r#"{{"jsonrpc":"2.0","id":0,"method":"subscriptions/listen","params":{{"_meta":{{{META}{{}}}},"notifications":{wanted}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":0,"method":"subscriptions/listen","params":{{"_meta":{{{META}{capabilities}}},"notifications":{wanted}}}}}"#
     )
 }
 

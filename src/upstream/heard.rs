@@ -1,7 +1,6 @@
 //! What a legacy backend tells by itself, and whoever hears it. A modern one is asked to tell, by a call of its own.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::pin;
 use std::rc::Rc;
@@ -120,9 +119,8 @@ impl Audience {
                     let before = std::mem::replace(&mut known, *lists.borrow_and_update());
                     let [tools_list_changed, prompts_list_changed, resources_list_changed] =
                         [0, 1, 2].map(|list| known[list] != before[list]);
-                    let resource_subscriptions = BTreeSet::new();
                     hearer.hear(&Filter {
-                        tools_list_changed, prompts_list_changed, resources_list_changed, resource_subscriptions,
+                        tools_list_changed, prompts_list_changed, resources_list_changed, ..Filter::default()
                     });
                 }
             }

@@ -27,6 +27,7 @@ mod embed;
 mod eras;
 mod fallback;
 mod feeds;
+mod followed;
 mod http;
 mod http2;
 mod http2_backends;

@@ -22,7 +22,7 @@ fn message(id: &str, wanted: &str) -> String {
     )
 }
 
-fn request(path: &str, id: &str, wanted: &str) -> Request {
+pub(crate) fn request(path: &str, id: &str, wanted: &str) -> Request {
     Request::raw("subscriptions/listen", None, message(id, wanted)).line(&format!("POST {path} HTTP/1.1"))
 }
 

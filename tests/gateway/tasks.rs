@@ -23,7 +23,7 @@ use crate::support::server::{
 only1mcp::topology!(pub(crate) Tasks = "tests/gateway/topologies/tasks.yaml");
 
 const EXTENSION: &str = "io.modelcontextprotocol/tasks";
-const DECLARED: &str = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+pub(crate) const DECLARED: &str = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
 /// What the modern server calls its tasks.
 const INNER: &str = "inner/\u{e9} \"1\"";
 

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::Listener;
 use crate::catalog::{Era, Topology};
 use crate::limits;
+use crate::mcp::json::Value;
 use crate::mcp::subscription::Filter;
 use crate::proxy::Worker;
 use crate::upstream::{Backoff, Error, Transport as _, Upkeep};
@@ -42,12 +43,14 @@ pub(crate) struct Feed {
 }
 
 /// What a client wants to hear from one backend.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Wish {
     /// In the backend's words.
     pub(super) filter: Filter,
     /// URIs as the backend knows them, and as the client does.
     pub(super) uris: Vec<(Box<str>, Box<str>)>,
+    /// Ids of tasks, the same.
+    pub(super) tasks: Vec<(Box<str>, Box<str>)>,
 }
 
 /// The place of a client at a feed; it has left when this is dropped.
@@ -82,6 +85,10 @@ impl Feed {
         if all.resource_subscriptions.len() > limits::FEED_URIS_MAX {
             wish.filter.resource_subscriptions.clear();
             wish.uris.clear();
+        }
+        if all.task_ids.len() > limits::FEED_URIS_MAX {
+            wish.filter.task_ids.clear();
+            wish.tasks.clear();
         }
         let place = feed.last_place.get() + 1;
         feed.last_place.set(place);
@@ -138,6 +145,24 @@ impl Feed {
             listener.changed(&wish.translate(changed));
         }
     }
+
+    /// The backend says something of a task.
+    fn tell_of(&self, task: &str, source: &[u8], params: Value) {
+        for (_, wish, listener) in &*self.places.borrow() {
+            let own = wish.tasks.iter().find(|(upstream, _)| **upstream == *task);
+            own.into_iter().for_each(|(_, own)| listener.told_of(own, source, params));
+        }
+    }
+
+    /// Nobody listens for a while. Of a resource it can be said afterwards that it may have changed; what was said of a task
+    /// is lost, and whoever waits for that has to ask.
+    fn break_off(&self) {
+        let acknowledged = self.acknowledged.borrow();
+        self.missed.set(self.missed.get() || !acknowledged.is_empty());
+        let places = self.places.borrow();
+        let waits = |wish: &Wish| wish.tasks.iter().any(|(upstream, _)| acknowledged.task_ids.contains(upstream));
+        places.iter().filter(|(_, wish, _)| waits(wish)).for_each(|(.., listener)| listener.miss_tasks());
+    }
 }
 
 /// Keeps listening to the backend until nobody wants anything of it.
@@ -159,7 +184,7 @@ async fn keep<T: Topology>(worker: &Rc<Worker<T>>, index: usize) {
                 Some(backoff.after(opened.elapsed()))
             }
         };
-        feed.missed.set(feed.missed.get() || !feed.acknowledged.borrow().is_empty());
+        feed.break_off();
         feed.settle();
         let again = async {
             match delay {
@@ -234,11 +259,15 @@ impl Wish {
 
     /// What of that which the backend acknowledges it wants.
     fn acknowledged(&self, acknowledged: &Filter) -> Filter {
-        self.those(acknowledged, |upstream| acknowledged.resource_subscriptions.contains(upstream))
+        let tasks = self.tasks.iter().filter(|(upstream, _)| acknowledged.task_ids.contains(upstream));
+        let task_ids = tasks.map(|(_, own)| own.clone()).collect();
+        let has = |upstream: &str| acknowledged.resource_subscriptions.contains(upstream);
+        Filter { task_ids, ..self.those(acknowledged, has) }
     }
 
     fn those(&self, all: &Filter, has: impl Fn(&str) -> bool) -> Filter {
-        let lists = Filter { resource_subscriptions: BTreeSet::new(), ..self.filter.clone() };
+        let lists =
+            Filter { resource_subscriptions: BTreeSet::new(), task_ids: BTreeSet::new(), ..self.filter.clone() };
         let uris = self.uris.iter().filter(|(upstream, _)| has(upstream)).map(|(_, uri)| uri.clone());
         Filter { resource_subscriptions: uris.collect(), ..all.common(&lists) }
     }

@@ -64,6 +64,7 @@ pub(in crate::proxy) async fn subscribe<'a, T: Topology>(
     let wish = Wish {
         filter: Filter { resource_subscriptions: BTreeSet::from([(*route.upstream).into()]), ..Filter::default() },
         uris: vec![((*route.upstream).into(), (*uri).into())],
+        tasks: Vec::new(),
     };
     let backend = route.backend;
     let listener = Rc::new(Listener::Session(Arc::clone(&hearing)));
@@ -204,7 +205,7 @@ impl<'a, T: Topology> OwnStream<'a, T> {
             tools_list_changed: true,
             prompts_list_changed: true,
             resources_list_changed: true,
-            resource_subscriptions: BTreeSet::new(),
+            ..Filter::default()
         };
         let declared = |(backend, mut wish): (u16, Wish)| {
             let filter = &mut wish.filter;

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::super::bridge::Caller;
 use super::super::route::Route;
 use super::{RELATED_TASK, is_about, may_begin};
-use crate::catalog::Era;
+use crate::catalog::{Era, View};
 use crate::limits;
 use crate::mcp::envelope::{self, Outgoing};
 use crate::mcp::json::{Span, Value};
@@ -85,7 +85,18 @@ impl TaskIds {
 
     /// Where the task is that a client calls so, and what it is called there.
     pub(super) fn open(&self, caller: &Caller<'_>, id: &str) -> Option<Task> {
-        let plain = self.seal.open(&context(caller), id.as_bytes())?;
+        self.opened(&context(caller), id)
+    }
+
+    /// The backend that has a task which a modern client calls so, and what it is called there. None of one of several
+    /// children: nobody knows which of them would be listened to.
+    pub(in super::super) fn listened_for(&self, view: &View, id: &str) -> Option<(String, String)> {
+        let task = self.opened(&[view.patterns.name.as_bytes(), b""], id)?;
+        task.child.is_none().then_some((task.backend, task.id))
+    }
+
+    fn opened(&self, context: &[&[u8]; 2], id: &str) -> Option<Task> {
+        let plain = self.seal.open(context, id.as_bytes())?;
         let (worker, rest) = plain.split_first_chunk()?;
         let (child, rest) = rest.split_first_chunk()?;
         let (length, rest) = rest.split_first()?;

@@ -6,9 +6,10 @@ use tokio::task::JoinSet;
 
 use super::{Ended, Feed};
 use crate::catalog::{Era, Topology};
+use crate::mcp::client::Profile;
 use crate::mcp::envelope;
 use crate::mcp::subscription::{Filter, Told};
-use crate::proxy::Worker;
+use crate::proxy::{Worker, interview};
 use crate::upstream::{self, Call, Error, Message, Relay, Transport as _};
 
 const METHOD_NOT_FOUND: &[u8] = b"-32601";
@@ -20,6 +21,8 @@ pub(super) type Listening = JoinSet<Result<Ended, Error>>;
 struct Ear {
     feed: Rc<Feed>,
     request: u64,
+    /// What the backend may ask of clients.
+    asks: Profile,
     unsupported: bool,
 }
 
@@ -62,7 +65,8 @@ async fn hear<T: Topology>(worker: Rc<Worker<T>>, index: usize, wanted: Filter, 
     let head = envelope::incoming(source.as_bytes())
         .map_err(|error| Error::protocol(format!("what it is asked is no message: {error:?}")))?;
     let call = Call::own(source.as_bytes(), &head, "subscriptions/listen", Era::Modern);
-    let mut ear = Ear { feed: Rc::clone(&worker.feeds[index]), request, unsupported: false };
+    let asks = worker.shared.backends.get(index).map_or(Profile::NONE, |own| own.asks);
+    let mut ear = Ear { feed: Rc::clone(&worker.feeds[index]), request, asks, unsupported: false };
     link.exchange(&call, &mut ear).await?;
     Ok(if ear.unsupported { Ended::Unsupported } else { Ended::Over })
 }
@@ -81,6 +85,8 @@ fn take(feed: &Feed, request: u64, told: Told) {
         }
         Told::Acknowledged(_) => {}
         Told::Changed(changed) => feed.tell(&changed),
+        // It says more than its id.
+        Told::Task(_) => {}
     }
 }
 
@@ -88,9 +94,20 @@ fn take(feed: &Feed, request: u64, told: Told) {
 
 impl Relay for Ear {
     async fn notification(&mut self, message: Message<'_>) -> Result<(), Error> {
-        if let Some(told) = Told::of(message.source, message.head.root) {
-            take(&self.feed, self.request, told);
-            return Ok(());
+        match (Told::of(message.source, message.head.root), message.head.params) {
+            (Some(Told::Task(task)), Some(params)) => {
+                match interview::check_task(params.span.of(message.source), self.asks) {
+                    Ok(()) => self.feed.tell_of(&task, message.source, params),
+                    // Who asks for the task is told the same.
+                    Err(error) => tracing::warn!(%error, "what is said of a task is not told"),
+                }
+                return Ok(());
+            }
+            (Some(told), _) => {
+                take(&self.feed, self.request, told);
+                return Ok(());
+            }
+            (None, _) => {}
         }
         // MCP 2026-07-28, stdio: so a server ends a subscription.
         match message.head.method {
