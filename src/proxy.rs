@@ -46,6 +46,7 @@ use tokio::sync::Notify;
 
 pub(crate) use admit::{Admitted, Gate, MESSAGES_PATH, RequestKind};
 pub(crate) use batch::Batch;
+pub(crate) use bridge::is_header_mismatch;
 pub(crate) use cancellation::Cancellation;
 pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
@@ -55,7 +56,7 @@ pub(crate) use error::Refusal;
 pub(crate) use links::Links;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
 pub(crate) use parked::Parked;
-pub(crate) use relisting::Relisted;
+pub(crate) use relisting::{Relisted, wanted_headers};
 pub use session::SessionSteps;
 pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
 pub(crate) use settings::{Settings, Tuned};

@@ -1,7 +1,10 @@
 //! A client on lines whose server is elsewhere, over Streamable HTTP: each message is posted with the fields that its era
 //! asks for, and what comes back becomes lines. Nothing is routed here, and no message is changed but a refusal without
-//! an id, which gets that of its request.
+//! an id, which gets that of its request. What of arguments goes along as fields is in [`params`].
 
+mod params;
+
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -18,17 +21,18 @@ use crate::clock::Clock;
 use crate::limits;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::header;
-use crate::mcp::json::{Kind, Span, Value};
+use crate::mcp::json::{Kind, Value};
 use crate::mcp::lines::TooLong;
-use crate::proxy::Refusal;
+use crate::proxy::{Refusal, is_header_mismatch};
 use crate::upstream::streamable_http::{Remote, Reply};
 use crate::upstream::{Error, Gone};
+use params::Params;
 
 /// How long a session's stream rests after it ended.
 const STREAM_REST: Duration = Duration::from_secs(1);
 
 /// Fields of a request.
-type Fields = Vec<(&'static str, Vec<u8>)>;
+type Fields = Vec<(Cow<'static, str>, Vec<u8>)>;
 
 /// One client and its server.
 #[derive(Debug)]
@@ -38,12 +42,17 @@ struct Bridge {
     session: RefCell<Option<Agreed>>,
     /// Requests in flight by their id as written.
     in_flight: RefCell<HashMap<Box<[u8]>, InFlight>>,
+    /// What tools want to see in fields.
+    params: Params,
     /// Whether the server was ever reached.
     reached: Cell<bool>,
     /// Why it was not, at the first request.
     unreachable: RefCell<Option<Error>>,
     over: Notify,
 }
+
+/// What posting a message came to: the refusal that was kept back, or why there is no answer.
+type Posted = Result<Option<Vec<u8>>, Error>;
 
 /// What `initialize` came to.
 #[derive(Clone, Debug)]
@@ -97,6 +106,7 @@ async fn serve(remote: Remote, stop: impl Future<Output = ()>) -> Result<(), Err
         outbox,
         session: RefCell::default(),
         in_flight: RefCell::default(),
+        params: Params::default(),
         reached: Cell::new(false),
         unreachable: RefCell::default(),
         over: Notify::new(),
@@ -125,6 +135,21 @@ async fn serve(remote: Remote, stop: impl Future<Output = ()>) -> Result<(), Err
     drop(bridge);
     drop(writing.await);
     unreachable.map_or(Ok(()), Err)
+}
+
+fn borrowed(fields: &Fields) -> Vec<(&str, &[u8])> {
+    fields.iter().map(|(name, value)| (&**name, &value[..])).collect()
+}
+
+/// An error with the id of its request, where it has none.
+fn with_id(message: Vec<u8>, id: &[u8]) -> Vec<u8> {
+    let head = envelope::outgoing(&message).ok();
+    match head.and_then(|head| Some((head.error?, head.id))) {
+        Some((error, Id::Absent | Id::Null)) => {
+            [br#"{"jsonrpc":"2.0","id":"#, id, br#","error":"#, error.span.of(&message), b"}"].concat()
+        }
+        _ => message,
+    }
 }
 
 // === impl Bridge ===
@@ -188,13 +213,13 @@ impl Bridge {
         let Some(version) = version.filter(|version| version.bytes().all(|byte| byte.is_ascii_graphic())) else {
             return (Era::Legacy, if method == "initialize" { Fields::new() } else { self.session_fields() });
         };
-        let mut fields = vec![("mcp-protocol-version", version.into_bytes())];
-        let mut encoded = |name, value: &str| {
+        let mut fields = vec![("mcp-protocol-version".into(), version.into_bytes())];
+        let mut encoded = |name: Cow<'static, str>, value: &str| {
             let mut field = Vec::new();
             header::encode(value, &mut field);
             fields.push((name, field));
         };
-        encoded("mcp-method", method);
+        encoded("mcp-method".into(), method);
         let name = match method {
             "tools/call" | "prompts/get" => text(message.name),
             "resources/read" => text(message.uri),
@@ -202,15 +227,19 @@ impl Bridge {
             _ => None,
         };
         if let Some(name) = name {
-            encoded("mcp-name", &name);
+            encoded("mcp-name".into(), &name);
+            let wanted = self.params.of(&name).filter(|_| method == "tools/call").unwrap_or_default();
+            for (name, value) in header::arguments(&wanted, line, message.arguments) {
+                encoded(format!("mcp-param-{name}").into(), &value);
+            }
         }
         (Era::Modern, fields)
     }
 
     fn session_fields(&self) -> Fields {
         let Some(Agreed { id, version }) = self.session.borrow().clone() else { return Fields::new() };
-        let id = id.map(|id| ("mcp-session-id", id.into_bytes()));
-        id.into_iter().chain([("mcp-protocol-version", version.into_bytes())]).collect()
+        let id = id.map(|id| ("mcp-session-id".into(), id.into_bytes()));
+        id.into_iter().chain([("mcp-protocol-version".into(), version.into_bytes())]).collect()
     }
 
     /// Whether a cancellation is settled by ending the request that it names, which is how the modern era does it.
@@ -230,17 +259,14 @@ impl Bridge {
 
     /// Posts one message and passes on what comes back.
     async fn exchange(&self, line: &[u8], id: Option<&[u8]>, era: Era, fields: &Fields) -> Result<(), Gone> {
-        let fields: Vec<(&str, &[u8])> = fields.iter().map(|(name, value)| (*name, &value[..])).collect();
-        let outcome = match self.remote.ask("POST", &fields, line).await {
-            Ok(reply) => {
-                self.reached.set(true);
-                self.pass_on(reply, id, line).await
-            }
-            Err(error) => Ok(Err(error)),
-        };
-        let error = match outcome? {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
+        let error = match (self.post(line, id, fields, true).await?, id) {
+            // Boxed: hardly any is refused for its fields.
+            (Ok(Some(refusal)), Some(id)) => match Box::pin(self.post_again(line, id, fields, refusal)).await? {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            },
+            (Ok(_), _) => return Ok(()),
+            (Err(error), _) => error,
         };
         if id.is_some_and(|id| self.in_flight.borrow().get(id).is_some_and(|call| call.cancelled)) {
             return Ok(());
@@ -257,10 +283,47 @@ impl Bridge {
         Ok(())
     }
 
+    /// Does so once. The answer by which a modern server refuses the fields of a tool's call comes back, if it is `kept`.
+    async fn post(&self, line: &[u8], id: Option<&[u8]>, fields: &Fields, kept: bool) -> Result<Posted, Gone> {
+        match self.remote.ask("POST", &borrowed(fields), line).await {
+            Ok(reply) => {
+                self.reached.set(true);
+                self.pass_on(reply, id, line, kept).await
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Posts a call that was refused for its fields once more, where the server lists the tool with others by now: it has
+    /// not executed it (MCP 2026-07-28, server validation). Otherwise the refusal is the answer.
+    async fn post_again(
+        &self,
+        line: &[u8],
+        id: &[u8],
+        had: &Fields,
+        refusal: Vec<u8>,
+    ) -> Result<Result<(), Error>, Gone> {
+        let call = envelope::incoming(line).unwrap_or_default();
+        let wanted = || self.fields(&call, line, "tools/call").1;
+        let mut fields = wanted();
+        // Another call may have learned it meanwhile.
+        if fields == *had
+            && let Some(tool) = call.name.and_then(Value::text)
+        {
+            self.params.relist(&self.remote, &tool.decode(line)).await;
+            fields = wanted();
+        }
+        if fields == *had {
+            return self.write(with_id(refusal, id)).await.map(Ok);
+        }
+        Ok(self.post(line, Some(id), &fields, false).await?.map(drop))
+    }
+
     /// Writes the messages of a reply. To a request one of them has to be the answer.
-    async fn pass_on(&self, mut reply: Reply, id: Option<&[u8]>, line: &[u8]) -> Result<Result<(), Error>, Gone> {
+    async fn pass_on(&self, mut reply: Reply, id: Option<&[u8]>, line: &[u8], kept: bool) -> Result<Posted, Gone> {
         let asked = envelope::incoming(line).unwrap_or_default();
-        let greets = asked.method.is_some_and(|method| method.is(line, "initialize"));
+        let is = |name| asked.method.is_some_and(|method| method.is(line, name));
+        let (greets, lists, calls) = (is("initialize"), is("tools/list"), is("tools/call") && kept);
         let mut answered = id.is_none();
         loop {
             let message = match reply.next().await {
@@ -278,13 +341,12 @@ impl Bridge {
                     reply.status
                 ))));
             };
+            if calls && is_header_mismatch(&message, &head) {
+                return Ok(Ok(Some(message)));
+            }
             answered |= head.shape == Shape::Response;
             match (id, head.error, head.id) {
-                (Some(id), Some(error), Id::Absent | Id::Null) => {
-                    let error: Span = error.span;
-                    let parts = [br#"{"jsonrpc":"2.0","id":"#, id, br#","error":"#, error.of(&message), b"}"];
-                    self.write(parts.concat()).await?;
-                }
+                (Some(id), Some(_), Id::Absent | Id::Null) => self.write(with_id(message, id)).await?,
                 // Of a notification that was refused a client on lines hears nothing.
                 (None, Some(error), Id::Absent | Id::Null)
                     if matches!(asked.shape, Shape::Notification | Shape::Response) =>
@@ -296,12 +358,15 @@ impl Bridge {
                     if greets && head.result.is_some() {
                         self.begin(reply.session_id.clone(), &message);
                     }
+                    if lists && head.result.is_some() {
+                        self.params.learn(&message);
+                    }
                     self.write(message).await?;
                 }
             }
         }
         match answered {
-            true => Ok(Ok(())),
+            true => Ok(Ok(None)),
             false => Ok(Err(Error::protocol(format!("it answered with status {} and no message", reply.status)))),
         }
     }
@@ -326,8 +391,7 @@ impl Bridge {
     async fn listen(&self) {
         loop {
             let fields = self.session_fields();
-            let fields: Vec<(&str, &[u8])> = fields.iter().map(|(name, value)| (*name, &value[..])).collect();
-            match self.remote.ask("GET", &fields, b"").await {
+            match self.remote.ask("GET", &borrowed(&fields), b"").await {
                 Ok(mut reply) if reply.status == 200 && reply.is_stream() => {
                     while let Ok(Some(message)) = reply.next().await {
                         if self.write(message).await.is_err() {
@@ -348,7 +412,7 @@ impl Bridge {
         if !fields.iter().any(|(name, _)| *name == "mcp-session-id") {
             return;
         }
-        let fields: Vec<(&str, &[u8])> = fields.iter().map(|(name, value)| (*name, &value[..])).collect();
+        let fields = borrowed(&fields);
         let ended = tokio::time::timeout(limits::CONNECT_TIMEOUT, self.remote.ask("DELETE", &fields, b"")).await;
         if !matches!(ended, Ok(Ok(_))) {
             tracing::debug!("session was not ended");

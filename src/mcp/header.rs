@@ -5,8 +5,10 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use only1mcp_model::plan::ParamHeader;
 
 use super::json::{Kind, Value};
+use super::path;
 
 const PARAM: &[u8] = b"mcp-param-";
 const PREFIX: &[u8] = b"=?base64?";
@@ -62,6 +64,19 @@ pub fn argument(source: &[u8], value: Value) -> Option<Cow<'_, str>> {
         Kind::Bool => std::str::from_utf8(value.span.of(source)).ok().map(Cow::Borrowed),
         Kind::Null | Kind::Array | Kind::Object => None,
     }
+}
+
+/// The arguments of a call that a tool wants to see as fields: what stands behind `Mcp-Param-`, and the value. One that is
+/// ambiguous is left out.
+pub fn arguments<'a>(
+    wanted: &'a [ParamHeader],
+    source: &'a [u8],
+    arguments: Option<Value>,
+) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+    wanted.iter().filter_map(move |wanted| {
+        let found = path::find(source, arguments?, &wanted.path).ok()?;
+        Some((&*wanted.header, argument(source, found?)?))
+    })
 }
 
 /// Whether a decoded field says what the argument is. Numbers are compared as such: `42.0` is 42.

@@ -12,7 +12,7 @@ use super::parked::Desk;
 use super::tasks;
 use crate::catalog::{Era, Revision, View};
 use crate::mcp::client::{Profile, SessionKey};
-use crate::mcp::envelope::{Cut, Id, Incoming};
+use crate::mcp::envelope::{Cut, Id, Incoming, Outgoing};
 use crate::mcp::json::{Kind, Span, Text, Value};
 use crate::mcp::method::{CallKind, Level};
 use crate::mcp::path;
@@ -226,8 +226,12 @@ pub(crate) fn requires_input(message: &Message<'_>, kind: CallKind) -> bool {
 /// Whether a modern backend refuses the headers of a tool's call, which it then has not executed (MCP 2026-07-28, server
 /// validation).
 pub(crate) fn refuses_headers(message: &Message<'_>, kind: CallKind) -> bool {
-    let code = message.head.error_code.filter(|_| message.era == Era::Modern && kind == CallKind::Tool);
-    code.is_some_and(|code| code.span.of(message.source) == HEADER_MISMATCH)
+    message.era == Era::Modern && kind == CallKind::Tool && is_header_mismatch(message.source, message.head)
+}
+
+/// Whether a message says that the headers of the request are not as its receiver wants them.
+pub(crate) fn is_header_mismatch(source: &[u8], head: &Outgoing) -> bool {
+    head.error_code.is_some_and(|code| code.span.of(source) == HEADER_MISMATCH)
 }
 
 /// A notification for the client; `None` when it is none that this client asked for.

@@ -41,7 +41,7 @@ struct Tool {
 }
 
 /// What a tool is listed with: headers, or what it may not have.
-type Found = Result<Rc<[ParamHeader]>, Violation>;
+pub(crate) type Found = Result<Rc<[ParamHeader]>, Violation>;
 
 /// What a tool wants, once that is known.
 type Asking<'f> = Pin<Box<dyn Future<Output = Option<Rc<[ParamHeader]>>> + 'f>>;
@@ -101,7 +101,7 @@ async fn wanted<T: Topology>(
         let mut asked = known.asked.lock().await;
         if asked.is_none_or(|at| at.elapsed() >= limits::RELIST_PAUSE) {
             *asked = Some(Instant::now());
-            match find(worker, backend, tool).await {
+            match wanted_headers(tool, async |cursor| ask(worker, backend, cursor).await).await {
                 Some(Err(violation)) => {
                     // What it says of itself is not to be trusted to be short, or one line.
                     let why = one_line(violation.to_string().as_bytes());
@@ -127,11 +127,14 @@ async fn wanted<T: Topology>(
     known.headers.borrow().clone().filter(|wanted| **wanted != *had)
 }
 
-/// Asks the backend for its tools, page by page, until one has this name.
-async fn find<T: Topology>(worker: &Worker<T>, backend: u16, tool: &str) -> Option<Found> {
+/// Asks a server for its tools, by the answers to `tools/list`, page by page, until one has this name: what it wants.
+pub(crate) async fn wanted_headers(
+    tool: &str,
+    mut ask: impl AsyncFnMut(Option<&str>) -> Option<Vec<u8>>,
+) -> Option<Found> {
     let mut cursor = None;
     for _ in 0..limits::LIST_PAGES_MAX {
-        let answer = ask(worker, backend, cursor.as_deref()).await?;
+        let answer = ask(cursor.as_deref()).await?;
         match param_header::listed(serde_json::from_slice(&answer).ok()?, tool)? {
             Listed::Here(wanted) => return Some(wanted.map(Rc::from)),
             Listed::Behind(next) => cursor = Some(next.filter(|next| cursor.as_ref() != Some(next))?),

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use super::{Call, greeting, profiles};
 use crate::catalog::Era;
 use crate::mcp::envelope::Id;
+use crate::mcp::header;
 use crate::mcp::json::{Kind, Span};
 use crate::mcp::splice::Splice;
-use crate::mcp::{header, path};
 
 /// Text that a splice borrows: written once per call.
 #[derive(Debug, Default)]
@@ -149,16 +149,13 @@ fn meta_place(call: &Call<'_>) -> u32 {
 /// (W3C) goes on to servers of both eras.
 pub(super) fn push_fields(call: &Call<'_>, era: Era, request: &mut Vec<u8>) {
     let wants = if era == Era::Modern { call.headers } else { &[] };
-    for wanted in wants {
-        // The proxy refused what is ambiguous to a client; here it is a server's own idea, which it then misses.
-        let found = call.head.arguments.and_then(|arguments| path::find(call.source, arguments, &wanted.path).ok()?);
-        if let Some(argument) = found.and_then(|value| header::argument(call.source, value)) {
-            request.extend_from_slice(b"mcp-param-");
-            request.extend_from_slice(wanted.header.as_bytes());
-            request.extend_from_slice(b": ");
-            header::encode(&argument, request);
-            request.extend_from_slice(b"\r\n");
-        }
+    // The proxy refused what is ambiguous to a client; here it is a server's own idea, which it then misses.
+    for (wanted, argument) in header::arguments(wants, call.source, call.head.arguments) {
+        request.extend_from_slice(b"mcp-param-");
+        request.extend_from_slice(wanted.as_bytes());
+        request.extend_from_slice(b": ");
+        header::encode(&argument, request);
+        request.extend_from_slice(b"\r\n");
     }
     for (name, value) in call.passed_on {
         let is_written = || call.headers.iter().any(|wanted| header::is_param(name, &wanted.header));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::params;
 use crate::stdio_client::{Gateway, call, initialize, request, text};
 use crate::support::client::META;
 use crate::support::gateways;
@@ -165,6 +166,71 @@ async fn an_answer_without_an_id_gets_that_of_its_request_and_one_that_is_none_i
     assert_eq!(garbage["error"]["code"], -32700, "{garbage}");
     let (_, code, _) = bridge.close().await;
     assert_eq!(code, Some(0));
+}
+
+#[tokio::test]
+async fn arguments_go_along_as_fields_where_the_gateway_behind_wants_that() {
+    let (mut near, far) = (Recorder::start(), Recorder::start());
+    let gateway = params::started(&near, &far);
+    let arguments = r#"{"region":"\u00e9","count":42,"dry":true,"filter":{"row":7},"note":"x"}"#;
+    let expected = ["count: 42", "dry-run: true", "region: =?base64?w6k=?=", "row: 7"];
+    for listed in [false, true] {
+        let mut bridge = connect(&gateway.url());
+        if listed {
+            let tools = bridge.ask(&request("1", "tools/list", &format!(r#"{{"_meta":{{{META}}}}}"#))).await;
+            assert!(tools["result"]["tools"].as_array().is_some_and(|tools| !tools.is_empty()), "{tools}");
+        }
+        for id in ["2", "3"] {
+            let answer = bridge.ask(&call(id, "near__deploy", arguments)).await;
+            assert_eq!((text(&answer), answer["id"].to_string().as_str()), ("done", id), "{answer}");
+            assert_eq!(params::params(&near.post().await), expected);
+        }
+        let none = bridge.ask(&call("4", "near__deploy", r#"{"region":null}"#)).await;
+        assert_eq!(text(&none), "done", "{none}");
+        assert_eq!(params::params(&near.post().await), [""; 0]);
+        assert_eq!(bridge.close().await.1, Some(0));
+    }
+}
+
+/// A page that names another one.
+const PAGE: &str = r#"{"tools":[],"nextCursor":"2","resultType":"complete"}"#;
+/// The page with the tool.
+const LAST: &str = r#"{"tools":[{"name":"t","inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}}],"resultType":"complete"}"#;
+
+#[tokio::test]
+async fn a_call_that_is_refused_for_its_fields_is_made_once_more_where_the_server_lists_others() {
+    let mut server = Recorder::play(async |post, wire: &mut Wire<'_>| match () {
+        () if post.body.contains("tools/list") => {
+            wire.result(if post.body.contains(r#""cursor":"2""#) { LAST } else { PAGE }).await
+        }
+        () if post.head.contains("mcp-param-a: good\r\n") => wire.result(DONE).await,
+        () => wire.answer(400, r#"{"jsonrpc":"2.0","error":{"code":-32020,"message":"no"}}"#).await,
+    });
+    let mut bridge = connect(&server.url());
+    for (arguments, tool, is_done, posts) in [
+        // Refused, listed on two pages, made again.
+        (r#"{"a":"good"}"#, "t", true, 4),
+        (r#"{"a":"good"}"#, "t", true, 1),
+        // Made as it is known, refused, and just listed.
+        (r#"{"a":"bad"}"#, "t", false, 1),
+        // Not listed at all: two pages are asked for once.
+        ("{}", "other", false, 3),
+        ("{}", "other", false, 1),
+    ] {
+        let before = server.calls();
+        let answer = bridge.ask(&call("7", tool, arguments)).await;
+        let refused = json!({ "jsonrpc": "2.0", "id": 7, "error": { "code": -32020, "message": "no" } });
+        assert_eq!(text(&answer) == "done", is_done, "{answer}");
+        assert!(is_done || answer == refused, "{answer}");
+        assert_eq!(server.calls() - before, posts, "{tool} {arguments}");
+    }
+    let first = server.post().await;
+    assert!(!first.head.contains("mcp-param"), "{}", first.head);
+    let listed = server.post().await;
+    assert!(
+        listed.head.contains("mcp-method: tools/list\r\n") && listed.head.contains("mcp-protocol-version: 2026-07-28")
+    );
+    assert_eq!(bridge.close().await.1, Some(0));
 }
 
 #[tokio::test]

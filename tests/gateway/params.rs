@@ -10,7 +10,7 @@ use crate::support::recorder::{DONE, Post, Recorder};
 
 only1mcp::topology!(pub(crate) Params = "tests/gateway/topologies/params.yaml");
 
-fn started(near: &Recorder, far: &Recorder) -> Running {
+pub(crate) fn started(near: &Recorder, far: &Recorder) -> Running {
     let builder = Gateway::<Params>::builder().workers(1).reference("NEAR_URL", near.url());
     builder.reference("FAR_URL", far.url()).start().expect("the gateway starts")
 }
@@ -21,7 +21,7 @@ fn call(tool: &str, arguments: &str, fields: &[(&str, &str)]) -> Request {
 }
 
 /// The `Mcp-Param-*` fields of a request that a server got, in lower case, sorted.
-fn params(post: &Post) -> Vec<String> {
+pub(crate) fn params(post: &Post) -> Vec<String> {
     let mut fields: Vec<String> =
         post.head.lines().filter_map(|line| Some(line.strip_prefix("mcp-param-")?.to_owned())).collect();
     fields.sort();
