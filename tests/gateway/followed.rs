@@ -25,8 +25,11 @@ struct Rig {
 #[derive(Clone, Default)]
 struct Told {
     asked: Arc<Mutex<Vec<Value>>>,
-    streams: Arc<Mutex<Vec<(String, mpsc::Sender<Step>)>>>,
+    streams: Arc<Mutex<Vec<Stream>>>,
 }
+
+/// The id of its request, and what it is fed by.
+type Stream = (String, mpsc::Sender<Step>);
 
 // === impl Told ===
 

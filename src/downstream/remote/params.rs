@@ -37,7 +37,7 @@ impl Params {
 
     /// Takes what an answer to `tools/list` says.
     pub(super) fn learn(&self, answer: &[u8]) {
-        let tools = serde_json::from_slice(answer).ok().and_then(|answer| param_header::all(answer));
+        let tools = serde_json::from_slice(answer).ok().and_then(param_header::all);
         for (name, wanted) in tools.unwrap_or_default() {
             let known = self.0.borrow().contains_key(&*name);
             if known || !wanted.is_empty() {
