@@ -46,6 +46,7 @@ use tokio::sync::Notify;
 
 pub(crate) use admit::{Admitted, Gate, MESSAGES_PATH, RequestKind};
 pub(crate) use batch::Batch;
+#[cfg(feature = "transport-http")]
 pub(crate) use bridge::is_header_mismatch;
 pub(crate) use cancellation::Cancellation;
 pub(crate) use counts::Counts;
@@ -56,7 +57,9 @@ pub(crate) use error::Refusal;
 pub(crate) use links::Links;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
 pub(crate) use parked::Parked;
-pub(crate) use relisting::{Relisted, wanted_headers};
+pub(crate) use relisting::Relisted;
+#[cfg(feature = "transport-http")]
+pub(crate) use relisting::wanted_headers;
 pub use session::SessionSteps;
 pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
 pub(crate) use settings::{Settings, Tuned};
