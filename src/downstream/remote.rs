@@ -259,14 +259,29 @@ impl Bridge {
 
     /// Posts one message and passes on what comes back.
     async fn exchange(&self, line: &[u8], id: Option<&[u8]>, era: Era, fields: &Fields) -> Result<(), Gone> {
-        let error = match (self.post(line, id, fields, true).await?, id) {
+        let mut relisted: Option<Fields> = None;
+        let outcome = loop {
+            let fields = relisted.as_ref().unwrap_or(fields);
+            let posted = match self.remote.ask("POST", &borrowed(fields), line).await {
+                Ok(reply) => {
+                    self.reached.set(true);
+                    self.pass_on(reply, id, line, relisted.is_none()).await?
+                }
+                Err(error) => Err(error),
+            };
+            let (refusal, id) = match (posted, id) {
+                (Ok(Some(refusal)), Some(id)) => (refusal, id),
+                (posted, _) => break posted,
+            };
             // Boxed: hardly any is refused for its fields.
-            (Ok(Some(refusal)), Some(id)) => match Box::pin(self.post_again(line, id, fields, refusal)).await? {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            },
-            (Ok(_), _) => return Ok(()),
-            (Err(error), _) => error,
+            match Box::pin(self.other_fields(line, fields)).await {
+                Some(wanted) => relisted = Some(wanted),
+                None => return self.write(with_id(refusal, id)).await,
+            }
+        };
+        let error = match outcome {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
         };
         if id.is_some_and(|id| self.in_flight.borrow().get(id).is_some_and(|call| call.cancelled)) {
             return Ok(());
@@ -283,47 +298,25 @@ impl Bridge {
         Ok(())
     }
 
-    /// Does so once. The answer by which a modern server refuses the fields of a tool's call comes back, if it is `kept`.
-    async fn post(&self, line: &[u8], id: Option<&[u8]>, fields: &Fields, kept: bool) -> Result<Posted, Gone> {
-        match self.remote.ask("POST", &borrowed(fields), line).await {
-            Ok(reply) => {
-                self.reached.set(true);
-                self.pass_on(reply, id, line, kept).await
-            }
-            Err(error) => Ok(Err(error)),
-        }
-    }
-
-    /// Posts a call that was refused for its fields once more, where the server lists the tool with others by now: it has
-    /// not executed it (MCP 2026-07-28, server validation). Otherwise the refusal is the answer.
-    async fn post_again(
-        &self,
-        line: &[u8],
-        id: &[u8],
-        had: &Fields,
-        refusal: Vec<u8>,
-    ) -> Result<Result<(), Error>, Gone> {
-        let call = envelope::incoming(line).unwrap_or_default();
-        let wanted = || self.fields(&call, line, "tools/call").1;
-        let mut fields = wanted();
+    /// The fields of a call that was refused with `had`, where the server lists its tool with others by now: it has not
+    /// executed it (MCP 2026-07-28, server validation). `None` where the refusal is the answer.
+    async fn other_fields(&self, line: &[u8], had: &Fields) -> Option<Fields> {
+        let call = envelope::incoming(line).ok()?;
+        let mut fields = self.fields(&call, line, "tools/call").1;
         // Another call may have learned it meanwhile.
-        if fields == *had
-            && let Some(tool) = call.name.and_then(Value::text)
-        {
-            self.params.relist(&self.remote, &tool.decode(line)).await;
-            fields = wanted();
-        }
         if fields == *had {
-            return self.write(with_id(refusal, id)).await.map(Ok);
+            self.params.relist(&self.remote, &call.name?.text()?.decode(line)).await;
+            fields = self.fields(&call, line, "tools/call").1;
         }
-        Ok(self.post(line, Some(id), &fields, false).await?.map(drop))
+        (fields != *had).then_some(fields)
     }
 
-    /// Writes the messages of a reply. To a request one of them has to be the answer.
+    /// Writes the messages of a reply. To a request one of them has to be the answer. That by which a modern server refuses
+    /// the fields of a tool's call comes back, if it is `kept`.
     async fn pass_on(&self, mut reply: Reply, id: Option<&[u8]>, line: &[u8], kept: bool) -> Result<Posted, Gone> {
         let asked = envelope::incoming(line).unwrap_or_default();
         let is = |name| asked.method.is_some_and(|method| method.is(line, name));
-        let (greets, lists, calls) = (is("initialize"), is("tools/list"), is("tools/call") && kept);
+        let (greets, calls) = (is("initialize"), is("tools/call") && kept);
         let mut answered = id.is_none();
         loop {
             let message = match reply.next().await {
@@ -357,9 +350,6 @@ impl Bridge {
                 _ => {
                     if greets && head.result.is_some() {
                         self.begin(reply.session_id.clone(), &message);
-                    }
-                    if lists && head.result.is_some() {
-                        self.params.learn(&message);
                     }
                     self.write(message).await?;
                 }

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::json::{Kind, Span, Value};
 use super::path;
-use super::splice::Splice;
 
 /// The member of `_meta` that names a subscription.
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
@@ -122,27 +121,30 @@ impl Filter {
 /// these two in the place of the server's. `None` of one that is ambiguous, or about nothing.
 #[must_use]
 pub fn about_task(source: &[u8], params: Value, task: &str, id: &str) -> Option<Vec<u8>> {
-    let named = path::find(source, params, &["taskId"]).ok()??;
-    let meta = path::find(source, params, &["_meta"]).ok()?;
-    let known = meta.map_or(Ok(None), |meta| path::find(source, meta, &[SUBSCRIPTION_ID])).ok()?;
-    let (task, member) = (serde_json::Value::from(task).to_string(), format!(r#""{SUBSCRIPTION_ID}":{id},"#));
-    let without_comma = member.trim_end_matches(',');
-    let own_meta = format!(r#""_meta":{{{without_comma}}},"#);
-    let mut splice = Splice::new(source);
-    splice.replace(named.span, task.as_bytes());
-    match (meta, known) {
-        (_, Some(known)) => splice.replace(known.span, id.as_bytes()),
-        (None, None) => splice.insert(params.span.start + 1, own_meta.as_bytes()),
-        (Some(Value { kind: Kind::Object, span, .. }), None) => {
-            let inside = span.of(source);
-            let is_empty = inside[1..inside.len() - 1].trim_ascii().is_empty();
-            splice.insert(span.start + 1, if is_empty { without_comma.as_bytes() } else { member.as_bytes() });
+    let paths: [&[&str]; 3] = [&["taskId"], &["_meta"], &["_meta", SUBSCRIPTION_ID]];
+    let mut found = [None; 3];
+    for (found, path) in found.iter_mut().zip(paths) {
+        *found = path::find(source, params, path).ok()?;
+    }
+    let [named, meta, known] = found;
+    let inside = |value: Value| Span { start: value.span.start + 1, end: value.span.start + 1 };
+    let own_id = match (meta, known) {
+        (_, Some(known)) => (known.span, id.to_owned()),
+        (None, None) => (inside(params), format!(r#""_meta":{{"{SUBSCRIPTION_ID}":{id}}},"#)),
+        (Some(meta), None) if meta.kind == Kind::Object => {
+            let is_empty = meta.span.of(source)[1..].trim_ascii_start() == b"}";
+            (inside(meta), format!(r#""{SUBSCRIPTION_ID}":{id}{}"#, if is_empty { "" } else { "," }))
         }
         (Some(_), None) => return None,
+    };
+    let mut edits = [(named?.span, serde_json::Value::from(task).to_string()), own_id];
+    if edits[0].0.start > edits[1].0.start {
+        edits.swap(0, 1);
     }
-    let mut told = Vec::with_capacity(splice.len());
-    splice.write_line(&mut told);
-    Some(told)
+    let [(first, before), (second, behind)] = edits;
+    let between = Span { start: first.end, end: second.start };
+    let [head, tail] = [&source[..first.start as usize], &source[second.end as usize..]];
+    Some([head, before.as_bytes(), between.of(source), behind.as_bytes(), tail].concat())
 }
 
 /// The response that ends a subscription.

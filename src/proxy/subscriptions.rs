@@ -9,7 +9,7 @@ mod feed;
 mod own;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ struct Request {
     /// What has changed and was not told yet.
     changed: RefCell<Filter>,
     /// What was said last of each task and was not told yet, by the client's id of it.
-    tasks: RefCell<BTreeMap<Box<str>, Vec<u8>>>,
+    tasks: RefCell<Vec<(Box<str>, Vec<u8>)>>,
     /// Something of a task was missed: its client has to ask, and to listen anew.
     missed: Cell<bool>,
     wake: Notify,
@@ -182,8 +182,9 @@ impl Listener {
         let Self::Request(request) = self else { return };
         let Some(told) = subscription::about_task(source, params, task, &request.id) else { return };
         let mut tasks = request.tasks.borrow_mut();
-        tasks.insert(task.into(), told);
-        if tasks.values().map(Vec::len).sum::<usize>() > limits::LISTENER_TASK_BYTES_MAX {
+        tasks.retain(|(other, _)| **other != *task);
+        tasks.push((task.into(), told));
+        if tasks.iter().map(|(_, told)| told.len()).sum::<usize>() > limits::LISTENER_TASK_BYTES_MAX {
             tasks.clear();
             request.missed.set(true);
         }
@@ -237,7 +238,7 @@ impl Request {
                     for notification in self.changed.take().common(&acknowledged).notifications(Some(id)) {
                         downstream.event(&[notification.as_bytes()]).await?;
                     }
-                    for (_, told) in self.tasks.take().iter().filter(|(task, _)| acknowledged.task_ids.contains(*task)) {
+                    for (_, told) in self.tasks.take().iter().filter(|(task, _)| acknowledged.task_ids.contains(task)) {
                         downstream.event(&[told]).await?;
                     }
                     if self.missed.get() {

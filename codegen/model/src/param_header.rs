@@ -84,19 +84,6 @@ pub fn listed(answer: &RawValue, tool: &str) -> Option<Listed> {
     })
 }
 
-/// What an answer to `tools/list` says of each tool on the page; nothing of one that asks for what it may not have. `None`
-/// as of [`listed`].
-#[must_use]
-pub fn all(answer: &RawValue) -> Option<Vec<(String, Vec<ParamHeader>)>> {
-    let answer = Tree::read(answer, LOCK_DEPTH_MAX).ok()?;
-    let Some(Tree::Array(tools)) = answer.member("result")?.member("tools") else { return None };
-    let each = |tool: &Tree<'_>| {
-        let name = tool.member("name").and_then(Tree::string)?;
-        Some((name.into_owned(), of_tree(tool).unwrap_or_default()))
-    };
-    Some(tools.iter().filter_map(each).collect())
-}
-
 fn of_tree(tool: &Tree<'_>) -> Result<Vec<ParamHeader>, Violation> {
     let mut walk = Walk::default();
     if let Some(schema) = tool.member("inputSchema") {

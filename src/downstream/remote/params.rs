@@ -1,12 +1,9 @@
 //! Which arguments the tools of the server want to see as fields (MCP 2026-07-28, custom headers from tool parameters): by
-//! the lists that pass by, and by one that is asked for when the server refuses a call.
+//! its list of them, which is asked for when it refuses a call.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
-
-use only1mcp_model::param_header;
 
 use crate::catalog::Revision;
 use crate::catalog::plan::ParamHeader;
@@ -16,15 +13,16 @@ use crate::proxy::wanted_headers;
 use crate::upstream::streamable_http::Remote;
 use crate::upstream::tools_list;
 
-/// What is known of tools, by their names.
+/// What is known of tools; hardly any server ever refuses a call of one.
 #[derive(Debug, Default)]
-pub(super) struct Params(RefCell<BTreeMap<Box<str>, Tool>>);
+pub(super) struct Params(RefCell<Vec<Tool>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tool {
+    name: Box<str>,
     wanted: Rc<[ParamHeader]>,
     /// When the server was asked for it last.
-    asked: Option<Instant>,
+    asked: Instant,
 }
 
 // === impl Params ===
@@ -32,42 +30,28 @@ struct Tool {
 impl Params {
     /// What a tool wants; `None` where that is not known.
     pub(super) fn of(&self, tool: &str) -> Option<Rc<[ParamHeader]>> {
-        self.0.borrow().get(tool).map(|tool| Rc::clone(&tool.wanted))
-    }
-
-    /// Takes what an answer to `tools/list` says.
-    pub(super) fn learn(&self, answer: &[u8]) {
-        let tools = serde_json::from_slice(answer).ok().and_then(param_header::all);
-        for (name, wanted) in tools.unwrap_or_default() {
-            let known = self.0.borrow().contains_key(&*name);
-            if known || !wanted.is_empty() {
-                self.edit(&name, |tool| tool.wanted = wanted.into());
-            }
-        }
+        let known = self.0.borrow();
+        known.iter().find(|known| *known.name == *tool).map(|known| Rc::clone(&known.wanted))
     }
 
     /// Asks the server for what it lists, unless it was asked just now.
     pub(super) async fn relist(&self, remote: &Remote, tool: &str) {
-        let mut asks = false;
-        self.edit(tool, |tool| {
-            asks = tool.asked.is_none_or(|asked| asked.elapsed() >= limits::RELIST_PAUSE);
-            tool.asked = Some(Instant::now()).filter(|_| asks).or(tool.asked);
-        });
-        if !asks {
-            return;
+        {
+            let (mut known, asked) = (self.0.borrow_mut(), Instant::now());
+            let full = known.len() >= limits::RELISTED_TOOLS_MAX;
+            match known.iter_mut().find(|known| *known.name == *tool) {
+                Some(known) if known.asked.elapsed() < limits::RELIST_PAUSE => return,
+                Some(known) => known.asked = asked,
+                // Of more tools than may be nothing is remembered.
+                None if full => return,
+                None => known.push(Tool { name: tool.into(), wanted: Rc::default(), asked }),
+            }
         }
         let found = wanted_headers(tool, async |cursor| page(remote, cursor).await).await.and_then(Result::ok);
         tracing::info!(tool, found = found.is_some(), "its fields are refused: listed again");
-        if let Some(wanted) = found {
-            self.edit(tool, |tool| tool.wanted = wanted);
-        }
-    }
-
-    /// Of more tools than may be nothing is remembered.
-    fn edit(&self, tool: &str, edit: impl FnOnce(&mut Tool)) {
         let mut known = self.0.borrow_mut();
-        if known.len() < limits::RELISTED_TOOLS_MAX || known.contains_key(tool) {
-            edit(known.entry(tool.into()).or_default());
+        if let (Some(wanted), Some(known)) = (found, known.iter_mut().find(|known| *known.name == *tool)) {
+            known.wanted = wanted;
         }
     }
 }
