@@ -65,7 +65,7 @@ async fn hear<T: Topology>(worker: Rc<Worker<T>>, index: usize, wanted: Filter, 
     let head = envelope::incoming(source.as_bytes())
         .map_err(|error| Error::protocol(format!("what it is asked is no message: {error:?}")))?;
     let call = Call::own(source.as_bytes(), &head, "subscriptions/listen", Era::Modern);
-    let asks = worker.shared.backends.get(index).map_or(Profile::NONE, |own| own.asks);
+    let asks = worker.shared.tuned.of(index).map_or(Profile::NONE, |own| own.asks());
     let mut ear = Ear { feed: Rc::clone(&worker.feeds[index]), request, asks, unsupported: false };
     link.exchange(&call, &mut ear).await?;
     Ok(if ear.unsupported { Ended::Unsupported } else { Ended::Over })
