@@ -2,8 +2,8 @@
 
 use only1mcp_model::plan::{
     Access, AdminListener, Alone, Auth, Backend, Balance, Basic, ClientCapability, Concurrency, Confined, Credentials,
-    Endpoint, Exposed, Extension, Header, HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy, Reference,
-    Stdio, StreamableHttp, Subject, ToolHeaders, Transport, User, Variable, View, WildcardRoute,
+    Endpoint, Exposed, Extension, Header, HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy,
+    Reference, Stdio, StreamableHttp, Subject, ToolHeaders, Transport, User, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
