@@ -22,6 +22,10 @@ pub trait Topology: 'static {
     type Balance: Strategy;
     /// Everything constant about it.
     const SPEC: &'static Spec;
+    /// Every setting of it as it is in force unless something else is said at the start or later: a list in JSON of
+    /// objects with `path`, `value` and the `line` that says so, null for what nobody wrote. No secrets. A constant, so
+    /// that it is not linked where nobody asks for it.
+    const SETTINGS: &'static str = "[]";
     /// Whether its clients come over TLS: a constant, so that nothing of TLS is linked where they do not.
     const SERVES_TLS: bool = Self::SPEC.listen.tls.is_some();
     /// Whether the URIs of any backend bear its name, so that nobody else's calls look for that.

@@ -6,6 +6,7 @@ mod duplicates;
 mod entries;
 mod near_miss;
 mod record;
+mod told;
 
 use crate::diagnostic::{Code, Problem, Problems, quoted};
 use crate::json::token;
@@ -15,6 +16,7 @@ pub(crate) use duplicates::duplicate_keys;
 pub use entries::Entries;
 pub use near_miss::near_miss;
 pub(crate) use record::{Key, Record, object_schema, record};
+pub(crate) use told::{Spot, Told};
 
 /// How many entries a list, or a mapping from names, may have.
 const LENGTH_MAX: usize = 1024;
@@ -41,6 +43,13 @@ pub(crate) trait Decode: Sized {
     /// How a topology would write it, as JSON; `None` where a default needs no mention.
     fn written(&self) -> Option<String> {
         None
+    }
+
+    /// Tells every setting of it, those that nobody wrote as well.
+    fn tell(&self, spot: &Spot<'_>, told: &mut Told) {
+        if let Some(written) = self.written() {
+            told.add(spot, written);
+        }
     }
 
     /// What takes the place of an item that could not be read, so that the others of its list keep theirs and are
@@ -109,6 +118,14 @@ impl<T: Decode> Decode for Vec<T> {
     fn keys() -> &'static [Key] {
         T::keys()
     }
+
+    fn tell(&self, spot: &Spot<'_>, told: &mut Told) {
+        let written: Option<Vec<String>> = self.iter().map(T::written).collect();
+        match written {
+            Some(items) => told.add(spot, format!("[{}]", items.join(","))),
+            None => self.iter().enumerate().for_each(|(index, item)| item.tell(&spot.item(index), told)),
+        }
+    }
 }
 
 fn within_bounds(node: &Node, length: usize, problems: &mut Problems) -> Option<()> {
@@ -136,6 +153,12 @@ impl<T: Decode> Decode for Option<T> {
 
     fn written(&self) -> Option<String> {
         self.as_ref().and_then(T::written)
+    }
+
+    fn tell(&self, spot: &Spot<'_>, told: &mut Told) {
+        if let Some(own) = self {
+            own.tell(spot, told);
+        }
     }
 }
 

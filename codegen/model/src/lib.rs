@@ -104,7 +104,8 @@ pub fn load(
             check.unneeded_allow();
         }
         problems.allow(&decoded.allow);
-        resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock))
+        let settings = settings(&document, &decoded);
+        plan::Plan { settings, ..resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock)) }
     });
     let mut diagnostics: Vec<Diagnostic> =
         lock_problem.map(|found| *found).into_iter().chain(problems.locate(&document, lock)).collect();
@@ -127,6 +128,13 @@ pub fn unresolved(topology: &Source, resolves: &dyn Fn(&plan::Reference) -> Resu
     let choice = topology.choice();
     Check { document: &document, choice, topology: &decoded, problems: &mut problems, features }.references(resolves);
     problems.locate(&document, None)
+}
+
+/// What a topology comes to, setting by setting.
+fn settings(document: &Document<'_>, topology: &Topology) -> Vec<plan::Stated> {
+    let mut told = decode::Told::default();
+    topology.tell(&decode::Spot::root(document), &mut told);
+    told.stated(document)
 }
 
 /// A lock and where its parts stand, or the diagnostic that points into it.

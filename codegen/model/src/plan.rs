@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::constant::constant;
+use crate::json::token;
 use crate::names::matches;
 use crate::revision::Era;
 use crate::tokens::tokens;
@@ -332,6 +333,17 @@ pub struct Size {
     pub tokens: usize,
 }
 
+/// One setting of a topology as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stated {
+    /// Its keys, as in `backends.math.timeout` or `routes[0].to`.
+    pub path: String,
+    /// Its value as JSON; a reference as it is written.
+    pub value: String,
+    /// The line that says so; none for what nobody wrote.
+    pub line: Option<usize>,
+}
+
 /// A whole topology, checked and resolved: what the emitter turns into tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -376,6 +388,8 @@ pub struct Plan {
     ///
     /// [`Features::known`]: crate::Features::known
     pub features: Vec<&'static str>,
+    /// Every setting, in the order of the schema.
+    pub settings: Vec<Stated>,
     /// How many items a list page holds at most.
     pub page_items: usize,
     /// How long a client may keep a list, in milliseconds.
@@ -432,6 +446,16 @@ impl View {
 // === impl Plan ===
 
 impl Plan {
+    /// Every setting as one list in JSON: of objects with `path`, `value` and `line`.
+    #[must_use]
+    pub fn settings_json(&self) -> String {
+        let object = |Stated { path, value, line }: &Stated| {
+            let line = line.map_or_else(|| "null".to_owned(), |line| line.to_string());
+            format!(r#"{{"path":{},"value":{value},"line":{line}}}"#, token(path))
+        };
+        format!("[{}]", self.settings.iter().map(object).collect::<Vec<_>>().join(","))
+    }
+
     /// How much of the catalog a view shows; without one, how much there is.
     #[must_use]
     pub fn size(&self, view: Option<&View>) -> Size {

@@ -227,6 +227,7 @@ pub(crate) fn plan(
         resources: exposed(catalog.resources),
         templates: exposed(catalog.templates),
         features: features::needs(topology),
+        settings: Vec::new(),
         page_items: topology.catalog.page_items,
         ttl_ms: topology.catalog.ttl.0,
         backends,

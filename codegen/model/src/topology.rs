@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::address::EndpointUrl;
-use crate::decode::{Choice, DURATION, Decode, Key, record, text, word, words, words_schema, wrong_type};
+use crate::decode::{Choice, DURATION, Decode, Key, Spot, Told, record, text, word, words, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::names::LENGTH_MAX;
@@ -362,6 +362,13 @@ impl Decode for Names {
     fn keys() -> &'static [Key] {
         Prefixed::KEYS
     }
+
+    fn tell(&self, spot: &Spot<'_>, told: &mut Told) {
+        match self {
+            Self::None => told.add(spot, token("none")),
+            Self::Prefixed(own) => own.tell(spot, told),
+        }
+    }
 }
 
 // === impl EraChoice ===
@@ -494,6 +501,13 @@ impl Tokens {
     }
 }
 
+impl fmt::Display for Tokens {
+    /// As a topology may write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tokens", self.0)
+    }
+}
+
 impl Decode for Tokens {
     const EXPECTED: &'static str = "a number of tokens such as `20k tokens`";
 
@@ -517,6 +531,10 @@ impl Decode for Tokens {
 
     fn schema() -> String {
         text_schema("^[0-9]*[1-9][0-9]*k? *tokens?$", &format!("not {}", Self::EXPECTED))
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(token(&self.to_string()))
     }
 }
 

@@ -14,7 +14,7 @@ mod websocket;
 
 use crate::check::{Check, Form};
 use crate::constant::constant;
-use crate::decode::{Decode, Key, Record, object_schema};
+use crate::decode::{Decode, Key, Record, Spot, Told, object_schema};
 use crate::diagnostic::{Code, Problems};
 use crate::json::token;
 use crate::plan::{Endpoint, Reference};
@@ -148,6 +148,10 @@ macro_rules! transports {
                 match self { $(Self::$Link(settings) => Transport::$Link(settings.planned(backend)),)+ }
             }
 
+            fn tell_only(&self, spot: &Spot<'_>, told: &mut Told) {
+                match self { $(Self::$Link(settings) => settings.tell(&spot.key($key), told),)+ }
+            }
+
             fn decode_only(record: &Record<'_>, key: &str, problems: &mut Problems) -> Option<Self> {
                 match key {
                     $($key => record.required($key, &[], problems).map(Self::$Link),)+
@@ -249,6 +253,10 @@ impl Decode for TransportSettings {
 
     fn keys() -> &'static [Key] {
         Self::KEYS
+    }
+
+    fn tell(&self, spot: &Spot<'_>, told: &mut Told) {
+        self.tell_only(spot, told);
     }
 
     fn schema() -> String {

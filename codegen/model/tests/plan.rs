@@ -25,6 +25,81 @@ fn names<'p>(plan: &'p Plan, list: &'p [Exposed]) -> Vec<(&'p str, &'p str, &'p 
     list.iter().map(|exposed| (exposed.name.as_str(), exposed.upstream.as_str(), backend(exposed))).collect()
 }
 
+/// The settings of a topology as lines.
+fn settings(text: &str) -> Vec<String> {
+    let source = Source { path: "t.yaml".to_owned(), text: text.to_owned() };
+    let plan = load(&source, None, &Features::all()).expect("a good topology").0;
+    let line = |line: Option<usize>| line.map_or_else(|| "default".to_owned(), |line| format!("line {line}"));
+    plan.settings.iter().map(|own| format!("{} = {} ({})", own.path, own.value, line(own.line))).collect()
+}
+
+#[test]
+fn every_setting_is_told_with_its_line_also_those_that_nobody_wrote() {
+    let told = settings("name: small\nbackends:\n  math:\n    transport: { stdio: { command: self } }\n");
+    let stdio = "backends.math.transport.stdio";
+    let expected = [
+        "name = \"small\" (line 1)".to_owned(),
+        "listen.mcp.address = \"127.0.0.1:8080\" (default)".to_owned(),
+        "listen.mcp.path = \"/mcp\" (default)".to_owned(),
+        "listen.mcp.origins = [] (default)".to_owned(),
+        "listen.mcp.hosts = [] (default)".to_owned(),
+        "listen.mcp.backends = true (default)".to_owned(),
+        "names.separator = \"__\" (default)".to_owned(),
+        "names.max_length = 64 (default)".to_owned(),
+        "defaults.timeout = \"30s\" (default)".to_owned(),
+        "catalog.page_items = 500 (default)".to_owned(),
+        "catalog.ttl = \"5m\" (default)".to_owned(),
+        format!("{stdio}.command = \"self\" (line 4)"),
+        format!("{stdio}.args = [] (default)"),
+        format!("{stdio}.env = {{}} (default)"),
+        format!("{stdio}.start = \"eager\" (default)"),
+        format!("{stdio}.start_timeout = \"2m\" (default)"),
+        format!("{stdio}.restarts = 10 (default)"),
+        format!("{stdio}.instances = \"shared\" (default)"),
+        format!("{stdio}.sandbox.profile = \"default\" (default)"),
+        format!("{stdio}.sandbox.read = [] (default)"),
+        format!("{stdio}.sandbox.write = [] (default)"),
+        format!("{stdio}.sandbox.connect = [] (default)"),
+        format!("{stdio}.sandbox.files = 1024 (default)"),
+        format!("{stdio}.sandbox.required = false (default)"),
+        "backends.math.endpoints = [] (default)".to_owned(),
+        "backends.math.era = \"auto\" (default)".to_owned(),
+        "backends.math.client_capabilities = [\"roots\",\"sampling\",\"elicitation\"] (default)".to_owned(),
+        "backends.math.tools.deny = [] (default)".to_owned(),
+        "backends.math.tools.rename = {} (default)".to_owned(),
+        "backends.math.resources.uris = \"keep\" (default)".to_owned(),
+        "backends.math.fallback = [] (default)".to_owned(),
+        "routes = [] (default)".to_owned(),
+        "views = {} (default)".to_owned(),
+        "allow = [] (default)".to_owned(),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn settings_are_told_as_they_are_written() {
+    let told = settings(concat!(
+        "name: small\nnames: none\ndefaults: { timeout: 60s }\nallow: [E0204]\nbackends:\n  math:\n",
+        "    transport:\n      stdio:\n        command: x\n        args: [-y, x]\n",
+        "        env: { PLAIN: text, API_KEY: env:KEY }\n        sandbox: strict\n        instances: { pool: 2 }\n",
+        "    timeout: 5s\n",
+        "views:\n  all:\n    include: [\"*\"]\n    budget: 2k tokens\n",
+    ));
+    for expected in [
+        "names = \"none\" (line 2)",
+        "defaults.timeout = \"1m\" (line 3)",
+        "allow = [\"E0204\"] (line 4)",
+        "backends.math.transport.stdio.env.PLAIN = \"text\" (line 11)",
+        "backends.math.transport.stdio.env.API_KEY = \"env:KEY\" (line 11)",
+        "backends.math.transport.stdio.sandbox = \"strict\" (line 12)",
+        "backends.math.transport.stdio.instances = {\"pool\":2} (line 13)",
+        "backends.math.timeout = \"5s\" (line 14)",
+        "views.all.budget = \"2000 tokens\" (line 18)",
+    ] {
+        assert!(told.iter().any(|line| line == expected), "{expected}:\n{}", told.join("\n"));
+    }
+}
+
 #[test]
 fn defaults_are_filled_in() {
     let plan = plan("minimal");

@@ -3,7 +3,7 @@
 use only1mcp_model::plan::{
     Access, AdminListener, Alone, Auth, Backend, Balance, Basic, ClientCapability, Concurrency, Confined, Credentials,
     Endpoint, Exposed, Extension, Header, HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy,
-    Reference, Stdio, StreamableHttp, Subject, ToolHeaders, Transport, User, Variable, View, WildcardRoute,
+    Reference, Stated, Stdio, StreamableHttp, Subject, ToolHeaders, Transport, User, Variable, View, WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -250,6 +250,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         instructions: vec![],
         views: vec![],
         features: vec![],
+        settings: vec![Stated { path: "name".to_owned(), value: format!("\"{name}\""), line: Some(1) }],
         page_items: 1000,
         ttl_ms: 300_000,
     }

@@ -15,6 +15,7 @@ impl ::only1mcp::catalog::Topology for Compiled {
     type Upstream = Upstream;
     type Balance = ::only1mcp::upstream::balance::Only;
     const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
+    const SETTINGS: &'static str = "[{\"path\":\"name\",\"value\":\"mixed\",\"line\":1}]";
     #[inline]
     fn tool(name: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
         TOOL_BY_NAME.get(name)

@@ -9,6 +9,7 @@ impl ::only1mcp::catalog::Topology for Compiled {
     type Upstream = Upstream;
     type Balance = ::only1mcp::upstream::balance::Only;
     const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
+    const SETTINGS: &'static str = "[{\"path\":\"name\",\"value\":\"prompts_and_resources\",\"line\":1}]";
     fn tool(_: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
         None
     }

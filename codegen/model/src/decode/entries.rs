@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Decode, LENGTH_MAX, within_bounds, wrong_type};
+use super::{Decode, LENGTH_MAX, Spot, Told, within_bounds, wrong_type};
 use crate::diagnostic::Problems;
 use crate::yaml::{Node, Value};
 
@@ -78,6 +78,13 @@ impl<T: Decode> Decode for Entries<T> {
             }
         }
         Some(entries)
+    }
+
+    fn tell(&self, spot: &Spot<'_>, told: &mut Told) {
+        if self.is_empty() {
+            told.add(spot, "{}".to_owned());
+        }
+        self.iter().for_each(|(name, value)| value.tell(&spot.key(name), told));
     }
 
     fn schema() -> String {

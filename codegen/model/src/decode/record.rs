@@ -78,6 +78,10 @@ macro_rules! record {
                 Self::KEYS
             }
 
+            fn tell(&self, spot: &$crate::decode::Spot<'_>, told: &mut $crate::decode::Told) {
+                $($crate::decode::Decode::tell(&self.$key, &spot.key(stringify!($key)), told);)+
+            }
+
             fn stand_in() -> Option<Self> {
                 Some(Self { $($key: record!(@stand_in $(| $stand_in)? $(= $default)?)?,)+ })
             }

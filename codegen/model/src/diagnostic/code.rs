@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Problems, Severity, quoted};
 use crate::decode::{Decode, near_miss, text, words_schema};
+use crate::json::token;
 use crate::yaml::Node;
 
 /// Defines every code once: what it means in a line, its name, whether it is a `warning` only, its text and the paragraph
@@ -301,6 +302,10 @@ impl Decode for Code {
                 None
             }
         }
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(token(self.as_str()))
     }
 
     fn stand_in() -> Option<Self> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::constant::constant;
-use crate::decode::{Choice, Decode, parsed, record, word, words, words_schema, wrong_type};
+use crate::decode::{Choice, Decode, Spot, Told, parsed, record, word, words, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::plan::{Reference, Table};
@@ -253,6 +253,14 @@ impl Decode for Sandbox {
 
     fn written(&self) -> Option<String> {
         Some(token("default"))
+    }
+
+    fn tell(&self, spot: &Spot<'_>, told: &mut Told) {
+        match self {
+            Self::Off => told.add(spot, token("off")),
+            Self::On(own) if spot.is_word() => own.profile.tell(spot, told),
+            Self::On(own) => own.tell(spot, told),
+        }
     }
 }
 
