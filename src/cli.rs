@@ -1,5 +1,7 @@
 //! The command line: what there is to say, and which exit code says how it went.
 
+#[cfg(feature = "admin")]
+mod admin;
 #[cfg(feature = "demo")]
 mod demo_server;
 #[cfg(feature = "authoring")]
@@ -11,6 +13,8 @@ mod live;
 #[cfg(feature = "authoring")]
 mod overlay;
 mod start;
+#[cfg(feature = "admin")]
+mod status;
 mod stdio;
 #[cfg(feature = "authoring")]
 mod topology;
@@ -39,6 +43,8 @@ enum Exit {
     Invalid = 3,
     #[cfg(feature = "authoring")]
     Differs = 4,
+    #[cfg(feature = "admin")]
+    NotRunning = 5,
     #[cfg(feature = "authoring")]
     Unreachable = 6,
 }
@@ -58,21 +64,46 @@ macro_rules! with_authoring {
     };
 }
 
+/// A text that is there with `admin` alone.
+#[cfg(feature = "admin")]
+macro_rules! with_admin {
+    ($admin:literal) => {
+        $admin
+    };
+}
+/// Without it there is none.
+#[cfg(not(feature = "admin"))]
+macro_rules! with_admin {
+    ($admin:literal) => {
+        ""
+    };
+}
+
 /// Shown by `-h` and `--help`.
 macro_rules! exit_codes {
     () => {
-        with_authoring!(
-            "Exit codes:
+        concat!(
+            with_authoring!(
+                "Exit codes:
   0  ok
   1  failed
   2  the command line is not understood
   3  a topology, a lock or an overlay is invalid",
-            "
-  4  differences were found (`topology diff`, `topology lock --check`, `overlay diff`)
+                "
+  4  differences were found (`topology diff`, `topology lock --check`, `overlay diff`)"
+            ),
+            with_admin!(
+                "
+  5  no gateway answers (`status`)"
+            ),
+            with_authoring!(
+                "",
+                "
   6  a backend could not be reached (`topology lock`, `topology diff`)
 
 Also: `topology explain` exits with 1 for a name that nobody offers, `explain` with 2 for a code that does not exist,
 `validate --strict` with 3 for a warning."
+            )
         )
     };
 }
@@ -86,6 +117,7 @@ macro_rules! examples {
   only1mcp start --port 0                   the same, on a port that the system chooses
   only1mcp stdio                            serve the client that started it, on its pipes
   only1mcp list                             what is compiled in
+  only1mcp status                           how a gateway fares that runs
 ",
             "  only1mcp topology new prod                write a topology to start from
   only1mcp topology lock prod               record what the backends offer
@@ -136,6 +168,12 @@ enum Command {
     ///
     /// `only1mcp list` shows the tools, `only1mcp list backends --output json` the backends for a program.
     List(list::List),
+    /// Show how a running gateway fares.
+    ///
+    /// Asks its admin listener: `only1mcp status --admin 127.0.0.1:9090`, or the one that is compiled in. The exit code is 5
+    /// where no gateway answers.
+    #[cfg(feature = "admin")]
+    Status(status::Status),
     /// Check a topology and its lock.
     ///
     /// The checks of the build, without a build: `only1mcp validate prod`, `only1mcp validate --strict --json
@@ -215,6 +253,8 @@ pub fn run<T: Topology>() -> ExitCode {
         Command::Start(start) => start.run::<T>(),
         Command::Stdio(stdio) => stdio.run::<T>(),
         Command::List(list) => list.run::<T>(),
+        #[cfg(feature = "admin")]
+        Command::Status(status) => status.run::<T>(),
         #[cfg(feature = "authoring")]
         Command::Validate(validate) => validate.run::<T>(),
         #[cfg(feature = "authoring")]
@@ -275,6 +315,10 @@ fn fail(error: &anyhow::Error, json: bool) -> Exit {
         _ if told => {}
         Some(refused) => refused.show(),
         None => complain(&format!("error: {error:#}")),
+    }
+    #[cfg(feature = "admin")]
+    if error.is::<admin::NotRunning>() {
+        return Exit::NotRunning;
     }
     if refused.is_some() { Exit::Invalid } else { Exit::Failed }
 }

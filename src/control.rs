@@ -1,25 +1,17 @@
 //! The control plane: what workers must not wait for, on a thread of its own beside them.
 //!
-//! `control/overlay` keeps the overlay and looks after its file. `control/listener` serves what administrators and collectors of metrics ask, in a build with the feature `admin`:
-//! `control/access` says who may ask, `control/endpoint` what there is to ask, `control/metrics` how what the workers
-//! count is shown. Binding the listener is the gateway's. `control/health` asks endpoints whether they are well.
+//! `control/overlay` keeps the overlay and looks after its file, `control/health` asks endpoints whether they are well.
+//! `control/listener` serves what administrators and collectors of metrics ask, in a build with the feature `admin`.
+//! Binding it is the gateway's.
 //!
 //! **Invariant:** the data plane never waits for this thread: it reads what workers count and holds nothing they need.
 
-#[cfg(feature = "admin")]
-mod access;
-#[cfg(feature = "admin")]
-mod endpoint;
 mod health;
 #[cfg(feature = "admin")]
 mod listener;
-#[cfg(feature = "admin")]
-mod metrics;
 #[cfg(not(feature = "admin"))]
 mod no_listener;
 mod overlay;
-#[cfg(feature = "admin")]
-mod timestamp;
 
 use std::io;
 use std::sync::Arc;
@@ -30,12 +22,10 @@ use tokio::task::LocalSet;
 
 use crate::catalog::Topology;
 use crate::upstream::Shared;
-#[cfg(feature = "admin")]
-pub(crate) use access::{Access, Token};
-#[cfg(feature = "admin")]
-pub(crate) use endpoint::Facts;
 use listener::Entered;
 pub(crate) use listener::Listener;
+#[cfg(feature = "admin")]
+pub(crate) use listener::{Access, Facts, Settings, Token};
 #[cfg(not(feature = "admin"))]
 use no_listener as listener;
 pub(crate) use overlay::Beginning;

@@ -50,12 +50,19 @@ pub struct Gateway<T>(PhantomData<T>);
 #[derive(Debug)]
 pub struct Builder<T> {
     listen: Option<Listen>,
-    admin_address: Option<String>,
+    admin: Given,
     /// Instead of the topology's. With what begins to serve it, which nothing else names for a topology without TLS.
     tls: Option<(plan::ListenerTls, Serve)>,
     provisions: Provisions,
     workers: Option<usize>,
     topology: PhantomData<T>,
+}
+
+/// What is given of the admin listener instead of what the topology says.
+#[derive(Debug, Default)]
+struct Given {
+    address: Option<String>,
+    token: Option<Reference>,
 }
 
 /// What begins to serve clients over TLS.
@@ -251,7 +258,7 @@ impl<T: Topology> Gateway<T> {
     pub fn builder() -> Builder<T> {
         Builder {
             listen: None,
-            admin_address: None,
+            admin: Given::default(),
             tls: None,
             provisions: Provisions::default(),
             workers: None,
@@ -301,7 +308,14 @@ impl<T: Topology> Builder<T> {
     /// the system choose. What is not a loopback address needs the topology's token.
     #[must_use]
     pub fn admin_address(mut self, address: impl Into<String>) -> Self {
-        self.admin_address = Some(address.into());
+        self.admin.address = Some(address.into());
+        self
+    }
+
+    /// Has administrators show this token instead of the topology's: `env:NAME` or `file:PATH`, read at the start.
+    #[must_use]
+    pub fn admin_token(mut self, token: Reference) -> Self {
+        self.admin.token = Some(token);
         self
     }
 
@@ -353,7 +367,7 @@ impl<T: Topology> Builder<T> {
     /// # Errors
     /// When the address cannot be listened on, or a reference of the topology does not resolve.
     pub fn start(self) -> Result<Running, StartError> {
-        let spec = T::SPEC;
+        let (spec, given) = (T::SPEC, self.given());
         let workers = self.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
         let references = &self.provisions.references;
         let tls = match (self.tls, &spec.listen.tls) {
@@ -370,7 +384,7 @@ impl<T: Topology> Builder<T> {
             None => listen::open(&spec.listen.address, references, workers)?,
         };
         let site = site(&spec.listen, &address, tls.is_some())?;
-        let admin = admin::bind(spec.listen.admin.as_ref(), self.admin_address, references)?;
+        let admin = admin::bind(spec.listen.admin.as_ref(), self.admin, references)?;
         let seal_keys = self.provisions.seal_keys(&spec.sessions)?;
         let (tuned, overlay) = overlay(&self.provisions, spec.backends)?;
         let (draining, drain) = watch::channel(false);
@@ -381,7 +395,7 @@ impl<T: Topology> Builder<T> {
         let mut running =
             Running { address, file, listen, overlay, children, draining, threads, tls, admin_address, control: None };
         // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
-        let crew = Crew::new::<T>(workers, site, &seal_keys, self.provisions, tuned, drain)?;
+        let crew = Crew::new::<T>(workers, site, &seal_keys, self.provisions, tuned, drain.clone())?;
         running.children = crew.children();
         let groups = crew.groups(spec.backends);
         let (ready, started) = mpsc::channel();
@@ -395,18 +409,37 @@ impl<T: Topology> Builder<T> {
                 thread.spawn(move || place.run::<T>(listener, shown, tie, &ready)).map_err(StartError::Worker)?;
             running.threads.push(thread);
         }
-        let upstream = crew.upstream();
+        let (shared, upstream) = (crew.shared(), crew.upstream());
         drop((ready, crew));
         for _ in 0..workers {
             started.recv().unwrap_or_else(|_gone| Err(StartError::Worker(std::io::ErrorKind::BrokenPipe.into())))?;
         }
         let children = running.children.clone();
-        let listener = admin.map(|admin| {
-            admin.listener(spec, running.url(), Arc::clone(&running.overlay), (counts, dropped), (children, groups))
-        });
+        let (overlay, told) = (Arc::clone(&running.overlay), (running.url(), given));
+        let (counted, kept) = ((counts, dropped), (children, groups));
+        let listener = admin.map(|admin| admin.listener::<T>(told, overlay, counted, kept, (shared, drain)));
         running.control =
             Some(Control::start::<T>(Arc::clone(&running.overlay), listener, upstream).map_err(StartError::Worker)?);
         Ok(running)
+    }
+
+    /// What is given instead of what the topology says, by its path there.
+    fn given(&self) -> Vec<(&'static str, String)> {
+        let mut given = Vec::new();
+        match &self.listen {
+            None => {}
+            Some(Listen::Address(address)) => given.push(("listen.mcp.address", address.clone())),
+            Some(Listen::Socket(socket)) => {
+                given.extend(socket.local_addr().map(|address| ("listen.mcp.address", address.to_string())));
+            }
+        }
+        if let Some((plan::ListenerTls { cert, key, client_ca }, _)) = &self.tls {
+            given.extend([("listen.mcp.tls.cert", cert.to_string()), ("listen.mcp.tls.key", key.to_string())]);
+            given.extend(client_ca.iter().map(|file| ("listen.mcp.tls.client_ca", file.to_string())));
+        }
+        given.extend(self.admin.address.iter().map(|address| ("listen.admin.address", address.clone())));
+        given.extend(self.admin.token.iter().map(|token| ("listen.admin.token", shown(token))));
+        given
     }
 
     /// Serves one client on stdin and stdout, without listening anywhere: what a view shows, or the whole catalog.
@@ -432,6 +465,11 @@ impl<T: Topology> Builder<T> {
         drop(crew);
         place.converse::<T>(view, Tie::alone(), stop)
     }
+}
+
+/// A secret as it may be told.
+fn shown(secret: &Reference) -> String {
+    if matches!(secret, Reference::Literal(_)) { "***".to_owned() } else { secret.to_string() }
 }
 
 /// What the workers go by, with who keeps it.

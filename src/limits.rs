@@ -85,8 +85,14 @@ pub const HTTP2_TAKEN_BACK_MAX: usize = 20;
 pub const HTTP2_BROKEN_MAX: usize = 1024;
 /// Admin connections: above it new ones wait in the accept queue.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
-/// The head of an admin request: above it 431. No admin request has a body: 413.
+/// The head of an admin request: above it 431.
 pub const ADMIN_HEAD_BYTES_MAX: usize = 16 << 10;
+/// The body of an admin request, for those that take one: above it 413.
+pub const ADMIN_BODY_BYTES_MAX: usize = 1 << 20;
+/// How long that body may take to come: after it 408.
+pub const ADMIN_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Items in one admin answer that lists something; the next ones are asked for by their offset.
+pub const ADMIN_PAGE_ITEMS_MAX: usize = 10_000;
 /// An admin connection is let go after this: one whose client does not read keeps no place for good.
 pub const ADMIN_CONNECTION_LIFE: Duration = Duration::from_secs(300);
 /// How long the answer in hand has when an admin connection is let go.

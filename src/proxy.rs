@@ -51,7 +51,7 @@ pub(crate) use bridge::is_header_mismatch;
 pub(crate) use cancellation::Cancellation;
 pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
-pub(crate) use counts::{BOUNDS_MICROS, CallCounts};
+pub(crate) use counts::{BOUNDS_MICROS, CallCounts, LastFailure};
 pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
 pub(crate) use links::Links;
@@ -60,6 +60,8 @@ pub(crate) use parked::Parked;
 pub(crate) use relisting::Relisted;
 #[cfg(feature = "transport-http")]
 pub(crate) use relisting::wanted_headers;
+#[cfg(feature = "admin")]
+pub(crate) use route::{Route, route};
 pub use session::SessionSteps;
 pub(crate) use session::{Agreement, Calls, OpenedTokens, Sessions, Tie};
 pub(crate) use settings::{Settings, Tuned};
@@ -127,6 +129,22 @@ pub(crate) struct Shared {
     pub(crate) errands: Errands,
     /// Also what the control plane writes.
     pub(crate) tuned: Arc<Tuned>,
+}
+
+/// How much is kept of clients.
+#[cfg(feature = "admin")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holdings {
+    /// Sessions of which something is kept.
+    pub(crate) live: usize,
+    /// Sessions that their clients ended, until their tokens end.
+    pub(crate) ended: usize,
+    /// Streams of which what was said can be said again.
+    pub(crate) replays: usize,
+    /// Questions of servers that clients have not answered.
+    pub(crate) questions: usize,
+    /// Calls that wait for their client to come back.
+    pub(crate) parked: usize,
 }
 
 /// The client's side of one request: where its answer goes.
@@ -244,6 +262,15 @@ impl Drain {
         if !self.has_begun() {
             self.notify.notified().await;
         }
+    }
+}
+
+#[cfg(feature = "admin")]
+impl Shared {
+    /// How much is kept of clients now.
+    pub(crate) fn holdings(&self) -> Holdings {
+        let (live, ended, replays, questions) = self.sessions.holdings();
+        Holdings { live, ended, replays, questions, parked: self.parked.waiting() }
     }
 }
 

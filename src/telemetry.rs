@@ -1,14 +1,23 @@
 //! What the gateway says of itself: log lines on stderr.
 
 use std::io::IsTerminal as _;
+#[cfg(feature = "admin")]
+use std::sync::OnceLock;
 
-use tracing_subscriber::filter::LevelFilter;
+pub(crate) use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
+#[cfg(feature = "admin")]
+use tracing_subscriber::{Registry, layer::SubscriberExt as _, reload};
 
 /// Longest text of a peer in a log line.
 pub(crate) const TEXT_BYTES_MAX: usize = 512;
 
+/// How much is logged, if the log is the gateway's own.
+#[cfg(feature = "admin")]
+static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+
 /// Sends log lines to stderr from now on; a second call changes nothing.
+#[cfg(not(feature = "admin"))]
 pub(crate) fn log_to_stderr(level: LevelFilter) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -19,6 +28,34 @@ pub(crate) fn log_to_stderr(level: LevelFilter) {
         .finish();
     // Already set: an embedder logs its own way.
     drop(tracing::subscriber::set_global_default(subscriber));
+}
+
+/// Sends log lines to stderr from now on; a second call changes nothing.
+#[cfg(feature = "admin")]
+pub(crate) fn log_to_stderr(level: LevelFilter) {
+    let (level, handle) = reload::Layer::new(level);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_span_events(FmtSpan::NONE)
+        .with_target(false);
+    let subscriber = tracing_subscriber::registry().with(level).with(lines);
+    // Already set: an embedder logs its own way, and how much is not for the gateway to say.
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        drop(LEVEL.set(handle));
+    }
+}
+
+/// How much is logged; `None` where an embedder decides that.
+#[cfg(feature = "admin")]
+pub(crate) fn log_level() -> Option<LevelFilter> {
+    LEVEL.get()?.clone_current()
+}
+
+/// Logs more or less from now on; `false` where an embedder decides that.
+#[cfg(feature = "admin")]
+pub(crate) fn set_log_level(level: LevelFilter) -> bool {
+    LEVEL.get().is_some_and(|handle| handle.reload(level).is_ok())
 }
 
 /// Text of a peer as part of one log line: control characters escaped, cut at a bound.

@@ -31,7 +31,7 @@ enum What {
 }
 
 /// One row: the columns of a table, the members of an object.
-type Row = Vec<(&'static str, Value)>;
+pub(super) type Row = Vec<(&'static str, Value)>;
 
 impl List {
     pub(super) fn run<T: Topology>(&self) -> anyhow::Result<Exit> {
@@ -121,12 +121,12 @@ fn view_row<T: Topology>(view: &View) -> Row {
 }
 
 /// A value as people read it.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Columns as wide as their widest cell, headed by their names.
-fn table(rows: &[Row]) -> String {
+pub(super) fn table(rows: &[Row]) -> String {
     let Some(first) = rows.first() else { return String::new() };
     let heads: Vec<String> = first.iter().map(|(head, _)| (*head).to_owned()).collect();
     let cells = rows.iter().map(|row| row.iter().map(|(_, value)| text(value)).collect());

@@ -22,6 +22,9 @@ pub(super) struct Start {
     /// Listen for administration and metrics on this port of the topology's admin host, or of 127.0.0.1 if it has none.
     #[arg(long, value_name = "P")]
     admin_port: Option<u16>,
+    /// Have administrators show this token instead of the topology's: `env:NAME` or `file:PATH`.
+    #[arg(long, value_name = "REF", value_parser = token)]
+    admin_token: Option<plan::Reference>,
     #[command(flatten)]
     overlay: OverlayFile,
 }
@@ -92,6 +95,9 @@ impl Start {
             let host = if own.is_none() { Some("127.0.0.1") } else { None };
             builder = builder.admin_address(address(own.unwrap_or(&T::SPEC.listen.address), host, self.admin_port)?);
         }
+        if let Some(token) = self.admin_token {
+            builder = builder.admin_token(token);
+        }
         let builder = self.overlay.apply(builder);
         // Before the gateway starts, so that no signal finds nobody.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -123,6 +129,15 @@ impl Start {
         tracing::info!("stopping");
         running.stop();
         Ok(Exit::Ok)
+    }
+}
+
+/// Where a token is found. One that is written out is seen by everyone who lists processes.
+pub(super) fn token(text: &str) -> Result<plan::Reference, &'static str> {
+    match text.split_once(':') {
+        Some(("env", name)) if !name.is_empty() => Ok(plan::Reference::Env(name.to_owned().into())),
+        Some(("file", path)) if !path.is_empty() => Ok(plan::Reference::File(path.to_owned().into())),
+        _ => Err("command lines are no secret: write `env:NAME` or `file:PATH`"),
     }
 }
 

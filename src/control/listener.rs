@@ -1,5 +1,20 @@
-//! The listener for administration and metrics: its connections from first to last. Who may ask is in `access`, what there
-//! is to ask in `endpoint`.
+//! The listener for administration and metrics: its connections from first to last.
+//!
+//! `access` says who may ask, `routes` what there is to ask, `endpoint` how a request goes from one to the other, `petition`
+//! what it asks, `answers` what is told, `declined` why it is not, `openapi` how all that is described.
+
+mod access;
+mod answers;
+mod declined;
+mod endpoint;
+mod facts;
+mod metrics;
+mod openapi;
+mod petition;
+mod routes;
+mod settings;
+mod timestamp;
+mod told;
 
 use std::convert::Infallible;
 use std::io;
@@ -15,10 +30,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+pub(crate) use access::{Access, Token};
+pub(crate) use facts::Facts;
+pub(crate) use settings::Settings;
+
 use super::Stop;
-use super::access::Access;
-use super::endpoint::{Endpoints, Facts};
 use crate::limits;
+use endpoint::Endpoints;
 
 /// After a connection that could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -91,7 +109,7 @@ impl Entered {
 }
 
 async fn connection(stream: TcpStream, peer: IpAddr, endpoints: &Endpoints, stop: Stop) {
-    let service = service_fn(async |request| Ok::<_, Infallible>(endpoints.answer(peer, &request)));
+    let service = service_fn(async |request| Ok::<_, Infallible>(endpoints.answer(peer, request).await));
     let mut http = http1::Builder::new();
     // The timeout is also that of a connection without a request.
     http.timer(TokioTimer::new()).header_read_timeout(limits::HEAD_TIMEOUT);

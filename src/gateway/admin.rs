@@ -5,11 +5,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::{StartError, listen};
-use crate::catalog::Spec;
+use tokio::sync::watch;
+
+use super::{Given, StartError, listen};
+use crate::catalog::Topology;
 use crate::catalog::plan::{self, Reference};
-use crate::control::{Access, Facts, Listener, OverlayStore, Token};
-use crate::proxy::{Counts, Site};
+use crate::control::{Access, Facts, Listener, OverlayStore, Settings, Token};
+use crate::proxy::{self, Counts, Shared, Site};
 use crate::references::References;
 use crate::upstream::{Dropped, Group, Patient};
 
@@ -20,16 +22,17 @@ pub(super) struct Bound {
     access: Access,
 }
 
-/// Binds the topology's admin listener, or one at `address` instead.
+/// Binds the topology's admin listener, or one as it is given instead.
 pub(super) fn bind(
     plan: Option<&plan::AdminListener>,
-    address: Option<String>,
+    Given { address, token }: Given,
     references: &References,
 ) -> Result<Option<Bound>, StartError> {
     let given = address.map(|address| Reference::Literal(address.into()));
     let Some(address) = given.as_ref().or(plan.map(|plan| &plan.address)) else { return Ok(None) };
     let address = listen::resolve("admin", address, references)?;
-    let token = plan.and_then(|plan| plan.token.as_ref()).map(|token| self::token(token, references)).transpose()?;
+    let token = token.as_ref().or(plan.and_then(|plan| plan.token.as_ref()));
+    let token = token.map(|token| self::token(token, references)).transpose()?;
     // The compiler's rule, for addresses that it could not see.
     if token.is_none() && !address.ip().to_canonical().is_loopback() {
         return Err(StartError::OpenAdmin(address));
@@ -52,17 +55,34 @@ impl Bound {
         self.address
     }
 
-    /// What serves what these workers count.
-    pub(super) fn listener(
+    /// What serves what these workers count and share.
+    pub(super) fn listener<T: Topology>(
         self,
-        spec: &'static Spec,
-        mcp_url: String,
+        (mcp_url, given): (String, Vec<(&'static str, String)>),
         overlay: Arc<OverlayStore>,
         (counts, dropped): (Vec<Arc<Counts>>, Vec<Dropped>),
         (children, groups): (Vec<Patient>, Vec<Arc<Group>>),
+        (shared, draining): (Arc<Shared>, watch::Receiver<bool>),
     ) -> Listener {
+        let Self { address, listener, access } = self;
+        let (spec, settings, routing) = (T::SPEC, Settings::new(T::SETTINGS), proxy::route::<T>);
         let started = (SystemTime::now(), Instant::now());
-        let facts = Facts { spec, mcp_url, address: self.address, counts, dropped, overlay, children, groups, started };
-        Listener::new(self.listener, self.access, facts)
+        let facts = Facts {
+            spec,
+            settings,
+            given,
+            routing,
+            mcp_url,
+            address,
+            counts,
+            dropped,
+            overlay,
+            children,
+            groups,
+            shared,
+            draining,
+            started,
+        };
+        Listener::new(listener, access, facts)
     }
 }

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::StartError;
-use crate::catalog::{Spec, plan};
+use tokio::sync::watch;
+
+use super::{Given, StartError};
+use crate::catalog::{Topology, plan};
 use crate::control::{Listener, OverlayStore};
-use crate::proxy::Counts;
+use crate::proxy::{Counts, Shared};
 use crate::references::References;
 use crate::upstream::{Dropped, Group, Patient};
 
@@ -16,10 +18,10 @@ pub(super) enum Bound {}
 /// Refuses to leave out what somebody relies on.
 pub(super) fn bind(
     plan: Option<&plan::AdminListener>,
-    address: Option<String>,
+    Given { address, token }: Given,
     _references: &References,
 ) -> Result<Option<Bound>, StartError> {
-    if plan.is_some() || address.is_some() { Err(StartError::AdminOff) } else { Ok(None) }
+    if plan.is_some() || address.is_some() || token.is_some() { Err(StartError::AdminOff) } else { Ok(None) }
 }
 
 impl Bound {
@@ -27,13 +29,13 @@ impl Bound {
         match *self {}
     }
 
-    pub(super) fn listener(
+    pub(super) fn listener<T: Topology>(
         self,
-        _: &'static Spec,
-        _: String,
+        _: (String, Vec<(&'static str, String)>),
         _: Arc<OverlayStore>,
         _: (Vec<Arc<Counts>>, Vec<Dropped>),
         _: (Vec<Patient>, Vec<Arc<Group>>),
+        _: (Arc<Shared>, watch::Receiver<bool>),
     ) -> Listener {
         match self {}
     }

@@ -133,6 +133,11 @@ impl Crew {
         Arc::clone(&self.upstream)
     }
 
+    /// What they share towards clients.
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     /// The place of one worker.
     pub(super) fn place(&self, worker: usize, counts: Arc<Counts>) -> Place {
         let Self { workers, shared, upstream, draining, working, all_drained } = self;

@@ -4,7 +4,7 @@
 //! instruction, no allocation. Others may read it at any time.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::upstream::Kind;
 
@@ -43,11 +43,21 @@ pub(crate) struct Counts {
 pub(crate) struct CallCounts {
     answered: Counter,
     failed: [Counter; Kind::ALL.len()],
+    /// Of the last of these: milliseconds since 1970, and in the lowest byte its kind. 0 while there is none.
+    last_failure: AtomicU64,
     /// By the ranges of [`BOUNDS_MICROS`].
     durations: [Counter; BOUNDS_MICROS.len() + 1],
     micros: Counter,
     /// Calls that were made again.
     pub(crate) retries: Counter,
+}
+
+/// The last call of a worker to a backend that got no answer.
+#[cfg(any(feature = "admin", test))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastFailure {
+    pub(crate) kind: Kind,
+    pub(crate) at: SystemTime,
 }
 
 // === impl Counter ===
@@ -91,6 +101,10 @@ impl CallCounts {
     /// Counts a call that was not even tried.
     pub(crate) fn refused(&self, kind: Kind) {
         self.failed[kind as usize].add(1);
+        // Failures are no hurry: the wall clock may be asked.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+        self.last_failure.store(millis << 8 | kind as u64, Relaxed);
     }
 }
 
@@ -104,6 +118,16 @@ impl CallCounts {
     /// Calls that got no answer for this reason.
     pub(crate) fn failed(&self, kind: Kind) -> u64 {
         self.failed[kind as usize].read()
+    }
+
+    /// The last of these, whatever its reason.
+    pub(crate) fn last_failure(&self) -> Option<LastFailure> {
+        let (millis, kind) = match self.last_failure.load(Relaxed) {
+            0 => return None,
+            last => (last >> 8, last & 0xff),
+        };
+        let kind = Kind::ALL.into_iter().find(|known| *known as u64 == kind)?;
+        Some(LastFailure { kind, at: SystemTime::UNIX_EPOCH + Duration::from_millis(millis) })
     }
 
     /// How many calls took how long, by the ranges of [`BOUNDS_MICROS`].
@@ -140,6 +164,19 @@ mod tests {
         let failed = Kind::ALL.map(|kind| counts.failed(kind));
         assert_eq!((counts.answered(), failed), (1, [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]));
         assert_eq!(counts.durations().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn the_last_failure_is_known_with_its_time() {
+        let counts = CallCounts::default();
+        counts.tried(None, Duration::ZERO);
+        assert_eq!(counts.last_failure(), None);
+        counts.refused(Kind::ClientGone);
+        let before = SystemTime::now();
+        counts.tried(Some(Kind::Unavailable), Duration::ZERO);
+        let last = counts.last_failure().expect("there is one");
+        let apart = last.at.duration_since(before).unwrap_or_else(|error| error.duration());
+        assert!(last.kind == Kind::Unavailable && apart < Duration::from_secs(10), "{last:?}");
     }
 
     #[test]

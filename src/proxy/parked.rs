@@ -311,6 +311,12 @@ impl Asked {
 // === impl Parked ===
 
 impl Parked {
+    /// How many wait for their clients.
+    #[cfg(feature = "admin")]
+    pub(super) fn waiting(&self) -> usize {
+        self.table.waiting.len()
+    }
+
     /// Parks a call that keeps so many bytes in memory; `None` when there are as many as may be, or no random bits.
     fn park(&self, request: &Asked, comebacks: &mpsc::Sender<Comeback>, bytes: usize) -> Option<Stay> {
         if self.table.waiting.len() >= limits::PARKED_CALLS_MAX {

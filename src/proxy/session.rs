@@ -271,6 +271,12 @@ impl Sessions {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
+    /// How many are kept: of those that are live, of those that were ended, streams, open questions.
+    #[cfg(feature = "admin")]
+    pub(super) fn holdings(&self) -> (usize, usize, usize, usize) {
+        (self.live.len(), self.ended.len(), self.replays.len(), self.questions.len())
+    }
+
     /// Forgets what is kept of those idle for longer than [`limits::SESSION_IDLE`]. One with an open stream is not idle.
     pub(crate) fn sweep(&self) {
         self.forget_idle(self.now_ms());

@@ -5,6 +5,8 @@ mod support;
 
 #[cfg(feature = "admin")]
 mod admin;
+#[cfg(feature = "admin")]
+mod admin_api;
 mod aggregation;
 mod alone;
 mod at_most_once;
@@ -63,6 +65,8 @@ mod sandbox;
 mod schemas;
 mod session_stream;
 mod sessions;
+#[cfg(feature = "admin")]
+mod status;
 mod stdio;
 mod stdio_client;
 mod strays;

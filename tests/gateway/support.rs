@@ -12,6 +12,8 @@ pub(crate) mod http2;
 pub(crate) mod http2_server;
 pub(crate) mod ledger;
 pub(crate) mod log;
+#[cfg(feature = "admin")]
+pub(crate) mod openapi;
 pub(crate) mod program;
 pub(crate) mod recorder;
 pub(crate) mod rows;

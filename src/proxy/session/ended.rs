@@ -34,6 +34,12 @@ impl Ended {
         self.until.pin().contains_key(session)
     }
 
+    /// How many are known.
+    #[cfg(feature = "admin")]
+    pub(super) fn len(&self) -> usize {
+        self.until.len()
+    }
+
     /// Forgets those whose tokens have ended.
     pub(super) fn sweep(&self, now: u64) {
         self.until.pin().retain(|_, until| *until >= now);

@@ -58,6 +58,12 @@ impl Questions {
         Inquiry { of: self, session, open: Vec::new(), answers: mpsc::channel(limits::CALL_QUESTIONS_MAX) }
     }
 
+    /// How many wait for an answer.
+    #[cfg(feature = "admin")]
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// Hands an answer, whose id is as written, to whoever waits for it; `false` when nobody does.
     pub(crate) fn answer(&self, session: SessionKey, id: &[u8], answer: &[u8]) -> bool {
         let Some(number) = number(id) else { return false };

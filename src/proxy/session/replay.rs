@@ -106,6 +106,12 @@ impl Replays {
         Some(replay)
     }
 
+    /// How many streams are kept.
+    #[cfg(feature = "admin")]
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// Adds an event to a stream: its encoded form, with its id.
     pub(crate) async fn add(&self, replay: &Replay, message: &[&[u8]]) -> Bytes {
         // A client that came back and reads slowly holds its call back, as it would on the call's own connection.

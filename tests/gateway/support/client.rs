@@ -389,7 +389,10 @@ impl Request {
             bytes.extend_from_slice(b"\r\n");
         }
         let framed = |name: &str| self.fields.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-        if self.line.starts_with("POST") && !framed("content-length") && !framed("transfer-encoding") {
+        if (self.line.starts_with("POST") || !self.body.is_empty())
+            && !framed("content-length")
+            && !framed("transfer-encoding")
+        {
             bytes.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
         }
         bytes.extend_from_slice(b"\r\n");

@@ -28,8 +28,10 @@ pub(super) enum Denied {
     Malformed,
     /// It was meant for someone else, or made by a page of someone else.
     Foreign(Foreign),
-    /// It comes from another machine, without the token.
+    /// It comes from another machine, or would change something, without the token.
     Token,
+    /// It would change something, and there is no token that it could show.
+    NoToken,
 }
 
 // === impl Access ===
@@ -51,6 +53,15 @@ impl Access {
         // An IPv4 peer of an IPv6 socket has a mapped address.
         let local = peer.to_canonical().is_loopback();
         if local || self.is_shown(field(request, &AUTHORIZATION)) { Ok(()) } else { Err(Denied::Token) }
+    }
+
+    /// Checks the same head for a request that changes something: on this machine are programs that may not.
+    pub(super) fn check_change<B>(&self, request: &Request<B>) -> Result<(), Denied> {
+        match &self.token {
+            None => Err(Denied::NoToken),
+            Some(_) if self.is_shown(field(request, &AUTHORIZATION)) => Ok(()),
+            Some(_) => Err(Denied::Token),
+        }
     }
 
     fn is_shown(&self, authorization: Field<'_>) -> bool {
@@ -124,6 +135,24 @@ mod tests {
         let twice = [host, ("Authorization", "Bearer secret"), ("Authorization", "Bearer secret")];
         assert_eq!(check(ELSEWHERE, Some("secret"), &twice), Err(Denied::Token));
         assert_eq!(check(ELSEWHERE, None, &[host, ("Authorization", "Bearer ")]), Err(Denied::Token));
+    }
+
+    #[test]
+    fn a_change_needs_the_token_from_wherever_it_comes() {
+        let change = |token: Option<&str>, shown: Option<&str>| {
+            let mut request = Request::put("/");
+            if let Some(shown) = shown {
+                request = request.header("Authorization", format!("Bearer {shown}"));
+            }
+            let token = token.map(|token| Token::new(token.to_owned()).expect("a token"));
+            let access = Access::new(Site::new(Vec::new(), Vec::new()), token);
+            access.check_change(&request.body(()).expect("a request"))
+        };
+        assert_eq!(change(Some("secret"), Some("secret")), Ok(()));
+        assert_eq!(change(Some("secret"), Some("secreT")), Err(Denied::Token));
+        assert_eq!(change(Some("secret"), None), Err(Denied::Token));
+        assert_eq!(change(None, None), Err(Denied::NoToken));
+        assert_eq!(change(None, Some("secret")), Err(Denied::NoToken));
     }
 
     #[test]

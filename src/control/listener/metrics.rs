@@ -2,14 +2,17 @@
 //! the compiled topology and closed lists only, so that no client can add a series.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
+
+use hyper::StatusCode;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
-use super::endpoint::Facts;
-use super::overlay::Reload;
+use super::facts::Facts;
+use crate::control::Reload;
 use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts};
 use crate::upstream::{Breaking, Group, HealthState, Kind, Reason, Standing};
 
@@ -103,7 +106,12 @@ const HEALTH: Family = Family {
     help: "What an endpoint is by its answers to health checks: 1 for that, 0 for what it is not",
     field_type: MetricType::GAUGE,
 };
-const FAMILIES: [Family; 15] = [
+const ADMIN_REQUESTS: Family = Family {
+    name: "only1mcp_admin_requests_total",
+    help: "Requests of administrators and collectors by the status of their answer",
+    field_type: MetricType::COUNTER,
+};
+const FAMILIES: [Family; 16] = [
     BUILD_INFO,
     START_TIME,
     ACCEPTED,
@@ -119,20 +127,53 @@ const FAMILIES: [Family; 15] = [
     WAITING,
     BREAKER,
     HEALTH,
+    ADMIN_REQUESTS,
 ];
+
+/// The statuses that administrators are answered with.
+pub(super) const STATUSES: [StatusCode; 12] = [
+    StatusCode::OK,
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::CONFLICT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+
+/// How often administrators were answered, by [`STATUSES`].
+#[derive(Debug, Default)]
+pub(super) struct Requests([AtomicU64; STATUSES.len()]);
 
 /// Adds up what the workers count, whenever it is asked.
 struct Sums {
     facts: Arc<Facts>,
+    requests: Arc<Requests>,
     descriptions: Vec<Desc>,
+}
+
+// === impl Requests ===
+
+impl Requests {
+    pub(super) fn count(&self, status: StatusCode) {
+        if let Some(index) = STATUSES.iter().position(|known| *known == status) {
+            self.0[index].fetch_add(1, Relaxed);
+        }
+    }
 }
 
 // === impl Metrics ===
 
 impl Metrics {
-    pub(super) fn new(facts: &Arc<Facts>) -> Self {
+    pub(super) fn new(facts: &Arc<Facts>, requests: &Arc<Requests>) -> Self {
         let registry = Registry::new();
-        let sums = Sums { facts: Arc::clone(facts), descriptions: FAMILIES.iter().map(Family::description).collect() };
+        let descriptions = FAMILIES.iter().map(Family::description).collect();
+        let sums = Sums { facts: Arc::clone(facts), requests: Arc::clone(requests), descriptions };
         registry.register(Box::new(sums)).expect("every name is there once");
         Self(registry)
     }
@@ -189,6 +230,7 @@ impl Collector for Sums {
             WAITING.of(self.groups().map(|(name, group)| waiting(name, group)).collect()),
             BREAKER.of(self.groups().flat_map(|(name, group)| breakers(name, group)).collect()),
             HEALTH.of(self.groups().flat_map(|(name, group)| health(name, group)).collect()),
+            ADMIN_REQUESTS.of(self.admin_requests()),
         ]
     }
 }
@@ -235,6 +277,11 @@ impl Sums {
             .iter()
             .map(|backend| &*backend.name)
             .zip(self.facts.groups.iter().map(|group| &**group))
+    }
+
+    fn admin_requests(&self) -> Vec<Metric> {
+        let counts = STATUSES.iter().zip(&self.requests.0);
+        counts.map(|(status, count)| counter(&[("code", status.as_str())], count.load(Relaxed))).collect()
     }
 
     /// Every backend with what each worker counts of it.

@@ -1,0 +1,135 @@
+//! What is compiled in: tools, and every rule that leads a name to a server.
+
+use serde_json::{Value, json};
+
+use super::super::declined::Declined;
+use super::super::endpoint::Endpoints;
+use super::super::facts::Facts;
+use super::super::petition::Petition;
+use super::super::told::Told;
+use super::servers;
+use super::window::Window;
+use crate::catalog::plan::{Subject, WildcardRoute};
+use crate::catalog::{Entry, Template, View};
+
+/// Which of a list are asked for.
+#[derive(Clone, Copy, Debug)]
+struct Choice<'f> {
+    view: &'f View,
+    server: Option<usize>,
+    subject: Option<Subject>,
+}
+
+/// One rule, in the order in which they are asked.
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    Exact(Subject, &'static Entry),
+    Pattern(&'static WildcardRoute),
+    Template(&'static Template),
+}
+
+const SUBJECTS: [(&str, Subject); 3] =
+    [("tools", Subject::Tools), ("prompts", Subject::Prompts), ("resources", Subject::Resources)];
+
+pub(in super::super) fn tools(endpoints: &Endpoints, asked: &Petition) -> Result<Told, Declined> {
+    let facts = &*endpoints.facts;
+    let filter = Choice::of(facts, asked)?;
+    let shown = |tool: &&Entry| filter.view.shows(tool.views) && filter.leads(tool.backend);
+    let part = Window::of(asked)?.cut(facts.spec.tools.iter().filter(shown), |tool| {
+        json!({
+            "name": tool.name,
+            "server": facts.name_of(tool.backend),
+            "origin": facts.name_of(tool.origin),
+            "upstream": tool.upstream,
+            "fallbacks": names(facts, tool.fallbacks),
+            "views": views(facts, tool.views),
+            "read_only": tool.read_only,
+            "idempotent": tool.idempotent,
+            "shortened": tool.shortened,
+        })
+    });
+    Ok(Told::json(&part))
+}
+
+pub(in super::super) fn routes(endpoints: &Endpoints, asked: &Petition) -> Result<Told, Declined> {
+    let facts = &*endpoints.facts;
+    let filter = Choice::of(facts, asked)?;
+    let spec = facts.spec;
+    let exact = |(subject, entries): (Subject, &'static [Entry])| entries.iter().map(move |e| Rule::Exact(subject, e));
+    let exact = [(Subject::Tools, spec.tools), (Subject::Prompts, spec.prompts), (Subject::Resources, spec.resources)]
+        .into_iter()
+        .flat_map(exact);
+    let patterns = spec.wildcards.iter().map(Rule::Pattern);
+    let all = exact.chain(patterns).chain(spec.templates.iter().map(Rule::Template));
+    let part = Window::of(asked)?.cut(all.filter(|rule| filter.takes(*rule)), |rule| rule.told(facts));
+    Ok(Told::json(&part))
+}
+
+/// The view that is asked about; the whole catalog where none is.
+pub(super) fn view(facts: &Facts, asked: &Petition) -> Result<&'static View, Declined> {
+    match asked.parameter("view") {
+        None => Ok(&facts.spec.whole),
+        Some(name) => facts.spec.view(name).ok_or_else(|| Declined::Nothing("view", name.to_owned())),
+    }
+}
+
+/// The names of the views that show what has these bits.
+pub(super) fn views(facts: &Facts, bits: u64) -> Vec<&'static str> {
+    facts.spec.views.iter().filter(|view| view.shows(bits)).map(|view| &*view.patterns.name).collect()
+}
+
+/// The names of backends.
+pub(super) fn names(facts: &Facts, backends: &[u16]) -> Vec<&'static str> {
+    backends.iter().map(|backend| facts.name_of(*backend)).collect()
+}
+
+/// Its word.
+pub(super) fn word(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Tools => "tools",
+        Subject::Prompts => "prompts",
+        Subject::Resources => "resources",
+    }
+}
+
+// === impl Choice ===
+
+impl<'f> Choice<'f> {
+    fn of(facts: &'f Facts, asked: &Petition) -> Result<Self, Declined> {
+        let server = asked.parameter("server").map(|name| servers::find(facts, name).map(|server| server.index()));
+        let subject = asked.parameter("subject").map(|word| {
+            let found = SUBJECTS.into_iter().find(|(known, _)| *known == word).map(|(_, subject)| subject);
+            found.ok_or_else(|| Declined::Query("`subject` is none of `tools`, `prompts`, `resources`".to_owned()))
+        });
+        Ok(Self { view: view(facts, asked)?, server: server.transpose()?, subject: subject.transpose()? })
+    }
+
+    fn leads(&self, backend: u16) -> bool {
+        self.server.is_none_or(|server| server == usize::from(backend))
+    }
+
+    fn takes(&self, rule: Rule) -> bool {
+        let (subject, backend, shown) = match rule {
+            Rule::Exact(subject, entry) => (subject, entry.backend, self.view.shows(entry.views)),
+            // Whether a view shows a name that a pattern takes is known once there is the name.
+            Rule::Pattern(route) => (route.subject, route.backend, true),
+            Rule::Template(template) => (Subject::Resources, template.backend, self.view.shows(template.views)),
+        };
+        shown && self.leads(backend) && self.subject.is_none_or(|wanted| wanted == subject)
+    }
+}
+
+// === impl Rule ===
+
+impl Rule {
+    fn told(self, facts: &Facts) -> Value {
+        let told = |subject, rule, name: &str, server, upstream: Option<&str>| json!({ "subject": word(subject), "rule": rule, "name": name, "server": facts.name_of(server), "upstream": upstream });
+        match self {
+            Self::Exact(subject, entry) => told(subject, "exact", entry.name, entry.backend, Some(entry.upstream)),
+            Self::Pattern(route) => told(route.subject, "pattern", &route.pattern, route.backend, None),
+            Self::Template(template) => {
+                told(Subject::Resources, "template", template.uri_template, template.backend, None)
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Every setting in force, and who set it: the compiled topology, setting by setting, with what was given at the start
+//! and what the overlay says instead.
+
+use only1mcp_model::topology::Millis;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::super::declined::Declined;
+use super::super::endpoint::Endpoints;
+use super::super::facts::Facts;
+use super::super::petition::Petition;
+use super::super::settings::{SetBy, Setting};
+use super::super::told::Told;
+use crate::catalog::plan::Backend;
+
+/// The whole answer.
+#[derive(Debug, Serialize)]
+struct Config {
+    topology: &'static str,
+    settings: Vec<Setting>,
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Timeout {
+    ms: u64,
+    #[serde(flatten)]
+    by: SetBy,
+}
+
+pub(in super::super) fn config(endpoints: &Endpoints, _: &Petition) -> Result<Told, Declined> {
+    let facts = &*endpoints.facts;
+    let mut settings = facts.settings.all().to_vec();
+    let mut put = |path: &str, value: Value, by: SetBy| {
+        let setting = Setting { path: path.to_owned(), value, by };
+        match facts.settings.position(path) {
+            Some(at) => settings[at] = setting,
+            None => settings.push(setting),
+        }
+    };
+    for (path, value) in &facts.given {
+        put(path, value.as_str().into(), SetBy::START);
+    }
+    for backend in facts.spec.backends {
+        let name = &backend.name;
+        let Timeout { ms, by } = timeout(facts, backend);
+        put(&format!("backends.{name}.timeout"), Millis(ms).to_string().into(), by);
+        let tuned = facts.tuned(name);
+        for (key, is_on) in [("disabled", tuned.disabled), ("drain", tuned.drain)] {
+            let by = if is_on { SetBy::OVERLAY } else { SetBy::NOBODY };
+            put(&format!("backends.{name}.{key}"), is_on.into(), by);
+        }
+    }
+    Ok(Told::json(&Config { topology: facts.spec.name, settings }))
+}
+
+/// How long a call to a backend may take.
+pub(super) fn timeout(facts: &Facts, backend: &Backend) -> Timeout {
+    if let Some(timeout) = facts.tuned(&backend.name).timeout {
+        return Timeout { ms: timeout.0, by: SetBy::OVERLAY };
+    }
+    let own = facts.settings.by(&format!("backends.{}.timeout", backend.name));
+    let by = own.or_else(|| facts.settings.by("defaults.timeout")).unwrap_or(SetBy::NOBODY);
+    Timeout { ms: backend.timeout_ms, by }
+}

@@ -1,0 +1,158 @@
+//! What a request asks, beside its path and method: a name in the path, what stands behind the `?`, a body of JSON.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::Request;
+use hyper::body::Body;
+use hyper::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
+
+use super::declined::Declined;
+use super::routes::Operation;
+use crate::limits;
+
+/// What is asked.
+#[derive(Debug)]
+pub(super) struct Petition {
+    name: String,
+    query: Vec<(&'static str, String)>,
+    body: Bytes,
+}
+
+// === impl Petition ===
+
+impl Petition {
+    /// What a request to an operation asks; `name` is what stands in its path.
+    pub(super) async fn read<B>(operation: &Operation, name: &str, request: Request<B>) -> Result<Self, Declined>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        let name = decode(name).ok_or_else(|| Declined::Query("path is not percent-encoded UTF-8".to_owned()))?;
+        let query = query(operation, request.uri().query().unwrap_or_default())?;
+        let body = match operation.takes {
+            None if request.body().is_end_stream() => Bytes::new(),
+            None => return Err(Declined::Body),
+            Some(_) => body(request).await?,
+        };
+        Ok(Self { name, query, body })
+    }
+
+    /// What stands in the path.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is written for a parameter.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The same, a whole number up to a bound.
+    pub(super) fn number(&self, name: &str, most: usize) -> Result<Option<usize>, Declined> {
+        let Some(text) = self.parameter(name) else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| *number <= most);
+        number.map(Some).ok_or_else(|| Declined::Query(format!("`{name}` is not a whole number up to {most}")))
+    }
+
+    /// The body as what it is to be.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Declined> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let why = format!("body is not what is taken here: {error}");
+            if error.is_data() {
+                Declined::Unexpected(why)
+            } else {
+                Declined::Malformed(format!("body is no JSON: {error}"))
+            }
+        })
+    }
+}
+
+async fn body<B>(request: Request<B>) -> Result<Bytes, Declined>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let is_json = |value: &hyper::header::HeaderValue| {
+        let value = value.to_str().unwrap_or_default();
+        value.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+    };
+    let mut types = request.headers().get_all(CONTENT_TYPE).iter();
+    if !types.next().is_some_and(is_json) || types.next().is_some() {
+        return Err(Declined::NotJson);
+    }
+    // What says that it is too long is not even begun.
+    if request.body().size_hint().lower() > limits::ADMIN_BODY_BYTES_MAX as u64 {
+        return Err(Declined::TooLarge);
+    }
+    let body = Limited::new(request.into_body(), limits::ADMIN_BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(limits::ADMIN_BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Declined::TooLarge),
+        Ok(Err(_broken)) => Err(Declined::Broken),
+        Err(_elapsed) => Err(Declined::TooSlow),
+    }
+}
+
+/// The parameters of an operation. Where it has none, nothing is asked by what stands there: collectors add their own.
+fn query(operation: &Operation, text: &str) -> Result<Vec<(&'static str, String)>, Declined> {
+    let mut query: Vec<(&'static str, String)> = Vec::new();
+    if operation.query.is_empty() {
+        return Ok(query);
+    }
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let decoded = (decode(name), decode(&value.replace('+', " ")));
+        let (Some(name), Some(value)) = decoded else {
+            return Err(Declined::Query("query is not percent-encoded UTF-8".to_owned()));
+        };
+        let Some(known) = operation.query.iter().find(|known| known.name == name) else {
+            let known: Vec<String> = operation.query.iter().map(|known| format!("`{}`", known.name)).collect();
+            let name = crate::telemetry::one_line(name.as_bytes());
+            return Err(Declined::Query(format!("parameter `{name}` is unknown: there are {}", known.join(", "))));
+        };
+        if query.iter().any(|(other, _)| *other == known.name) {
+            return Err(Declined::Query(format!("parameter `{}` stands there twice", known.name)));
+        }
+        query.push((known.name, value));
+    }
+    Ok(query)
+}
+
+/// The text that is percent-encoded so.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first == b'%' {
+            let (digits, after) = rest.split_at_checked(2)?;
+            let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = after;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn what_is_percent_encoded_is_text() {
+        for (text, expected) in [
+            ("", Some("")),
+            ("plain", Some("plain")),
+            ("data%3A%2F%2Fx%20y", Some("data://x y")),
+            ("%C3%A9", Some("é")),
+            ("%", None),
+            ("%2", None),
+            ("%+1", None),
+            ("%zz", None),
+            ("%ff", None),
+        ] {
+            assert_eq!(decode(text).as_deref(), expected, "{text}");
+        }
+    }
+}
