@@ -2,6 +2,8 @@
 
 #[cfg(feature = "admin")]
 mod admin;
+#[cfg(feature = "admin")]
+mod change;
 #[cfg(feature = "demo")]
 mod demo_server;
 #[cfg(feature = "authoring")]
@@ -10,7 +12,7 @@ mod files;
 mod list;
 #[cfg(feature = "authoring")]
 mod live;
-#[cfg(feature = "authoring")]
+#[cfg(any(feature = "admin", feature = "authoring"))]
 mod overlay;
 mod start;
 #[cfg(feature = "admin")]
@@ -94,7 +96,7 @@ macro_rules! exit_codes {
             ),
             with_admin!(
                 "
-  5  no gateway answers (`status`)"
+  5  no gateway answers (`status`, `reload`, `backend`, `overlay`)"
             ),
             with_authoring!(
                 "",
@@ -174,6 +176,15 @@ enum Command {
     /// where no gateway answers.
     #[cfg(feature = "admin")]
     Status(status::Status),
+    /// Have a running gateway read the file of its overlay anew.
+    #[cfg(feature = "admin")]
+    Reload(change::Reload),
+    /// Take a backend of a running gateway out of service, and back: enable, disable, drain.
+    ///
+    /// Writes it into the overlay, so that it outlives a restart.
+    #[cfg(feature = "admin")]
+    #[command(subcommand)]
+    Backend(change::Backend),
     /// Check a topology and its lock.
     ///
     /// The checks of the build, without a build: `only1mcp validate prod`, `only1mcp validate --strict --json
@@ -189,13 +200,14 @@ enum Command {
     #[cfg(feature = "authoring")]
     #[command(subcommand)]
     Topology(topology::Command),
-    /// Work on overlays, which set what is not as compiled: diff, promote.
-    #[cfg(feature = "authoring")]
+    /// Work on overlays, which set what is not as compiled: show, rollback, diff, promote.
+    #[cfg(any(feature = "admin", feature = "authoring"))]
     #[command(subcommand)]
     Overlay(overlay::Command),
     /// Not part of this build.
     #[cfg(not(feature = "authoring"))]
-    #[command(hide = true, aliases = ["validate", "explain", "overlay"])]
+    #[command(hide = true, aliases = ["validate", "explain"])]
+    #[cfg_attr(not(feature = "admin"), command(alias = "overlay"))]
     Topology(Absent),
     /// Serve one of the demo servers, over stdio or HTTP.
     ///
@@ -255,13 +267,17 @@ pub fn run<T: Topology>() -> ExitCode {
         Command::List(list) => list.run::<T>(),
         #[cfg(feature = "admin")]
         Command::Status(status) => status.run::<T>(),
+        #[cfg(feature = "admin")]
+        Command::Reload(reload) => reload.run::<T>(),
+        #[cfg(feature = "admin")]
+        Command::Backend(backend) => backend.run::<T>(),
         #[cfg(feature = "authoring")]
         Command::Validate(validate) => validate.run::<T>(),
         #[cfg(feature = "authoring")]
         Command::Explain(explain) => explain.run(),
         #[cfg(feature = "authoring")]
         Command::Topology(command) => command.run::<T>(),
-        #[cfg(feature = "authoring")]
+        #[cfg(any(feature = "admin", feature = "authoring"))]
         Command::Overlay(command) => command.run::<T>(),
         #[cfg(not(feature = "authoring"))]
         Command::Topology(Absent { .. }) => Err(anyhow::Error::msg(
@@ -319,6 +335,10 @@ fn fail(error: &anyhow::Error, json: bool) -> Exit {
     #[cfg(feature = "admin")]
     if error.is::<admin::NotRunning>() {
         return Exit::NotRunning;
+    }
+    #[cfg(feature = "admin")]
+    if error.is::<admin::NotTaken>() {
+        return Exit::Invalid;
     }
     if refused.is_some() { Exit::Invalid } else { Exit::Failed }
 }

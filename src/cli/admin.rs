@@ -52,6 +52,11 @@ pub(super) struct NotRunning {
     why: String,
 }
 
+/// A gateway does not take an overlay: why, with every problem.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotTaken(String);
+
 // === impl Admin ===
 
 impl Admin {
@@ -76,6 +81,36 @@ impl Admin {
         };
         Ok(Place { address: reachable(address), token })
     }
+}
+
+/// What came of a change, for people.
+pub(super) fn shown(outcome: &Value) -> String {
+    let dry_run = if outcome["dry_run"] == true { " (nothing is changed)" } else { "" };
+    let mut text = format!("{}{dry_run}\n", text(&outcome["result"]));
+    for change in outcome["changes"].as_array().into_iter().flatten() {
+        let [backend, setting, compiled, overlay] =
+            ["backend", "setting", "compiled", "overlay"].map(|member| self::text(&change[member]));
+        text += &format!("  {backend}.{setting}  {compiled} -> {overlay}\n");
+    }
+    text
+}
+
+/// Why an overlay is not taken, a problem a line.
+fn problems(error: &Value) -> String {
+    let mut shown = text(&error["message"]);
+    for problem in error["diagnostics"].as_array().into_iter().flatten() {
+        let place = &problem["place"];
+        shown += &format!("\n  {}: {}", text(&problem["code"]), text(&problem["message"]));
+        if !place.is_null() {
+            shown += &format!(" ({}:{}:{})", text(&place["file"]), place["line"], place["column"]);
+        }
+    }
+    shown
+}
+
+/// What a gateway says, on a terminal.
+pub(super) fn text(value: &Value) -> String {
+    crate::telemetry::one_line(super::list::text(value).as_bytes())
 }
 
 /// An address that is listened on as one that can be reached.
@@ -105,6 +140,16 @@ impl Place {
                 Err(self.not_running(format!("nothing came within {} seconds", PATIENCE.as_secs())))
             })
         })
+    }
+
+    /// What came of a change.
+    pub(super) fn change(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let (status, answer) = self.ask(method.parse()?, path, body)?;
+        match status {
+            status if status.is_success() => Ok(answer),
+            StatusCode::UNPROCESSABLE_ENTITY => Err(NotTaken(problems(&answer["error"])).into()),
+            status => Err(self.refused(status, &answer)),
+        }
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<(StatusCode, Value)> {

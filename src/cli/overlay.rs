@@ -1,164 +1,56 @@
-//! `only1mcp overlay`: what an overlay changes, and how that becomes a part of its topology.
+//! `only1mcp overlay`: what is set otherwise than compiled: that of a file is in `authored`, that of a gateway that runs
+//! in `running`.
 
-use std::path::PathBuf;
+#[cfg(feature = "authoring")]
+mod authored;
+#[cfg(feature = "admin")]
+mod running;
 
-use clap::{Args, Subcommand};
-use only1mcp_model::overlay::promote::promote;
-use only1mcp_model::overlay::{Change, Overlay, load};
-use only1mcp_model::{Source, plan};
-use serde::Serialize;
+use clap::Subcommand;
 
-use super::{Exit, complain, files, print, print_json, start};
+use super::Exit;
 use crate::catalog::Topology;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Show what is in force of a running gateway.
+    ///
+    /// Prints the document; with --output json also since when, where it is kept, and what was not taken.
+    #[cfg(feature = "admin")]
+    Show(running::Show),
+    /// Have a running gateway go back to the overlay before.
+    #[cfg(feature = "admin")]
+    Rollback(running::Rollback),
     /// Show what an overlay changes against the compiled settings.
     ///
     /// Exits with 0 when that is nothing, 4 when it is something.
-    Diff(Diff),
+    #[cfg(feature = "authoring")]
+    Diff(authored::Diff),
     /// Show an overlay as an edit of the topology, or make it.
     ///
     /// `only1mcp overlay promote` shows which lines of the topology would be others, `only1mcp overlay promote --write`
     /// writes them. Comments and everything else stay. What no topology has (`disabled`, `drain`) is left to the overlay.
-    Promote(Promote),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Diff {
-    #[command(flatten)]
-    file: File,
-    /// Print the changes as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Promote {
-    #[command(flatten)]
-    file: File,
-    /// The topology, by name in `topologies/` or by path; by default the one compiled in.
-    #[arg(long, value_name = "NAME|PATH")]
-    topology: Option<String>,
-    /// Write the topology.
-    #[arg(long)]
-    write: bool,
-}
-
-/// Which overlay.
-#[derive(Args, Debug)]
-struct File {
-    /// The overlay; by default that of `start`.
-    #[arg(value_name = "FILE", env = "ONLY1MCP_OVERLAY")]
-    overlay: Option<PathBuf>,
-}
-
-/// What `overlay diff --json` prints. Members are only ever added.
-#[derive(Serialize)]
-struct Changes<'a> {
-    overlay: &'a str,
-    changes: &'a [Change],
+    #[cfg(feature = "authoring")]
+    Promote(authored::Promote),
 }
 
 impl Command {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
         match self {
+            #[cfg(feature = "admin")]
+            Self::Show(show) => show.run::<T>(),
+            #[cfg(feature = "admin")]
+            Self::Rollback(rollback) => rollback.run::<T>(),
+            #[cfg(feature = "authoring")]
             Self::Diff(diff) => diff.run::<T>(),
+            #[cfg(feature = "authoring")]
             Self::Promote(promote) => promote.run::<T>(),
         }
     }
 
     /// Whether stdout is for a program.
+    #[cfg(feature = "authoring")]
     pub(super) fn prints_json(&self) -> bool {
-        matches!(self, Self::Diff(Diff { json: true, .. }))
-    }
-}
-
-impl File {
-    /// Reads it for these backends.
-    fn load(&self, backends: &[plan::Backend]) -> anyhow::Result<(Source, Overlay)> {
-        let Some(path) = self.overlay.clone().or_else(start::default_path) else {
-            anyhow::bail!("no overlay is named, and there is no home directory with one");
-        };
-        let source = files::read("overlay", &path)?;
-        match load(&source, backends) {
-            Ok(overlay) => Ok((source, overlay)),
-            Err(problems) => Err(files::Refused::new(&source, problems).into()),
-        }
-    }
-}
-
-impl Diff {
-    fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        let (source, overlay) = self.file.load(T::SPEC.backends)?;
-        let changes = overlay.changes(T::SPEC.backends);
-        if self.json {
-            print_json(&Changes { overlay: &source.path, changes: &changes })?;
-        } else {
-            let names: Vec<_> = changes.iter().map(|own| format!("{}.{}", own.backend, own.setting)).collect();
-            let width = names.iter().map(String::len).max().unwrap_or_default();
-            let line =
-                |(name, own): (&String, &Change)| format!("{name:width$}  {} -> {}\n", own.compiled, own.overlay);
-            print(&names.iter().zip(&changes).map(line).collect::<String>())?;
-        }
-        Ok(if changes.is_empty() { Exit::Ok } else { Exit::Differs })
-    }
-}
-
-impl Promote {
-    fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        let (path, topology) = files::read_topology::<T>(self.topology.as_deref())?;
-        let (plan, _no_lock) = files::checked(&topology, None)?;
-        let (_, overlay) = self.file.load(&plan.backends)?;
-        let promotion = promote(&topology, &plan, &overlay)?;
-        print(&edits(&topology.path, &topology.text, &promotion.text))?;
-        for change in &promotion.left {
-            complain(&format!("note: no topology has `{}`; it stays in the overlay: {change}", change.setting));
-        }
-        if promotion.promoted.is_empty() {
-            complain("note: the topology has all of it");
-        } else if self.write {
-            files::write_whole(&path, &promotion.text)?;
-            complain(&format!("note: `{}` is written; a build makes a binary of it", topology.path));
-        } else {
-            complain("note: nothing is written; `--write` writes it");
-        }
-        Ok(Exit::Ok)
-    }
-}
-
-/// The lines that differ, where lines were changed and inserted and none was taken out.
-fn edits(path: &str, before: &str, after: &str) -> String {
-    let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
-    let inserted_max = after.len().saturating_sub(before.len());
-    let (mut text, mut rest) = (String::new(), &after[..]);
-    for (number, line) in (1..).zip(&before) {
-        let inserted = rest.iter().take(inserted_max + 1).position(|own| own == line);
-        if inserted == Some(0) {
-            rest = &rest[1..];
-            continue;
-        }
-        text += &format!("{path}:{number}\n");
-        if inserted.is_none() {
-            text += &format!("- {line}\n");
-        }
-        let (shown, left) = rest.split_at(inserted.unwrap_or(1).min(rest.len()));
-        text.extend(shown.iter().map(|own| format!("+ {own}\n")));
-        // The line that they were inserted before.
-        rest = if inserted.is_some() { left.get(1..).unwrap_or_default() } else { left };
-    }
-    text.extend(rest.iter().map(|own| format!("+ {own}\n")));
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_that_were_changed_and_inserted_are_shown_where_they_stand() {
-        let (before, after) = ("a\nb\nc\nd\n", "a\nx\ny\nb\nC\nd\n");
-        assert_eq!(edits("t", before, after), "t:2\n+ x\n+ y\nt:3\n- c\n+ C\n");
-        assert_eq!(edits("t", before, before), "");
+        matches!(self, Self::Diff(diff) if diff.json)
     }
 }

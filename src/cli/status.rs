@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::admin::{Admin, NotRunning};
+use super::admin::{Admin, NotRunning, text};
 use super::list::{Row, table};
 use super::{Exit, Output, print, print_json};
 use crate::catalog::Topology;
@@ -118,11 +118,6 @@ fn span(seconds: u64) -> String {
     let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(3);
     let shown = parts[first..].iter().take(2).map(|(count, unit)| format!("{count}{unit}"));
     shown.collect::<Vec<_>>().join(" ")
-}
-
-fn text(value: &Value) -> String {
-    // What a gateway says is shown on a terminal.
-    crate::telemetry::one_line(super::list::text(value).as_bytes())
 }
 
 #[cfg(test)]

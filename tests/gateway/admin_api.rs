@@ -97,6 +97,7 @@ async fn every_operation_answers_as_it_is_described() {
         "routes",
         "health",
         "config",
+        "overlay",
         "live",
         "ready",
         "sessions",
@@ -133,6 +134,12 @@ async fn every_operation_answers_as_it_is_described() {
     // These tests log to nowhere: whose log it is decides whether there is a level.
     check("get", &format!("{BASE}/log-level"), &format!("{BASE}/log-level"), 409).await;
     check("put", &format!("{BASE}/log-level"), &format!("{BASE}/log-level"), 401).await;
+    // What they do is tried in `admin_overlay`.
+    check("patch", &server, &format!("{BASE}/servers/data"), 401).await;
+    for (method, path) in [("put", "overlay"), ("patch", "overlay"), ("post", "overlay/rollback"), ("post", "reload")] {
+        let path = format!("{BASE}/{path}");
+        check(method, &path, &path, 401).await;
+    }
     assert_eq!(asked, document.operations(), "every operation that is described was asked, and no other");
 }
 
@@ -146,7 +153,8 @@ async fn what_is_no_path_or_no_method_is_said_so() {
         ("GET /api/v1/admin/servers/data/more HTTP/1.1", (404, "not_found"), None),
         ("GET /servers HTTP/1.1", (404, "not_found"), None),
         ("POST /api/v1/admin/servers HTTP/1.1", (405, "method_not_allowed"), Some("GET, HEAD")),
-        ("PUT /api/v1/admin/servers/data HTTP/1.1", (405, "method_not_allowed"), Some("GET, HEAD")),
+        ("PUT /api/v1/admin/servers/data HTTP/1.1", (405, "method_not_allowed"), Some("GET, HEAD, PATCH")),
+        ("GET /api/v1/admin/reload HTTP/1.1", (405, "method_not_allowed"), Some("POST")),
         ("DELETE /api/v1/admin/log-level HTTP/1.1", (405, "method_not_allowed"), Some("GET, HEAD, PUT")),
         ("OPTIONS /healthz/live HTTP/1.1", (405, "method_not_allowed"), Some("GET, HEAD")),
     ] {

@@ -7,6 +7,8 @@ mod support;
 mod admin;
 #[cfg(feature = "admin")]
 mod admin_api;
+#[cfg(feature = "admin")]
+mod admin_overlay;
 mod aggregation;
 mod alone;
 mod at_most_once;

@@ -10,6 +10,7 @@ use std::fmt;
 
 use crate::decode::{self, Decode, Entries, record};
 use crate::diagnostic::{Code, Diagnostic, Problems, Severity};
+use crate::json::token;
 use crate::topology::{Millis, TIMEOUT};
 use crate::traffic::WEIGHT;
 use crate::yaml::{Document, Node, Place, Value, steps};
@@ -53,6 +54,16 @@ impl Overlay {
         let tuned = |backend: &plan::Backend| self.backends.iter().find(|(name, _)| *name == backend.name);
         let all = backends.iter().filter_map(|backend| Some((backend, tuned(backend)?.1)));
         all.flat_map(|(backend, tuned)| SETTINGS.iter().filter_map(|setting| setting.change(backend, tuned))).collect()
+    }
+}
+
+impl Overlay {
+    /// What it sets, in JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let backends =
+            self.backends.iter().map(|(name, tuned)| format!("{}:{{{}}}", token(name), setting::json(tuned)));
+        format!(r#"{{"backends":{{{}}}}}"#, backends.collect::<Vec<_>>().join(","))
     }
 }
 
@@ -211,6 +222,16 @@ mod tests {
         let changes = overlay.expect("a good overlay").changes(&backends());
         let shown: Vec<String> = changes.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["math.disabled: false -> true", "data.timeout: 30s -> 5s"]);
+    }
+
+    #[test]
+    fn an_overlay_in_json_is_read_as_the_same() {
+        for text in ["backends: { math: { timeout: 5s, disabled: true }, data: { drain: true } }", "{}"] {
+            let overlay = read(text).expect("a good overlay");
+            assert_eq!(read(&overlay.json()), Ok(overlay));
+        }
+        let json = read("backends: { math: { timeout: 5s, drain: true } }").expect("a good overlay").json();
+        assert_eq!(json, r#"{"backends":{"math":{"timeout":"5s","drain":true}}}"#);
     }
 
     #[test]

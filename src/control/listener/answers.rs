@@ -6,6 +6,7 @@ pub(super) mod config;
 pub(super) mod health;
 pub(super) mod levels;
 pub(super) mod metrics;
+pub(super) mod overlay;
 pub(super) mod routing;
 pub(super) mod servers;
 pub(super) mod sessions;

@@ -3,12 +3,15 @@
 
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use only1mcp_model::diagnostic::{Finding, findings};
 use serde_json::json;
 
 use super::access::Denied;
+use super::routes::Takes;
 use super::told::Told;
-use crate::limits;
+use crate::control::OverlayError;
 use crate::proxy::Foreign;
+use crate::{limits, telemetry};
 
 /// What to write where changes are refused for want of a token.
 const TOKEN_HELP: &str = "changes need a token, and none is configured: write `token: env:ONLY1MCP_ADMIN_TOKEN` under \
@@ -35,12 +38,16 @@ pub(super) enum Declined {
     TooSlow,
     /// A body that broke off.
     Broken,
-    /// A body that does not say that it is JSON.
-    NotJson,
+    /// A body that does not say that it is what is taken.
+    MediaType(Takes),
     /// A body that is no JSON: why, with line and column.
     Malformed(String),
     /// A body that is JSON, but not what the path takes: why.
     Unexpected(String),
+    /// An overlay that is not taken: why, and every problem that it has.
+    Overlay(String, Vec<Finding>),
+    /// Something of the machine is in the way: what.
+    Failed(String),
     /// The gateway is not the one to do it: why.
     Conflict(&'static str),
     /// The gateway's own fault.
@@ -78,22 +85,41 @@ impl Declined {
             }
             Self::TooSlow => (Status::REQUEST_TIMEOUT, "timeout", "body did not come in time"),
             Self::Broken => (Status::BAD_REQUEST, "request_aborted", "body broke off"),
-            Self::NotJson => {
-                let message = "content type is not `application/json`";
+            Self::MediaType(takes) => {
+                let message = match takes {
+                    Takes::Json(_) => "content type is not `application/json`",
+                    Takes::Overlay(_) => "content type is neither `application/json` nor `application/yaml`",
+                };
                 (Status::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
             }
             Self::Malformed(why) => (Status::BAD_REQUEST, "malformed_json", why),
             Self::Unexpected(why) => (Status::BAD_REQUEST, "invalid_body", why),
+            Self::Overlay(why, _) => (Status::UNPROCESSABLE_ENTITY, "invalid_overlay", why),
+            Self::Failed(why) => (Status::INTERNAL_SERVER_ERROR, "internal", why),
             Self::Conflict(why) => (Status::CONFLICT, "conflict", why),
             Self::Internal(why) => (Status::INTERNAL_SERVER_ERROR, "internal", why),
         };
         (status, kind, message.to_owned())
     }
 
+    /// The sentence.
+    pub(super) fn message(&self) -> String {
+        self.parts().2
+    }
+
+    /// What is wrong with an overlay.
+    pub(super) fn findings(&self) -> &[Finding] {
+        if let Self::Overlay(_, findings) = self { findings } else { &[] }
+    }
+
     /// The answer that says so.
     pub(super) fn answer(&self) -> Told {
         let (status, kind, message) = self.parts();
-        let answer = Told::json(&json!({ "error": { "kind": kind, "message": message } })).of(status);
+        let mut error = json!({ "kind": kind, "message": message });
+        if let Self::Overlay(_, findings) = self {
+            error["diagnostics"] = json!(findings);
+        }
+        let answer = Told::json(&json!({ "error": error })).of(status);
         match self {
             Self::Denied(Denied::Token) => {
                 answer.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"only1mcp\""))
@@ -117,7 +143,19 @@ fn closed(answer: Told) -> Told {
 
 /// A name of a client in a sentence.
 fn shown(name: &str) -> String {
-    crate::telemetry::one_line(name.as_bytes())
+    telemetry::one_line(name.as_bytes())
+}
+
+impl From<&OverlayError> for Declined {
+    fn from(error: &OverlayError) -> Self {
+        let message = telemetry::chain(error.to_string(), error);
+        match error {
+            OverlayError::Refused { file, problems } => Self::Overlay(message, findings(problems, file)),
+            OverlayError::Unreadable { .. } => Self::Overlay(message, Vec::new()),
+            OverlayError::Unwritten { .. } => Self::Failed(message),
+            OverlayError::NoEarlier => Self::Conflict("no overlay is known that was in force before"),
+        }
+    }
 }
 
 impl From<Denied> for Declined {
@@ -149,7 +187,9 @@ mod tests {
             Declined::TooLarge,
             Declined::TooSlow,
             Declined::Broken,
-            Declined::NotJson,
+            Declined::MediaType(Takes::Json("")),
+            Declined::Overlay(text(), Vec::new()),
+            Declined::Failed(text()),
             Declined::Malformed(text()),
             Declined::Unexpected(text()),
             Declined::Conflict(""),

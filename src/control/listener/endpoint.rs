@@ -53,7 +53,7 @@ impl Endpoints {
         let path = request.uri().path().to_owned();
         let (route, name) = routes::find(&path).ok_or(Declined::NoPath)?;
         let operation = route.operation(request.method()).ok_or_else(|| Declined::Method(route.allowed()))?;
-        if operation.takes.is_some() {
+        if operation.changes {
             self.access.check_change(&request)?;
         }
         let asked = Petition::read(operation, name, request).await?;

@@ -131,7 +131,7 @@ const FAMILIES: [Family; 16] = [
 ];
 
 /// The statuses that administrators are answered with.
-pub(super) const STATUSES: [StatusCode; 12] = [
+pub(super) const STATUSES: [StatusCode; 13] = [
     StatusCode::OK,
     StatusCode::BAD_REQUEST,
     StatusCode::UNAUTHORIZED,
@@ -142,6 +142,7 @@ pub(super) const STATUSES: [StatusCode; 12] = [
     StatusCode::CONFLICT,
     StatusCode::PAYLOAD_TOO_LARGE,
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::UNPROCESSABLE_ENTITY,
     StatusCode::INTERNAL_SERVER_ERROR,
     StatusCode::SERVICE_UNAVAILABLE,
 ];

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::routes::{BASE, Gives, Operation, Path, ROUTES, Verb};
+use super::routes::{BASE, Gives, Operation, Path, ROUTES, Takes, Verb};
 use super::told::Told;
 
 /// What bodies and answers look like: one JSON Schema by its name.
@@ -51,7 +51,9 @@ fn document() -> Value {
 fn method(operation: &Operation) -> &'static str {
     match operation.verb {
         Verb::Get => "get",
+        Verb::Post => "post",
         Verb::Put => "put",
+        Verb::Patch => "patch",
     }
 }
 
@@ -73,8 +75,18 @@ fn operation(route: &Path, operation: &Operation, suffix: &str) -> Value {
         "parameters": parameters,
         "responses": responses(route, operation),
     });
-    if let Some(schema) = operation.takes {
-        described["requestBody"] = json!({ "required": true, "content": content(schema) });
+    if let Some(body) = operation.takes {
+        let content = match body {
+            Takes::Json(schema) => content(schema),
+            Takes::Overlay(schema) => {
+                let mut content = content(schema);
+                content["application/yaml"] = json!({ "schema": { "type": "string" } });
+                content
+            }
+        };
+        described["requestBody"] = json!({ "required": true, "content": content });
+    }
+    if operation.changes {
         described["security"] = json!([{ "token": [] }]);
     }
     described
@@ -112,12 +124,16 @@ fn refusals(route: &Path, operation: &Operation) -> Vec<(u16, &'static str)> {
     }
     if operation.takes.is_some() {
         refusals.push((408, "The body does not come."));
-        refusals.push((415, "The body is not said to be JSON."));
+        refusals.push((415, "The body is not said to be of a type that is taken."));
     }
-    if route.path == "/log-level" {
-        refusals.push((409, "The gateway is not the one to do it."));
+    let of_overlay = matches!(operation.gives, Gives::Json("Outcome"));
+    if of_overlay {
+        refusals.push((422, "The overlay does not pass its checks, or cannot be read: `diagnostics` says where."));
     }
-    if matches!(operation.gives, Gives::Text(_)) {
+    if of_overlay || route.path == "/log-level" {
+        refusals.push((409, "The gateway is not the one to do it, or there is nothing to do it with."));
+    }
+    if of_overlay || matches!(operation.gives, Gives::Text(_)) {
         refusals.push((500, "The gateway is at fault."));
     }
     refusals

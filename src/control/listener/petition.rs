@@ -8,7 +8,7 @@ use hyper::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 
 use super::declined::Declined;
-use super::routes::Operation;
+use super::routes::{Operation, Takes};
 use crate::limits;
 
 /// What is asked.
@@ -17,6 +17,8 @@ pub(super) struct Petition {
     name: String,
     query: Vec<(&'static str, String)>,
     body: Bytes,
+    /// The body is YAML, not JSON.
+    is_yaml: bool,
 }
 
 // === impl Petition ===
@@ -29,12 +31,15 @@ impl Petition {
     {
         let name = decode(name).ok_or_else(|| Declined::Query("path is not percent-encoded UTF-8".to_owned()))?;
         let query = query(operation, request.uri().query().unwrap_or_default())?;
-        let body = match operation.takes {
-            None if request.body().is_end_stream() => Bytes::new(),
+        let (body, is_yaml) = match operation.takes {
+            None if request.body().is_end_stream() => (Bytes::new(), false),
             None => return Err(Declined::Body),
-            Some(_) => body(request).await?,
+            Some(body) => {
+                let is_yaml = is_yaml(body, &request)?;
+                (self::body(request).await?, is_yaml)
+            }
         };
-        Ok(Self { name, query, body })
+        Ok(Self { name, query, body, is_yaml })
     }
 
     /// What stands in the path.
@@ -54,6 +59,25 @@ impl Petition {
         number.map(Some).ok_or_else(|| Declined::Query(format!("`{name}` is not a whole number up to {most}")))
     }
 
+    /// Whether nothing is to be changed.
+    pub(super) fn is_dry_run(&self) -> Result<bool, Declined> {
+        match self.parameter("dry_run") {
+            None | Some("0" | "false") => Ok(false),
+            Some("1" | "true" | "") => Ok(true),
+            Some(_) => Err(Declined::Query("`dry_run` is neither `1` nor `0`".to_owned())),
+        }
+    }
+
+    /// Whether the body is YAML, and may be no JSON.
+    pub(super) fn is_yaml(&self) -> bool {
+        self.is_yaml
+    }
+
+    /// The body as it came.
+    pub(super) fn text(&self) -> Result<&str, Declined> {
+        std::str::from_utf8(&self.body).map_err(|_not_text| Declined::Malformed("body is not UTF-8".to_owned()))
+    }
+
     /// The body as what it is to be.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Declined> {
         serde_json::from_slice(&self.body).map_err(|error| {
@@ -71,14 +95,6 @@ async fn body<B>(request: Request<B>) -> Result<Bytes, Declined>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
-    let is_json = |value: &hyper::header::HeaderValue| {
-        let value = value.to_str().unwrap_or_default();
-        value.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
-    };
-    let mut types = request.headers().get_all(CONTENT_TYPE).iter();
-    if !types.next().is_some_and(is_json) || types.next().is_some() {
-        return Err(Declined::NotJson);
-    }
     // What says that it is too long is not even begun.
     if request.body().size_hint().lower() > limits::ADMIN_BODY_BYTES_MAX as u64 {
         return Err(Declined::TooLarge);
@@ -90,6 +106,16 @@ where
         Ok(Err(_broken)) => Err(Declined::Broken),
         Err(_elapsed) => Err(Declined::TooSlow),
     }
+}
+
+/// Whether a body is YAML: it says what it is, and that is one of the types that are taken.
+fn is_yaml<B>(body: Takes, request: &Request<B>) -> Result<bool, Declined> {
+    let mut types = request.headers().get_all(CONTENT_TYPE).iter();
+    let (Some(said), None) = (types.next(), types.next()) else { return Err(Declined::MediaType(body)) };
+    let said = said.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let is_yaml = said.eq_ignore_ascii_case("application/yaml");
+    let is_taken = said.eq_ignore_ascii_case("application/json") || is_yaml && matches!(body, Takes::Overlay(_));
+    if is_taken { Ok(is_yaml) } else { Err(Declined::MediaType(body)) }
 }
 
 /// The parameters of an operation. Where it has none, nothing is asked by what stands there: collectors add their own.

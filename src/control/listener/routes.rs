@@ -3,7 +3,7 @@
 
 use hyper::Method;
 
-use super::answers::{catalog, config, health, levels, metrics, routing, servers, sessions, system};
+use super::answers::{catalog, config, health, levels, metrics, overlay, routing, servers, sessions, system};
 use super::declined::Declined;
 use super::endpoint::Endpoints;
 use super::openapi;
@@ -27,7 +27,9 @@ pub(super) struct Path {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Get,
+    Post,
     Put,
+    Patch,
 }
 
 /// One method of a path.
@@ -37,12 +39,23 @@ pub(super) struct Operation {
     pub(super) id: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: &'static [Parameter],
-    /// The schema of the body, for those that take one: these change something.
-    pub(super) takes: Option<&'static str>,
+    /// Whether it may change something.
+    pub(super) changes: bool,
+    /// What its body is, if it takes one.
+    pub(super) takes: Option<Takes>,
     pub(super) gives: Gives,
     /// Another status under which the same is given.
     pub(super) also: Option<u16>,
     pub(super) answer: fn(&Endpoints, &Petition) -> Result<Told, Declined>,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// JSON of this schema.
+    Json(&'static str),
+    /// The same, or the document as YAML.
+    Overlay(&'static str),
 }
 
 /// What an operation gives.
@@ -72,6 +85,11 @@ const SUBJECT: Parameter = Parameter {
     meaning: "Only what is a name of one of these.",
     schema: r##"{"$ref":"#/components/schemas/Subject"}"##,
 };
+const DRY_RUN: Parameter = Parameter {
+    name: "dry_run",
+    meaning: "Only tell what would be.",
+    schema: r#"{"enum":["0","1","false","true"],"default":"0"}"#,
+};
 const LIMIT: Parameter = Parameter {
     name: "limit",
     meaning: "How many items at most.",
@@ -91,7 +109,29 @@ const fn get(
     schema: &'static str,
     answer: fn(&Endpoints, &Petition) -> Result<Told, Declined>,
 ) -> Operation {
-    Operation { verb: Verb::Get, id, summary, query, takes: None, gives: Gives::Json(schema), also: None, answer }
+    Operation {
+        verb: Verb::Get,
+        id,
+        summary,
+        query,
+        changes: false,
+        takes: None,
+        gives: Gives::Json(schema),
+        also: None,
+        answer,
+    }
+}
+
+/// An operation that changes the overlay, or tries to.
+const fn change(
+    verb: Verb,
+    id: &'static str,
+    summary: &'static str,
+    takes: Option<Takes>,
+    answer: fn(&Endpoints, &Petition) -> Result<Told, Declined>,
+) -> Operation {
+    let (query, gives) = (&[DRY_RUN], Gives::Json("Outcome"));
+    Operation { verb, id, summary, query, changes: true, takes, gives, also: None, answer }
 }
 
 const fn path(path: &'static str, operations: &'static [Operation]) -> Path {
@@ -99,10 +139,22 @@ const fn path(path: &'static str, operations: &'static [Operation]) -> Path {
 }
 
 /// All of them. No path of two with segments in common is matched by both.
-pub(super) static ROUTES: [Path; 14] = [
+pub(super) static ROUTES: [Path; 17] = [
     path("/system", &[get("system", "What runs here, since when, built from what.", &[], "System", system::system)]),
     path("/servers", &[get("servers", "Every server behind the gateway.", &[LIMIT, OFFSET], "Servers", servers::list)]),
-    path("/servers/{name}", &[get("server", "One server behind the gateway.", &[], "Server", servers::one)]),
+    path(
+        "/servers/{name}",
+        &[
+            get("server", "One server behind the gateway.", &[], "Server", servers::one),
+            change(
+                Verb::Patch,
+                "set_server",
+                "Set what the overlay has of a server; null takes it out.",
+                Some(Takes::Json("ServerSettings")),
+                overlay::patch_server,
+            ),
+        ],
+    ),
     path(
         "/tools",
         &[get("tools", "Every tool that clients can call.", &[SERVER, VIEW, LIMIT, OFFSET], "Tools", catalog::tools)],
@@ -142,6 +194,28 @@ pub(super) static ROUTES: [Path; 14] = [
         }],
     },
     path("/config", &[get("config", "Every setting in force, and who set it.", &[], "Config", config::config)]),
+    path(
+        "/overlay",
+        &[
+            get("overlay", "What is set otherwise than compiled.", &[], "Overlay", overlay::overlay),
+            change(Verb::Put, "put_overlay", "Set all of it.", Some(Takes::Overlay("NewOverlay")), overlay::put),
+            change(
+                Verb::Patch,
+                "patch_overlay",
+                "Change some of it (RFC 7396): null takes something out.",
+                Some(Takes::Json("NewOverlay")),
+                overlay::patch,
+            ),
+        ],
+    ),
+    path(
+        "/overlay/rollback",
+        &[Operation {
+            query: &[],
+            ..change(Verb::Post, "roll_back", "Go back to the overlay before.", None, overlay::rollback)
+        }],
+    ),
+    path("/reload", &[change(Verb::Post, "reload", "Read the file of the overlay anew.", None, overlay::reload)]),
     path("/sessions", &[get("sessions", "What is kept of sessions of clients.", &[], "Sessions", sessions::sessions)]),
     Path {
         path: "/metrics",
@@ -157,7 +231,8 @@ pub(super) static ROUTES: [Path; 14] = [
             get("log_level", "How much is logged.", &[], "LogLevel", levels::level),
             Operation {
                 verb: Verb::Put,
-                takes: Some("NewLogLevel"),
+                changes: true,
+                takes: Some(Takes::Json("NewLogLevel")),
                 ..get("set_log_level", "Log more or less from now on.", &[], "LogLevel", levels::set)
             },
         ],
@@ -184,7 +259,9 @@ impl Path {
     pub(super) fn allowed(&self) -> String {
         let words = self.operations.iter().flat_map(|operation| match operation.verb {
             Verb::Get => &["GET", "HEAD"][..],
+            Verb::Post => &["POST"][..],
             Verb::Put => &["PUT"][..],
+            Verb::Patch => &["PATCH"][..],
         });
         words.copied().collect::<Vec<_>>().join(", ")
     }
@@ -194,7 +271,9 @@ impl Path {
         let verb = match *method {
             // The server of HTTP keeps the body back.
             Method::GET | Method::HEAD => Verb::Get,
+            Method::POST => Verb::Post,
             Method::PUT => Verb::Put,
+            Method::PATCH => Verb::Patch,
             _ => return None,
         };
         self.operations.iter().find(|operation| operation.verb == verb)

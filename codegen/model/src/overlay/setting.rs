@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::BackendSettings;
+use crate::json::token;
 use crate::plan;
 use crate::topology::Millis;
 
@@ -77,6 +78,13 @@ impl Setting {
 /// What an overlay sets of one backend, as it would write that.
 pub(super) fn written(tuned: &BackendSettings) -> Vec<String> {
     SETTINGS.iter().filter_map(|setting| Some(format!("{}: {}", setting.name, (setting.set)(tuned)?))).collect()
+}
+
+/// The same as members of an object.
+pub(super) fn json(tuned: &BackendSettings) -> String {
+    let value = |text: String| if matches!(&*text, "true" | "false") { text } else { token(&text) };
+    let member = |own: &Setting| Some(format!("{}:{}", token(own.name), value((own.set)(tuned)?)));
+    SETTINGS.iter().filter_map(member).collect::<Vec<_>>().join(",")
 }
 
 // === impl Change ===

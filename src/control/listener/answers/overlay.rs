@@ -1,0 +1,163 @@
+//! The overlay: what of it is in force, and every way to change it. What an overlay may say, and how it is kept, is not
+//! decided here.
+
+use only1mcp_model::Source;
+use only1mcp_model::diagnostic;
+use only1mcp_model::overlay::{OVERLAY_BYTES_MAX, Overlay};
+use serde_json::{Map, Value, json};
+
+use super::super::declined::Declined;
+use super::super::endpoint::Endpoints;
+use super::super::facts::Facts;
+use super::super::petition::Petition;
+use super::super::timestamp;
+use super::super::told::Told;
+use super::servers;
+use crate::control::Reload;
+
+/// What is told of a change.
+struct Outcome<'t> {
+    result: Reload,
+    dry_run: bool,
+    text: &'t str,
+    overlay: &'t Overlay,
+}
+
+pub(in super::super) fn overlay(endpoints: &Endpoints, _: &Petition) -> Result<Told, Declined> {
+    let (spec, store) = (endpoints.facts.spec, &endpoints.facts.overlay);
+    let current = store.current();
+    let rejected = store.rejected().map(|rejected| {
+        let declined = Declined::from(&*rejected.error);
+        json!({ "at": timestamp::rfc3339(rejected.at), "message": declined.message(), "diagnostics": declined.findings() })
+    });
+    Ok(Told::json(&json!({
+        "generation": current.generation,
+        "by": current.by.as_str(),
+        "since": timestamp::rfc3339(current.since),
+        "file": store.file().map(|file| file.display().to_string()),
+        "text": current.text,
+        "settings": settings(&current.overlay),
+        "changes": current.overlay.changes(spec.backends),
+        "earlier": store.earlier(),
+        "rejected": rejected,
+    })))
+}
+
+/// The body is the whole overlay.
+pub(in super::super) fn put(endpoints: &Endpoints, petition: &Petition) -> Result<Told, Declined> {
+    if !petition.is_yaml() {
+        // What is no JSON is told as that, with its position.
+        petition.json::<Value>()?;
+    }
+    take(&endpoints.facts, petition.text()?, petition)
+}
+
+/// The body is what changes of the overlay: null takes something out of it (RFC 7396).
+pub(in super::super) fn patch(endpoints: &Endpoints, petition: &Petition) -> Result<Told, Declined> {
+    merge(&endpoints.facts, petition.json::<Map<_, _>>()?.into(), petition)
+}
+
+/// The body is what changes of the settings of one server.
+pub(in super::super) fn patch_server(endpoints: &Endpoints, petition: &Petition) -> Result<Told, Declined> {
+    let (facts, name) = (&*endpoints.facts, petition.name());
+    servers::find(facts, name)?;
+    let change: Map<String, Value> = petition.json()?;
+    merge(facts, json!({ "backends": { name: change } }), petition)
+}
+
+pub(in super::super) fn rollback(endpoints: &Endpoints, _: &Petition) -> Result<Told, Declined> {
+    let facts = &*endpoints.facts;
+    let published = facts.overlay.rollback().map_err(|error| Declined::from(&error))?;
+    let (text, overlay) = (&published.text, &published.overlay);
+    Ok(told(facts, &Outcome { result: Reload::Applied, dry_run: false, text, overlay }))
+}
+
+/// Reads the file anew, or only looks whether it would be taken.
+pub(in super::super) fn reload(endpoints: &Endpoints, petition: &Petition) -> Result<Told, Declined> {
+    let (facts, store) = (&*endpoints.facts, &*endpoints.facts.overlay);
+    let Some(file) = store.file() else {
+        return Err(Declined::Conflict("gateway has no overlay file: there is nothing to be read anew"));
+    };
+    if petition.is_dry_run()? {
+        let unreadable =
+            |error| Declined::Overlay(format!("overlay `{}` cannot be read: {error}", file.display()), Vec::new());
+        let source = Source::read(file, OVERLAY_BYTES_MAX).map_err(unreadable)?;
+        let (overlay, result) = check(facts, &source.text)?;
+        return Ok(told(facts, &Outcome { result, dry_run: true, text: &source.text, overlay: &overlay }));
+    }
+    let result = store.reload();
+    if let Some(rejected) = store.rejected().filter(|_| result == Reload::Rejected) {
+        return Err(Declined::from(&*rejected.error));
+    }
+    let current = store.current();
+    Ok(told(facts, &Outcome { result, dry_run: false, text: &current.text, overlay: &current.overlay }))
+}
+
+/// Checks a document without changing anything, and what would come of it.
+fn check(facts: &Facts, text: &str) -> Result<(Overlay, Reload), Declined> {
+    let store = &facts.overlay;
+    let overlay = store.check(text).map_err(|problems| {
+        let file = Source { path: "overlay".to_owned(), text: text.to_owned() };
+        let findings = diagnostic::findings(&problems, &file);
+        Declined::Overlay("overlay does not pass its checks".to_owned(), findings)
+    })?;
+    let result = if store.current().text == text { Reload::Unchanged } else { Reload::Applied };
+    Ok((overlay, result))
+}
+
+/// What an overlay sets, as JSON.
+fn settings(overlay: &Overlay) -> Value {
+    serde_json::from_str(&overlay.json()).expect("the model writes JSON")
+}
+
+/// Puts a change of the overlay in force, or only checks it.
+fn merge(facts: &Facts, change: Value, petition: &Petition) -> Result<Told, Declined> {
+    let mut whole = settings(&facts.overlay.current().overlay);
+    apply(&mut whole, change);
+    if let Some(backends) = whole["backends"].as_object_mut() {
+        backends.retain(|_, settings| settings != &json!({}));
+    }
+    take(facts, &whole.to_string(), petition)
+}
+
+/// RFC 7396.
+fn apply(target: &mut Value, change: Value) {
+    let Value::Object(change) = change else {
+        *target = change;
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Value::Object(members) = target else { return };
+    for (name, value) in change {
+        if value.is_null() {
+            members.remove(&name);
+        } else {
+            apply(members.entry(name).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// Puts a document in force, or only checks it. One that was JSON is written as overlays are.
+fn take(facts: &Facts, text: &str, petition: &Petition) -> Result<Told, Declined> {
+    let (overlay, _) = check(facts, text)?;
+    let written = if petition.is_yaml() { text.to_owned() } else { overlay.to_string() };
+    let result = if written == facts.overlay.current().text { Reload::Unchanged } else { Reload::Applied };
+    let dry_run = petition.is_dry_run()?;
+    // What is in force already may not stand in the file.
+    if !dry_run && (result == Reload::Applied || facts.overlay.rejected().is_some()) {
+        facts.overlay.apply(&written).map_err(|error| Declined::from(&error))?;
+    }
+    Ok(told(facts, &Outcome { result, dry_run, text: &written, overlay: &overlay }))
+}
+
+fn told(facts: &Facts, outcome: &Outcome<'_>) -> Told {
+    Told::json(&json!({
+        "result": outcome.result.as_str(),
+        "dry_run": outcome.dry_run,
+        "generation": facts.overlay.current().generation,
+        "text": outcome.text,
+        "changes": outcome.overlay.changes(facts.spec.backends),
+    }))
+}

@@ -1,0 +1,260 @@
+//! What is set otherwise than compiled by way of the admin API, and by the commands that use it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use only1mcp::catalog::plan::Reference;
+use only1mcp::{Gateway, Running};
+use serde_json::{Value, json};
+
+use crate::support::client::{Answer, Client, Request};
+use crate::support::ledger::Directory;
+use crate::support::openapi::Document;
+use crate::support::program::{Ran, run};
+use crate::support::scripted::{Outcome, Servers, call};
+use crate::support::server::{Server, json_answer, modern, text_body};
+
+const TOKEN: &str = "a-long-token";
+
+/// A gateway whose overlay is kept in a file, with a token.
+struct Operated {
+    gateway: Running,
+    admin: SocketAddr,
+    document: Document,
+    file: PathBuf,
+    token: PathBuf,
+    _directory: Directory,
+    _servers: [Server; 2],
+}
+
+impl Operated {
+    async fn start(overlay: &str) -> Self {
+        Self::start_as(overlay, true).await
+    }
+
+    async fn start_as(overlay: &str, kept: bool) -> Self {
+        let directory = Directory::new();
+        let (file, token) = (directory.path("overlay.yaml"), directory.path("token"));
+        fs::write(&file, overlay).expect("a file");
+        fs::write(&token, TOKEN).expect("a file");
+        let echo = || Server::start(modern(|call| vec![json_answer(200, &text_body(&call.id(), call.argument()))]));
+        let servers = [echo(), echo()];
+        let builder = Gateway::<Servers>::builder().workers(2).admin_address("127.0.0.1:0");
+        let builder = builder.reference("ODD_URL", servers[0].url()).reference("GOOD_URL", servers[1].url());
+        let builder = builder.admin_token(Reference::File(token.display().to_string().into()));
+        let builder = if kept { builder.overlay_file(&file) } else { builder };
+        let gateway = builder.start().expect("the gateway starts");
+        let admin = gateway.admin_address().expect("there is an admin listener");
+        let document = Document::fetch(admin).await;
+        Self { gateway, admin, document, file, token, _directory: directory, _servers: servers }
+    }
+
+    /// Asks for a change with the token; the answer is as it is described.
+    async fn change(&self, method: &str, template: &str, path: &str, body: &str) -> Answer {
+        let kind = if body.is_empty() { "" } else { "application/json" };
+        self.change_as(method, (template, path), (kind, body)).await
+    }
+
+    async fn change_as(&self, method: &str, (template, path): (&str, &str), (kind, body): (&str, &str)) -> Answer {
+        let line = format!("{method} /api/v1/admin{path} HTTP/1.1");
+        let mut request = Request::bare(&line).field("Authorization", format!("Bearer {TOKEN}"));
+        if !kind.is_empty() {
+            request = request.field("Content-Type", kind).with_body(body);
+        }
+        let answer = Client::ask(self.admin, &request).await;
+        self.document.check(&method.to_ascii_lowercase(), &format!("/api/v1/admin{template}"), &answer);
+        answer
+    }
+
+    async fn patch(&self, server: &str, body: &str) -> Answer {
+        self.change("PATCH", "/servers/{name}", &format!("/servers/{server}"), body).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = Client::ask(self.admin, &Request::bare(&format!("GET /api/v1/admin{path} HTTP/1.1"))).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        self.document.check("get", &format!("/api/v1/admin{}", path.replace("servers/odd", "servers/{name}")), &answer);
+        answer.json()
+    }
+
+    async fn is_served(&self) -> bool {
+        call(self.gateway.address(), "odd__echo", "x").await == Outcome::Text("x".to_owned())
+    }
+
+    /// The program, asking this gateway.
+    fn command(&self, arguments: &[&str]) -> Ran {
+        let (admin, token) = (self.admin.to_string(), format!("file:{}", self.token.display()));
+        run(&[arguments, &["--admin", &admin, "--token", &token]].concat())
+    }
+}
+
+fn kind(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.json()["error"]["kind"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn a_server_is_taken_out_of_service_and_back() {
+    let operated = Operated::start("{}\n").await;
+    assert!(operated.is_served().await);
+    let change = json!([{ "backend": "odd", "setting": "disabled", "compiled": "false", "overlay": "true" }]);
+    let tried =
+        operated.change("PATCH", "/servers/{name}", "/servers/odd?dry_run=1", r#"{"disabled":true}"#).await.json();
+    assert_eq!((&tried["dry_run"], &tried["result"], &tried["changes"]), (&json!(true), &json!("applied"), &change));
+    assert_eq!((&tried["generation"], operated.is_served().await), (&json!(0), true), "nothing is changed");
+
+    let answer = operated.patch("odd", r#"{"disabled":true}"#).await;
+    let outcome = answer.json();
+    assert_eq!((answer.status, &outcome["generation"], &outcome["changes"]), (200, &json!(1), &change));
+    assert!(!operated.is_served().await);
+    let text = fs::read_to_string(&operated.file).expect("a file");
+    assert_eq!((text.as_str(), &outcome["text"]), ("backends:\n  odd: { disabled: true }\n", &json!(text)));
+    let server = operated.get("/servers/odd").await;
+    assert_eq!((&server["state"], &server["disabled"]), (&json!("disabled"), &json!(true)));
+
+    // What is not named stays, null takes it out.
+    operated.patch("odd", r#"{"timeout":"2s","disabled":null,"drain":true}"#).await;
+    let server = operated.get("/servers/odd").await;
+    assert_eq!((&server["state"], &server["disabled"]), (&json!("draining"), &json!(false)));
+    assert_eq!(server["timeout"], json!({ "ms": 2_000, "origin": "overlay", "line": null }));
+    assert!(!operated.is_served().await);
+    operated.patch("odd", r#"{"drain":null}"#).await;
+    assert!(operated.is_served().await);
+    assert_eq!(operated.get("/overlay").await["settings"], json!({ "backends": { "odd": { "timeout": "2s" } } }));
+    let last = operated.patch("odd", r#"{"timeout":null}"#).await.json();
+    assert_eq!((&last["text"], &last["changes"]), (&json!("{}\n"), &json!([])));
+    let server = operated.get("/servers/odd").await;
+    assert_eq!(server["timeout"], json!({ "ms": 1_000, "origin": "topology", "line": 8 }));
+    let unchanged = operated.patch("odd", "{}").await.json();
+    assert_eq!((&unchanged["result"], &unchanged["generation"]), (&json!("unchanged"), &last["generation"]));
+}
+
+#[tokio::test]
+async fn an_overlay_is_set_whole_or_in_part_and_taken_back() {
+    let operated = Operated::start("{}\n").await;
+    let path = ("/overlay", "/overlay");
+    let none = operated.change("POST", "/overlay/rollback", "/overlay/rollback", "").await;
+    assert_eq!(kind(&none), (409, "conflict".to_owned()));
+    let text = "# while the disk is full\nbackends: { odd: { drain: true } }\n";
+    let put = operated.change_as("PUT", path, ("application/yaml; charset=utf-8", text)).await;
+    assert_eq!((put.status, fs::read_to_string(&operated.file).expect("a file").as_str()), (200, text));
+    let overlay = operated.get("/overlay").await;
+    let expected = (&json!("edit"), &json!(text), &json!(1), &json!(1), &json!(operated.file.display().to_string()));
+    assert_eq!(
+        (&overlay["by"], &overlay["text"], &overlay["generation"], &overlay["earlier"], &overlay["file"]),
+        expected
+    );
+    let body = r#"{"backends":{"odd":null,"good":{"timeout":"3s"}}}"#;
+    operated.change("PATCH", "/overlay", "/overlay", body).await;
+    assert_eq!(operated.get("/overlay").await["settings"], json!({ "backends": { "good": { "timeout": "3s" } } }));
+    let back = operated.change("POST", "/overlay/rollback", "/overlay/rollback", "").await;
+    assert_eq!((back.status, &back.json()["text"]), (200, &json!(text)));
+    assert_eq!(operated.get("/overlay").await["by"], "rollback");
+    let put = operated.change("PUT", "/overlay", "/overlay", r#"{"backends":{}}"#).await.json();
+    assert_eq!((&put["text"], operated.is_served().await), (&json!("{}\n"), true));
+}
+
+#[tokio::test]
+async fn what_is_no_overlay_changes_nothing_and_every_problem_is_told() {
+    let operated = Operated::start("{}\n").await;
+    let path = ("/overlay", "/overlay");
+    let yaml = "backends:\n  odd: { timeout: soon }\n  nobody: { disabled: true }\n";
+    let refused = operated.change_as("PUT", path, ("application/yaml", yaml)).await;
+    assert_eq!(kind(&refused), (422, "invalid_overlay".to_owned()));
+    let problems = refused.json()["error"]["diagnostics"].clone();
+    let places: Vec<_> = problems.as_array().expect("a list").iter().map(|one| &one["place"]["line"]).collect();
+    assert_eq!(places, [&json!(2), &json!(3)], "{problems:#}");
+    for (body, expected) in [
+        (r#"{"disabled":"yes"}"#, (422, "invalid_overlay")),
+        (r#"{"timeout":"0s"}"#, (422, "invalid_overlay")),
+        (r#"{"weight":3}"#, (422, "invalid_overlay")),
+        (r#"{"disabled":true,}"#, (400, "malformed_json")),
+        ("[]", (400, "invalid_body")),
+        ("null", (400, "invalid_body")),
+    ] {
+        let answer = operated.patch("odd", body).await;
+        assert_eq!(kind(&answer), (expected.0, expected.1.to_owned()), "{body}: {}", answer.text());
+    }
+    assert_eq!(kind(&operated.patch("nobody", "{}").await), (404, "not_found".to_owned()));
+    let unsure = operated.change("PATCH", "/servers/{name}", "/servers/odd?dry_run=maybe", "{}").await;
+    assert_eq!(kind(&unsure), (400, "invalid_query".to_owned()));
+    let yaml = operated.change_as("PATCH", path, ("application/yaml", "{}")).await;
+    assert_eq!(kind(&yaml), (415, "unsupported_media_type".to_owned()));
+    let body = operated.change("POST", "/reload", "/reload", "{}").await;
+    assert_eq!(kind(&body), (413, "payload_too_large".to_owned()));
+    let null = operated.change("PUT", "/overlay", "/overlay", "null").await;
+    assert_eq!(kind(&null), (422, "invalid_overlay".to_owned()));
+    for (method, path) in
+        [("PATCH", "/servers/odd"), ("PUT", "/overlay"), ("POST", "/reload"), ("POST", "/overlay/rollback")]
+    {
+        let stranger = Request::bare(&format!("{method} /api/v1/admin{path} HTTP/1.1"));
+        let answer = Client::ask(operated.admin, &stranger.field("Authorization", "Bearer another-token")).await;
+        assert_eq!(kind(&answer), (401, "unauthorized".to_owned()), "{method} {path}");
+    }
+    let overlay = operated.get("/overlay").await;
+    assert_eq!((&overlay["generation"], operated.is_served().await), (&json!(0), true));
+}
+
+#[tokio::test]
+async fn the_file_is_read_anew_when_somebody_asks() {
+    let operated = Operated::start("{}\n").await;
+    let reload = async |query: &str| operated.change("POST", "/reload", &format!("/reload{query}"), "").await;
+    assert_eq!(reload("").await.json()["result"], "unchanged");
+    fs::write(&operated.file, "backends: { odd: { disabled: true } }\n").expect("a file");
+    let tried = reload("?dry_run=1").await.json();
+    assert_eq!((&tried["dry_run"], &tried["changes"][0]["setting"]), (&json!(true), &json!("disabled")));
+    assert_eq!(reload("").await.status, 200);
+    assert!(!operated.is_served().await);
+    fs::write(&operated.file, "backends: { odd: { disabled: maybe } }\n").expect("a file");
+    for query in ["?dry_run=1", ""] {
+        let refused = reload(query).await;
+        assert_eq!(kind(&refused), (422, "invalid_overlay".to_owned()), "{}", refused.text());
+        assert_eq!(refused.json()["error"]["diagnostics"][0]["place"]["line"], 1);
+    }
+    let rejected = operated.get("/overlay").await["rejected"].clone();
+    assert_eq!(rejected["diagnostics"][0]["place"]["column"], 30, "{rejected:#}");
+    // What is in force is not in the file: setting the same mends that.
+    let text = "backends: { odd: { disabled: true } }\n";
+    operated.change_as("PUT", ("/overlay", "/overlay"), ("application/yaml", text)).await;
+    assert_eq!(fs::read_to_string(&operated.file).expect("a file"), text);
+    assert_eq!(operated.get("/overlay").await["rejected"], Value::Null);
+
+    let unkept = Operated::start_as("", false).await;
+    assert_eq!(kind(&unkept.change("POST", "/reload", "/reload", "").await), (409, "conflict".to_owned()));
+    assert_eq!(unkept.patch("odd", r#"{"disabled":true}"#).await.status, 200);
+    assert!(!unkept.is_served().await);
+    assert_eq!(unkept.get("/overlay").await["file"], Value::Null);
+}
+
+#[tokio::test]
+async fn commands_change_a_gateway_that_runs() {
+    let operated = Operated::start("{}\n").await;
+    let tried = operated.command(&["backend", "disable", "odd", "--dry-run"]);
+    assert_eq!(tried.code, Some(0), "{tried:?}");
+    assert_eq!(tried.stdout, "applied (nothing is changed)\n  odd.disabled  false -> true\n");
+    assert!(operated.is_served().await);
+    let disabled = operated.command(&["backend", "disable", "odd"]);
+    assert_eq!((disabled.code, disabled.stdout.as_str()), (Some(0), "applied\n  odd.disabled  false -> true\n"));
+    assert!(!operated.is_served().await);
+    let drained = operated.command(&["backend", "drain", "odd"]);
+    assert_eq!(drained.stdout, "applied\n  odd.drain  false -> true\n");
+    let shown = operated.command(&["overlay", "show"]);
+    assert_eq!((shown.code, shown.stdout.as_str()), (Some(0), "backends:\n  odd: { drain: true }\n"));
+    let json: Value = serde_json::from_str(&operated.command(&["overlay", "show", "-o", "json"]).stdout).expect("JSON");
+    assert_eq!((&json["generation"], &json["earlier"]), (&json!(2), &json!(2)));
+    let back = operated.command(&["overlay", "rollback"]);
+    assert_eq!(back.stdout, "applied\n  odd.disabled  false -> true\n");
+    let enabled = operated.command(&["backend", "enable", "odd"]);
+    assert_eq!((enabled.code, enabled.stdout.as_str()), (Some(0), "applied\n"));
+    assert!(operated.is_served().await);
+    assert_eq!(operated.command(&["reload"]).stdout, "unchanged\n");
+    fs::write(&operated.file, "backends: { odd: { disabled: maybe } }\n").expect("a file");
+    let invalid = operated.command(&["reload", "--dry-run"]);
+    assert_eq!(invalid.code, Some(3), "{invalid:?}");
+    assert!(invalid.stderr.contains("overlay does not pass its checks\n  E0"), "{}", invalid.stderr);
+    let unknown = operated.command(&["backend", "drain", "no/body"]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.stderr.contains("refuses with 404: server `no/body` is not there"), "{}", unknown.stderr);
+    let stranger = run(&["backend", "drain", "odd", "--admin", &operated.admin.to_string()]);
+    assert!(stranger.code == Some(1) && stranger.stderr.contains("`--token env:NAME` shows it"), "{stranger:?}");
+}
