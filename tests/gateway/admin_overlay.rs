@@ -124,7 +124,7 @@ async fn a_server_is_taken_out_of_service_and_back() {
     let last = operated.patch("odd", r#"{"timeout":null}"#).await.json();
     assert_eq!((&last["text"], &last["changes"]), (&json!("{}\n"), &json!([])));
     let server = operated.get("/servers/odd").await;
-    assert_eq!(server["timeout"], json!({ "ms": 1_000, "origin": "topology", "line": 8 }));
+    assert_eq!(server["timeout"], json!({ "ms": 1_000, "origin": "topology", "line": 10 }));
     let unchanged = operated.patch("odd", "{}").await.json();
     assert_eq!((&unchanged["result"], &unchanged["generation"]), (&json!("unchanged"), &last["generation"]));
 }

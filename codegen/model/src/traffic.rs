@@ -6,7 +6,7 @@ mod balance;
 use std::ops::RangeInclusive;
 
 use crate::constant::constant;
-use crate::decode::{Choice, Decode, Key, parsed, record, word, words_schema, wrong_type};
+use crate::decode::{Choice, Decode, Key, Spot, Told, parsed, record, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::plan::Text;
@@ -301,6 +301,13 @@ impl<T: Decode> Decode for Optional<T> {
 
     fn keys() -> &'static [Key] {
         T::keys()
+    }
+
+    fn tell(&self, spot: &Spot<'_>, told: &mut Told) {
+        match self {
+            Self::On(own) => own.tell(spot, told),
+            Self::Off => told.add(spot, token("off")),
+        }
     }
 }
 

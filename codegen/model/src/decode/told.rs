@@ -74,3 +74,64 @@ impl Told {
         self.settings.into_iter().map(stated).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::{Features, Source, load, lock_path};
+
+    /// The path of everything that is written.
+    fn leaves(node: &Node, path: &str, leaves: &mut Vec<String>) {
+        match &node.value {
+            Value::Mapping(entries) if !entries.is_empty() => {
+                for (key, value) in entries {
+                    let Value::String(key) = &key.value else { panic!("a key is text") };
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    self::leaves(value, &path, leaves);
+                }
+            }
+            Value::Sequence(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self::leaves(item, &format!("{path}[{index}]"), leaves);
+                }
+            }
+            _ => leaves.push(path.to_owned()),
+        }
+    }
+
+    #[test]
+    fn all_that_is_written_is_told() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pass");
+        let mut seen = 0;
+        for entry in fs::read_dir(fixtures).expect("fixtures") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            let read = |path: &Path| fs::read_to_string(path).expect("fixtures are text");
+            let source = |path: &Path| Source { path: path.display().to_string(), text: read(path) };
+            let lock = Some(lock_path(&path)).filter(|lock| lock.exists()).map(|lock| source(&lock));
+            let (plan, _) = load(&source(&path), lock.as_ref(), &Features::all()).expect("the fixture is accepted");
+            let (text, mut written) = (read(&path), Vec::new());
+            leaves(&Document::parse(&text).expect("YAML").root, "", &mut written);
+            for leaf in written {
+                let holds = |stated: &Stated| {
+                    let below = |inner: &str, outer: &str| {
+                        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                    };
+                    // Of `{}` what it stands for is told, which nobody wrote.
+                    below(&leaf, &stated.path) && stated.line.is_some() || below(&stated.path, &leaf)
+                };
+                assert!(plan.settings.iter().any(holds), "{}: `{leaf}` is not told", path.display());
+                seen += 1;
+            }
+            for stated in &plan.settings {
+                serde_json::from_str::<serde_json::Value>(&stated.value).expect(&stated.path);
+            }
+        }
+        assert!(seen > 100, "{seen}");
+    }
+}

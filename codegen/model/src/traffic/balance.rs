@@ -209,8 +209,16 @@ impl Decode for BalanceSettings {
     }
 
     fn written(&self) -> Option<String> {
-        let mut simple = Self::WORDS.iter().filter(|(_, simple, _)| simple.planned() == self.0);
-        simple.next().map(|(word, ..)| token(word))
+        let Balance::ConsistentHash(key) = &self.0 else {
+            let mut simple = Self::WORDS.iter().filter(|(_, simple, _)| simple.planned() == self.0);
+            return simple.next().map(|(word, ..)| token(word));
+        };
+        let (name, value) = match key {
+            HashKey::Session => ("key", KeyWord::Session.written()?),
+            HashKey::Tool => ("key", KeyWord::Tool.written()?),
+            HashKey::Argument(path) => ("argument", token(&path.join("."))),
+        };
+        Some(format!(r#"{{"consistent_hash":{{"{name}":{value}}}}}"#))
     }
 }
 

@@ -13,7 +13,7 @@ use super::{config, system};
 use crate::catalog::plan::Backend;
 use crate::catalog::{Entry, Era};
 use crate::proxy::{CallCounts, LastFailure};
-use crate::upstream::{Kind, State};
+use crate::upstream::{Breaking, HealthState, Kind, Standing, State};
 
 /// One backend by its index, with all that is known of it.
 #[derive(Clone, Copy, Debug)]
@@ -82,11 +82,12 @@ impl Report<'_> {
             "state": self.state(),
             "disabled": self.facts.tuned(&self.backend.name).disabled,
             "calls": self.calls(),
+            "endpoints": self.endpoints(),
             "children": self.facts.children_of(&self.backend.name).map(system::child).collect::<Vec<_>>(),
         })
     }
 
-    /// In a word. Of one without children nothing is known but what its calls came to.
+    /// In a word. Of one without children that nobody asks how it is, nothing is known but what its calls came to.
     fn state(&self) -> &'static str {
         let states: Vec<State> = self.facts.children_of(&self.backend.name).map(|child| child.vitals().state).collect();
         let any = |state| states.contains(&state);
@@ -97,13 +98,49 @@ impl Report<'_> {
             () if any(State::Ready) => "up",
             () if any(State::Starting) => "starting",
             () if any(State::Asleep) => "asleep",
-            () if states.is_empty() => "unknown",
-            () => "down",
+            () if !states.is_empty() => "down",
+            () => self.reached(),
         }
     }
 
     fn count(&self, entries: &[Entry]) -> usize {
         entries.iter().filter(|entry| usize::from(entry.backend) == self.index).count()
+    }
+
+    /// The same of one that is connected to.
+    fn reached(&self) -> &'static str {
+        let standings = self.standings();
+        let is_out = |one: &Standing| {
+            matches!(one.breaking, Breaking::Open(_))
+                || one.health.is_some_and(|health| !matches!(health, HealthState::Healthy { .. }))
+        };
+        match () {
+            () if !standings.is_empty() && standings.iter().all(is_out) => "down",
+            () if standings.iter().any(|one| one.health.is_some() && !is_out(one)) => "up",
+            () => "unknown",
+        }
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        self.facts.groups.get(self.index).map(|group| group.standings()).unwrap_or_default()
+    }
+
+    /// How each of its endpoints stands; one without URL where it is started.
+    fn endpoints(&self) -> Vec<Value> {
+        let told = |Standing { name, under_way, breaking, health }: Standing| {
+            let open_ms = match breaking {
+                Breaking::Open(left) => Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+                _ => None,
+            };
+            json!({
+                "name": name,
+                "calls_under_way": under_way,
+                "breaker": breaking.as_str(),
+                "open_ms": open_ms,
+                "health": health.map(HealthState::as_str),
+            })
+        };
+        self.standings().into_iter().map(told).collect()
     }
 
     /// What its calls came to.
