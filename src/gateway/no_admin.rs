@@ -29,6 +29,7 @@ impl Bound {
         match *self {}
     }
 
+    #[expect(clippy::extra_unused_type_parameters, reason = "the listener that it stands for tells of a topology")]
     pub(super) fn listener<T: Topology>(
         self,
         _: (String, Vec<(&'static str, String)>),

@@ -28,8 +28,11 @@ use super::{Call, Context, Error, Greeting, Hearer, Kind, OpenError, Relay, Sess
 use crate::catalog::Era;
 use crate::clock::Clock;
 use crate::mcp::path;
+pub(crate) use group::Group;
 use group::Taken;
-pub(crate) use group::{Breaking, Group, Standing};
+#[cfg(feature = "admin")]
+pub(crate) use group::{Breaking, Standing};
+#[cfg(feature = "admin")]
 pub(crate) use health::State as HealthState;
 use retry::Budget;
 
