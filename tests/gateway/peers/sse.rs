@@ -57,14 +57,22 @@ impl Drop for Server {
     }
 }
 
-/// The reference server tells of a resource for as long as somebody listens for it, and of nothing else.
+/// The reference server tells of a resource for as long as somebody listens for it, and of its tools whenever a session
+/// begins: that of another worker may do so meanwhile.
 pub(super) async fn hears_updates(gateway: &Running, backend: &str, uri: &str) {
     let wanted = serde_json::json!({ "toolsListChanged": true, "resourceSubscriptions": [uri] });
     let path = format!("/mcp/{backend}");
     let (mut client, acknowledged) = listen(gateway.address(), &path, "1", &wanted.to_string()).await;
     assert_eq!(acknowledged, wanted);
     // Over HTTP each worker has a session, and the call may go to another: until the right one is met.
-    let told = hear(&mut client, "1");
+    let told = async {
+        loop {
+            let told = hear(&mut client, "1").await;
+            if told["method"] != "notifications/tools/list_changed" {
+                return told;
+            }
+        }
+    };
     let calls = async {
         loop {
             let call = Request::call("toggle-subscriber-updates", "{}").line(&format!("POST {path} HTTP/1.1"));
