@@ -30,6 +30,8 @@ pub trait Topology: 'static {
     const SERVES_TLS: bool = Self::SPEC.listen.tls.is_some();
     /// Whether the URIs of any backend bear its name, so that nobody else's calls look for that.
     const REWRITES_URIS: bool = Self::SPEC.rewrites_uris();
+    /// Whether any backend is asked whether it is well, so that nothing that asks is linked where none is.
+    const CHECKS_HEALTH: bool = Self::SPEC.checks_health();
 
     /// The tool that clients know by this name.
     fn tool(name: &str) -> Option<&'static Entry>;
@@ -270,6 +272,19 @@ impl Spec {
         let mut index = 0;
         while index < self.backends.len() {
             if self.backends[index].rewrites_uris {
+                return true;
+            }
+            index += 1;
+        }
+        false
+    }
+
+    /// Whether any backend is asked whether it is well.
+    #[must_use]
+    pub const fn checks_health(&self) -> bool {
+        let mut index = 0;
+        while index < self.backends.len() {
+            if self.backends[index].health.is_some() {
                 return true;
             }
             index += 1;

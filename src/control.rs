@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::catalog::Topology;
+use crate::limits;
 use crate::upstream::Shared;
 use listener::Entered;
 pub(crate) use listener::Listener;
@@ -84,7 +85,12 @@ async fn run<T: Topology>(overlay: &OverlayStore, listener: Option<Entered>, sha
             listener.serve(stop.clone()).await;
         }
     };
-    tokio::join!(serving, overlay::watch(overlay, &stop), health::watch::<T>(shared, stop.clone()), stop.reached());
+    let asking = health::begin::<T>(shared, &stop);
+    tokio::join!(serving, overlay::watch(overlay, &stop), stop.reached());
+    if let Some(asking) = asking {
+        // It has stopped as well, and lets go of what it holds open.
+        drop(tokio::time::timeout(limits::CHILD_GRACE, asking).await);
+    }
 }
 
 // === impl Stop ===

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::Stop;
 use crate::catalog::Topology;
@@ -12,8 +12,12 @@ use crate::clock::Clock;
 use crate::upstream::balance::Chance;
 use crate::upstream::{Context, Group, Probe, Shared};
 
-/// Asks until the gateway stops.
-pub(super) async fn watch<T: Topology>(shared: Arc<Shared>, stop: Stop) {
+/// Asks from now on until the gateway stops. For a topology in which nobody is to be asked, nothing of it is linked.
+pub(super) fn begin<T: Topology>(shared: Arc<Shared>, stop: &Stop) -> Option<JoinHandle<()>> {
+    if T::CHECKS_HEALTH { Some(tokio::task::spawn_local(watch::<T>(shared, stop.clone()))) } else { None }
+}
+
+async fn watch<T: Topology>(shared: Arc<Shared>, stop: Stop) {
     let clock = Clock::default();
     let mut asking = JoinSet::new();
     for backend in T::SPEC.backends {
