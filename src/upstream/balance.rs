@@ -1,5 +1,5 @@
 //! Which endpoint of several a call goes to: the strategies. Which endpoints there are to choose from is
-//! [`super::cluster`]'s to say.
+//! `upstream::cluster`'s to say.
 //!
 //! A topology names one strategy or none, and then that is its [`Strategy`]; several are one inside the other, as
 //! [`Either`]: nothing is looked up at run time, and no strategy is linked that no topology uses.

@@ -1,6 +1,6 @@
 //! The overlay: what a process sets otherwise than its compiled topology. It tunes and restricts, it never loosens.
 //!
-//! One more setting is one more key of [`BackendSettings`] and one more line of [`SETTINGS`]; that it takes effect is the
+//! One more setting is one more key of [`BackendSettings`] and one more line of `SETTINGS`; that it takes effect is the
 //! gateway's. How settings become a part of the topology is in [`promote`].
 
 pub mod promote;
