@@ -89,6 +89,10 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
+        if call.method == "subscriptions/listen" {
+            // It stays for as long as anybody listens: it takes no place of a call, and shows nothing of its endpoint.
+            return Box::pin(self.first()?.exchange(call, relay)).await;
+        }
         if call.tried.get() == 0 {
             self.budget.earn();
         }
@@ -126,9 +130,11 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
     }
 
     async fn hear<H: Hearer>(&self, hearer: Rc<H>) -> Result<(), Error> {
-        let index = indices(self.group.among(&self.chance)).next().ok_or_else(|| self.group.refusal())?;
+        let index = self.first_index()?;
         self.heard.set(u16::try_from(index).ok());
-        self.members[index].hear(hearer).await
+        let ended = self.members[index].hear(hearer).await;
+        self.heard.set(None);
+        ended
     }
 
     fn leave(&self, session: SessionKey) {
@@ -172,11 +178,22 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
         Some(failed.retry_after.filter(|_| !elsewhere).map_or(delay, |wanted| wanted.max(delay)))
     }
 
+    /// The index of the first endpoint that calls may go to.
+    fn first_index(&self) -> Result<usize, Error> {
+        indices(self.group.among(&self.chance)).next().ok_or_else(|| self.group.refusal())
+    }
+
+    /// That endpoint.
+    fn first(&self) -> Result<&U, Error> {
+        Ok(&self.members[self.first_index()?])
+    }
+
     /// The endpoint for a call.
     fn take(&self, call: &Call<'_>) -> Result<Taken<'_>, Error> {
         let pinned = call.child.filter(|_| self.members.len() > 1).or_else(|| self.hears(call));
         if let Some(index) = pinned {
-            return self.group.take(usize::from(index)).ok_or_else(|| self.group.refusal());
+            let gone = || Error::unavailable("the endpoint that has what it is about takes no calls now");
+            return self.group.take(usize::from(index)).ok_or_else(gone);
         }
         let mut among = self.group.among(&self.chance);
         // Where it was tried everywhere, it may be tried again.
@@ -227,7 +244,7 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
     }
 }
 
-/// The same in seconds, rounded up, for `Retry-After`.
+/// The same in seconds, rounded up, for `Retry-After`: at least one, or whoever was refused is back at once.
 pub(crate) fn seconds(duration: Duration) -> u64 {
-    duration.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+    duration.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
 }

@@ -1,8 +1,6 @@
 //! Fallbacks: which calls they take over, which they must not, and how long all of that may take.
 
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use only1mcp::{Gateway, Running};
@@ -15,40 +13,11 @@ use crate::support::client::{Client, META, Request, within};
 use crate::support::recorder::{Post, Recorder, Wire};
 use crate::support::scripted::{Outcome, call, eventually};
 use crate::support::server::{
-    self, Script, Server, Step, chunk, error_body, event, head, json_answer, modern, nowhere, result_body, stream_head,
-    text_body,
+    self, Counted, Script, Server, Step, chunk, error_body, event, head, json_answer, nowhere, result_body,
+    stream_head, text_body,
 };
 
 only1mcp::topology!(Fallback = "tests/gateway/topologies/fallback.yaml");
-
-/// A server that counts the calls it gets.
-struct Counted {
-    server: Server,
-    calls: Arc<AtomicUsize>,
-}
-
-// === impl Counted ===
-
-impl Counted {
-    fn start(script: impl Fn(&server::Request) -> Script + Send + Sync + 'static) -> Self {
-        let calls = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&calls);
-        let counting = move |request: &server::Request| {
-            counter.fetch_add(1, Ordering::SeqCst);
-            script(request)
-        };
-        Self { server: Server::start(modern(counting)), calls }
-    }
-
-    /// One whose answers name it.
-    fn answering(name: &'static str) -> Self {
-        Self::start(move |request| vec![json_answer(200, &text_body(&request.id(), name))])
-    }
-
-    fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
-    }
-}
 
 /// A server whose accept queue is full, so that no connection to it comes up, and who waits in it.
 fn full() -> (socket2::Socket, Vec<TcpStream>) {

@@ -10,45 +10,18 @@ use tokio::sync::Semaphore;
 
 use crate::admin;
 use crate::legacy;
+use crate::subscriptions::listen;
 use crate::support::client::{Client, Request, within};
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
 use crate::support::scripted::{Outcome, call, eventually};
-use crate::support::server::{self, Script, Server, Step, head, json_answer, modern, nowhere, text_body};
+use crate::support::server::{self, Counted, Server, Step, head, json_answer, modern, nowhere, text_body};
+use crate::support::telling::Telling;
 
 only1mcp::topology!(Traffic = "tests/gateway/topologies/traffic.yaml");
 
-/// A server that counts its calls, and whose answers name it.
-struct Place {
-    server: Server,
-    calls: Arc<AtomicUsize>,
-}
-
-// === impl Place ===
-
-impl Place {
-    fn start(script: impl Fn(&server::Request) -> Script + Send + Sync + 'static) -> Self {
-        let calls = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&calls);
-        let counting = move |request: &server::Request| {
-            // Not what checks ask.
-            counter.fetch_add(usize::from(request.rpc() == "tools/call"), Ordering::SeqCst);
-            script(request)
-        };
-        Self { server: Server::start(modern(counting)), calls }
-    }
-
-    fn answering(name: &'static str) -> Self {
-        Self::start(move |request| vec![json_answer(200, &text_body(&request.id(), name))])
-    }
-
-    /// One that takes calls and breaks off.
-    fn losing() -> Self {
-        Self::start(|_| vec![Step::Close])
-    }
-
-    fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
-    }
+/// A server that takes calls and breaks off.
+fn losing() -> Counted {
+    Counted::start(|_| vec![Step::Close])
 }
 
 /// A server that answers a call when the test says so.
@@ -75,8 +48,8 @@ impl Held {
     }
 }
 
-fn three() -> [Place; 3] {
-    ["a", "b", "c"].map(Place::answering)
+fn three() -> [Counted; 3] {
+    ["a", "b", "c"].map(Counted::answering)
 }
 
 fn gateway(urls: [&str; 3]) -> Running {
@@ -98,7 +71,7 @@ fn start(urls: [&str; 3], checked: [&str; 3]) -> Running {
     builder.start().expect("the gateway starts")
 }
 
-fn in_front_of([a, b, c]: &[Place; 3]) -> Running {
+fn in_front_of([a, b, c]: &[Counted; 3]) -> Running {
     gateway([&a.server.url(), &b.server.url(), &c.server.url()])
 }
 
@@ -123,7 +96,7 @@ async fn calls_go_round_by_weight() {
     let places = three();
     let gateway = in_front_of(&places);
     assert_eq!(answered(&gateway, "turns__write", ["x"; 8]).await, "abcaabca");
-    assert_eq!(places.each_ref().map(Place::calls), [4, 2, 2]);
+    assert_eq!(places.each_ref().map(Counted::calls), [4, 2, 2]);
 }
 
 #[tokio::test]
@@ -203,14 +176,14 @@ async fn an_endpoint_that_is_down_has_its_calls_made_elsewhere_whatever_they_do(
 
 #[tokio::test]
 async fn a_call_that_was_sent_is_made_again_only_where_that_does_no_harm() {
-    let places = [Place::losing(), Place::losing(), Place::losing()];
+    let places = [losing(), losing(), losing()];
     let gateway = in_front_of(&places);
-    let calls = || places.iter().map(Place::calls).sum::<usize>();
+    let calls = || places.iter().map(Counted::calls).sum::<usize>();
     assert_eq!(call(gateway.address(), "again__write", "x").await, Outcome::failed("outcome_unknown", true));
     assert_eq!(calls(), 1);
     assert_eq!(call(gateway.address(), "again__read", "x").await, Outcome::failed("outcome_unknown", true));
     // Everywhere once, and no more often than is said.
-    assert_eq!(places.each_ref().map(Place::calls).into_iter().filter(|calls| *calls > 0).count(), 3);
+    assert_eq!(places.each_ref().map(Counted::calls).into_iter().filter(|calls| *calls > 0).count(), 3);
     assert_eq!(calls(), 4);
 }
 
@@ -218,11 +191,11 @@ async fn a_call_that_was_sent_is_made_again_only_where_that_does_no_harm() {
 async fn an_endpoint_that_fails_is_left_alone_until_a_trial_shows_that_it_is_well() {
     let broken = Arc::new(AtomicUsize::new(1));
     let is_broken = Arc::clone(&broken);
-    let a = Place::start(move |request| match is_broken.load(Ordering::SeqCst) {
+    let a = Counted::start(move |request| match is_broken.load(Ordering::SeqCst) {
         0 => vec![json_answer(200, &text_body(&request.id(), "a"))],
         _ => vec![head(500, "content-length: 0\r\n")],
     });
-    let b = Place::answering("b");
+    let b = Counted::answering("b");
     let gateway = gateway([&a.server.url(), &b.server.url(), &nowhere()]);
     let state =
         |state: &str| format!(r#"only1mcp_breaker_state{{backend="broken",endpoint="env:A_URL",state="{state}"}}"#);
@@ -252,7 +225,7 @@ async fn an_endpoint_that_fails_is_left_alone_until_a_trial_shows_that_it_is_wel
 
 #[tokio::test]
 async fn a_backend_whose_endpoints_all_fail_is_refused_at_once_and_says_when_to_come_back() {
-    let silent = || Place::start(|_| vec![Step::Pause(crate::support::client::PATIENCE)]);
+    let silent = || Counted::start(|_| vec![Step::Pause(crate::support::client::PATIENCE)]);
     let (a, b) = (silent(), silent());
     let gateway = gateway([&a.server.url(), &b.server.url(), &nowhere()]);
     for _ in 0..6 {
@@ -267,7 +240,7 @@ async fn a_backend_whose_endpoints_all_fail_is_refused_at_once_and_says_when_to_
 #[tokio::test]
 async fn mistakes_of_clients_and_errors_of_tools_open_no_circuit() {
     let place = || {
-        Place::start(|request| match request.argument() {
+        Counted::start(|request| match request.argument() {
             "error" => vec![json_answer(200, &server::error_body(&request.id(), -32050))],
             _ => vec![json_answer(400, &server::error_body(&request.id(), -32602))],
         })
@@ -291,12 +264,12 @@ async fn until_found(gateway: &Running, backend: &str, endpoint: &str, state: &s
 async fn an_endpoint_that_does_not_answer_health_checks_gets_no_calls_until_it_does() {
     let sick = Arc::new(AtomicBool::new(true));
     let is_sick = Arc::clone(&sick);
-    let a = Place::start(move |request| match request.method.as_str() {
+    let a = Counted::start(move |request| match request.method.as_str() {
         "GET" if is_sick.load(Ordering::SeqCst) => vec![head(200, "content-length: 0\r\n")],
         "GET" => vec![head(204, "")],
         _ => vec![json_answer(200, &text_body(&request.id(), "a"))],
     });
-    let b = Place::start(|request| match request.method.as_str() {
+    let b = Counted::start(|request| match request.method.as_str() {
         "GET" => vec![head(204, "")],
         _ => vec![json_answer(200, &text_body(&request.id(), "b"))],
     });
@@ -365,6 +338,17 @@ async fn as_many_calls_are_under_way_as_may_be_and_others_wait_in_turn() {
         assert_eq!(client.await.expect("a call"), Outcome::Text("done".to_owned()));
     }
     assert_eq!((sample(&gateway, under_way).await, sample(&gateway, waiting).await), (Some(0.0), Some(0.0)));
+}
+
+#[tokio::test]
+async fn who_is_listened_to_has_all_its_places_for_calls() {
+    let mut upstream = Telling::start();
+    let gateway = gateway([&upstream.recorder.url(), &nowhere(), &nowhere()]);
+    let wanted = json!({ "toolsListChanged": true });
+    let (_listening, acknowledged) = listen(gateway.address(), "/mcp/telling", "1", &wanted.to_string()).await;
+    assert_eq!(acknowledged, wanted);
+    upstream.listened(&wanted).await;
+    assert_eq!(call(gateway.address(), "telling__write", "x").await, Outcome::Text("done".to_owned()));
 }
 
 #[tokio::test]

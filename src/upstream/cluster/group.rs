@@ -195,8 +195,11 @@ impl Group {
         let now = self.now_ms();
         let (mut bits, mut slow) = (well, 0);
         for index in indices(self.all & !well) {
+            if self.weights.of(index) == 0 {
+                continue;
+            }
             let mut condition = self.stations[index].condition();
-            if self.weights.of(index) == 0 || !condition.may_pass(now) {
+            if !condition.may_pass(now) {
                 continue;
             }
             match condition.back_ms.map(|back| now.saturating_sub(back)) {
@@ -220,16 +223,18 @@ impl Group {
     /// Gives a call to an endpoint, unless that takes none now.
     #[inline]
     pub(super) fn take(&self, index: usize) -> Option<Taken<'_>> {
-        let trial = if self.well.load(Relaxed) & (1 << index) == 0 { self.pass(index)? } else { 0 };
-        self.stations.get(index)?.calls.fetch_add(1, Relaxed);
+        // Who names one by its index may have known more of them.
+        let station = self.stations.get(index)?;
+        let trial = if self.well.load(Relaxed) & (1 << index) == 0 { self.pass(station)? } else { 0 };
+        station.calls.fetch_add(1, Relaxed);
         // There are at most 64.
         let index = u16::try_from(index).ok()?;
         Some(Taken { group: self, index, trial, answered: false, ended: false })
     }
 
     #[cold]
-    fn pass(&self, index: usize) -> Option<Trial> {
-        let (now, mut condition) = (self.now_ms(), self.stations.get(index)?.condition());
+    fn pass(&self, station: &Station) -> Option<Trial> {
+        let (now, mut condition) = (self.now_ms(), station.condition());
         if !condition.may_pass(now) {
             return None;
         }

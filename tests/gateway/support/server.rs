@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -208,6 +209,35 @@ impl Request {
     /// The member `text` of the call's arguments.
     pub(crate) fn argument(&self) -> &str {
         self.body["params"]["arguments"]["text"].as_str().unwrap_or_default()
+    }
+}
+
+/// A modern server that counts what it is asked beside greetings and plain requests.
+pub(crate) struct Counted {
+    pub(crate) server: Server,
+    calls: Arc<AtomicUsize>,
+}
+
+// === impl Counted ===
+
+impl Counted {
+    pub(crate) fn start(script: impl Fn(&Request) -> Script + Send + Sync + 'static) -> Self {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&calls);
+        let counting = move |request: &Request| {
+            counter.fetch_add(usize::from(!request.rpc().is_empty()), Ordering::SeqCst);
+            script(request)
+        };
+        Self { server: Server::start(modern(counting)), calls }
+    }
+
+    /// One whose answers name it.
+    pub(crate) fn answering(name: &'static str) -> Self {
+        Self::start(move |request| vec![json_answer(200, &text_body(&request.id(), name))])
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
     }
 }
 
