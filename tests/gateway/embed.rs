@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use crate::support::client::{Client, Request};
 use crate::support::gateways::Demo;
 use crate::support::scripted::signal;
+use crate::support::serving::bind;
 
 const GATEWAY: &str = env!("CARGO_BIN_EXE_only1mcp");
 
@@ -85,7 +86,8 @@ async fn the_workers_share_a_socket_that_is_handed_over() {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     gateway.stop();
-    TcpListener::bind(address).expect("nobody holds the socket any more");
+    // Nobody holds the socket any more.
+    drop(bind(address).await);
 }
 
 /// What is linked into a program, of these: each is part of the mangled name of everything in a module or crate.

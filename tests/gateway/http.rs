@@ -277,6 +277,6 @@ async fn a_head_that_drips_is_given_up_in_time() {
         }
     });
     assert_eq!(answer.await.status, 408);
-    assert!(began.elapsed() <= Duration::from_secs(12), "{:?}", began.elapsed());
+    assert!(began.elapsed() <= Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(upstream.calls(), 0);
 }

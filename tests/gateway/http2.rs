@@ -2,17 +2,17 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use only1mcp::Running;
+use only1mcp::{Running, limits};
 use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 
 use crate::legacy;
 use crate::peers::skipped;
-use crate::support::client::{Client, Request, within};
+use crate::support::client::{Client, PATIENCE, Request, within};
 use crate::support::gateways;
 use crate::support::http2::{
     CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, Frame, GOAWAY, HEADERS,
@@ -97,7 +97,7 @@ async fn requests_on_one_connection_run_side_by_side_and_never_cross() {
         let answer = asked.answer().await.expect("an answer");
         assert_eq!(answer.json()["result"]["content"][0]["text"], format!(r#"{{"own":{own}}}"#));
     }
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < PATIENCE / 2);
     assert_eq!(slow.answer().await.expect("an answer").json()["result"]["content"][0]["text"], "waited 500 ms");
 }
 
@@ -220,7 +220,7 @@ async fn an_idle_connection_does_not_hold_up_the_stop() {
     raw.write(&opening(&[])).await;
     let stopping = Instant::now();
     within("the stop", tokio::task::spawn_blocking(move || gateway.stop())).await.expect("it stops");
-    assert!(stopping.elapsed() < Duration::from_secs(5), "{:?}", stopping.elapsed());
+    assert!(stopping.elapsed() < limits::DRAIN_GRACE, "{:?}", stopping.elapsed());
     let last = frames(&mut raw).await;
     assert!(last.iter().any(|frame| frame.kind == GOAWAY && frame.code() == 0), "{last:?}");
 }

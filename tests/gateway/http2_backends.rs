@@ -458,6 +458,7 @@ async fn a_client_that_does_not_read_holds_up_its_own_stream_alone() {
         _ => echo(request),
     }));
     let gateway = in_front_of(&odd.url());
+    gateway.overlay().apply("backends: { odd: { timeout: 1m } }").expect("a sound overlay");
     let mut slow = Vec::new();
     for number in 0..SLOW {
         let tool = if number % 2 == 0 { "odd__flood" } else { "odd__long" };

@@ -79,7 +79,7 @@ async fn calls_that_come_while_an_idle_child_is_ended_are_served_by_the_next() {
 #[tokio::test]
 async fn a_child_has_its_start_timeout_to_come_up() {
     let rig = tended("silent");
-    assert_eq!(message(&rig, "odd__echo").await, "backend `odd`: it answered no greeting within 600ms");
+    assert_eq!(message(&rig, "odd__echo").await, "backend `odd`: it answered no greeting within 3s");
     let rig = tended("silent_about_discover");
     assert_eq!(call(rig.address(), "odd__echo", "x").await, text("x"), "half of it is left for `initialize`");
 }

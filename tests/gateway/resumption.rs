@@ -278,7 +278,7 @@ async fn a_server_is_left_alone_as_long_as_it_asks_and_progress_goes_on() {
     let asked = asked.lock().expect("not poisoned");
     assert_eq!((asked.len(), asked[0].1.as_str()), (1, "a-2"));
     let pause = asked[0].0 - broken;
-    assert!((Duration::from_millis(300)..Duration::from_secs(2)).contains(&pause), "{pause:?}");
+    assert!((Duration::from_millis(300)..Duration::from_secs(20)).contains(&pause), "{pause:?}");
 }
 
 fn progress(token: &str, step: u32) -> String {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use only1mcp::{Gateway, Running, StartError, TlsError};
+use only1mcp::{Gateway, Running, StartError, TlsError, limits};
 use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -121,7 +121,7 @@ async fn a_handshake_that_goes_wrong_costs_its_own_connection_and_nothing_else()
     // They do not hold up its end either.
     let stopping = Instant::now();
     gateway.stop();
-    assert!(stopping.elapsed() < Duration::from_secs(5), "{:?}", stopping.elapsed());
+    assert!(stopping.elapsed() < limits::DRAIN_GRACE, "{:?}", stopping.elapsed());
 }
 
 /// Replaces a file as certbot and editors do: by a rename.

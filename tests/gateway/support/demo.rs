@@ -18,15 +18,16 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request as Greeting, Res
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use super::server::{Request, Script, Server, Step, chunk, event, head, stream_head};
-use super::serving::{Serving, bind};
+use super::serving::{Serving, bound};
 
 /// The server `admin` over Streamable HTTP.
 pub(crate) fn over_http(eras: Eras, address: SocketAddr) -> Serving {
     Serving::start(async move |ready| {
-        // That it is free by now is seen to first: the server itself does not wait.
-        drop(bind(address).await);
-        let ready = |address| ready.send(address).expect("it is waited for");
-        demo::serve_http(demo::Kind::Admin, eras, address, ready).await.expect("a free port");
+        let serve = || {
+            let ready = |address| ready.send(address).expect("it is waited for");
+            demo::serve_http(demo::Kind::Admin, eras, address, ready)
+        };
+        bound(serve).await;
     })
 }
 

@@ -4,12 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::client::within;
+use super::client::PATIENCE;
 
 /// It runs until it is dropped; then nothing of it is left, and its connections have ended.
 #[derive(Debug)]
@@ -55,20 +55,47 @@ impl Drop for Serving {
         if let Some(thread) = self.thread.take() {
             thread.join().expect("a server that does not panic");
         }
+        until_closed(self.address);
     }
 }
 
-/// A listener there. A port that a server has just left may be where somebody else's connection begins, for a moment.
+/// Waits until nobody can send anything there any more. A child that another test starts in this moment has copies of
+/// all sockets of this process until it executes its program: connections stand, and are even accepted, until then.
+fn until_closed(address: SocketAddr) {
+    let began = Instant::now();
+    while is_open(address) && began.elapsed() < PATIENCE {
+        std::thread::yield_now();
+    }
+}
+
+/// Whether a socket listens there, or a connection to there stands.
+fn is_open(address: SocketAddr) -> bool {
+    /// `TCP_LISTEN` and `TCP_ESTABLISHED`, as proc(5) has them.
+    const OPEN: [&str; 2] = ["0A", "01"];
+    let sockets = std::fs::read_to_string("/proc/self/net/tcp").unwrap_or_default();
+    let port = format!(":{:04X}", address.port());
+    sockets.lines().any(|socket| {
+        let mut fields = socket.split_ascii_whitespace().skip(1);
+        let (local, state) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
+        local.ends_with(&port) && OPEN.contains(&state)
+    })
+}
+
+/// A listener there.
 pub(crate) async fn bind(address: SocketAddr) -> TcpListener {
-    let bound = async {
-        loop {
-            match TcpListener::bind(address).await {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                bound => return bound.expect("an address of this machine"),
+    bound(|| TcpListener::bind(address)).await
+}
+
+/// What `bind` comes to once the port is free: one that a server has just left may be where somebody else's connection
+/// begins, or a child that is being started may hold it, for a moment.
+pub(crate) async fn bound<T>(bind: impl AsyncFn() -> io::Result<T>) -> T {
+    let began = Instant::now();
+    loop {
+        match bind().await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            bound => return bound.expect("an address of this machine"),
         }
-    };
-    within("the port", bound).await
+    }
 }
