@@ -29,6 +29,7 @@ mod multiplex;
 mod outbound;
 mod probe;
 mod profiles;
+mod rules;
 mod status;
 #[cfg(feature = "transport-stdio")]
 pub mod stdio;
@@ -64,6 +65,7 @@ pub use heard::Hearer;
 pub(crate) use heard::Subscription;
 pub(crate) use probe::Probe;
 pub(crate) use profiles::asks;
+pub(crate) use rules::Rules;
 pub(crate) use status::Backoff;
 pub(crate) use upkeep::Upkeep;
 pub use vitals::{Patient, State, Vitals};

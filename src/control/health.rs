@@ -1,5 +1,6 @@
 //! Asks the endpoints of backends whether they are well, each at its own times.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +22,13 @@ async fn watch<T: Topology>(shared: Arc<Shared>, stop: Stop) {
     let clock = Clock::default();
     let mut asking = JoinSet::new();
     for backend in T::SPEC.backends {
-        let Some(check) = &backend.health else { continue };
+        if backend.health.is_none() {
+            continue;
+        }
         for endpoint in 0..backend.transport.endpoints().len() {
             let context =
                 Context { worker: 0, endpoint, workers: 1, clock: clock.clone(), shared: Arc::clone(&shared) };
-            asking.spawn_local(ask::<T>(context, backend, check, stop.clone()));
+            asking.spawn_local(ask::<T>(context, backend, stop.clone()));
         }
     }
     drop(shared);
@@ -37,24 +40,54 @@ async fn watch<T: Topology>(shared: Arc<Shared>, stop: Stop) {
     ticking.abort();
 }
 
-/// Asks one endpoint.
-async fn ask<T: Topology>(context: Context, backend: &'static Backend, check: &'static HealthCheck, stop: Stop) {
+/// Asks one endpoint, as the rules say that are in force.
+async fn ask<T: Topology>(context: Context, backend: &'static Backend, stop: Stop) {
     let group: Arc<Group> = context.shared.group(backend);
-    let probe = match Probe::<T::Upstream>::open(&context, backend, check) {
+    let mut rules = group.rules();
+    let chance = Chance::new(context.endpoint);
+    loop {
+        let check = rules.borrow_and_update().health.clone();
+        // Stopped, or to be asked in another way.
+        let over = async {
+            tokio::select! {
+                () = stop.reached() => true,
+                changed = rules.wait_for(|rules| rules.health != check) => changed.is_err(),
+            }
+        };
+        let stopped = match &check {
+            Some(check) => ask_by::<T>(&context, (backend, check), &group, &chance, over).await,
+            None => over.await,
+        };
+        if stopped {
+            return;
+        }
+    }
+}
+
+/// Asks in this way until that is over, and says what came of it.
+async fn ask_by<T: Topology>(
+    context: &Context,
+    (backend, check): (&Backend, &HealthCheck),
+    group: &Group,
+    chance: &Chance,
+    over: impl Future<Output = bool>,
+) -> bool {
+    let probe = match Probe::<T::Upstream>::open(context, backend, check) {
         Ok(probe) => probe,
         // The workers opened the same: they have refused it.
-        Err(error) => return tracing::error!(%error, "endpoint cannot be asked whether it is well"),
+        Err(error) => {
+            tracing::error!(%error, "endpoint cannot be asked whether it is well");
+            return over.await;
+        }
     };
-    let endpoint = context.endpoint;
-    drop(context);
+    let mut over = pin!(over);
     // Not all at once, nor in step with other gateways.
-    let chance = Chance::new(endpoint);
     let between = |from_ms: u64, to_ms: u64| Duration::from_millis(from_ms + chance.below(to_ms - from_ms + 1));
     let mut pause = between(0, check.interval_ms / 10);
-    loop {
+    let stopped = loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = stop.reached() => break,
+            stopped = &mut over => break stopped,
         }
         pause = between(check.interval_ms * 9 / 10, check.interval_ms * 11 / 10);
         if !probe.is_due() {
@@ -62,9 +95,10 @@ async fn ask<T: Topology>(context: Context, backend: &'static Backend, check: &'
         }
         let asked = tokio::select! {
             asked = probe.ask() => asked,
-            () = stop.reached() => break,
+            stopped = &mut over => break stopped,
         };
-        group.asked(endpoint, asked.err().as_deref());
-    }
+        group.asked(context.endpoint, asked.err().as_deref());
+    };
     probe.close().await;
+    stopped
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::catalog::plan;
 use crate::mcp::client::Profile;
-use crate::upstream::{self, Error, Tuning, Upkeep, Weights};
+use crate::upstream::{self, Error, Tuning, Upkeep};
 
 /// The settings of every backend.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Settings {
         Self {
             timeout_ms: AtomicU64::new(backend.timeout_ms),
             admission: AtomicU8::new(Admission::Open as u8),
-            tuning: Tuning { upkeep: Upkeep::default(), weights: Weights::new(backend) },
+            tuning: Tuning::new(backend),
             asks: upstream::asks(backend),
         }
     }
@@ -117,6 +117,7 @@ impl Settings {
         self.timeout_ms.store(tuned.timeout.map_or(backend.timeout_ms, |timeout| timeout.0), Relaxed);
         self.tuning.upkeep.set(!tuned.disabled);
         self.tuning.weights.set(backend, tuned.weights.as_deref());
+        self.tuning.rules.set(tuned.traffic(backend));
         self.admission.store(admission as u8, Relaxed);
     }
 

@@ -48,7 +48,7 @@ pub struct Cluster<U, B> {
     legacy: bool,
     /// The endpoint whose session is heard.
     heard: Cell<Option<u16>>,
-    retry: Option<Retry>,
+    retry: Cell<Option<Retry>>,
     budget: Budget,
     clock: Clock,
 }
@@ -73,6 +73,7 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
         let member = |endpoint| U::open(&Context { endpoint, ..context.clone() }, backend);
         let members = (0..backend.transport.endpoints().len().max(1)).map(member).collect::<Result<_, _>>()?;
         let group = context.shared.group(backend);
+        let retry = group.retry();
         let legacy = backend.era.or(backend.locked_era) == Some(Era::Legacy);
         Ok(Self {
             members,
@@ -82,8 +83,8 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
             balance: backend.balance.clone(),
             legacy,
             heard: Cell::new(None),
-            retry: backend.retry,
-            budget: Budget::new(backend.retry.map_or(0, |retry| retry.budget_percent)),
+            retry: Cell::new(retry),
+            budget: Budget::new(percent(retry)),
             clock: context.clock.clone(),
         })
     }
@@ -143,6 +144,8 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
 
     fn reconsider(&self) {
         self.group.reconsider();
+        self.retry.set(self.group.retry());
+        self.budget.set(percent(self.retry.get()));
         self.members.iter().for_each(U::reconsider);
     }
 
@@ -165,7 +168,7 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
     /// After how long a call may be made again that failed like this, at these endpoints, and so many times in all; `None`
     /// where it is not. That nobody is harmed by that, its caller knows, and whether somebody else could take it.
     pub(crate) fn again(&self, failed: &Error, tried: u64, times: u32, has_others: bool) -> Option<Duration> {
-        let retry = self.retry.filter(|retry| times < retry.attempts)?;
+        let retry = self.retry.get().filter(|retry| times < retry.attempts)?;
         // It would be refused again.
         if matches!(failed.kind, Kind::CircuitOpen | Kind::Overloaded) {
             return None;
@@ -242,6 +245,11 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
             }
         }
     }
+}
+
+/// How many calls of a hundred may be made again.
+fn percent(retry: Option<Retry>) -> u32 {
+    retry.map_or(0, |retry| retry.budget_percent)
 }
 
 /// The same in seconds, rounded up, for `Retry-After`: at least one, or whoever was refused is back at once.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::heard::Lists;
-use super::{Dropped, Group, OpenError, Patient, Upkeep, Weights};
+use super::{Dropped, Group, OpenError, Patient, Rules, Upkeep, Weights};
 use crate::catalog::plan;
 use crate::clock::Clock;
 use crate::references::{References, Unresolved};
@@ -41,6 +41,7 @@ pub(super) struct Account {
 pub(crate) struct Tuning {
     pub(crate) upkeep: Upkeep,
     pub(crate) weights: Weights,
+    pub(crate) rules: Rules,
 }
 
 /// What the workers of one gateway share towards its backends.
@@ -66,6 +67,15 @@ impl Context {
     }
 }
 
+// === impl Tuning ===
+
+impl Tuning {
+    /// As it is compiled.
+    pub(crate) fn new(backend: &plan::Backend) -> Self {
+        Self { upkeep: Upkeep::default(), weights: Weights::new(backend), rules: Rules::new(backend) }
+    }
+}
+
 impl Shared {
     /// Prepares what the workers will share; starts nothing.
     #[must_use]
@@ -77,8 +87,8 @@ impl Shared {
         let accounts = backends.iter().enumerate().map(|(index, backend)| (backend.name.to_string(), account(index)));
         let accounts = accounts.collect();
         let group = |(index, backend): (usize, &plan::Backend)| {
-            let weights = tuning.get(index).map_or_else(|| Weights::new(backend), |own| own.weights.clone());
-            (backend.name.to_string(), Arc::new(Group::new(backend, weights)))
+            let tuning = tuning.get(index).map_or_else(|| Tuning::new(backend), Tuning::clone);
+            (backend.name.to_string(), Arc::new(Group::new(backend, tuning)))
         };
         Self {
             references,
@@ -110,7 +120,7 @@ impl Shared {
 
     /// What workers share of the endpoints of this backend.
     pub(crate) fn group(&self, backend: &plan::Backend) -> Arc<Group> {
-        self.groups.get(&*backend.name).cloned().unwrap_or_else(|| Arc::new(Group::new(backend, Weights::new(backend))))
+        self.groups.get(&*backend.name).cloned().unwrap_or_else(|| Arc::new(Group::new(backend, Tuning::new(backend))))
     }
 
     /// What workers share of the endpoints of every backend, in the order of these.

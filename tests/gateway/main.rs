@@ -85,6 +85,7 @@ mod told;
 mod topologies;
 mod traces;
 mod traffic;
+mod tuning;
 mod unix_socket;
 mod views;
 mod websocket;

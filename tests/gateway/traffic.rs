@@ -20,20 +20,20 @@ use crate::support::telling::Telling;
 only1mcp::topology!(Traffic = "tests/gateway/topologies/traffic.yaml");
 
 /// A server that takes calls and breaks off.
-fn losing() -> Counted {
+pub(crate) fn losing() -> Counted {
     Counted::start(|_| vec![Step::Close])
 }
 
 /// A server that answers a call when the test says so.
-struct Held {
-    recorder: Recorder,
+pub(crate) struct Held {
+    pub(crate) recorder: Recorder,
     released: Arc<Semaphore>,
 }
 
 // === impl Held ===
 
 impl Held {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let released = Arc::new(Semaphore::new(0));
         let permits = Arc::clone(&released);
         let recorder = Recorder::play(async move |_post: Post, wire: &mut Wire<'_>| {
@@ -43,22 +43,22 @@ impl Held {
         Self { recorder, released }
     }
 
-    fn release(&self, calls: usize) {
+    pub(crate) fn release(&self, calls: usize) {
         self.released.add_permits(calls);
     }
 }
 
-fn three() -> [Counted; 3] {
+pub(crate) fn three() -> [Counted; 3] {
     ["a", "b", "c"].map(Counted::answering)
 }
 
-fn gateway(urls: [&str; 3]) -> Running {
+pub(crate) fn gateway(urls: [&str; 3]) -> Running {
     let down = nowhere();
     start(urls, [&down; 3])
 }
 
 /// One whose endpoints are asked whether they are well.
-fn checking(urls: [&str; 3]) -> Running {
+pub(crate) fn checking(urls: [&str; 3]) -> Running {
     let down = nowhere();
     start([&down; 3], urls)
 }
@@ -76,7 +76,7 @@ fn in_front_of([a, b, c]: &[Counted; 3]) -> Running {
 }
 
 /// Which endpoints answer so many calls.
-async fn answered(gateway: &Running, tool: &str, texts: impl IntoIterator<Item = &str>) -> String {
+pub(crate) async fn answered(gateway: &Running, tool: &str, texts: impl IntoIterator<Item = &str>) -> String {
     let mut names = String::new();
     for text in texts {
         match call(gateway.address(), tool, text).await {
@@ -87,7 +87,7 @@ async fn answered(gateway: &Running, tool: &str, texts: impl IntoIterator<Item =
     names
 }
 
-async fn sample(gateway: &Running, series: &str) -> Option<f64> {
+pub(crate) async fn sample(gateway: &Running, series: &str) -> Option<f64> {
     admin::samples(gateway.admin_address().expect("there is an admin listener")).await.get(series).copied()
 }
 
@@ -255,7 +255,7 @@ async fn mistakes_of_clients_and_errors_of_tools_open_no_circuit() {
 }
 
 /// Waits until a health check has found this of an endpoint of a backend.
-async fn until_found(gateway: &Running, backend: &str, endpoint: &str, state: &str) {
+pub(crate) async fn until_found(gateway: &Running, backend: &str, endpoint: &str, state: &str) {
     let series = format!(r#"only1mcp_endpoint_health{{backend="{backend}",endpoint="{endpoint}",state="{state}"}}"#);
     within(state, async { while sample(gateway, &series).await != Some(1.0) {} }).await;
 }

@@ -5,6 +5,7 @@
 
 pub mod promote;
 mod setting;
+mod traffic;
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ use crate::decode::{self, Decode, Entries, record};
 use crate::diagnostic::{Code, Diagnostic, Problems, Severity};
 use crate::json::token;
 use crate::topology::{Millis, TIMEOUT};
-use crate::traffic::WEIGHT;
+use crate::traffic::{BreakerSettings, ConcurrencySettings, HealthSettings, Optional, RetrySettings, WEIGHT};
 use crate::yaml::{Document, Node, Place, Value, steps};
 use crate::{Source, plan};
 pub use setting::Change;
@@ -42,6 +43,15 @@ record! {
         /// How much of the calls each of its endpoints gets, compared with the others: a number for each, in their order. One
         /// with `0` gets none.
         weights: Option<Vec<usize>> = None,
+        /// How many calls there may be at once, instead of what is compiled, as a whole: no more than that.
+        concurrency: Option<ConcurrencySettings> = None,
+        /// When a call that failed is made again, instead of what is compiled, as a whole.
+        retry: Option<Optional<RetrySettings>> = None,
+        /// When an endpoint that fails is left alone, instead of what is compiled, as a whole.
+        circuit_breaker: Option<Optional<BreakerSettings>> = None,
+        /// How its endpoints are asked whether they are well, instead of what is compiled, as a whole: nobody is asked who is not by
+        /// the topology.
+        health: Option<Optional<HealthSettings>> = None,
     }
 }
 
@@ -120,6 +130,9 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
             let place = document.value(steps!["backends", name, "weights"]);
             check_weights((name, weights), backend.transport.endpoints().len(), place, &mut problems);
         }
+        if let Some(backend) = backends.iter().find(|backend| backend.name == name) {
+            traffic::check((backend, settings), &document, &mut problems);
+        }
         if let Some(timeout) = settings.timeout {
             let place = document.value(steps!["backends", name, "timeout"]);
             let backend = backends.iter().find(|backend| backend.name == name);
@@ -193,6 +206,45 @@ mod tests {
         assert_eq!(overlay.to_string(), "backends:\n  data: { weights: [7] }\n");
         let changes: Vec<String> = overlay.changes(&backends()).iter().map(ToString::to_string).collect();
         assert_eq!(changes, ["data.weights: [1] -> [7]"]);
+    }
+
+    #[test]
+    fn what_calls_go_by_is_set_as_a_whole_and_no_limit_is_raised() {
+        for (text, expected) in [
+            (
+                "backends: { data: { concurrency: { max: 5000 } } }",
+                "`max` of `concurrency` is 5000: more than the 4096 that are compiled for backend `data`",
+            ),
+            ("backends: { data: { concurrency: { queue: 2000 } } }", "`queue` of `concurrency` is 2000"),
+            ("backends: { data: { health: { interval: 1s } } }", "backend `data` has no health checks to tune"),
+            ("backends: { data: { retry: { attempts: 99 } } }", "number of attempts 99 is not between 1 and 10"),
+            ("backends: { data: { circuit_breaker: on } }", "`on` is not `off` or a mapping"),
+        ] {
+            let shown = read(text).expect_err(text);
+            assert!(shown.contains(expected), "{expected}:\n{shown}");
+        }
+        let text = "backends: { data: { concurrency: { max: 7, queue: 0 }, retry: off, circuit_breaker: { failures: 9 }, health: off } }";
+        let overlay = read(text).expect("a good overlay");
+        let written = concat!(
+            "backends:\n  data: { concurrency: { max: 7, queue: 0, queue_timeout: 1s }, retry: off, ",
+            "circuit_breaker: { failures: 9, window: 30s, open: 10s, half_open: 3 }, health: off }\n",
+        );
+        assert_eq!(overlay.to_string(), written);
+        assert_eq!(read(written).expect("what is written can be read"), overlay);
+        let changes: Vec<String> = overlay.changes(&backends()).iter().map(ToString::to_string).collect();
+        let expected = [
+            "data.concurrency: { max: 4096, queue: 1024, queue_timeout: 1s } -> { max: 7, queue: 0, queue_timeout: 1s }",
+            "data.retry: { attempts: 2, backoff: 50ms..1s, budget: 20% } -> off",
+            "data.circuit_breaker: { failures: 5, window: 30s, open: 10s, half_open: 3 } -> { failures: 9, window: 30s, open: 10s, half_open: 3 }",
+        ];
+        assert_eq!(changes, expected);
+        let json: serde_json::Value = serde_json::from_str(&overlay.json()).expect("JSON");
+        assert_eq!(json["backends"]["data"]["circuit_breaker"]["failures"], 9);
+        assert_eq!(json["backends"]["data"]["retry"], "off");
+        let again = read(&overlay.json()).expect("JSON is YAML");
+        assert_eq!(again, overlay);
+        let traffic = overlay.backends.iter().next().expect("one").1.traffic(&backends()[1]);
+        assert_eq!((traffic.retry, traffic.concurrency.max), (None, 7));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::revision::Era;
 use crate::tokens::tokens;
 use crate::uri::Uri;
 
-pub use crate::traffic::{Balance, CircuitBreaker, Concurrency, HashKey, HealthCheck, HttpProbe, Retry};
+pub use crate::traffic::{Balance, CircuitBreaker, Concurrency, HashKey, HealthCheck, HttpProbe, Retry, Traffic};
 pub use crate::transport::{
     Access, Auth, Basic, Confined, Credentials, Header, HttpVersion, LegacySse, Life, Program, Proxy, Stdio,
     StreamableHttp, Transport, User, Variable, WebSocket,

@@ -3,13 +3,14 @@
 
 mod balance;
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::constant::constant;
 use crate::decode::{Choice, Decode, Key, Spot, Told, parsed, record, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
-use crate::plan::Text;
+use crate::plan::{Backend, Text};
 use crate::rule::{Rule, Within, text_schema};
 use crate::topology::Millis;
 use crate::yaml::{Node, Value};
@@ -194,6 +195,19 @@ pub struct Span {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percent(pub u32);
 
+/// All of this for one backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// How many calls there may be at once.
+    pub concurrency: Concurrency,
+    /// When a call that failed is made again, if ever.
+    pub retry: Option<Retry>,
+    /// When an endpoint is left alone because it fails, if ever.
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// How an endpoint is asked whether it is well, if it is.
+    pub health: Option<HealthCheck>,
+}
+
 /// A number within its rule as the engine has it. What is out of range has been reported.
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
@@ -247,6 +261,61 @@ impl HealthSettings {
                 status: u16::try_from(probe.status).unwrap_or(u16::MAX),
             }),
         }
+    }
+}
+
+// === impl Backend ===
+
+impl Backend {
+    /// What its calls go by.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let Self { concurrency, retry, circuit_breaker, health, .. } = self;
+        Traffic { concurrency: *concurrency, retry: *retry, circuit_breaker: *circuit_breaker, health: health.clone() }
+    }
+}
+
+// === impl Concurrency ===
+
+impl fmt::Display for Concurrency {
+    /// As settings are written; so are those that follow.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { max, queue, queue_timeout_ms } = self;
+        write!(f, "{{ max: {max}, queue: {queue}, queue_timeout: {} }}", Millis(*queue_timeout_ms))
+    }
+}
+
+// === impl CircuitBreaker ===
+
+impl fmt::Display for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { failures, window_ms, open_ms, half_open } = self;
+        let (window, open) = (Millis(*window_ms), Millis(*open_ms));
+        write!(f, "{{ failures: {failures}, window: {window}, open: {open}, half_open: {half_open} }}")
+    }
+}
+
+// === impl Retry ===
+
+impl fmt::Display for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { attempts, first_ms, longest_ms, budget_percent } = self;
+        let (first, longest) = (Millis(*first_ms), Millis(*longest_ms));
+        write!(f, "{{ attempts: {attempts}, backoff: {first}..{longest}, budget: {budget_percent}% }}")
+    }
+}
+
+// === impl HealthCheck ===
+
+impl fmt::Display for HealthCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (interval, timeout) = (Millis(self.interval_ms), Millis(self.timeout_ms));
+        let Self { healthy, unhealthy, .. } = self;
+        write!(f, "{{ interval: {interval}, timeout: {timeout}, healthy: {healthy}, unhealthy: {unhealthy}")?;
+        if let Some(HttpProbe { path, status }) = &self.http {
+            write!(f, ", http: {{ path: {}, status: {status} }}", token(path))?;
+        }
+        f.write_str(" }")
     }
 }
 

@@ -39,6 +39,11 @@ impl Breaker {
         Self { settings, state: State::Closed, failures: VecDeque::new(), opened: 0 }
     }
 
+    /// Goes by these from now on. What it is at stays: an open one stays open for as long as it was to be.
+    pub(super) fn set(&mut self, settings: CircuitBreaker) {
+        self.settings = settings;
+    }
+
     pub(super) fn state(&self) -> State {
         self.state
     }

@@ -1,7 +1,7 @@
 //! How many calls to a backend there are at once, over all workers: those above wait in turn, and those above that, or for
 //! too long, are refused.
 
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -12,7 +12,9 @@ use crate::upstream::{Error, Kind};
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Bulkhead {
-    settings: Concurrency,
+    max: AtomicU32,
+    queue: AtomicU32,
+    patience_ms: AtomicU64,
     under_way: AtomicU32,
     waiting: AtomicU32,
     freed: Notify,
@@ -29,7 +31,23 @@ struct Waiting<'a>(&'a Bulkhead);
 
 impl Bulkhead {
     pub(super) fn new(settings: Concurrency) -> Self {
-        Self { settings, under_way: AtomicU32::new(0), waiting: AtomicU32::new(0), freed: Notify::new() }
+        Self {
+            max: AtomicU32::new(settings.max),
+            queue: AtomicU32::new(settings.queue),
+            patience_ms: AtomicU64::new(settings.queue_timeout_ms),
+            under_way: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            freed: Notify::new(),
+        }
+    }
+
+    /// Goes by these from now on. Calls that have a place keep it; calls that wait look whether there is one by now.
+    pub(super) fn set(&self, settings: Concurrency) {
+        self.queue.store(settings.queue, Relaxed);
+        self.patience_ms.store(settings.queue_timeout_ms, Relaxed);
+        if self.max.swap(settings.max, SeqCst) < settings.max {
+            self.freed.notify_waiters();
+        }
     }
 
     /// How many wait for a place.
@@ -51,12 +69,12 @@ impl Bulkhead {
     pub(super) async fn queue(&self) -> Result<Place<'_>, Error> {
         let waiting = Waiting(self);
         let before = self.waiting.fetch_add(1, SeqCst);
+        let (max, queue) = (self.max.load(Relaxed), self.queue.load(Relaxed));
         // One that was refused meanwhile may have kept this one from a place that is free.
-        if let Some(place) = if before == 0 || before >= self.settings.queue { self.take() } else { None } {
+        if let Some(place) = if before == 0 || before >= queue { self.take() } else { None } {
             return Ok(place);
         }
-        if before >= self.settings.queue {
-            let (max, queue) = (self.settings.max, self.settings.queue);
+        if before >= queue {
             let detail = format!("{max} calls are under way and {queue} wait, as many as may");
             return Err(Error::new(Kind::Overloaded, false, detail));
         }
@@ -68,18 +86,18 @@ impl Bulkhead {
                 }
             }
         };
-        let patience = Duration::from_millis(self.settings.queue_timeout_ms);
+        let patience = Duration::from_millis(self.patience_ms.load(Relaxed));
         let place = tokio::time::timeout(patience, turn).await;
         drop(waiting);
         place.map_err(|_elapsed| {
-            let detail = format!("{} calls are under way, and none ended within {patience:?}", self.settings.max);
+            let detail = format!("{max} calls are under way, and none ended within {patience:?}");
             Error::new(Kind::Overloaded, false, detail)
         })
     }
 
     #[inline]
     fn take(&self) -> Option<Place<'_>> {
-        let free = |taken| (taken < self.settings.max).then_some(taken + 1);
+        let free = |taken| (taken < self.max.load(SeqCst)).then_some(taken + 1);
         self.under_way.fetch_update(SeqCst, SeqCst, free).ok().map(|_before| Place(self))
     }
 }

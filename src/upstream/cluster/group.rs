@@ -5,14 +5,16 @@
     reason = "the lock is of one endpoint, held for a few instructions, and only where that is not well"
 )]
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use super::breaker::{Breaker, State, Trial};
 use super::bulkhead::{Bulkhead, Place};
 use super::health::{self, Health};
-use crate::upstream::Weights;
+use crate::upstream::Tuning;
 use crate::upstream::balance::{Chance, Members, indices};
 use crate::upstream::plan;
 use crate::upstream::{Error, Kind};
@@ -29,9 +31,9 @@ pub(crate) struct Group {
     well: AtomicU64,
     /// Those of all.
     all: u64,
-    weights: Weights,
+    tuning: Tuning,
     bulkhead: Bulkhead,
-    breaks: bool,
+    breaks: AtomicBool,
     /// For how long an endpoint that is back gets fewer calls than its share.
     slow_start_ms: u64,
     /// It is started: what becomes of its process is known otherwise.
@@ -118,13 +120,14 @@ impl Breaking {
 // === impl Group ===
 
 impl Group {
-    pub(crate) fn new(backend: &plan::Backend, weights: Weights) -> Self {
+    pub(crate) fn new(backend: &plan::Backend, tuning: Tuning) -> Self {
+        let rules = tuning.rules.now();
         let station = |name: String| Station {
             calls: AtomicU64::new(0),
             name: name.into(),
             condition: Mutex::new(Condition {
-                breaker: backend.circuit_breaker.map(Breaker::new),
-                health: backend.health.as_ref().map(Health::new),
+                breaker: rules.circuit_breaker.map(Breaker::new),
+                health: rules.health.as_ref().map(Health::new),
                 broke_ms: None,
                 back_ms: None,
             }),
@@ -140,9 +143,9 @@ impl Group {
             stations,
             well: AtomicU64::new(all),
             all,
-            weights,
-            bulkhead: Bulkhead::new(backend.concurrency),
-            breaks: backend.circuit_breaker.is_some(),
+            tuning,
+            bulkhead: Bulkhead::new(rules.concurrency),
+            breaks: AtomicBool::new(rules.circuit_breaker.is_some()),
             slow_start_ms: backend.slow_start_ms.filter(|_| endpoints.len() > 1).unwrap_or_default(),
             started: endpoints.is_empty(),
             since: Instant::now(),
@@ -195,7 +198,7 @@ impl Group {
         let now = self.now_ms();
         let (mut bits, mut slow) = (well, 0);
         for index in indices(self.all & !well) {
-            if self.weights.of(index) == 0 {
+            if self.tuning.weights.of(index) == 0 {
                 continue;
             }
             let mut condition = self.stations[index].condition();
@@ -270,7 +273,7 @@ impl Group {
 
     #[cold]
     fn note(&self, index: usize, trial: Trial, kind: Kind) {
-        if !self.breaks || !self.counts(kind) {
+        if !self.breaks.load(Relaxed) || !self.counts(kind) {
             return;
         }
         let Some(station) = self.stations.get(index) else { return };
@@ -339,16 +342,31 @@ impl Group {
         self.show(index, &condition);
     }
 
-    /// Weights may have changed.
+    /// Weights and rules may have changed.
     pub(super) fn reconsider(&self) {
+        let rules = self.tuning.rules.now();
+        self.bulkhead.set(rules.concurrency);
+        self.breaks.store(rules.circuit_breaker.is_some(), Relaxed);
         for (index, station) in self.stations.iter().enumerate() {
-            self.show(index, &station.condition());
+            let mut condition = station.condition();
+            condition.go_by(&rules);
+            self.show(index, &condition);
         }
+    }
+
+    /// What its calls go by, from now on.
+    pub(crate) fn rules(&self) -> watch::Receiver<plan::Traffic> {
+        self.tuning.rules.follow()
+    }
+
+    /// When a call that failed is made again.
+    pub(super) fn retry(&self) -> Option<plan::Retry> {
+        self.tuning.rules.now().retry
     }
 
     /// Shows to those who choose whether an endpoint is well.
     fn show(&self, index: usize, condition: &Condition) {
-        if condition.is_well() && self.weights.of(index) > 0 {
+        if condition.is_well() && self.tuning.weights.of(index) > 0 {
             self.well.fetch_or(1 << index, Relaxed);
         } else {
             self.well.fetch_and(!(1 << index), Relaxed);
@@ -366,7 +384,7 @@ impl Members for Group {
     }
 
     fn weight(&self, index: usize) -> u32 {
-        self.weights.of(index)
+        self.tuning.weights.of(index)
     }
 
     fn in_flight(&self, index: usize) -> u32 {
@@ -380,7 +398,7 @@ impl Members for Group {
     }
 
     fn edition(&self) -> u32 {
-        self.weights.edition()
+        self.tuning.weights.edition()
     }
 }
 
@@ -401,6 +419,18 @@ impl Station {
 // === impl Condition ===
 
 impl Condition {
+    /// Goes by these rules from now on. What is off says nothing of the endpoint.
+    fn go_by(&mut self, rules: &plan::Traffic) {
+        match (&mut self.breaker, rules.circuit_breaker) {
+            (Some(own), Some(settings)) => own.set(settings),
+            (own, settings) => *own = settings.map(Breaker::new),
+        }
+        match (&mut self.health, &rules.health) {
+            (Some(own), Some(settings)) => own.set(settings),
+            (own, settings) => *own = settings.as_ref().map(Health::new),
+        }
+    }
+
     /// Whether a call may go to it at this time.
     fn may_pass(&self, now_ms: u64) -> bool {
         let heals = self.health.is_none_or(Health::is_well);

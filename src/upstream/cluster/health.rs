@@ -30,6 +30,11 @@ impl Health {
         Self { healthy: settings.healthy, unhealthy: settings.unhealthy, state: State::Healthy { missed: 0 } }
     }
 
+    /// Goes by these from now on.
+    pub(super) fn set(&mut self, settings: &HealthCheck) {
+        (self.healthy, self.unhealthy) = (settings.healthy, settings.unhealthy);
+    }
+
     pub(super) fn state(self) -> State {
         self.state
     }

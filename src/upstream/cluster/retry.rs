@@ -17,7 +17,7 @@ const SAVED_MAX: u64 = 10 * COST;
 /// How many calls may be made again: a share of all of them.
 #[derive(Debug)]
 pub(super) struct Budget {
-    percent: u32,
+    percent: Cell<u32>,
     saved: Cell<u64>,
     earned_ms: Cell<u64>,
 }
@@ -26,22 +26,27 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(percent: u32) -> Self {
-        Self { percent, saved: Cell::new(SAVED_MAX), earned_ms: Cell::new(0) }
+        Self { percent: Cell::new(percent), saved: Cell::new(SAVED_MAX), earned_ms: Cell::new(0) }
+    }
+
+    /// Goes by this share from now on.
+    pub(super) fn set(&self, percent: u32) {
+        self.percent.set(percent);
     }
 
     /// A call is made for the first time.
     #[inline]
     pub(super) fn earn(&self) {
-        self.save(u64::from(self.percent) * COST / 100);
+        self.save(u64::from(self.percent.get()) * COST / 100);
     }
 
     /// Whether one may be made again now.
     pub(super) fn spend(&self, now_ms: u64) -> bool {
         let since_ms = now_ms.saturating_sub(self.earned_ms.replace(now_ms));
-        if self.percent > 0 {
+        if self.percent.get() > 0 {
             self.save(since_ms * EACH_SECOND / 1000);
         }
-        let left = self.saved.get().checked_sub(COST).filter(|_| self.percent > 0);
+        let left = self.saved.get().checked_sub(COST).filter(|_| self.percent.get() > 0);
         if let Some(left) = left {
             self.saved.set(left);
         }

@@ -105,6 +105,11 @@ impl Recorder {
     pub(crate) async fn post(&mut self) -> Post {
         within("a call at the backend", self.posts.recv()).await.expect("the recorder runs")
     }
+
+    /// The next call, if it was received by now.
+    pub(crate) fn try_post(&mut self) -> Option<Post> {
+        self.posts.try_recv().ok()
+    }
 }
 
 async fn serve(

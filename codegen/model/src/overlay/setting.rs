@@ -9,6 +9,8 @@ use super::BackendSettings;
 use crate::json::token;
 use crate::plan;
 use crate::topology::Millis;
+use crate::traffic::{BreakerSettings, HealthSettings, RetrySettings};
+use crate::yaml::{Document, Node, Value};
 
 /// One setting.
 pub(super) struct Setting {
@@ -23,7 +25,7 @@ pub(super) struct Setting {
 }
 
 /// Every setting, in the order of the keys.
-pub(super) const SETTINGS: [Setting; 4] = [
+pub(super) const SETTINGS: [Setting; 8] = [
     Setting {
         name: "timeout",
         set: |own| own.timeout.map(|timeout| timeout.to_string()),
@@ -39,7 +41,36 @@ pub(super) const SETTINGS: [Setting; 4] = [
         // It has them at the endpoints.
         compiles: false,
     },
+    Setting {
+        name: "concurrency",
+        set: |own| own.concurrency.as_ref().map(|own| own.planned().to_string()),
+        compiled: |backend| backend.concurrency.to_string(),
+        compiles: true,
+    },
+    Setting {
+        name: "retry",
+        set: |own| own.retry.as_ref().map(|own| on_or_off(own.on().map(RetrySettings::planned))),
+        compiled: |backend| on_or_off(backend.retry),
+        compiles: true,
+    },
+    Setting {
+        name: "circuit_breaker",
+        set: |own| own.circuit_breaker.as_ref().map(|own| on_or_off(own.on().map(BreakerSettings::planned))),
+        compiled: |backend| on_or_off(backend.circuit_breaker),
+        compiles: true,
+    },
+    Setting {
+        name: "health",
+        set: |own| own.health.as_ref().map(|own| on_or_off(own.on().map(HealthSettings::planned))),
+        compiled: |backend| on_or_off(backend.health.as_ref()),
+        compiles: true,
+    },
 ];
+
+/// Settings that may be off.
+fn on_or_off(settings: Option<impl ToString>) -> String {
+    settings.map_or_else(|| "off".to_owned(), |settings| settings.to_string())
+}
 
 /// Numbers as a list.
 fn listed(numbers: impl Iterator<Item = impl ToString>) -> String {
@@ -82,9 +113,25 @@ pub(super) fn written(tuned: &BackendSettings) -> Vec<String> {
 
 /// The same as members of an object.
 pub(super) fn json(tuned: &BackendSettings) -> String {
-    let value = |text: String| if matches!(&*text, "true" | "false") { text } else { token(&text) };
+    let value = |text: String| Document::parse(&text).map_or_else(|_| token(&text), |document| of_node(&document.root));
     let member = |own: &Setting| Some(format!("{}:{}", token(own.name), value((own.set)(tuned)?)));
     SETTINGS.iter().filter_map(member).collect::<Vec<_>>().join(",")
+}
+
+/// What stands in YAML, in JSON.
+fn of_node(node: &Node) -> String {
+    match &node.value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::String(text) => token(text),
+        Value::Sequence(items) => format!("[{}]", items.iter().map(of_node).collect::<Vec<_>>().join(",")),
+        Value::Mapping(entries) => {
+            let members = entries.iter().map(|(key, value)| format!("{}:{}", of_node(key), of_node(value)));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+        }
+    }
 }
 
 // === impl Change ===
