@@ -163,6 +163,8 @@ pub struct Spec {
     pub listen: plan::Listen,
     /// How sessions of clients are kept.
     pub sessions: plan::Sessions,
+    /// What the gateway takes on at once.
+    pub limits: plan::Limits,
     /// Every backend, in topology order.
     pub backends: &'static [plan::Backend],
     /// Routes with a pattern, in topology order.

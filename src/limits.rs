@@ -61,13 +61,15 @@ pub const UPSTREAM_STREAM_WINDOW_BYTES: u32 = 256 << 10;
 pub const UPSTREAM_WINDOW_BYTES: u32 = UPSTREAM_STREAMS_MAX * UPSTREAM_STREAM_WINDOW_BYTES;
 /// Answers of HTTP/2 that broke a rule, for each connection to a backend: above it the connection ends.
 pub const UPSTREAM_BROKEN_MAX: usize = 1024;
-/// Client connections per worker: above it new ones wait in the accept queue.
+/// Connections of clients of a demo server: above it new ones wait in the accept queue. Those of a gateway are what its
+/// topology says.
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// TLS handshakes under way per worker: above it those that begin wait for their turn.
 pub const HANDSHAKES_MAX: usize = 256;
 /// A client has this long for its TLS handshake, with its turn.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests under way on one connection of HTTP/2: above it further ones are refused with `REFUSED_STREAM`.
+/// Requests under way on one connection of HTTP/2, unless the topology has fewer: above it further ones are refused with
+/// `REFUSED_STREAM`.
 pub const HTTP2_STREAMS_MAX: u32 = 100;
 /// Bodies that such a connection sends at once, in bytes: above it the request is refused with `REFUSED_STREAM`.
 pub const HTTP2_BODIES_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
@@ -97,7 +99,8 @@ pub const ADMIN_PAGE_ITEMS_MAX: usize = 10_000;
 pub const ADMIN_CONNECTION_LIFE: Duration = Duration::from_secs(300);
 /// How long the answer in hand has when an admin connection is let go.
 pub const ADMIN_GRACE: Duration = Duration::from_secs(2);
-/// Calls in flight on one connection that carries messages side by side: above it `overloaded`.
+/// Calls in flight on the lines that are passed on to another gateway: above it `overloaded`. On those that are served here,
+/// and on WebSockets, the topology says how many.
 pub const CONNECTION_CALLS_MAX: usize = 256;
 /// Bytes of requests in flight on such a connection and of answers that its client has not read: above it the same.
 pub const CONNECTION_BYTES_MAX: usize = 32 << 20;

@@ -20,6 +20,7 @@ mod error;
 mod interview;
 mod legacy;
 mod links;
+mod load;
 mod mailbox;
 mod modern;
 mod outputs;
@@ -55,6 +56,7 @@ pub(crate) use counts::{BOUNDS_MICROS, CallCounts, LastFailure};
 pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
 pub(crate) use links::Links;
+pub(crate) use load::Load;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
 pub(crate) use parked::Parked;
 pub(crate) use relisting::Relisted;
@@ -79,6 +81,7 @@ use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
 use crate::upstream::{Cluster, Gone, SessionKey, Transport as _};
 use bridge::Caller;
+use load::Shed;
 use route::Unroutable;
 use session::Session;
 use target::Named;
@@ -122,6 +125,7 @@ pub(crate) struct Drain {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) gate: Gate,
+    pub(crate) load: Load,
     pub(crate) sessions: Sessions,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) parked: Parked,
@@ -440,7 +444,10 @@ async fn serve<T: Topology, D: Downstream>(
 ) -> Result<(), Gone> {
     let spec = T::SPEC;
     let Request { method, revision, id, session, .. } = *request;
+    // Kept until the answer is written.
+    let under_way = load::begin(worker, method, post.message);
     let refused = match method {
+        _ if let Err(Shed) = under_way => Refusal::Busy("as many calls are under way as may be"),
         Method::Ping => return respond::result(downstream, id, b"{}", "").await,
         Method::Discover => return respond::result(downstream, id, post.view.discover.as_bytes(), "").await,
         Method::List(kind) => match cursor(post) {

@@ -70,6 +70,8 @@ struct Answers<'a> {
 // === impl Conversation ===
 
 impl<T: Topology> Conversation<T> {
+    const CALLS_MAX: usize = T::SPEC.limits.connection_calls_max as usize;
+
     /// One that is about to begin, and where its answers come out.
     pub(crate) fn new(worker: Rc<Worker<T>>, view: &'static View) -> (Self, Outbox) {
         let (outbox, messages) = mpsc::channel(limits::CONNECTION_MESSAGES_MAX);
@@ -102,7 +104,9 @@ impl<T: Topology> Conversation<T> {
                 let refusal = Refusal::InvalidRequest("`id` is that of a request in flight".into());
                 answers.refuse(&refusal, Some(&id)).await
             }
-            Some((id, _)) if self.is_full(body.len()) => answers.refuse(&Refusal::TooManyCalls, Some(&id)).await,
+            Some((id, _)) if self.is_full(body.len()) => {
+                answers.refuse(&Refusal::TooManyCalls(Self::CALLS_MAX), Some(&id)).await
+            }
             Some((id, standing)) => {
                 self.call(id, standing, body, message);
                 Ok(())
@@ -126,8 +130,7 @@ impl<T: Topology> Conversation<T> {
 
     /// Whether there is no room for another call of so many bytes.
     fn is_full(&self, bytes: usize) -> bool {
-        self.calls.len() >= limits::CONNECTION_CALLS_MAX
-            || self.peer.held_bytes.get() + bytes > limits::CONNECTION_BYTES_MAX
+        self.calls.len() >= Self::CALLS_MAX || self.peer.held_bytes.get() + bytes > limits::CONNECTION_BYTES_MAX
     }
 
     /// Waits for the calls in flight.

@@ -50,7 +50,7 @@ pub(super) fn begins(buffer: &[u8]) -> bool {
 pub(super) async fn serve<T: Topology>(worker: Rc<Worker<T>>, stream: Stream, ahead: Vec<u8>) {
     let mut builder = Builder::new();
     builder
-        .max_concurrent_streams(limits::HTTP2_STREAMS_MAX)
+        .max_concurrent_streams(limits::HTTP2_STREAMS_MAX.min(T::SPEC.limits.connection_calls_max))
         .max_header_list_size(u32::try_from(limits::HEAD_BYTES_MAX).unwrap_or(u32::MAX))
         .initial_window_size(limits::HTTP2_STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::HTTP2_WINDOW_BYTES)

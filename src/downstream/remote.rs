@@ -194,7 +194,7 @@ impl Bridge {
             return self.refuse(&refusal, era, Some(id)).await;
         }
         if calls.len() >= limits::CONNECTION_CALLS_MAX {
-            return self.refuse(&Refusal::TooManyCalls, era, Some(id)).await;
+            return self.refuse(&Refusal::TooManyCalls(limits::CONNECTION_CALLS_MAX), era, Some(id)).await;
         }
         let (bridge, own, line) = (Rc::clone(self), key.clone(), line.clone());
         let task = calls.spawn_local(async move {

@@ -18,8 +18,8 @@ use crate::control::{Beginning, OverlayError};
 use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
 use crate::proxy::{
-    Calls, Counts, Drain, Errands, Feed, Gate, Links, Mailboxes, OpenedTokens, Parked, Relisted, Sessions, Shared,
-    Site, TaskIds, Tie, Tuned, Worker,
+    Calls, Counts, Drain, Errands, Feed, Gate, Links, Load, Mailboxes, OpenedTokens, Parked, Relisted, Sessions,
+    Shared, Site, TaskIds, Tie, Tuned, Worker,
 };
 use crate::references::References;
 use crate::seal::Seal;
@@ -46,12 +46,24 @@ pub(super) struct Crew {
     workers: usize,
     shared: Arc<Shared>,
     upstream: Arc<upstream::Shared>,
+    /// A place for each connection of a client.
+    connections: Arc<Semaphore>,
     /// Set once the gateway stops.
     draining: watch::Receiver<bool>,
     /// Held for as long as calls of a worker may be in flight; a worker that never started holds none.
     working: watch::Receiver<()>,
     /// Closed once no worker holds its `working`.
     all_drained: Arc<watch::Sender<()>>,
+}
+
+/// Through which connections come to one worker.
+struct Doors {
+    /// A place for each connection of all workers.
+    connections: Arc<Semaphore>,
+    /// Held by a connection that waits for its place: the next ones wait in the accept queue.
+    turn: Arc<Semaphore>,
+    /// Held by each connection of this worker.
+    own: Arc<Semaphore>,
 }
 
 /// One worker that is about to serve, among the others.
@@ -105,12 +117,13 @@ impl Crew {
         };
         let (mailboxes, parked) = (Mailboxes::default(), Parked::default());
         let (sessions, tasks, errands) = (Sessions::new(seal_keys), TaskIds::new(seal_keys), Errands::new(workers));
-        let gate = Gate::new(spec, site);
-        let shared = Arc::new(Shared { gate, sessions, mailboxes, parked, tasks, errands, tuned });
+        let (gate, load) = (Gate::new(spec, site), Load::new(spec.limits.calls_max));
+        let shared = Arc::new(Shared { gate, load, sessions, mailboxes, parked, tasks, errands, tuned });
         let tuning = shared.tuned.tuning();
         let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends, &tuning));
         let (all_drained, working) = watch::channel(());
-        Ok(Self { workers, shared, upstream, draining, working, all_drained: Arc::new(all_drained) })
+        let connections = Arc::new(Semaphore::new(spec.limits.connections_max as usize));
+        Ok(Self { workers, shared, upstream, connections, draining, working, all_drained: Arc::new(all_drained) })
     }
 
     /// The children that the workers keep.
@@ -140,11 +153,12 @@ impl Crew {
 
     /// The place of one worker.
     pub(super) fn place(&self, worker: usize, counts: Arc<Counts>) -> Place {
-        let Self { workers, shared, upstream, draining, working, all_drained } = self;
+        let Self { workers, shared, upstream, connections, draining, working, all_drained } = self;
         let crew = Self {
             workers: *workers,
             shared: Arc::clone(shared),
             upstream: Arc::clone(upstream),
+            connections: Arc::clone(connections),
             draining: draining.clone(),
             working: working.clone(),
             all_drained: Arc::clone(all_drained),
@@ -254,8 +268,8 @@ impl Place {
 
     /// Accepts until the gateway stops, then lets go of everything in order.
     async fn serve<T: Topology>(self, worker: Rc<Worker<T>>, listener: Accepting, entrance: Rc<Entrance>) {
-        let connections = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
-        let accept = || accept(&worker, &listener, &entrance, &connections);
+        let doors = Doors::new(&self.crew.connections);
+        let accept = || accept(&worker, &listener, &entrance, &doors);
         let mut draining = self.crew.draining.clone();
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
@@ -271,8 +285,7 @@ impl Place {
         // What waits in the accept queue was accepted by the kernel: closing the listener would reset it.
         while let Ok(()) = tokio::time::timeout(Duration::ZERO, accept()).await {}
         drop(listener);
-        let all = u32::try_from(limits::CONNECTIONS_MAX).unwrap_or(u32::MAX);
-        if tokio::time::timeout(limits::DRAIN_GRACE, connections.acquire_many(all)).await.is_err() {
+        if tokio::time::timeout(limits::DRAIN_GRACE, doors.empty()).await.is_err() {
             tracing::warn!(worker = self.worker, "connections are left at the end of the grace period");
         }
         self.close(worker).await;
@@ -310,21 +323,47 @@ async fn follow<T: Topology>(worker: Weak<Worker<T>>, mut published: watch::Rece
     }
 }
 
-async fn accept<T: Topology>(
-    worker: &Rc<Worker<T>>,
-    listener: &Accepting,
-    entrance: &Rc<Entrance>,
-    connections: &Arc<Semaphore>,
-) {
-    let Ok(permit) = Arc::clone(connections).acquire_owned().await else { return };
+// === impl Doors ===
+
+impl Doors {
+    /// Everything else that is held is shared with other workers, or is not a connection.
+    const ALL: u32 = 1 << 24;
+
+    fn new(connections: &Arc<Semaphore>) -> Self {
+        Self {
+            connections: Arc::clone(connections),
+            turn: Arc::new(Semaphore::new(1)),
+            own: Arc::new(Semaphore::new(Self::ALL as usize)),
+        }
+    }
+
+    /// Waits until no connection of this worker is left.
+    async fn empty(&self) {
+        // It is never closed.
+        drop(self.own.acquire_many(Self::ALL).await);
+    }
+}
+
+async fn accept<T: Topology>(worker: &Rc<Worker<T>>, listener: &Accepting, entrance: &Rc<Entrance>, doors: &Doors) {
+    let Ok(turn) = Arc::clone(&doors.turn).acquire_owned().await else { return };
+    let Ok(own) = Arc::clone(&doors.own).acquire_owned().await else { return };
     match listener.accept().await {
         Ok(stream) => {
             let (worker, entrance) = (Rc::clone(worker), Rc::clone(entrance));
             worker.counts.accepted.add(1);
+            let connections = Arc::clone(&doors.connections);
+            let place = Arc::clone(&connections).try_acquire_owned();
+            // Only who has to wait keeps the others from being accepted.
+            let turn = place.is_err().then_some(turn);
             tokio::task::spawn_local(async move {
+                let place = match place {
+                    Ok(place) => Ok(place),
+                    Err(_full) => connections.acquire_owned().await,
+                };
+                drop(turn);
                 entrance.serve(Rc::clone(&worker), stream).await;
                 worker.counts.closed.add(1);
-                drop(permit);
+                drop((place, own));
             });
         }
         Err(error) => {

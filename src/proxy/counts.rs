@@ -33,6 +33,8 @@ pub(crate) struct Counts {
     pub(crate) dropped_notifications: Counter,
     /// Calls of clients that came back to nothing: with a state that is another call's, used, expired or made up.
     pub(crate) refused_states: Counter,
+    /// Calls that were refused because as many were under way as may be.
+    pub(crate) shed: Counter,
     /// By the index of the backend.
     pub(crate) backends: Box<[CallCounts]>,
 }
@@ -79,8 +81,8 @@ impl Counts {
     /// Nothing yet, for so many backends.
     pub(crate) fn new(backends: usize) -> Self {
         let backends = (0..backends).map(|_| CallCounts::default()).collect();
-        let (accepted, closed, dropped_answers, dropped_notifications, refused_states) = Default::default();
-        Self { accepted, closed, dropped_answers, dropped_notifications, refused_states, backends }
+        let (accepted, closed, dropped_answers, dropped_notifications, refused_states, shed) = Default::default();
+        Self { accepted, closed, dropped_answers, dropped_notifications, refused_states, shed, backends }
     }
 }
 

@@ -85,8 +85,8 @@ pub(crate) enum Refusal<'a> {
     Unsubscribable,
     /// A sample was asked for where no client that could give one is connected.
     NoSampling,
-    /// The connection has as many calls in flight as it may.
-    TooManyCalls,
+    /// The connection has as many calls in flight as it may: so many, or all the bytes that it may have.
+    TooManyCalls(usize),
     /// There is no room for it now: why.
     Busy(&'static str),
     /// The backend asks the client of a call, and there is no room to keep the call meanwhile.
@@ -324,8 +324,8 @@ impl Refusal<'_> {
                 verdict.data["retryable"] = json!(false);
                 verdict
             }
-            Self::TooManyCalls => {
-                let (calls, bytes) = (limits::CONNECTION_CALLS_MAX, limits::CONNECTION_BYTES_MAX >> 20);
+            Self::TooManyCalls(calls) => {
+                let bytes = limits::CONNECTION_BYTES_MAX >> 20;
                 let message = format!("connection has {calls} calls, or {bytes} MiB of messages, in flight already");
                 let mut verdict =
                     Verdict::new(status(503), INTERNAL_ERROR, upstream::Kind::Overloaded.as_str(), message);

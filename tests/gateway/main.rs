@@ -43,6 +43,8 @@ mod legacy_sse;
 mod legacy_sse_client;
 mod life;
 mod lists;
+#[cfg(feature = "admin")]
+mod load;
 mod matrix;
 mod modern;
 mod overlay;

@@ -8,6 +8,7 @@ pub(crate) mod connect_proxy;
 pub(crate) mod demo;
 pub(crate) mod front;
 pub(crate) mod gateways;
+pub(crate) mod held;
 pub(crate) mod http2;
 pub(crate) mod http2_server;
 pub(crate) mod ledger;

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use only1mcp::{Gateway, Running};
 use serde_json::json;
-use tokio::sync::Semaphore;
 
 use crate::admin;
 use crate::legacy;
 use crate::subscriptions::listen;
 use crate::support::client::{Client, Request, within};
-use crate::support::recorder::{DONE, Post, Recorder, Wire};
+use crate::support::held::Held;
 use crate::support::scripted::{Outcome, call, eventually};
 use crate::support::server::{self, Counted, Server, Step, head, json_answer, modern, nowhere, text_body};
 use crate::support::telling::Telling;
@@ -22,30 +21,6 @@ only1mcp::topology!(Traffic = "tests/gateway/topologies/traffic.yaml");
 /// A server that takes calls and breaks off.
 pub(crate) fn losing() -> Counted {
     Counted::start(|_| vec![Step::Close])
-}
-
-/// A server that answers a call when the test says so.
-pub(crate) struct Held {
-    pub(crate) recorder: Recorder,
-    released: Arc<Semaphore>,
-}
-
-// === impl Held ===
-
-impl Held {
-    pub(crate) fn start() -> Self {
-        let released = Arc::new(Semaphore::new(0));
-        let permits = Arc::clone(&released);
-        let recorder = Recorder::play(async move |_post: Post, wire: &mut Wire<'_>| {
-            permits.acquire().await.expect("it is never closed").forget();
-            wire.result(DONE).await
-        });
-        Self { recorder, released }
-    }
-
-    pub(crate) fn release(&self, calls: usize) {
-        self.released.add_permits(calls);
-    }
 }
 
 pub(crate) fn three() -> [Counted; 3] {

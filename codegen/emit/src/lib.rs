@@ -118,7 +118,7 @@ pub fn module(plan: &Plan, path: &str) -> Result<Module, Error> {
 /// `static SPEC`.
 fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, Error> {
     let (name, topology, lock) = (&plan.name, &plan.topology_digest, &plan.lock_digest);
-    let (listen, sessions) = (constant(&plan.listen)?, constant(&plan.sessions)?);
+    let (listen, sessions, limits) = (constant(&plan.listen)?, constant(&plan.sessions)?, constant(&plan.limits)?);
     let wildcards = plan.wildcards.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let tool_headers = plan.tool_headers.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let task_tools = plan.task_tools.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
@@ -136,6 +136,7 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
             lock_digest: #lock,
             listen: #listen,
             sessions: #sessions,
+            limits: #limits,
             backends: &BACKENDS,
             wildcards: &[#(#wildcards),*],
             templates: &[#(#templates),*],

@@ -30,6 +30,7 @@ mod decode;
 mod digest;
 mod features;
 mod json;
+mod limit;
 mod lines;
 mod resolve;
 mod rule;

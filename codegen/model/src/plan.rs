@@ -11,6 +11,7 @@ use crate::revision::Era;
 use crate::tokens::tokens;
 use crate::uri::Uri;
 
+pub use crate::limit::Limits;
 pub use crate::traffic::{Balance, CircuitBreaker, Concurrency, HashKey, HealthCheck, HttpProbe, Retry, Traffic};
 pub use crate::transport::{
     Access, Auth, Basic, Confined, Credentials, Header, HttpVersion, LegacySse, Life, Program, Proxy, Stdio,
@@ -357,6 +358,8 @@ pub struct Plan {
     pub listen: Listen,
     /// How sessions of clients are kept.
     pub sessions: Sessions,
+    /// What the gateway takes on at once.
+    pub limits: Limits,
     /// Every backend, in topology order.
     pub backends: Vec<Backend>,
     /// Routes for names that the catalog does not hold: exact names first, then patterns, each in topology order.

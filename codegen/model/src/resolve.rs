@@ -211,6 +211,7 @@ pub(crate) fn plan(
             }),
         },
         sessions: plan::Sessions { seal_key: topology.sessions.seal_key.clone() },
+        limits: topology.limits.planned(),
         wildcards,
         tool_headers: tool_headers(topology, lock),
         task_tools: task_tools(topology, lock),

@@ -17,6 +17,7 @@ use crate::traffic::{SLOW_START, WEIGHT};
 use crate::yaml::{Node, Value};
 
 pub use crate::decode::Entries;
+pub use crate::limit::{ConnectionSettings, InFlightSettings, LimitSettings};
 pub use crate::traffic::{
     BalanceSettings, BreakerSettings, ConcurrencySettings, HealthSettings, HttpProbeSettings, Optional, Percent,
     RetrySettings, Span,
@@ -79,6 +80,8 @@ record! {
         names: Names = Names::default(),
         /// What backends have unless they say otherwise.
         defaults: Defaults = Defaults::default(),
+        /// What the gateway takes on at once.
+        limits: LimitSettings = LimitSettings::default(),
         /// How lists are answered.
         catalog: Catalog = Catalog::default(),
         /// The MCP servers behind the gateway, by name.

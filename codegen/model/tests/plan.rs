@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use only1mcp_model::plan::{
-    AdminListener, Balance, CircuitBreaker, Concurrency, Exposed, HashKey, HealthCheck, HttpProbe, ParamHeader, Plan,
-    Program, Reference, Retry, Size, Subject, ToolHeaders, Transport, visible,
+    AdminListener, Balance, CircuitBreaker, Concurrency, Exposed, HashKey, HealthCheck, HttpProbe, Limits, ParamHeader,
+    Plan, Program, Reference, Retry, Size, Subject, ToolHeaders, Transport, visible,
 };
 use only1mcp_model::revision::Era;
 use only1mcp_model::tokens::tokens;
@@ -58,6 +58,9 @@ fn every_setting_is_told_with_its_line_also_those_that_nobody_wrote() {
         "defaults.circuit_breaker.open = \"10s\" (default)".to_owned(),
         "defaults.circuit_breaker.half_open = 3 (default)".to_owned(),
         "defaults.health = \"off\" (default)".to_owned(),
+        "limits.in_flight.max = 10000 (default)".to_owned(),
+        "limits.in_flight.per_connection = 256 (default)".to_owned(),
+        "limits.connections.max = 10000 (default)".to_owned(),
         "catalog.page_items = 500 (default)".to_owned(),
         "catalog.ttl = \"5m\" (default)".to_owned(),
         format!("{stdio}.command = \"self\" (line 4)"),
@@ -149,6 +152,14 @@ fn how_calls_are_spread_and_made_again_is_of_the_backend_or_of_the_defaults() {
     assert_eq!((&turns.health, &child.health), (&None, &None));
     assert!(child.transport.endpoints().is_empty());
     assert_eq!(child.circuit_breaker.map(|breaker| (breaker.failures, breaker.half_open)), Some((10, 1)));
+}
+
+#[test]
+fn what_the_gateway_takes_on_is_written_or_what_most_are_content_with() {
+    let stated = Limits { calls_max: 1, connection_calls_max: 65_536, connections_max: 1_000_000 };
+    assert_eq!(plan("traffic").limits, stated);
+    let usual = Limits { calls_max: 10_000, connection_calls_max: 256, connections_max: 10_000 };
+    assert_eq!((plan("minimal").limits, Limits::default()), (usual, usual));
 }
 
 #[test]

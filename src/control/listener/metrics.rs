@@ -81,6 +81,16 @@ const RELOADED: Family = Family {
     help: "When an overlay was taken last, in seconds since 1970; the first is the one that the gateway started with",
     field_type: MetricType::GAUGE,
 };
+const CALLS_UNDER_WAY: Family = Family {
+    name: "only1mcp_calls_under_way",
+    help: "Calls of clients under way, to all backends together",
+    field_type: MetricType::GAUGE,
+};
+const SHED: Family = Family {
+    name: "only1mcp_calls_shed_total",
+    help: "Calls that were refused at once because as many were under way as may be",
+    field_type: MetricType::COUNTER,
+};
 const RETRIES: Family = Family {
     name: "only1mcp_call_retries_total",
     help: "Calls that were made again at their backend after they had failed",
@@ -111,7 +121,7 @@ const ADMIN_REQUESTS: Family = Family {
     help: "Requests of administrators and collectors by the status of their answer",
     field_type: MetricType::COUNTER,
 };
-const FAMILIES: [Family; 16] = [
+const FAMILIES: [Family; 18] = [
     BUILD_INFO,
     START_TIME,
     ACCEPTED,
@@ -122,6 +132,8 @@ const FAMILIES: [Family; 16] = [
     CLIENT_DROPPED,
     RELOADS,
     RELOADED,
+    CALLS_UNDER_WAY,
+    SHED,
     RETRIES,
     UNDER_WAY,
     WAITING,
@@ -226,6 +238,8 @@ impl Collector for Sums {
             ]),
             RELOADS.of(Reload::ALL.into_iter().map(|reload| self.reloads(reload)).collect()),
             RELOADED.of(vec![gauge(&[], self.facts.overlay.taken_seconds())]),
+            CALLS_UNDER_WAY.of(vec![gauge(&[], f64::from(self.facts.shared.load.calls()))]),
+            SHED.of(vec![counter(&[], self.sum(|worker| worker.shed.read()))]),
             RETRIES.of(self.backends().map(|(name, calls)| retries(name, &calls)).collect()),
             UNDER_WAY.of(self.groups().flat_map(|(name, group)| under_way(name, group)).collect()),
             WAITING.of(self.groups().map(|(name, group)| waiting(name, group)).collect()),

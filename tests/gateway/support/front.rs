@@ -209,6 +209,24 @@ impl Front {
         heard
     }
 
+    /// Asks all of these on the one connection that there is; their responses are [`Self::answers`].
+    pub(crate) async fn begin_all(&mut self, asks: &[Ask]) {
+        for ask in asks {
+            self.say(&ask.message(self.era)).await;
+        }
+    }
+
+    /// The responses to these, in the order in which they come. Nothing else may.
+    pub(crate) async fn answers(&mut self, asks: &[Ask]) -> Vec<Value> {
+        let mut heard = Vec::new();
+        for _ in asks {
+            let message = self.hear().await;
+            assert!(asks.iter().any(|ask| ask.owns(&message) == Some(true)), "{message}");
+            heard.push(message);
+        }
+        heard
+    }
+
     /// The response to one request that nothing comes before.
     pub(crate) async fn ask(&mut self, ask: Ask) -> Value {
         let mut heard = self.ask_all(&[ask]).await.remove(0);

@@ -227,6 +227,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         topology_digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
         lock_digest: String::new(),
         sessions: only1mcp_model::plan::Sessions { seal_key: None },
+        limits: only1mcp_model::plan::Limits::default(),
         listen: Listen {
             address: Reference::Literal("127.0.0.1:8080".into()),
             tls: None,
