@@ -21,7 +21,7 @@ use crate::http1::{BodyDecoder, Framing, Parsed, RequestHead};
 use crate::limits;
 #[cfg(feature = "websocket")]
 use crate::proxy::Admitted;
-use crate::proxy::{self, Downstream, Refusal, RequestKind, Worker};
+use crate::proxy::{self, Downstream, Drain, Refusal, RequestKind, Worker};
 use crate::upstream::Gone;
 use writer::Writer;
 
@@ -137,7 +137,7 @@ async fn request<T: Topology>(worker: &Rc<Worker<T>>, reader: &mut Reader<'_>, p
     let mut writer = Writer::new(peer);
     let mut chunked = Vec::new();
     let mut chunked_end = None;
-    reader.begin(worker).await?;
+    reader.begin(&worker.drain).await?;
     // Most requests are whole after one read and parsed once. A parsed head borrows the buffer, so one that needs more
     // bytes is parsed again when they are there.
     let end = loop {
@@ -233,7 +233,7 @@ pub(super) async fn write_refusal(writer: &impl Downstream, refusal: &Refusal<'_
 
 impl Reader<'_> {
     /// Waits for the first byte of a request.
-    async fn begin<T: Topology>(&mut self, worker: &Worker<T>) -> Result<(), Gone> {
+    async fn begin(&mut self, drain: &Drain) -> Result<(), Gone> {
         if !self.buffer.is_empty() {
             return Ok(());
         }
@@ -241,7 +241,7 @@ impl Reader<'_> {
         tokio::select! {
             biased;
             read = self.read() => return read.map_err(|_ended_or_idle| Gone),
-            () = worker.drain.begun() => {}
+            () = drain.begun() => {}
         }
         // The gateway stops. A request that is on its way is still served: its client has seen the connection accepted.
         self.deadline.set(LAST_CALL);

@@ -92,3 +92,20 @@ pub(super) async fn write(mut outbox: Outbox, mut output: impl AsyncWrite + Unpi
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_no_lines_is_let_go() {
+        let (say, outbox) = tokio::sync::mpsc::channel(1);
+        let (output, _unread) = tokio::io::duplex(16);
+        say.send(vec![b' '; 64]).await.expect("there is room");
+        // The other end is there, and so is whoever might say more.
+        let began = tokio::time::Instant::now();
+        write(outbox, output).await;
+        assert_eq!(began.elapsed().as_secs(), limits::WRITE_TIMEOUT.as_secs());
+        drop(say);
+    }
+}
