@@ -4,9 +4,10 @@
 use only1mcp::Running;
 
 use crate::support::client::within;
+use crate::support::held::Held;
 use crate::support::scripted::{Outcome, call};
 use crate::support::server::{Counted, head, json_answer, nowhere, text_body};
-use crate::traffic::{Held, answered, checking, gateway, losing, sample, three, until_found};
+use crate::traffic::{answered, checking, gateway, losing, sample, three, until_found};
 
 /// Sets something of one backend.
 fn set(gateway: &Running, backend: &str, settings: &str) {

@@ -60,6 +60,11 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     sessions: ::only1mcp::catalog::plan::Sessions {
         seal_key: None,
     },
+    limits: ::only1mcp::catalog::plan::Limits {
+        calls_max: 10000,
+        connection_calls_max: 256,
+        connections_max: 10000,
+    },
     backends: &BACKENDS,
     wildcards: &[],
     templates: &[],
