@@ -17,7 +17,7 @@ pub(super) struct Reload {
     dry_run: bool,
 }
 
-/// Take a backend out of service, and back.
+/// Take a backend out of service and back, or weigh its endpoints.
 #[derive(Debug, Subcommand)]
 pub(super) enum Backend {
     /// Let calls to it go again.
@@ -26,6 +26,17 @@ pub(super) enum Backend {
     Disable(Named),
     /// Refuse new calls to it, and go on with what was begun.
     Drain(Named),
+    /// Set how much of its calls each of its endpoints gets.
+    Weight(Weighed),
+}
+
+/// The weights of a backend.
+#[derive(Args, Debug)]
+pub(super) struct Weighed {
+    #[command(flatten)]
+    named: Named,
+    /// A number from 0 to 1000 for each endpoint, in the order of the topology; none: as they are compiled.
+    weights: Vec<u32>,
 }
 
 /// Which backend of which gateway.
@@ -59,6 +70,8 @@ impl Backend {
             Self::Enable(named) => (named, json!({ "disabled": null, "drain": null })),
             Self::Disable(named) => (named, json!({ "disabled": true, "drain": null })),
             Self::Drain(named) => (named, json!({ "disabled": null, "drain": true })),
+            Self::Weight(Weighed { named, weights }) if weights.is_empty() => (named, json!({ "weights": null })),
+            Self::Weight(Weighed { named, weights }) => (named, json!({ "weights": weights })),
         };
         named.set::<T>(&settings)
     }

@@ -97,6 +97,7 @@ async fn every_operation_answers_as_it_is_described() {
         "routes",
         "health",
         "config",
+        "breakers",
         "overlay",
         "live",
         "ready",
@@ -136,7 +137,13 @@ async fn every_operation_answers_as_it_is_described() {
     check("put", &format!("{BASE}/log-level"), &format!("{BASE}/log-level"), 401).await;
     // What they do is tried in `admin_overlay`.
     check("patch", &server, &format!("{BASE}/servers/data"), 401).await;
-    for (method, path) in [("put", "overlay"), ("patch", "overlay"), ("post", "overlay/rollback"), ("post", "reload")] {
+    for (method, path) in [
+        ("put", "overlay"),
+        ("patch", "overlay"),
+        ("post", "overlay/rollback"),
+        ("post", "reload"),
+        ("post", "breakers/reset"),
+    ] {
         let path = format!("{BASE}/{path}");
         check(method, &path, &path, 401).await;
     }

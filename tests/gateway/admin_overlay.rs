@@ -8,12 +8,12 @@ use only1mcp::catalog::plan::Reference;
 use only1mcp::{Gateway, Running};
 use serde_json::{Value, json};
 
-use crate::support::client::{Answer, Client, Request};
+use crate::support::client::{Answer, Client, Request, within};
 use crate::support::ledger::Directory;
 use crate::support::openapi::Document;
 use crate::support::program::{Ran, run};
 use crate::support::scripted::{Outcome, Servers, call};
-use crate::support::server::{Server, json_answer, modern, text_body};
+use crate::support::server::{Server, Step, json_answer, modern, text_body};
 
 const TOKEN: &str = "a-long-token";
 
@@ -38,7 +38,12 @@ impl Operated {
         let (file, token) = (directory.path("overlay.yaml"), directory.path("token"));
         fs::write(&file, overlay).expect("a file");
         fs::write(&token, TOKEN).expect("a file");
-        let echo = || Server::start(modern(|call| vec![json_answer(200, &text_body(&call.id(), call.argument()))]));
+        let echo = || {
+            Server::start(modern(|call| match call.argument() {
+                "lost" => vec![Step::Close],
+                text => vec![json_answer(200, &text_body(&call.id(), text))],
+            }))
+        };
         let servers = [echo(), echo()];
         let builder = Gateway::<Servers>::builder().workers(2).admin_address("127.0.0.1:0");
         let builder = builder.reference("ODD_URL", servers[0].url()).reference("GOOD_URL", servers[1].url());
@@ -227,6 +232,44 @@ async fn the_file_is_read_anew_when_somebody_asks() {
 }
 
 #[tokio::test]
+async fn a_circuit_is_seen_open_and_closed_by_hand() {
+    let operated = Operated::start("{}\n").await;
+    let body = r#"{"circuit_breaker":{"failures":1,"open":"10m"}}"#;
+    assert_eq!(operated.patch("odd", body).await.status, 200);
+    let address = operated.gateway.address();
+    let open = Outcome::failed("circuit_open", false);
+    within("an open circuit", async { while call(address, "odd__echo", "lost").await != open {} }).await;
+    let breakers = async || operated.get("/breakers").await["items"].take();
+    let told = breakers().await;
+    let (odd, good) = (&told[0], &told[1]);
+    assert_eq!(
+        (&odd["server"], &odd["endpoint"], &odd["breaker"]),
+        (&json!("odd"), &json!("env:ODD_URL"), &json!("open"))
+    );
+    assert!(odd["open_ms"].as_u64().is_some_and(|left| (1..=600_000).contains(&left)), "{odd}");
+    assert_eq!((&good["breaker"], &good["open_ms"]), (&json!("off"), &Value::Null));
+    let settings = operated.get("/config").await["settings"].take();
+    let of_breaker =
+        |setting: &&Value| setting["path"].as_str().is_some_and(|path| path.starts_with("backends.odd.circuit"));
+    let found: Vec<&Value> = settings.as_array().into_iter().flatten().filter(of_breaker).collect();
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert!(found.iter().all(|setting| setting["origin"] == "overlay"), "{found:?}");
+    assert!(
+        found.iter().any(|setting| setting["path"] == "backends.odd.circuit_breaker.failures" && setting["value"] == 1)
+    );
+    // With the token alone.
+    let stranger = Client::ask(operated.admin, &Request::bare("POST /api/v1/admin/breakers/reset HTTP/1.1")).await;
+    assert_eq!(stranger.status, 401);
+    let nobody = operated.change("POST", "/breakers/reset", "/breakers/reset?server=nobody", "").await;
+    assert_eq!(kind(&nobody), (404, "not_found".to_owned()));
+    for closed in [1, 0] {
+        let reset = operated.change("POST", "/breakers/reset", "/breakers/reset?server=odd", "").await;
+        assert_eq!((reset.status, reset.json()), (200, json!({ "closed": closed })));
+    }
+    assert!(operated.is_served().await);
+}
+
+#[tokio::test]
 async fn commands_change_a_gateway_that_runs() {
     let operated = Operated::start("{}\n").await;
     let tried = operated.command(&["backend", "disable", "odd", "--dry-run"]);
@@ -247,6 +290,15 @@ async fn commands_change_a_gateway_that_runs() {
     let enabled = operated.command(&["backend", "enable", "odd"]);
     assert_eq!((enabled.code, enabled.stdout.as_str()), (Some(0), "applied\n"));
     assert!(operated.is_served().await);
+    let weighed = operated.command(&["backend", "weight", "good", "7"]);
+    assert_eq!(weighed.stdout, "applied\n  good.weights  [1] -> [7]\n");
+    let wrong = operated.command(&["backend", "weight", "good", "7", "8"]);
+    assert!(wrong.code == Some(3) && wrong.stderr.contains("2 weights for the 1 endpoints"), "{wrong:?}");
+    // What is set already stays as it is, whatever else is changed.
+    let drained = operated.command(&["backend", "drain", "odd"]);
+    assert_eq!(drained.stdout, "applied\n  odd.drain  false -> true\n  good.weights  [1] -> [7]\n");
+    assert_eq!(operated.command(&["backend", "enable", "odd"]).stdout, "applied\n  good.weights  [1] -> [7]\n");
+    assert_eq!(operated.command(&["backend", "weight", "good"]).stdout, "applied\n");
     assert_eq!(operated.command(&["reload"]).stdout, "unchanged\n");
     fs::write(&operated.file, "backends: { odd: { disabled: maybe } }\n").expect("a file");
     let invalid = operated.command(&["reload", "--dry-run"]);

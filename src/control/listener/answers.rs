@@ -1,6 +1,7 @@
 //! What administrators are told, each subject in a file of its own: functions from what is known and what is asked to an
 //! answer. The shapes are documented, with every member, in `openapi/schemas.json`; members are only ever added.
 
+pub(super) mod breakers;
 pub(super) mod catalog;
 pub(super) mod config;
 pub(super) mod health;

@@ -3,7 +3,7 @@
 
 use hyper::Method;
 
-use super::answers::{catalog, config, health, levels, metrics, overlay, routing, servers, sessions, system};
+use super::answers::{breakers, catalog, config, health, levels, metrics, overlay, routing, servers, sessions, system};
 use super::declined::Declined;
 use super::endpoint::Endpoints;
 use super::openapi;
@@ -76,8 +76,11 @@ pub(super) struct Parameter {
     pub(super) schema: &'static str,
 }
 
-const SERVER: Parameter =
-    Parameter { name: "server", meaning: "Only what leads to this server.", schema: r#"{"type":"string"}"# };
+const SERVER: Parameter = Parameter {
+    name: "server",
+    meaning: "Only what is of this server, or leads to it.",
+    schema: r#"{"type":"string"}"#,
+};
 const VIEW: Parameter =
     Parameter { name: "view", meaning: "Only what this view shows.", schema: r#"{"type":"string"}"# };
 const SUBJECT: Parameter = Parameter {
@@ -139,7 +142,7 @@ const fn path(path: &'static str, operations: &'static [Operation]) -> Path {
 }
 
 /// All of them. No path of two with segments in common is matched by both.
-pub(super) static ROUTES: [Path; 17] = [
+pub(super) static ROUTES: [Path; 19] = [
     path("/system", &[get("system", "What runs here, since when, built from what.", &[], "System", system::system)]),
     path("/servers", &[get("servers", "Every server behind the gateway.", &[LIMIT, OFFSET], "Servers", servers::list)]),
     path(
@@ -193,6 +196,24 @@ pub(super) static ROUTES: [Path; 17] = [
             ..get("ready", "Whether clients may be sent here.", &[], "Ready", health::ready)
         }],
     },
+    path(
+        "/breakers",
+        &[get(
+            "breakers",
+            "The circuit breaker of every endpoint.",
+            &[SERVER, LIMIT, OFFSET],
+            "Breakers",
+            breakers::list,
+        )],
+    ),
+    path(
+        "/breakers/reset",
+        &[Operation {
+            query: &[SERVER],
+            gives: Gives::Json("Reset"),
+            ..change(Verb::Post, "reset_breakers", "Close every circuit that is open.", None, breakers::reset)
+        }],
+    ),
     path("/config", &[get("config", "Every setting in force, and who set it.", &[], "Config", config::config)]),
     path(
         "/overlay",

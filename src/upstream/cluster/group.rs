@@ -115,6 +115,12 @@ impl Breaking {
             Self::HalfOpen => "half_open",
         }
     }
+
+    /// For how many milliseconds it stays open.
+    pub(crate) fn open_ms(self) -> Option<u64> {
+        let Self::Open(left) = self else { return None };
+        Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 // === impl Group ===
@@ -352,6 +358,21 @@ impl Group {
             condition.go_by(&rules);
             self.show(index, &condition);
         }
+    }
+
+    /// Closes every circuit that is not, because somebody knows better, and says how many.
+    #[cfg(feature = "admin")]
+    pub(crate) fn close_circuits(&self) -> usize {
+        let close = |(index, station): (usize, &Station)| {
+            let mut condition = station.condition();
+            let Some(breaker) = &mut condition.breaker else { return false };
+            let before = breaker.state();
+            breaker.close();
+            let after = breaker.state();
+            self.broke(index, (before, after), &mut condition);
+            before != after
+        };
+        self.stations.iter().enumerate().map(close).filter(|closed| *closed).count()
     }
 
     /// What its calls go by, from now on.

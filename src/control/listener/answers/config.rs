@@ -11,6 +11,7 @@ use super::super::facts::Facts;
 use super::super::petition::Petition;
 use super::super::settings::{SetBy, Setting};
 use super::super::told::Told;
+use super::overlay;
 use crate::catalog::plan::Backend;
 
 /// The whole answer.
@@ -51,7 +52,39 @@ pub(in super::super) fn config(endpoints: &Endpoints, _: &Petition) -> Result<To
             put(&format!("backends.{name}.{key}"), is_on.into(), by);
         }
     }
+    let overlay = overlay::settings(&facts.overlay.current().overlay);
+    for (name, own) in overlay["backends"].as_object().into_iter().flatten() {
+        for (key, value) in own.as_object().into_iter().flatten() {
+            replace(&mut settings, &format!("backends.{name}.{key}"), value);
+        }
+    }
     Ok(Told::json(&Config { topology: facts.spec.name, settings }))
+}
+
+/// Puts what the overlay says at a path in the place of everything that is compiled there.
+fn replace(settings: &mut Vec<Setting>, path: &str, value: &Value) {
+    let is_there = |setting: &Setting| {
+        setting.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let at = settings.iter().position(is_there).unwrap_or(settings.len());
+    settings.retain(|setting| !is_there(setting));
+    let mut leaves = Vec::new();
+    tell(path, value, &mut leaves);
+    settings.splice(at..at, leaves);
+}
+
+/// Every setting of what the overlay says.
+fn tell(path: &str, value: &Value, leaves: &mut Vec<Setting>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(key, value)| tell(&format!("{path}.{key}"), value, leaves));
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            items.for_each(|(index, value)| tell(&format!("{path}[{index}]"), value, leaves));
+        }
+        leaf => leaves.push(Setting { path: path.to_owned(), value: leaf.clone(), by: SetBy::OVERLAY }),
+    }
 }
 
 /// How long a call to a backend may take.

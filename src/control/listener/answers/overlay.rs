@@ -106,7 +106,7 @@ fn check(facts: &Facts, text: &str) -> Result<(Overlay, Reload), Declined> {
 }
 
 /// What an overlay sets, as JSON.
-fn settings(overlay: &Overlay) -> Value {
+pub(super) fn settings(overlay: &Overlay) -> Value {
     serde_json::from_str(&overlay.json()).expect("the model writes JSON")
 }
 

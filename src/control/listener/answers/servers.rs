@@ -121,22 +121,27 @@ impl Report<'_> {
         }
     }
 
-    fn standings(&self) -> Vec<Standing> {
+    pub(super) fn name(&self) -> &'static str {
+        &self.backend.name
+    }
+
+    /// Closes the circuits of its endpoints that are not, and says how many.
+    pub(super) fn close_circuits(&self) -> usize {
+        self.facts.groups.get(self.index).map_or(0, |group| group.close_circuits())
+    }
+
+    pub(super) fn standings(&self) -> Vec<Standing> {
         self.facts.groups.get(self.index).map(|group| group.standings()).unwrap_or_default()
     }
 
     /// How each of its endpoints stands; one without URL where it is started.
     fn endpoints(&self) -> Vec<Value> {
         let told = |Standing { name, under_way, breaking, health }: Standing| {
-            let open_ms = match breaking {
-                Breaking::Open(left) => Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
-                _ => None,
-            };
             json!({
                 "name": name,
                 "calls_under_way": under_way,
                 "breaker": breaking.as_str(),
-                "open_ms": open_ms,
+                "open_ms": breaking.open_ms(),
                 "health": health.map(HealthState::as_str),
             })
         };
