@@ -32,6 +32,8 @@ pub trait Topology: 'static {
     const REWRITES_URIS: bool = Self::SPEC.rewrites_uris();
     /// Whether any backend is asked whether it is well, so that nothing that asks is linked where none is.
     const CHECKS_HEALTH: bool = Self::SPEC.checks_health();
+    /// Whether any calls become one, so that nobody else's are looked at for that.
+    const COALESCES: bool = Self::SPEC.coalesce.any();
 
     /// The tool that clients know by this name.
     fn tool(name: &str) -> Option<&'static Entry>;
@@ -165,6 +167,10 @@ pub struct Spec {
     pub sessions: plan::Sessions,
     /// What the gateway takes on at once.
     pub limits: plan::Limits,
+    /// Which calls become one where they are alike and under way at once.
+    pub coalesce: plan::Coalesce,
+    /// For how long changes of lists are collected before a client is told of them.
+    pub batching: Option<plan::Batching>,
     /// Every backend, in topology order.
     pub backends: &'static [plan::Backend],
     /// Routes with a pattern, in topology order.

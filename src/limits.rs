@@ -169,6 +169,12 @@ pub const QUESTIONS_MAX: usize = 10_000;
 pub const INPUT_ROUNDS_MAX: u32 = 10;
 /// Between two rounds in which the backend asks for nothing but to be called again: so much longer with each.
 pub const INPUT_PAUSE: Duration = Duration::from_millis(20);
+/// Calls that are made once for several clients and are under way at once: above it each makes its own.
+pub const COALESCED_CALLS_MAX: usize = 4096;
+/// Clients that wait for one of them: above it the next one makes its own.
+pub const COALESCED_CLIENTS_MAX: usize = 1024;
+/// The parameters of such a call: above it the same.
+pub const COALESCED_BYTES_MAX: usize = 16 << 10;
 /// Calls that wait for their clients to come back with what was asked: above it the next one fails as `overloaded`.
 pub const PARKED_CALLS_MAX: usize = 4096;
 /// What they keep in memory, all together: the messages of their clients, what was asked, and answers that wait. Above it the same;

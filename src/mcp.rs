@@ -5,6 +5,7 @@ pub mod content;
 pub mod envelope;
 pub mod header;
 pub mod json;
+pub(crate) mod likeness;
 pub(crate) mod lines;
 pub mod method;
 pub mod parts;

@@ -12,11 +12,13 @@ mod batch;
 mod beyond;
 mod bridge;
 mod cancellation;
+mod coalescing;
 mod counts;
 mod dispatch;
 mod edition;
 mod erased;
 mod error;
+mod flights;
 mod interview;
 mod legacy;
 mod links;
@@ -55,6 +57,7 @@ pub(crate) use counts::Counts;
 pub(crate) use counts::{BOUNDS_MICROS, CallCounts, LastFailure};
 pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
+pub(crate) use flights::Flights;
 pub(crate) use links::Links;
 pub(crate) use load::Load;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
@@ -129,6 +132,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) parked: Parked,
+    pub(crate) flights: Flights,
     pub(crate) tasks: TaskIds,
     pub(crate) errands: Errands,
     /// Also what the control plane writes.
@@ -515,6 +519,7 @@ fn caller<'a>(post: &Post<'a>, request: &Request<'a>, kind: CallKind, accepts_st
         session: session.map(|session| session.key),
         profile,
         desk: None,
+        apart: None,
     }
 }
 
@@ -569,6 +574,13 @@ async fn call<'a, T: Topology, D: Downstream>(
     }
     if caller.head.task.is_some() {
         tasks::check(worker, caller, route.backend, &name)?;
+    }
+    if T::COALESCES {
+        let (named, erased) = ((Named { subject, value }, &*name), Erased::new(downstream));
+        // Boxed: it waits for a call and makes none.
+        if let Some(outcome) = Box::pin(coalescing::call(worker, post, caller, named, &route, &erased)).await {
+            return Ok(outcome);
+        }
     }
     if parked::is_served(worker, caller, route.backend, &route.upstream) {
         // Boxed: few calls can be asked anything.

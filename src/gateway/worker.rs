@@ -18,8 +18,8 @@ use crate::control::{Beginning, OverlayError};
 use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
 use crate::proxy::{
-    Calls, Counts, Drain, Errands, Feed, Gate, Links, Load, Mailboxes, OpenedTokens, Parked, Relisted, Sessions,
-    Shared, Site, TaskIds, Tie, Tuned, Worker,
+    Calls, Counts, Drain, Errands, Feed, Flights, Gate, Links, Load, Mailboxes, OpenedTokens, Parked, Relisted,
+    Sessions, Shared, Site, TaskIds, Tie, Tuned, Worker,
 };
 use crate::references::References;
 use crate::seal::Seal;
@@ -115,10 +115,10 @@ impl Crew {
             Some(program) => program,
             None => std::env::current_exe().map_err(StartError::Worker)?,
         };
-        let (mailboxes, parked) = (Mailboxes::default(), Parked::default());
+        let (mailboxes, parked, flights) = (Mailboxes::default(), Parked::default(), Flights::default());
         let (sessions, tasks, errands) = (Sessions::new(seal_keys), TaskIds::new(seal_keys), Errands::new(workers));
         let (gate, load) = (Gate::new(spec, site), Load::new(spec.limits.calls_max));
-        let shared = Arc::new(Shared { gate, load, sessions, mailboxes, parked, tasks, errands, tuned });
+        let shared = Arc::new(Shared { gate, load, sessions, mailboxes, parked, flights, tasks, errands, tuned });
         let tuning = shared.tuned.tuning();
         let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends, &tuning));
         let (all_drained, working) = watch::channel(());

@@ -64,6 +64,12 @@ impl Profile {
     /// Everything.
     pub const ALL: Self = Self((1 << 7) - 1);
 
+    /// Its bits.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// What capabilities come to. One that is no object is none.
     #[must_use]
     pub fn declared(capabilities: &Value) -> Self {

@@ -54,6 +54,19 @@ impl Filter {
         *self == Self::default()
     }
 
+    /// Whether any list is in it.
+    #[must_use]
+    pub fn has_lists(&self) -> bool {
+        self.tools_list_changed || self.prompts_list_changed || self.resources_list_changed
+    }
+
+    /// Takes out all but the lists.
+    #[must_use]
+    pub fn take_all_but_lists(&mut self) -> Self {
+        let resource_subscriptions = std::mem::take(&mut self.resource_subscriptions);
+        Self { resource_subscriptions, task_ids: std::mem::take(&mut self.task_ids), ..Self::default() }
+    }
+
     /// Whether all of the other is in it.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {

@@ -2,6 +2,7 @@
 //! its era (protocol differences of MCP 2026-07-28 against the legacy revisions), and edits that others have found to be
 //! made in it; every other byte is the backend's.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use only1mcp_model::SERVER_INFO;
@@ -48,6 +49,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) profile: Profile,
     /// Where a modern client is asked things that its backend wants to know meanwhile, if it can be.
     pub(crate) desk: Option<&'a Desk<'a>>,
+    /// The call is made for several clients: set where its backend asks them something, which ends it.
+    pub(crate) apart: Option<&'a Cell<bool>>,
 }
 
 const COMPLETE: &[u8] = br#""resultType":"complete""#;

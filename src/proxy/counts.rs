@@ -52,6 +52,8 @@ pub(crate) struct CallCounts {
     micros: Counter,
     /// Calls that were made again.
     pub(crate) retries: Counter,
+    /// Calls that were answered with what another one came to.
+    pub(crate) coalesced: Counter,
 }
 
 /// The last call of a worker to a backend that got no answer.

@@ -14,7 +14,7 @@ use super::error::Refusal;
 use super::relay::ClientRelay;
 use super::route::Route;
 use super::tasks::Origin;
-use super::{Downstream, Left, Link, Settings, Worker, relisting, respond};
+use super::{Downstream, Erased, Left, Link, Settings, Worker, relisting, respond};
 use crate::catalog::plan::ParamHeader;
 use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
@@ -144,6 +144,22 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         return downstream.finish().await;
     }
     respond::refuse(downstream, &refusal, caller.era, Some(caller.id)).await
+}
+
+/// Waits for what others do, as a client waits for its call: until it leaves, and with signs of life on its stream. How long
+/// that may take is theirs to say.
+pub(super) async fn stay<T: Topology>(
+    worker: &Worker<T>,
+    work: impl Future<Output = Result<(), Error>>,
+    caller: &Caller<'_>,
+    downstream: &Erased<'_>,
+) -> Result<(), Error> {
+    let (deadline, quiet) = (worker.clock.deadline(), worker.clock.deadline());
+    let (sent, left) = (Cell::new(true), Rc::<Cell<bool>>::default());
+    quiet.set(caller.quiet);
+    let wait = Wait { downstream, deadline: &deadline, share: None, sent: &sent, quiet, left: Rc::clone(&left) };
+    drive(work, &wait, caller.accepts_stream, caller.era == Era::Legacy).await?;
+    if left.get() { Err(Error::client_gone()) } else { Ok(()) }
 }
 
 /// The compiler checked every index; a table that disagrees is a broken build, not a client's mistake.

@@ -32,7 +32,7 @@ use crate::catalog::{Era, Revision, Topology, View};
 use crate::clock::Deadline;
 use crate::limits;
 use crate::mcp::client::Profile;
-use crate::mcp::envelope::{self, Id};
+use crate::mcp::envelope::{self, Id, Incoming};
 use crate::mcp::method::{CallKind, Level};
 use crate::mcp::splice::Splice;
 use crate::upstream::{Gone, Transport as _};
@@ -122,6 +122,12 @@ pub(super) fn era<T: Topology>(worker: &Worker<T>, backend: u16) -> Option<Era> 
     pinned.or_else(|| worker.links.of(index)?.era())
 }
 
+/// What a modern client can be asked, by what it declares with its call.
+pub(super) fn declared(source: &[u8], head: &Incoming) -> Profile {
+    let declared = head.meta.and_then(|meta| meta.client_capabilities).map(|declared| declared.span.of(source));
+    Profile::declared(&declared.and_then(|declared| serde_json::from_slice(declared).ok()).unwrap_or_default())
+}
+
 /// Serves one.
 pub(super) async fn call<'a, T: Topology>(
     worker: &Worker<T>,
@@ -209,11 +215,9 @@ impl Detached {
         let Ok(head) = envelope::incoming(&body) else { return };
         let name = asked.name.clone();
         let Some(route) = route::route::<T>(view, subject, &name) else { return };
-        let declared = head.meta.and_then(|meta| meta.client_capabilities).map(|declared| declared.span.of(&body));
-        let declared = declared.and_then(|declared| serde_json::from_slice(declared).ok()).unwrap_or_default();
         let parked = &worker.shared.parked;
         let desk = Desk::new(parked, (asked, body.len()), &id, outputs, worker.clock.deadline());
-        let (era, session, profile) = (Era::Modern, None, Profile::declared(&declared));
+        let (era, session, profile) = (Era::Modern, None, declared(&body, &head));
         let (source, head, id) = (&body[..], &head, &id[..]);
         let desk = &desk;
         let caller = Caller {
@@ -230,6 +234,7 @@ impl Detached {
             session,
             profile,
             desk: Some(desk),
+            apart: None,
         };
         let passed_on: Vec<(&str, &[u8])> = passed_on.iter().map(|(name, value)| (&**name, &**value)).collect();
         // Who is gone has been told, or will never come back.

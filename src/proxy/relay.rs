@@ -204,6 +204,17 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         self.answer(Message { source: answer, head: &head, era: Era::Modern }).await
     }
 
+    /// Ends a call of several clients whose backend asks them something: each makes its own.
+    fn go_apart(&self) -> Result<(), Error> {
+        match self.caller.apart {
+            Some(apart) => {
+                apart.set(true);
+                Err(Error::client_gone())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether the client can be asked anything.
     fn can_ask(&self) -> bool {
         self.caller.era == Era::Legacy && self.caller.accepts_stream && !self.left.get()
@@ -248,6 +259,9 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
     pub(crate) async fn interview(&mut self, required: &[u8]) -> Result<Option<String>, Error> {
         let required = InputRequired::read(required)?;
         let requests = &required.input_requests;
+        if !requests.is_empty() {
+            self.go_apart()?;
+        }
         let Some(session) = self.caller.session.filter(|_| self.can_ask() || requests.is_empty()) else {
             return Err(Error::protocol("it asks for input of a client that cannot be asked"));
         };
@@ -343,6 +357,9 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
         let (Id::Number(span) | Id::String(span)) = message.head.id else { return Ok(false) };
         if self.is_of_another(&message) {
             return Ok(false);
+        }
+        if interview::may_ask(self.profile(), &message) {
+            self.go_apart()?;
         }
         if let Some(desk) = self.caller.desk {
             let asked = interview::may_ask(self.profile(), &message) && desk.ask(span.of(message.source), &message);

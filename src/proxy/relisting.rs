@@ -163,6 +163,7 @@ async fn ask<T: Topology>(worker: &Worker<T>, backend: u16, cursor: Option<&str>
         session: None,
         profile: Profile::NONE,
         desk: None,
+        apart: None,
     };
     let taken = Taken::default();
     attended::exchange_detached(worker, link, &call, &caller, &Erased::new(&taken)).await.ok()?;

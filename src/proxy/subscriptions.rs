@@ -7,6 +7,7 @@
 
 mod feed;
 mod own;
+mod window;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ pub(crate) use feed::Feed;
 use feed::{Enrolled, Wish};
 pub(crate) use own::{OwnStream, tell};
 pub(super) use own::{subscribe, unsubscribe};
+pub(super) use window::Window;
 
 use super::erased::Erased;
 use super::error::Refusal;
@@ -49,6 +51,8 @@ struct Request {
     id: String,
     /// What has changed and was not told yet.
     changed: RefCell<Filter>,
+    /// How many notifications of lists have come to that.
+    notifications: Cell<u32>,
     /// What was said last of each task and was not told yet, by the client's id of it.
     tasks: RefCell<Vec<(Box<str>, Vec<u8>)>>,
     /// Something of a task was missed: its client has to ask, and to listen anew.
@@ -172,6 +176,7 @@ impl Listener {
             Self::Session(hearing) => hearing.add(changed),
             Self::Request(request) => {
                 request.changed.borrow_mut().merge(changed);
+                request.notifications.set(request.notifications.get().saturating_add(changed.has_lists().into()));
                 request.wake.notify_one();
             }
         }
@@ -227,15 +232,21 @@ impl Request {
         enrolled.iter().for_each(|place| acknowledged.merge(&place.acknowledged()));
         let first = acknowledged.acknowledgement(id);
         downstream.event(&[first.as_bytes()]).await?;
-        let quiet = worker.clock.deadline();
+        let (quiet, mut window) = (worker.clock.deadline(), Window::new(T::SPEC.batching));
         loop {
             quiet.set(limits::KEEP_ALIVE);
+            let changed = async {
+                tokio::select! {
+                    () = self.wake.notified() => {}
+                    () = window.over() => {}
+                }
+            };
             tokio::select! {
                 biased;
                 () = worker.drain.begun() => break,
                 _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
-                () = self.wake.notified() => {
-                    for notification in self.changed.take().common(&acknowledged).notifications(Some(id)) {
+                () = changed => {
+                    for notification in self.due(&mut window).common(&acknowledged).notifications(Some(id)) {
                         downstream.event(&[notification.as_bytes()]).await?;
                     }
                     for (_, told) in self.tasks.take().iter().filter(|(task, _)| acknowledged.task_ids.contains(task)) {
@@ -250,5 +261,13 @@ impl Request {
         }
         downstream.event(&[subscription::end(id).as_bytes()]).await?;
         downstream.finish().await
+    }
+
+    /// What is to be told now.
+    fn due(&self, window: &mut Window) -> Filter {
+        let mut notifications = self.notifications.get();
+        let due = window.due(&mut self.changed.borrow_mut(), &mut notifications);
+        self.notifications.set(notifications);
+        due
     }
 }

@@ -15,11 +15,14 @@ mod at_most_once;
 mod attrition;
 mod authoring;
 mod batch;
+mod batching;
 mod beyond;
 mod bounds;
 mod bridge;
 mod cancellation;
 mod children;
+#[cfg(feature = "admin")]
+mod coalescing;
 mod command_line;
 mod completion;
 mod constant_memory;

@@ -119,6 +119,7 @@ pub fn module(plan: &Plan, path: &str) -> Result<Module, Error> {
 fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, Error> {
     let (name, topology, lock) = (&plan.name, &plan.topology_digest, &plan.lock_digest);
     let (listen, sessions, limits) = (constant(&plan.listen)?, constant(&plan.sessions)?, constant(&plan.limits)?);
+    let (coalesce, batching) = (constant(&plan.coalesce)?, constant(&plan.batching)?);
     let wildcards = plan.wildcards.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let tool_headers = plan.tool_headers.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let task_tools = plan.task_tools.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
@@ -137,6 +138,8 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
             listen: #listen,
             sessions: #sessions,
             limits: #limits,
+            coalesce: #coalesce,
+            batching: #batching,
             backends: &BACKENDS,
             wildcards: &[#(#wildcards),*],
             templates: &[#(#templates),*],

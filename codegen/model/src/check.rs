@@ -2,10 +2,11 @@
 //!
 //! Here are the checks of the topology's own settings. Those of the listeners are in [`listen`], of one backend in
 //! [`backend`], of routes in [`route`], of the lock in [`lock`], of routes with a lock in [`locked_route`], of what
-//! clients would see in [`exposure`] and, of that, in [`view`]s, of [`fallback`]s, of what names stand for in [`name`], of
+//! clients would see in [`exposure`] and, of that, in [`view`]s, of calls that become one in [`coalesce`], of [`fallback`]s, of what names stand for in [`name`], of
 //! values left to the process in [`mod@reference`], of what a [`list`] holds needlessly.
 
 mod backend;
+mod coalesce;
 mod exposure;
 mod fallback;
 mod list;

@@ -32,6 +32,7 @@ mod features;
 mod json;
 mod limit;
 mod lines;
+mod merge;
 mod resolve;
 mod rule;
 mod seal_key;
@@ -101,6 +102,7 @@ pub fn load(
         if lock.is_some() && lock_problem.is_none() {
             check.locked_routes(&contracts, &marks, &backends, &catalog);
             check.view_contents(&contracts, &catalog);
+            check.coalesced_tools(&catalog);
             check.fallback_contents(&contracts, &backends, &catalog);
             check.unneeded_allow();
         }

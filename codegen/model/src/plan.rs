@@ -12,6 +12,7 @@ use crate::tokens::tokens;
 use crate::uri::Uri;
 
 pub use crate::limit::Limits;
+pub use crate::merge::{Batching, Coalesce, CoalescedTool};
 pub use crate::traffic::{Balance, CircuitBreaker, Concurrency, HashKey, HealthCheck, HttpProbe, Retry, Traffic};
 pub use crate::transport::{
     Access, Auth, Basic, Confined, Credentials, Header, HttpVersion, LegacySse, Life, Program, Proxy, Stdio,
@@ -360,6 +361,10 @@ pub struct Plan {
     pub sessions: Sessions,
     /// What the gateway takes on at once.
     pub limits: Limits,
+    /// Which calls become one where they are alike and under way at once.
+    pub coalesce: Coalesce,
+    /// For how long changes of lists are collected before a client is told of them.
+    pub batching: Option<Batching>,
     /// Every backend, in topology order.
     pub backends: Vec<Backend>,
     /// Routes for names that the catalog does not hold: exact names first, then patterns, each in topology order.

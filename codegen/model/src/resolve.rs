@@ -9,7 +9,7 @@ use crate::param_header::{self, Violation};
 use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, TaskTool, ToolHeaders, View, WildcardRoute};
 use crate::revision::Era;
 use crate::topology::{
-    Backend, BreakerSettings, EraChoice, HealthSettings, Names, RetrySettings, Tools, Topology, Uris,
+    Backend, BatchingSettings, BreakerSettings, EraChoice, HealthSettings, Names, RetrySettings, Tools, Topology, Uris,
 };
 use crate::{Source, features};
 
@@ -212,6 +212,8 @@ pub(crate) fn plan(
         },
         sessions: plan::Sessions { seal_key: topology.sessions.seal_key.clone() },
         limits: topology.limits.planned(),
+        batching: topology.batching.as_ref().map(BatchingSettings::planned),
+        coalesce: topology.coalesce.planned(catalog.tools.iter().map(|found| &found.exposed)),
         wildcards,
         tool_headers: tool_headers(topology, lock),
         task_tools: task_tools(topology, lock),

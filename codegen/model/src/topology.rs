@@ -18,6 +18,7 @@ use crate::yaml::{Node, Value};
 
 pub use crate::decode::Entries;
 pub use crate::limit::{ConnectionSettings, InFlightSettings, LimitSettings};
+pub use crate::merge::{BatchingSettings, CoalesceSettings};
 pub use crate::traffic::{
     BalanceSettings, BreakerSettings, ConcurrencySettings, HealthSettings, HttpProbeSettings, Optional, Percent,
     RetrySettings, Span,
@@ -82,6 +83,10 @@ record! {
         defaults: Defaults = Defaults::default(),
         /// What the gateway takes on at once.
         limits: LimitSettings = LimitSettings::default(),
+        /// Which calls become one where they are alike and under way at once.
+        coalesce: CoalesceSettings = CoalesceSettings::default(),
+        /// For how long changes of lists are collected before a client is told of them; it is told at once without it.
+        batching: Option<BatchingSettings> = None,
         /// How lists are answered.
         catalog: Catalog = Catalog::default(),
         /// The MCP servers behind the gateway, by name.

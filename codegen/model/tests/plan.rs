@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use only1mcp_model::plan::{
-    AdminListener, Balance, CircuitBreaker, Concurrency, Exposed, HashKey, HealthCheck, HttpProbe, Limits, ParamHeader,
-    Plan, Program, Reference, Retry, Size, Subject, ToolHeaders, Transport, visible,
+    AdminListener, Balance, Batching, CircuitBreaker, Coalesce, CoalescedTool, Concurrency, Exposed, HashKey,
+    HealthCheck, HttpProbe, Limits, ParamHeader, Plan, Program, Reference, Retry, Size, Subject, ToolHeaders,
+    Transport, visible,
 };
 use only1mcp_model::revision::Era;
 use only1mcp_model::tokens::tokens;
@@ -61,6 +62,9 @@ fn every_setting_is_told_with_its_line_also_those_that_nobody_wrote() {
         "limits.in_flight.max = 10000 (default)".to_owned(),
         "limits.in_flight.per_connection = 256 (default)".to_owned(),
         "limits.connections.max = 10000 (default)".to_owned(),
+        "coalesce.tools = [] (default)".to_owned(),
+        "coalesce.resources = false (default)".to_owned(),
+        "coalesce.prompts = false (default)".to_owned(),
         "catalog.page_items = 500 (default)".to_owned(),
         "catalog.ttl = \"5m\" (default)".to_owned(),
         format!("{stdio}.command = \"self\" (line 4)"),
@@ -160,6 +164,18 @@ fn what_the_gateway_takes_on_is_written_or_what_most_are_content_with() {
     assert_eq!(plan("traffic").limits, stated);
     let usual = Limits { calls_max: 10_000, connection_calls_max: 256, connections_max: 10_000 };
     assert_eq!((plan("minimal").limits, Limits::default()), (usual, usual));
+    let batching = Some(Batching { window_ms: 60_000, max: 10 });
+    assert_eq!((plan("traffic").batching, plan("minimal").batching), (batching, None));
+}
+
+#[test]
+fn calls_of_tools_that_only_read_become_one_where_the_topology_says_so() {
+    let coalesce = plan("coalesce").coalesce;
+    assert_eq!(coalesce.tools[..], [CoalescedTool { backend: 0, tool: "add".into() }]);
+    assert!(coalesce.has_tool(0, "add") && !coalesce.has_tool(0, "mul") && !coalesce.has_tool(1, "add"));
+    assert!(coalesce.any() && coalesce.resources && !coalesce.prompts);
+    assert_eq!(plan("minimal").coalesce, Coalesce::NONE);
+    assert!(!Coalesce::NONE.any());
 }
 
 #[test]

@@ -96,6 +96,11 @@ const RETRIES: Family = Family {
     help: "Calls that were made again at their backend after they had failed",
     field_type: MetricType::COUNTER,
 };
+const COALESCED: Family = Family {
+    name: "only1mcp_calls_coalesced_total",
+    help: "Calls that were answered with what another one came to, which was like them and under way",
+    field_type: MetricType::COUNTER,
+};
 const UNDER_WAY: Family = Family {
     name: "only1mcp_upstream_calls_under_way",
     help: "Calls under way at each endpoint of a backend",
@@ -121,7 +126,7 @@ const ADMIN_REQUESTS: Family = Family {
     help: "Requests of administrators and collectors by the status of their answer",
     field_type: MetricType::COUNTER,
 };
-const FAMILIES: [Family; 18] = [
+const FAMILIES: [Family; 19] = [
     BUILD_INFO,
     START_TIME,
     ACCEPTED,
@@ -135,6 +140,7 @@ const FAMILIES: [Family; 18] = [
     CALLS_UNDER_WAY,
     SHED,
     RETRIES,
+    COALESCED,
     UNDER_WAY,
     WAITING,
     BREAKER,
@@ -241,6 +247,7 @@ impl Collector for Sums {
             CALLS_UNDER_WAY.of(vec![gauge(&[], f64::from(self.facts.shared.load.calls()))]),
             SHED.of(vec![counter(&[], self.sum(|worker| worker.shed.read()))]),
             RETRIES.of(self.backends().map(|(name, calls)| retries(name, &calls)).collect()),
+            COALESCED.of(self.backends().map(|(name, calls)| coalesced(name, &calls)).collect()),
             UNDER_WAY.of(self.groups().flat_map(|(name, group)| under_way(name, group)).collect()),
             WAITING.of(self.groups().map(|(name, group)| waiting(name, group)).collect()),
             BREAKER.of(self.groups().flat_map(|(name, group)| breakers(name, group)).collect()),
@@ -350,6 +357,10 @@ fn durations(backend: &'static str, workers: &[&CallCounts]) -> Metric {
 
 fn retries(backend: &'static str, workers: &[&CallCounts]) -> Metric {
     counter(&[("backend", backend)], workers.iter().map(|worker| worker.retries.read()).sum())
+}
+
+fn coalesced(backend: &'static str, workers: &[&CallCounts]) -> Metric {
+    counter(&[("backend", backend)], workers.iter().map(|worker| worker.coalesced.read()).sum())
 }
 
 fn waiting(backend: &'static str, group: &Group) -> Metric {

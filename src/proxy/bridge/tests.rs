@@ -40,6 +40,7 @@ impl Case {
             session: None,
             profile: Profile::default(),
             desk: None,
+            apart: None,
         };
         let outgoing: Outgoing = envelope::outgoing(message.as_bytes()).expect("the message is one");
         bridge(&Message { source: message.as_bytes(), head: &outgoing, era: self.backend }, &caller)

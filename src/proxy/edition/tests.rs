@@ -43,6 +43,7 @@ fn answer((revision, kind): (Revision, CallKind), backend: Era, rewrites: Option
         session: None,
         profile: Profile::default(),
         desk: None,
+        apart: None,
     };
     let outgoing = envelope::outgoing(source.as_bytes()).expect("a message");
     let message = Message { source: source.as_bytes(), head: &outgoing, era: backend };

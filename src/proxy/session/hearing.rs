@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 use super::super::Downstream;
+use super::super::subscriptions::Window;
 use crate::limits;
 use crate::mcp::subscription::Filter;
 use crate::upstream::Gone;
@@ -24,6 +25,8 @@ struct State {
     /// By their URIs. What is held of a subscription is let go once this end of it is dropped.
     subscribed: BTreeMap<Box<str>, oneshot::Sender<Infallible>>,
     untold: Filter,
+    /// How many notifications of lists have come to that.
+    notifications: u32,
     /// How many streams were opened.
     streams: u64,
     /// The number of the one that it is told on; 0 for none.
@@ -53,6 +56,8 @@ pub(crate) struct Outlet {
     number: u64,
     /// Whether it knows that it is told on it.
     carries: bool,
+    /// In which changes of lists are collected.
+    window: Window,
 }
 
 /// What comes next on a stream.
@@ -81,7 +86,9 @@ impl Hearing {
             if adds {
                 state.untold.merge(changed);
             }
-            adds
+            let counts = !state.over && changed.has_lists();
+            state.notifications = state.notifications.saturating_add(counts.into());
+            adds || counts
         });
     }
 
@@ -122,14 +129,14 @@ impl Hearing {
     }
 
     /// A new stream.
-    pub(crate) fn open(self: &Arc<Self>) -> Outlet {
+    pub(crate) fn open(self: &Arc<Self>, window: Window) -> Outlet {
         let mut number = 0;
         self.0.send_modify(|state| {
             state.streams += 1;
             number = state.streams;
             state.told_on = number;
         });
-        Outlet { hearing: Arc::clone(self), state: self.0.subscribe(), number, carries: false }
+        Outlet { hearing: Arc::clone(self), state: self.0.subscribe(), number, carries: false, window }
     }
 }
 
@@ -149,8 +156,8 @@ impl State {
     }
 
     /// What is to be told now. Who tells hears of more than is asked for, such as what is not acknowledged yet.
-    fn take(&mut self) -> Option<Filter> {
-        let mut told = std::mem::take(&mut self.untold);
+    fn take(&mut self, window: &mut Window) -> Option<Filter> {
+        let mut told = window.due(&mut self.untold, &mut self.notifications);
         told.resource_subscriptions.retain(|uri| self.subscribed.contains_key(uri));
         (!told.is_empty()).then_some(told)
     }
@@ -170,20 +177,24 @@ impl Outlet {
             if let Some(turn) = self.turn() {
                 return turn;
             }
-            // An outlet keeps the sender.
-            let _changed = self.state.changed().await;
+            tokio::select! {
+                // An outlet keeps the sender.
+                _changed = self.state.changed() => {}
+                () = self.window.over() => {}
+            }
         }
     }
 
     fn turn(&mut self) -> Option<Turn> {
         let (mut carries, mut left) = (false, None);
+        let window = &mut self.window;
         self.hearing.0.send_if_modified(|state| {
             if state.told_on == 0 && !state.over {
                 state.told_on = self.number;
             }
             carries = state.told_on == self.number;
             if carries && self.carries {
-                left = state.take();
+                left = state.take(window);
             }
             false
         });

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::feed::{Enrolled, Feed, Wish};
-use super::{Listener, wishes};
+use super::{Listener, Window, wishes};
 use crate::catalog::plan::{Changing, Subject};
 use crate::catalog::{Topology, View};
 use crate::limits;
@@ -185,7 +185,7 @@ pub(crate) async fn tell<T: Topology>(
 impl<'a, T: Topology> OwnStream<'a, T> {
     /// A new one.
     pub(crate) fn open(worker: &'a Worker<T>, view: &'static View, hearing: &Arc<Hearing>) -> Self {
-        Self { worker, view, outlet: hearing.open(), lists: None }
+        Self { worker, view, outlet: hearing.open(Window::new(T::SPEC.batching)), lists: None }
     }
 
     /// What is to be told next, once there is something. Cancel safe.

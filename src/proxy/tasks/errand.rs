@@ -151,6 +151,7 @@ impl Errand {
             session,
             profile,
             desk: None,
+            apart: None,
         };
         let Some((value, text)) = target::task(head).ok().and_then(|value| Some((value, value.text()?))) else {
             return;

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use only1mcp::catalog::Topology;
 use only1mcp::{Gateway, Running};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
@@ -52,7 +53,12 @@ impl Telling {
 
     /// A gateway with it behind both names.
     pub(crate) fn gateway(&self, workers: usize) -> Running {
-        let builder = Gateway::<Recorded>::builder().address("127.0.0.1:0").workers(workers);
+        self.gateway_of::<Recorded>(workers)
+    }
+
+    /// The same of another topology.
+    pub(crate) fn gateway_of<T: Topology>(&self, workers: usize) -> Running {
+        let builder = Gateway::<T>::builder().address("127.0.0.1:0").workers(workers);
         let builder = builder.reference("ADMIN_URL", self.recorder.url()).reference("DATA_URL", self.recorder.url());
         builder.start().expect("the gateway starts")
     }

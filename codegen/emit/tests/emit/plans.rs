@@ -228,6 +228,8 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         lock_digest: String::new(),
         sessions: only1mcp_model::plan::Sessions { seal_key: None },
         limits: only1mcp_model::plan::Limits::default(),
+        coalesce: only1mcp_model::plan::Coalesce::NONE,
+        batching: None,
         listen: Listen {
             address: Reference::Literal("127.0.0.1:8080".into()),
             tls: None,

@@ -46,6 +46,12 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
         connection_calls_max: 256,
         connections_max: 10000,
     },
+    coalesce: ::only1mcp::catalog::plan::Coalesce {
+        tools: ::std::borrow::Cow::Borrowed(&[]),
+        resources: false,
+        prompts: false,
+    },
+    batching: None,
     backends: &BACKENDS,
     wildcards: &[],
     templates: &[

@@ -55,6 +55,7 @@ fn lists(topology: &Topology) -> Vec<Listed<'_>> {
     let mcp = &topology.listen.mcp;
     let mut lists: Vec<Listed<'_>> = vec![
         (steps!["allow"].to_vec(), topology.allow.iter().map(ToString::to_string).collect()),
+        (steps!["coalesce", "tools"].to_vec(), topology.coalesce.tools.clone()),
         (steps!["listen", "mcp", "hosts"].to_vec(), hosts(&mcp.hosts)),
         (steps!["listen", "mcp", "origins"].to_vec(), hosts(&mcp.origins)),
     ];

@@ -190,6 +190,11 @@ codes! {
     /// A fallback that stands twice.
     FallbackTwice = "E0218": "A backend names the same fallback twice; each is tried once, where it stands first.\n\n    \
         fallback: [search-old, search-old]    # [search-old]\n"
+    /// A pattern of tools whose calls become one that names none of which that is so.
+    UnusedCoalescing = warning "E0225": "A pattern under `coalesce.tools` names no tool that only reads: none that is in the lock is \
+        exposed like this, or the lock has no `readOnlyHint` for those that are. Calls that may change something never become one, \
+        for each of them counts.\n\n    \
+        coalesce: { tools: [\"weather__set_*\"] }    # weather__get_*\n"
     /// Two items are exposed under one name.
     DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
         a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"

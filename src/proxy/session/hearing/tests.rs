@@ -62,7 +62,7 @@ async fn read(telling: Telling, room: usize) -> (bool, Vec<String>) {
 #[tokio::test]
 async fn of_many_changes_a_session_hears_once_and_of_what_it_is_subscribed_to() {
     let hearing = Arc::<Hearing>::default();
-    let mut outlet = hearing.open();
+    let mut outlet = hearing.open(Window::new(None));
     let kept = hearing.subscribe("a").expect("room");
     for _ in 0..10 {
         hearing.add(&tools());
@@ -83,11 +83,11 @@ async fn of_many_changes_a_session_hears_once_and_of_what_it_is_subscribed_to() 
 async fn what_was_not_written_is_told_on_the_next_stream() {
     let hearing = Arc::<Hearing>::default();
     hearing.add(&tools());
-    let mut outlet = hearing.open();
+    let mut outlet = hearing.open(Window::new(None));
     let telling = told(&mut outlet).expect("a change from before");
     assert_eq!(read(telling, 0).await, (false, Vec::new()));
     drop(outlet);
-    let mut outlet = hearing.open();
+    let mut outlet = hearing.open(Window::new(None));
     // As when a connection is dropped in the midst of a write.
     drop(told(&mut outlet).expect("the same"));
     assert_eq!(read(told(&mut outlet).expect("the same"), 9).await.1.len(), 1);
@@ -97,9 +97,9 @@ async fn what_was_not_written_is_told_on_the_next_stream() {
 #[tokio::test]
 async fn a_session_is_told_on_the_stream_that_was_opened_last() {
     let hearing = Arc::<Hearing>::default();
-    let mut first = hearing.open();
+    let mut first = hearing.open(Window::new(None));
     assert!(matches!(first.next().await, Turn::Carries(true)));
-    let mut second = hearing.open();
+    let mut second = hearing.open(Window::new(None));
     assert!(matches!(first.next().await, Turn::Carries(false)));
     assert!(matches!(second.next().await, Turn::Carries(true)));
     hearing.add(&tools());
