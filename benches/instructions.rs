@@ -134,6 +134,7 @@ fn table(size: usize) -> Table {
         views: 1,
         fallbacks: &[],
         backend: 0,
+        team: None,
         origin: 0,
         shortened: false,
         read_only: false,

@@ -18,7 +18,8 @@ use crate::upstream::balance::Strategy;
 pub trait Topology: 'static {
     /// The dispatch over exactly the transports that this topology uses: an alias for one, a closed enum for several.
     type Upstream: Transport;
-    /// Exactly the strategies by which it chooses among the endpoints of backends that have several.
+    /// Exactly the strategies by which it chooses among the endpoints of backends that have several, and among the backends
+    /// of routes that lead to several.
     type Balance: Strategy;
     /// Everything constant about it.
     const SPEC: &'static Spec;
@@ -30,6 +31,8 @@ pub trait Topology: 'static {
     const SERVES_TLS: bool = Self::SPEC.listen.tls.is_some();
     /// Whether the URIs of any backend bear its name, so that nobody else's calls look for that.
     const REWRITES_URIS: bool = Self::SPEC.rewrites_uris();
+    /// Whether any route leads to several backends, so that nothing that chooses among them is linked where none does.
+    const HAS_TEAMS: bool = !Self::SPEC.teams.is_empty();
     /// Whether any backend is asked whether it is well, so that nothing that asks is linked where none is.
     const CHECKS_HEALTH: bool = Self::SPEC.checks_health();
     /// Whether any calls become one, so that nobody else's are looked at for that.
@@ -56,15 +59,17 @@ pub struct Entry {
     pub views: u64,
     /// Indices in [`Spec::backends`] of those that take over where `backend` cannot take a call, the first one first.
     pub fallbacks: &'static [u16],
-    /// Index in [`Spec::backends`].
+    /// Index in [`Spec::backends`]; of several the first.
     pub backend: u16,
+    /// Index in [`Spec::teams`] of the backends that take its calls between them, where there are several.
+    pub team: Option<u16>,
     /// Index in [`Spec::backends`] of the backend that has it: a route may lead elsewhere.
     pub origin: u16,
     /// The name is not that of the backend behind its prefix: it had to be shortened.
     pub shortened: bool,
-    /// The lock says the tool only reads (`readOnlyHint`).
+    /// The lock says the tool only reads (`readOnlyHint`), wherever its calls may go by a route.
     pub read_only: bool,
-    /// The lock says that calling twice is calling once (`idempotentHint`).
+    /// The lock says that calling twice is calling once (`idempotentHint`), likewise.
     pub idempotent: bool,
     /// Some backend that may be asked for it wants to see an argument as a header: [`Spec::headers_of`].
     pub has_headers: bool,
@@ -75,8 +80,10 @@ pub struct Entry {
 pub struct Template {
     /// The template as listed, RFC 6570.
     pub uri_template: &'static str,
-    /// Index in [`Spec::backends`].
+    /// Index in [`Spec::backends`]; of several the first.
     pub backend: u16,
+    /// See [`Entry::team`].
+    pub team: Option<u16>,
     /// See [`Entry::origin`].
     pub origin: u16,
     /// See [`Entry::fallbacks`].
@@ -146,6 +153,11 @@ pub struct Alone {
     pub backend: u16,
     /// What stands before its own names of tools and prompts in the catalog.
     pub prefix: &'static str,
+    /// Tools that the catalog does not hold so, because a route shares them among backends: the name by which it alone shows
+    /// each, and what it calls that, in the order of names.
+    pub tools: &'static [(&'static str, &'static str)],
+    /// Prompts of which that is so.
+    pub prompts: &'static [(&'static str, &'static str)],
     /// Resources it has under URIs that the catalog holds from another backend.
     pub resources: &'static [&'static str],
     /// Templates of which that is so.
@@ -173,6 +185,8 @@ pub struct Spec {
     pub batching: Option<plan::Batching>,
     /// Every backend, in topology order.
     pub backends: &'static [plan::Backend],
+    /// The backends of each route that leads to several, in topology order.
+    pub teams: &'static [plan::Team],
     /// Routes with a pattern, in topology order.
     pub wildcards: &'static [plan::WildcardRoute],
     /// Resource templates, longest literal part first.
@@ -298,6 +312,19 @@ impl Spec {
             index += 1;
         }
         false
+    }
+
+    /// The backends that something leads to: this one, or the team that it is the first of.
+    pub fn led(&self, backend: u16, team: Option<u16>) -> impl Iterator<Item = u16> + use<> {
+        let team = team.and_then(|team| self.teams.get(usize::from(team)));
+        let members: &'static [plan::Member] = team.map_or(&[], |team| &team.members);
+        members.iter().map(|member| member.backend).chain(Some(backend).filter(move |_| members.is_empty()))
+    }
+
+    /// Whether something that leads to this backend, or to the team that it is the first of, leads to the one of this index.
+    #[must_use]
+    pub fn leads(&self, (backend, team): (u16, Option<u16>), index: usize) -> bool {
+        self.led(backend, team).any(|led| usize::from(led) == index)
     }
 
     /// The view with this name.

@@ -39,6 +39,7 @@ mod site;
 mod subscriptions;
 mod target;
 mod tasks;
+mod teams;
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -75,6 +76,7 @@ pub(crate) use site::Foreign;
 pub(crate) use site::Site;
 pub(crate) use subscriptions::{Feed, tell};
 pub(crate) use tasks::{Errands, TaskIds};
+pub(crate) use teams::Teams;
 
 use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
@@ -97,6 +99,8 @@ pub(crate) type Link<T> = Cluster<<T as Topology>::Upstream, <T as Topology>::Ba
 pub(crate) struct Worker<T: Topology> {
     pub(crate) clock: Clock,
     pub(crate) links: Links<T>,
+    /// Who gets a call, where a route leads to several backends.
+    pub(crate) teams: Teams<T::Balance>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) opened: OpenedTokens,
     pub(crate) calls: Rc<Calls>,
@@ -573,7 +577,14 @@ async fn call<'a, T: Topology, D: Downstream>(
         params::check(post, caller.era, route.headers)?;
     }
     if caller.head.task.is_some() {
-        tasks::check(worker, caller, route.backend, &name)?;
+        T::SPEC.led(route.backend, route.team).try_for_each(|own| tasks::check(worker, caller, own, &name))?;
+    }
+    if T::HAS_TEAMS
+        && route.team.is_some()
+        && let Some(resumed) = teams::state::resumed::<T>(post, caller, &route)?
+    {
+        // Boxed: few calls answer a question.
+        return Ok(Box::pin(resumed.dispatch(worker, post, caller, &name, route, &Erased::new(downstream))).await);
     }
     if T::COALESCES {
         let (named, erased) = ((Named { subject, value }, &*name), Erased::new(downstream));
@@ -582,7 +593,7 @@ async fn call<'a, T: Topology, D: Downstream>(
             return Ok(outcome);
         }
     }
-    if parked::is_served(worker, caller, route.backend, &route.upstream) {
+    if parked::is_served(worker, caller, &route) {
         // Boxed: few calls can be asked anything.
         return Box::pin(parked::call(
             worker,

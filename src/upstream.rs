@@ -54,7 +54,7 @@ pub use children::{CHILD_VARIABLES, Children};
 pub use cluster::Cluster;
 #[cfg(feature = "admin")]
 pub(crate) use cluster::{Breaking, HealthState, Standing};
-pub(crate) use cluster::{Group, seconds};
+pub(crate) use cluster::{Group, Others, seconds};
 pub(crate) use context::Tuning;
 pub use context::{Context, Shared};
 pub(crate) use dropped::{Dropped, Reason};
@@ -273,6 +273,12 @@ impl<'a> Call<'a> {
             taken: Cell::new(None),
             sent: Cell::new(false),
         }
+    }
+
+    /// What decides where it goes, where something of it does.
+    pub(crate) fn keys(&self) -> balance::Keys<'a> {
+        let Self { source, head, session, .. } = *self;
+        balance::Keys { source, head, name: self.target.map(|target| target.name), session }
     }
 }
 

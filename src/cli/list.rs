@@ -68,14 +68,14 @@ impl List {
 fn backends<T: Topology>(view: &View) -> Vec<Row> {
     let spec = T::SPEC;
     let shown = |index: usize| {
-        let of = |backend: u16, views: u64| usize::from(backend) == index && view.shows(views);
+        let of = |to: (u16, Option<u16>), views: u64| spec.leads(to, index) && view.shows(views);
         let mut entries = [spec.tools, spec.prompts, spec.resources].into_iter().flatten();
-        entries.any(|entry| of(entry.backend, entry.views))
-            || spec.templates.iter().any(|template| of(template.backend, template.views))
+        entries.any(|entry| of((entry.backend, entry.team), entry.views))
+            || spec.templates.iter().any(|template| of((template.backend, template.team), template.views))
     };
     let row = |(index, backend): (usize, &plan::Backend)| {
-        let tools =
-            spec.tools.iter().filter(|tool| usize::from(tool.backend) == index && view.shows(tool.views)).count();
+        let leads = |tool: &&Entry| spec.leads((tool.backend, tool.team), index) && view.shows(tool.views);
+        let tools = spec.tools.iter().filter(leads).count();
         vec![
             ("name", backend.name.as_ref().into()),
             ("tools", tools.into()),
@@ -96,16 +96,15 @@ fn backends<T: Topology>(view: &View) -> Vec<Row> {
 }
 
 fn entries<T: Topology>(view: &View, entries: &[Entry]) -> Vec<Row> {
-    let backend = |entry: &Entry| T::SPEC.backends.get(usize::from(entry.backend));
+    let backends = |entry: &Entry| {
+        let backends = T::SPEC.led(entry.backend, entry.team).filter_map(|own| T::SPEC.backends.get(usize::from(own)));
+        backends.map(|backend| backend.name.as_ref()).collect::<Vec<_>>().join(", ")
+    };
     entries
         .iter()
         .filter(|entry| view.shows(entry.views))
         .map(|entry| {
-            vec![
-                ("name", entry.name.into()),
-                ("backend", backend(entry).map(|backend| backend.name.as_ref().into()).unwrap_or_default()),
-                ("upstream", entry.upstream.into()),
-            ]
+            vec![("name", entry.name.into()), ("backend", backends(entry).into()), ("upstream", entry.upstream.into())]
         })
         .collect()
 }

@@ -179,7 +179,7 @@ fn banner<T: Topology>(running: &Running) -> String {
         spec.backends.iter().map(|backend| &backend.name).chain(spec.views.iter().map(|view| &view.patterns.name));
     let width = names.map(|name| name.len()).max().unwrap_or_default();
     for (index, backend) in spec.backends.iter().enumerate() {
-        let tools = spec.tools.iter().filter(|tool| usize::from(tool.backend) == index).count();
+        let tools = spec.tools.iter().filter(|tool| spec.leads((tool.backend, tool.team), index)).count();
         let place = if running.is_disabled(index) { "disabled".to_owned() } else { backend.transport.place() };
         text += &format!("backend    {:width$}  {tools:>5} tools  {place}\n", backend.name);
     }

@@ -19,7 +19,7 @@ use crate::downstream::{self, Entrance, Shown};
 use crate::limits;
 use crate::proxy::{
     Calls, Counts, Drain, Errands, Feed, Flights, Gate, Links, Load, Mailboxes, OpenedTokens, Parked, Relisted,
-    Sessions, Shared, Site, TaskIds, Tie, Tuned, Worker,
+    Sessions, Shared, Site, TaskIds, Teams, Tie, Tuned, Worker,
 };
 use crate::references::References;
 use crate::seal::Seal;
@@ -238,6 +238,7 @@ impl Place {
         // Before what they are now decides what is opened.
         let published = shared.tuned.published();
         let links = Links::open(context, &shared.tuned)?;
+        let teams = Teams::open(T::SPEC.teams, self.worker);
         let (opened, calls, drain) = (OpenedTokens::default(), Calls::open(tie), Drain::default());
         let (feeds, relisted) = (T::SPEC.backends.iter().map(|_| Rc::<Feed>::default()).collect(), Relisted::default());
         let (listeners, subscriptions) = (Rc::default(), Rc::default());
@@ -248,6 +249,7 @@ impl Place {
             Worker {
                 clock,
                 links,
+                teams,
                 shared,
                 opened,
                 calls,

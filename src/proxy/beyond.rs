@@ -38,16 +38,7 @@ pub(super) async fn call<'a, T: Topology>(
     if post.message.params.is_some_and(|params| params.kind != Kind::Object) {
         return Err(Refusal::InvalidParams("`params` must be an object".into()));
     }
-    let route = Route {
-        backend: asked,
-        upstream: method.clone(),
-        fallbacks: &[],
-        repeatable: false,
-        headers: &[],
-        has_headers: false,
-        rewrites: None,
-        child: None,
-    };
+    let route = Route::to(asked, method.clone());
     let (name, passed_on) = ((quoted(written), &*method), passed_on(post, caller.era));
     Ok(attended::dispatch_detached(worker, caller, name, &route, &passed_on, downstream).await)
 }

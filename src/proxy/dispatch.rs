@@ -1,5 +1,6 @@
 //! One call to its backend and back: within its deadline, for as long as the client stays.
 
+mod course;
 mod task;
 
 use std::cell::Cell;
@@ -24,7 +25,8 @@ use crate::mcp::envelope::{self, Incoming};
 use crate::mcp::json::Value;
 use crate::mcp::method::{CallKind, TaskKind};
 use crate::upstream::balance::Strategy;
-use crate::upstream::{Call, Cluster, Error, Gone, Kind, Target, Transport};
+use crate::upstream::{Call, Cluster, Error, Gone, Kind, Others, Target, Transport};
+use course::{Course, Step};
 
 /// What happened first while an exchange was waited for.
 enum Turn {
@@ -62,8 +64,8 @@ struct Journey<'a, T: Topology> {
     asked: Cell<bool>,
 }
 
-/// Sends a call to the backend its route names and relays what comes back. Where it is proven that nothing of the call
-/// was sent, or executing it twice does no harm, its fallbacks follow within the same deadline, while the client is
+/// Sends a call to the backend its route names, or one of them, and relays what comes back. Where it is proven that nothing
+/// of the call was sent, or executing it twice does no harm, others follow within the same deadline, while the client is
 /// there and was told nothing.
 pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     worker: &Worker<T>,
@@ -73,10 +75,11 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     passed_on: &[(&str, &[u8])],
     downstream: &D,
 ) -> Result<(), Gone> {
+    let mut course = Course::of(worker, caller, route);
     let timeout = match caller.kind {
         // It waits for the task, whatever that takes.
         CallKind::Task(TaskKind::Result) => limits::CALL_MAX,
-        _ => worker.shared.tuned.of(route.backend).map_or(limits::CALL_MAX, Settings::timeout),
+        _ => worker.shared.tuned.of(course.backend).map_or(limits::CALL_MAX, Settings::timeout),
     };
     worker.clock.refresh();
     let deadline = worker.clock.deadline();
@@ -91,16 +94,14 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         tried: Cell::new(0),
         asked: Cell::new(false),
     };
-    let origin = Origin { backend: name_of::<T>(route.backend), worker: worker.index, child: None };
+    let origin = Origin { backend: name_of::<T>(course.backend), worker: worker.index, child: None };
     let client = (caller, route.rewrites);
     let mut relay = ClientRelay::new(client, downstream, &deadline, timeout, &worker.shared, origin);
-    // What answers a backend's question is for that backend alone (MCP 2026-07-28, multi round-trip requests).
-    let mut fallbacks = if caller.head.resumes { &[][..] } else { route.fallbacks }.iter();
-    let mut backend = route.backend;
     let mut failed: Option<(u16, Error)> = None;
     let mut times = 1;
     loop {
-        let error = match journey.attempt(backend, fallbacks.len(), &mut relay).await {
+        let backend = course.backend;
+        let error = match journey.attempt(backend, course.others(worker), &mut relay).await {
             Ok(()) => return Ok(()),
             Err(Error { kind: Kind::ClientGone, .. }) => return Err(Gone),
             Err(error) => error,
@@ -111,31 +112,23 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
             return Err(Gone);
         }
         let goes_on = journey.goes_on(&error) && !relay.told();
-        let again = if goes_on { journey.again(backend, times, &error, fallbacks.len() > 0) } else { None };
+        let step = if goes_on { course.next(&journey, times, &error) } else { None };
         // What may have been executed is what its client has to know, whatever became of the call afterwards.
         if failed.as_ref().is_none_or(|(_, earlier)| error.sent || !earlier.sent) {
             failed = Some((backend, error));
         }
-        if let Some(delay) = again {
-            if !journey.pause(delay, &mut relay).await {
-                return Err(Gone);
-            }
-            tracing::info!(backend = backend_name, method, name = &*route.upstream, "call is made again");
-            worker.counts.backends[usize::from(backend)].retries.add(1);
-            times += 1;
-            continue;
-        }
-        times = 1;
-        journey.tried.set(0);
-        match fallbacks.next().filter(|_| goes_on) {
-            Some(_) if relay.is_left().await => return Err(Gone),
-            Some(&fallback) => {
-                let (fallback_name, name) = (name_of::<T>(fallback), &*route.upstream);
-                tracing::info!(backend = backend_name, fallback = fallback_name, method, name, "call fails over");
-                backend = fallback;
-            }
+        match step {
             None => break,
+            Some(Step::Again(delay)) => {
+                if !journey.pause(delay, &mut relay).await {
+                    return Err(Gone);
+                }
+                tracing::info!(backend = backend_name, method, name = &*route.upstream, "call is made again");
+            }
+            Some(_) if relay.is_left().await => return Err(Gone),
+            Some(step) => journey.turn(backend_name, step),
         }
+        times = journey.counted(backend, step, times);
     }
     let Some((backend, error)) = failed else { return Err(Gone) };
     let refusal = Refusal::Upstream(name_of::<T>(backend), &error);
@@ -188,7 +181,7 @@ impl<T: Topology> Journey<'_, T> {
                 return Err(error);
             }
         };
-        relay.turn_to(name_of::<T>(backend), self.asks(backend));
+        relay.turn_to(name_of::<T>(backend), self.asks(backend), T::HAS_TEAMS && self.route.team.is_some());
         let before = relay.elapsed();
         let mut outcome = if D::DETACHED && self.needs_task(backend) {
             // Boxed: few tools run as tasks alone.
@@ -346,14 +339,40 @@ impl<T: Topology> Journey<'_, T> {
         Err(Error::protocol(format!("it asked for input {} times and gave no answer", limits::INPUT_ROUNDS_MAX)))
     }
 
-    /// After how long the call may be made again at a backend where it failed so many times, if it may be.
-    fn again(&self, backend: u16, times: u32, error: &Error, has_others: bool) -> Option<Duration> {
+    /// Another backend has the call from now on.
+    fn turn(&self, before: &str, step: Step) {
+        let (Step::Passed(to) | Step::Elsewhere(to) | Step::Fallback(to)) = step else { return };
+        let (method, name, to) = (self.method(), &*self.route.upstream, name_of::<T>(to));
+        match step {
+            Step::Fallback(_) => tracing::info!(backend = before, fallback = to, method, name, "call fails over"),
+            _ => {
+                tracing::info!(backend = before, other = to, method, name, "call goes to another backend of its route")
+            }
+        }
+        self.tried.set(0);
+    }
+
+    /// How many times the call is made with the next one, of those that count as one.
+    fn counted(&self, backend: u16, step: Option<Step>, times: u32) -> u32 {
+        match step {
+            Some(Step::Again(_) | Step::Elsewhere(_)) => {
+                self.worker.counts.backends[usize::from(backend)].retries.add(1);
+                times + 1
+            }
+            // A place that it never came to.
+            Some(Step::Passed(_)) => times,
+            Some(Step::Fallback(_)) | None => 1,
+        }
+    }
+
+    /// After how long the call may be made again that failed at a backend, and was made so many times, if it may be.
+    fn again(&self, backend: u16, times: u32, error: &Error, others: Others) -> Option<Duration> {
         // An answer to what a backend asked is for one time (MCP 2026-07-28, multi round-trip requests).
         if self.asked.get() || (self.caller.head.resumes && error.sent) {
             return None;
         }
         let link = self.worker.links.of(backend)?;
-        let delay = link.again(error, self.tried.get(), times, has_others)?;
+        let delay = link.again(error, self.tried.get(), times, others)?;
         (delay < self.deadline.left()).then_some(delay)
     }
 

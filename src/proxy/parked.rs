@@ -101,18 +101,19 @@ struct Resumption<'a> {
 }
 
 /// What it begins with.
-const PREFIX: &str = "only1mcp-";
-const INVALID: Refusal<'_> = Refusal::InvalidParams(Cow::Borrowed("`requestState` is invalid or expired"));
+pub(super) const PREFIX: &str = "only1mcp-";
+pub(super) const INVALID: Refusal<'_> = Refusal::InvalidParams(Cow::Borrowed("`requestState` is invalid or expired"));
 
 /// Whether a call is served here: one that may be asked something, or that answers what was asked.
-pub(super) fn is_served<T: Topology>(worker: &Worker<T>, caller: &Caller<'_>, backend: u16, name: &str) -> bool {
+pub(super) fn is_served<T: Topology>(worker: &Worker<T>, caller: &Caller<'_>, route: &Route<'_>) -> bool {
     let may_ask = caller.era == Era::Modern && caller.kind.may_require_input();
     let Some(meta) = caller.head.meta.filter(|_| may_ask) else { return false };
     let declares = meta.client_capabilities.is_some_and(|declared| declared.span.of(caller.source).len() > "{}".len());
     // Its task is cancelled when its client leaves, however that went.
-    let runs_task =
-        || caller.kind == CallKind::Tool && (caller.head.task.is_some() || T::SPEC.requires_task(backend, name));
-    (declares || caller.head.resumes || runs_task()) && era(worker, backend) != Some(Era::Modern)
+    let led = || T::SPEC.led(route.backend, route.team);
+    let requires_task = || led().any(|backend| T::SPEC.requires_task(backend, &route.upstream));
+    let runs_task = || caller.kind == CallKind::Tool && (caller.head.task.is_some() || requires_task());
+    (declares || caller.head.resumes || runs_task()) && led().any(|backend| era(worker, backend) != Some(Era::Modern))
 }
 
 /// The era of a backend, as far as it is known.

@@ -15,6 +15,7 @@ use super::interview::{self, Answered, InputRequest, InputRequired};
 use super::parked::Desk;
 use super::session::{Inquiry, Questions, wire_id};
 use super::tasks::{self, Origin, TaskIds};
+use super::teams::state;
 use super::{Answer, Downstream, Shared};
 use crate::catalog::Era;
 use crate::catalog::plan::Backend;
@@ -46,6 +47,8 @@ pub(crate) struct ClientRelay<'a, D> {
     origin: Origin,
     /// What that may ask of clients.
     asks: Profile,
+    /// Others could get the call that answers what it asks: the client is told to whom that belongs.
+    marks: bool,
     /// What a legacy backend asks, by the ids that it gave. Only few do.
     inquiry: Option<Box<Inquiry<'a, Box<[u8]>>>>,
     /// The result by which a modern backend asks.
@@ -89,7 +92,7 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
     ) -> Self {
         let (questions, tasks) = (&shared.sessions.questions, &shared.tasks);
         let (began, left) = (Instant::now(), Rc::default());
-        let (told, answered, asks, inquiry, required) = (false, false, Profile::NONE, None, None);
+        let (told, answered, marks, asks, inquiry, required) = (false, false, false, Profile::NONE, None, None);
         let refusal = HeaderRefusal::No;
         Self {
             caller,
@@ -105,6 +108,7 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
             tasks,
             origin,
             asks,
+            marks,
             inquiry,
             required,
             refusal,
@@ -140,9 +144,9 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         self.downstream
     }
 
-    /// Another backend has the call from now on, which may ask this of clients.
-    pub(crate) fn turn_to(&mut self, backend: &'static str, asks: Profile) {
-        (self.origin.backend, self.origin.child, self.asks) = (backend, None, asks);
+    /// Another backend has the call from now on, which may ask this of clients; whether it `shares` its calls with others.
+    pub(crate) fn turn_to(&mut self, backend: &'static str, asks: Profile, shares: bool) {
+        (self.origin.backend, self.origin.child, self.asks, self.marks) = (backend, None, asks, shares);
         self.begins = Begins::Told;
     }
 
@@ -426,9 +430,13 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             return self.respond(200, &[pages.as_bytes()]).await;
         }
         let ids = self.tasks.edits(&message, self.caller, self.origin)?;
+        let marked = if self.marks { state::marked(&message, self.caller, self.origin.backend) } else { None };
         let edits = edition::edits(&message, self.caller, self.rewrites);
         let (mut splice, status) = bridge::answer(&message, self.caller, &edits)?;
         ids.iter().for_each(|(span, id)| splice.replace(*span, id.as_bytes()));
+        if let Some((span, state)) = &marked {
+            splice.replace(*span, state.as_bytes());
+        }
         self.respond(status, &slices(&splice)).await
     }
 

@@ -13,8 +13,12 @@ use crate::limits;
 /// The decision for one call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Route<'a> {
-    /// Index of the backend.
+    /// Index of the backend; of several the first.
     pub(crate) backend: u16,
+    /// Index of the team of backends that take its calls between them, where there are several.
+    pub(crate) team: Option<u16>,
+    /// The call goes on with what was begun at `backend`, and nowhere else.
+    pub(crate) pinned: bool,
     /// The name or URI it knows.
     pub(crate) upstream: Cow<'a, str>,
     /// Indices of the backends that take over if that one cannot take the call, the first one first.
@@ -31,6 +35,26 @@ pub(crate) struct Route<'a> {
     pub(crate) child: Option<u16>,
 }
 
+// === impl Route ===
+
+impl<'a> Route<'a> {
+    /// There and nowhere else, under this name, which nothing is known of.
+    pub(crate) const fn to(backend: u16, upstream: Cow<'a, str>) -> Self {
+        Self {
+            backend,
+            team: None,
+            pinned: false,
+            upstream,
+            fallbacks: &[],
+            repeatable: false,
+            headers: &[],
+            has_headers: false,
+            rewrites: None,
+            child: None,
+        }
+    }
+}
+
 /// Where a call goes; `None` for a name nobody offers, and just so for one that the view does not show.
 #[inline]
 pub(crate) fn route<'a, T: Topology>(view: &View, subject: Subject, name: &'a str) -> Option<Route<'a>> {
@@ -45,6 +69,8 @@ pub(crate) fn route<'a, T: Topology>(view: &View, subject: Subject, name: &'a st
     match entry {
         Some(entry) => view.shows(entry.views).then_some(Route {
             backend: entry.backend,
+            team: entry.team,
+            pinned: false,
             upstream: Cow::Borrowed(entry.upstream),
             fallbacks: entry.fallbacks,
             repeatable: entry.read_only || entry.idempotent,
@@ -97,10 +123,9 @@ pub(crate) fn completion<'a, T: Topology>(
     let is_listed = |template: &&Template| subject == Subject::Resources && template.uri_template == name;
     let listed = T::SPEC.templates.iter().find(is_listed).filter(|_| view.alone.is_none());
     let route = match listed {
-        Some(&Template { backend, origin, views, fallbacks, .. }) => {
+        Some(&Template { backend, team, origin, views, fallbacks, .. }) => {
             let upstream = own_uri::<T>(origin, name);
-            let (headers, has_headers, rewrites, child) = (&[][..], false, None, None);
-            let route = Route { backend, upstream, fallbacks, repeatable: true, headers, has_headers, rewrites, child };
+            let route = Route { team, fallbacks, repeatable: true, ..Route::to(backend, upstream) };
             view.shows(views).then_some(route)
         }
         None => route::<T>(view, subject, name),
@@ -110,18 +135,21 @@ pub(crate) fn completion<'a, T: Topology>(
         let backend = T::SPEC.backends.get(usize::from(*backend));
         backend.is_some_and(|backend| backend.completions != Some(false))
     };
-    if !completes(&route.backend) {
-        return Err(Unroutable::NoCompletions);
-    }
     // Who has the item need not complete its arguments.
+    let (backend, team) = match T::SPEC.led(route.backend, route.team).find(completes) {
+        None => return Err(Unroutable::NoCompletions),
+        Some(first) => {
+            (first, route.team.filter(|_| T::SPEC.led(route.backend, route.team).all(|own| completes(&own))))
+        }
+    };
     let fallbacks = if route.fallbacks.iter().all(completes) { route.fallbacks } else { &[] };
-    Ok(Route { fallbacks, repeatable: true, ..route })
+    Ok(Route { backend, team, fallbacks, repeatable: true, ..route })
 }
 
 /// Where a name leads of which its backend alone is asked: there or nowhere. It is looked up as the catalog has it,
 /// whoever the catalog would send it to.
 fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Option<Route<'a>> {
-    let &Alone { backend, prefix, resources, templates } = alone;
+    let &Alone { backend, prefix, tools, prompts, resources, templates } = alone;
     let length_max = if subject == Subject::Resources { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
     if name.len() > length_max {
         return None;
@@ -146,7 +174,9 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
     let unlisted = || {
         let mut wildcards = T::SPEC.wildcards.iter().filter(|route| route.subject == subject);
         wildcards.any(|route| {
-            route.backend == backend && names::matches(&route.pattern, &prefixed) && route.upstream(&prefixed).is_some()
+            T::SPEC.led(route.backend, route.team).any(|own| own == backend)
+                && names::matches(&route.pattern, &prefixed)
+                && route.upstream(&prefixed).is_some()
         })
     };
     let template = || {
@@ -158,15 +188,22 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
         let bears = prefixed != name;
         subject == Subject::Resources && (bears || resources.contains(&name) || all.any(leads))
     };
+    let shared = match subject {
+        Subject::Tools => tools,
+        Subject::Prompts => prompts,
+        Subject::Resources => &[],
+    };
+    let shared = || shared.binary_search_by_key(&name, |(own, _)| own).ok().map(|index| shared[index].1);
     let (upstream, headers) = match entry {
         Some(entry) => (entry.upstream, headers::<T>(entry)),
-        None if template() || unlisted() => (name, &[][..]),
-        None => return None,
+        None => match shared() {
+            Some(upstream) => (upstream, T::SPEC.headers_of(backend, upstream)),
+            None if template() || unlisted() => (name, &[][..]),
+            None => return None,
+        },
     };
     let has_headers = subject == Subject::Tools;
-    let upstream = Cow::Borrowed(upstream);
-    let (rewrites, child) = (None, None);
-    Some(Route { backend, upstream, fallbacks: &[], repeatable: false, headers, has_headers, rewrites, child })
+    Some(Route { headers, has_headers, ..Route::to(backend, Cow::Borrowed(upstream)) })
 }
 
 #[cold]
@@ -183,10 +220,10 @@ fn uncatalogued<'a, T: Topology>(view: &View, subject: Subject, name: &'a str) -
     }
     let mut wildcards = T::SPEC.wildcards.iter().filter(|wildcard| wildcard.subject == subject);
     let wildcard = wildcards.find(|wildcard| names::matches(&wildcard.pattern, name));
-    let (backend, upstream) = match (wildcard, template) {
-        (Some(wildcard), _) => (wildcard.backend, wildcard.upstream(name)?),
-        (None, Some(template)) => (template.backend, name),
-        (None, None) if subject == Subject::Resources => (bearing::<T>(name)?, name),
+    let (backend, team, upstream) = match (wildcard, template) {
+        (Some(wildcard), _) => (wildcard.backend, wildcard.team, wildcard.upstream(name)?),
+        (None, Some(template)) => (template.backend, template.team, name),
+        (None, None) if subject == Subject::Resources => (bearing::<T>(name)?, None, name),
         (None, None) => return None,
     };
     // A template is spelled as its origin has it, wherever it leads.
@@ -196,8 +233,7 @@ fn uncatalogued<'a, T: Topology>(view: &View, subject: Subject, name: &'a str) -
     let fallbacks = template.filter(|own| own.backend == backend).map_or(&[][..], |own| own.fallbacks);
     // Nobody was shown what the tool wants; it may be one that the lock has under another name.
     let has_headers = subject == Subject::Tools;
-    let (rewrites, child) = (rewriting::<T>(origin), None);
-    Some(Route { backend, upstream, fallbacks, repeatable: false, headers: &[], has_headers, rewrites, child })
+    Some(Route { team, fallbacks, has_headers, rewrites: rewriting::<T>(origin), ..Route::to(backend, upstream) })
 }
 
 /// The backend whose name a URI bears: what it speaks of without listing it leads back to it.

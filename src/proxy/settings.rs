@@ -137,10 +137,16 @@ impl Settings {
         self.admission.load(Relaxed) == Admission::Disabled as u8
     }
 
+    /// Whether it takes new calls.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.admission.load(Relaxed) == Admission::Open as u8
+    }
+
     /// Refuses a call that it does not take. Whether that goes on with what was begun there is `goes_on`.
     #[inline]
     pub(crate) fn admit(&self, goes_on: bool) -> Result<(), Error> {
-        if self.admission.load(Relaxed) == Admission::Open as u8 {
+        if self.is_open() {
             return Ok(());
         }
         self.judge(goes_on)

@@ -27,7 +27,7 @@ pub(super) use window::Window;
 use super::erased::Erased;
 use super::error::Refusal;
 use super::session::Hearing;
-use super::{Downstream as _, Post, Worker, route, tasks};
+use super::{Downstream as _, Post, Worker, route, tasks, teams};
 use crate::catalog::plan::Subject;
 use crate::catalog::{Topology, View};
 use crate::limits;
@@ -81,7 +81,7 @@ pub(super) async fn listen<'a, T: Topology>(
     }
     let request = Rc::new(Request { id: String::from_utf8_lossy(id).into_owned(), ..Request::default() });
     let listener = Rc::new(Listener::Request(Rc::clone(&request)));
-    let mut wishes = wishes::<T>(post.view, &wanted);
+    let mut wishes = wishes(worker, post.view, &wanted);
     about_tasks(worker, post.view, &wanted, &mut wishes);
     let enrolled: Vec<Enrolled> =
         wishes.into_iter().filter_map(|(backend, wish)| Feed::enrol(worker, backend, wish, &listener)).collect();
@@ -127,7 +127,7 @@ fn about_tasks<T: Topology>(worker: &Worker<T>, view: &'static View, wanted: &Fi
 
 /// What of it is to be heard from which backend: a list from every one that the view shows something of, a resource from
 /// the one that would be asked for it.
-fn wishes<T: Topology>(view: &View, wanted: &Filter) -> Vec<(u16, Wish)> {
+fn wishes<T: Topology>(worker: &Worker<T>, view: &View, wanted: &Filter) -> Vec<(u16, Wish)> {
     let spec = T::SPEC;
     let all = 0..u16::try_from(spec.backends.len()).unwrap_or(u16::MAX);
     let of = |subject: Subject| -> BTreeSet<u16> {
@@ -141,19 +141,22 @@ fn wishes<T: Topology>(view: &View, wanted: &Filter) -> Vec<(u16, Wish)> {
             Some(alone) => BTreeSet::from([alone.backend]),
             None if view.is_whole() => all.clone().collect(),
             None => {
-                let entries = entries.iter().filter(|entry| view.shows(entry.views)).map(|entry| entry.backend);
-                let templates = templates.filter(|own| view.shows(own.views)).map(|own| own.backend);
-                entries.chain(templates).collect()
+                let entries = entries.iter().filter(|own| view.shows(own.views)).map(|own| (own.backend, own.team));
+                let templates = templates.filter(|own| view.shows(own.views)).map(|own| (own.backend, own.team));
+                entries.chain(templates).flat_map(|(backend, team)| spec.led(backend, team)).collect()
             }
         }
     };
     let (tools, prompts, resources) = (of(Subject::Tools), of(Subject::Prompts), of(Subject::Resources));
     let uris = wanted.resource_subscriptions.iter();
-    let uris: Vec<_> = uris.filter_map(|uri| Some((uri, route::route::<T>(view, Subject::Resources, uri)?))).collect();
+    let uris: Vec<_> = uris
+        .filter_map(|uri| Some((uri, route::route::<T>(view, Subject::Resources, uri)?)))
+        .map(|(uri, route)| (uri, teams::heard(worker, &route), route))
+        .collect();
     let wishes = all.clone().map(|backend| {
-        let own = uris.iter().filter(|(_, route)| route.backend == backend);
+        let own = uris.iter().filter(|(_, heard, _)| *heard == backend);
         let uris: Vec<(Box<str>, Box<str>)> =
-            own.map(|(uri, route)| ((*route.upstream).into(), (*uri).clone())).collect();
+            own.map(|(uri, _, route)| ((*route.upstream).into(), (*uri).clone())).collect();
         let filter = Filter {
             tools_list_changed: wanted.tools_list_changed && tools.contains(&backend),
             prompts_list_changed: wanted.prompts_list_changed && prompts.contains(&backend),

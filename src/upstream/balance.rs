@@ -1,10 +1,11 @@
-//! Which endpoint of several a call goes to: the strategies. Which endpoints there are to choose from is
-//! `upstream::cluster`'s to say.
+//! Which endpoint of several a call goes to, or which backend: the strategies. Which endpoints there are to choose from is
+//! `upstream::cluster`'s to say, and of backends `proxy::teams`'.
 //!
 //! A topology names one strategy or none, and then that is its [`Strategy`]; several are one inside the other, as
 //! [`Either`]: nothing is looked up at run time, and no strategy is linked that no topology uses.
 
 mod hash;
+mod key;
 mod turn;
 
 use std::cell::Cell;
@@ -12,9 +13,10 @@ use std::cell::Cell;
 use super::plan::Balance;
 
 pub use hash::ConsistentHash;
+pub(crate) use key::{Keys, of_session};
 pub use turn::RoundRobin;
 
-/// What strategies know of the endpoints of a backend.
+/// What strategies know of the endpoints of a backend, or of the backends of a route.
 pub trait Members {
     /// How many there are; at most 64.
     fn count(&self) -> usize;
@@ -28,12 +30,12 @@ pub trait Members {
     fn edition(&self) -> u32;
 }
 
-/// How one worker chooses among the endpoints of one backend.
+/// How one worker chooses among the endpoints of one backend, or among the backends of one route.
 pub trait Strategy: Sized + 'static {
     /// Whether it is the one that a topology names so.
     fn is(balance: &Balance) -> bool;
 
-    /// For one backend, on the worker of this index.
+    /// For one backend or route, on the worker of this index.
     fn open(balance: &Balance, worker: usize) -> Self;
 
     /// One of the endpoints whose bits are set; some are. A call with the same key goes to the same one, where that is
@@ -80,7 +82,7 @@ fn nth(among: u64, n: u32) -> usize {
 }
 
 /// The indices of the bits that are set.
-pub(super) fn indices(among: u64) -> impl Iterator<Item = usize> {
+pub(crate) fn indices(among: u64) -> impl Iterator<Item = usize> {
     let mut rest = among;
     std::iter::from_fn(move || {
         let index = (rest != 0).then_some(rest.trailing_zeros() as usize)?;

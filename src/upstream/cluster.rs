@@ -20,14 +20,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use only1mcp_model::hash::hash64;
-
-use super::balance::{Chance, Members as _, Strategy, indices};
-use super::plan::{Balance, HashKey, Retry};
+use super::balance::{Chance, Members as _, Strategy, indices, of_session};
+use super::plan::{Balance, Retry};
 use super::{Call, Context, Error, Greeting, Hearer, Kind, OpenError, Relay, SessionKey, Transport, plan};
 use crate::catalog::Era;
 use crate::clock::Clock;
-use crate::mcp::path;
 pub(crate) use group::Group;
 use group::Taken;
 #[cfg(feature = "admin")]
@@ -53,8 +50,16 @@ pub struct Cluster<U, B> {
     clock: Clock,
 }
 
-/// Where the calls of one backend that are to find the same endpoint go.
-const SEED: u64 = 0x656E_6470_6F69_6E74;
+/// Who else could take a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Nobody.
+    None,
+    /// A backend that stands in for this one.
+    Fallback,
+    /// A backend that its route leads to as well.
+    Equal,
+}
 
 // === impl Cluster ===
 
@@ -165,16 +170,41 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
         }
     }
 
+    /// Whether some endpoint may get a call now.
+    pub(crate) fn takes_calls(&self) -> bool {
+        self.group.among(&self.chance) != 0
+    }
+
+    /// Whether a call would have to wait for its turn.
+    pub(crate) fn is_full(&self) -> bool {
+        self.group.is_full()
+    }
+
+    /// How many calls are under way, over all endpoints and workers.
+    pub(crate) fn in_flight(&self) -> u32 {
+        (0..self.members.len()).map(|index| self.group.in_flight(index)).sum()
+    }
+
+    /// Whether it is known to be of the legacy era.
+    pub(crate) fn is_legacy(&self) -> bool {
+        self.legacy || self.era() == Some(Era::Legacy)
+    }
+
+    /// Whether a call that fails is ever made again.
+    pub(crate) fn retries(&self) -> bool {
+        self.retry.get().is_some_and(|retry| retry.attempts > 1)
+    }
+
     /// After how long a call may be made again that failed like this, at these endpoints, and so many times in all; `None`
-    /// where it is not. That nobody is harmed by that, its caller knows, and whether somebody else could take it.
-    pub(crate) fn again(&self, failed: &Error, tried: u64, times: u32, has_others: bool) -> Option<Duration> {
+    /// where it is not. That nobody is harmed by that, its caller knows, and who else could take it.
+    pub(crate) fn again(&self, failed: &Error, tried: u64, times: u32, others: Others) -> Option<Duration> {
         let retry = self.retry.get().filter(|retry| times < retry.attempts)?;
         // It would be refused again.
         if matches!(failed.kind, Kind::CircuitOpen | Kind::Overloaded) {
             return None;
         }
-        let elsewhere = self.group.among(&self.chance) & !tried != 0;
-        if (has_others && !elsewhere) || !self.budget.spend(self.clock.now_ms()) {
+        let elsewhere = others == Others::Equal || self.group.among(&self.chance) & !tried != 0;
+        if (others == Others::Fallback && !elsewhere) || !self.budget.spend(self.clock.now_ms()) {
             return None;
         }
         let delay = if elsewhere { Duration::ZERO } else { retry::delay(&retry, times, &self.chance) };
@@ -221,29 +251,14 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
 
     /// One of several endpoints.
     fn pick(&self, call: &Call<'_>, among: u64) -> usize {
-        if let Some(session) = call.session.filter(|_| self.legacy || self.era() == Some(Era::Legacy)) {
-            // What a legacy server keeps for a session is at one of them: whichever comes out first for both.
-            let key = hash64(SEED, session.bits());
-            let rank = |index: &usize| hash64(key, self.group.name(*index).as_bytes());
-            return indices(among).max_by_key(rank).unwrap_or_default();
+        if let Some(session) = call.session.filter(|_| self.is_legacy()) {
+            return of_session(session, among, |index| self.group.name(index));
         }
         let key = match &self.balance {
-            Balance::ConsistentHash(key) => Self::key(call, key),
+            Balance::ConsistentHash(key) => call.keys().find(key),
             _ => None,
         };
         self.strategy.pick(&*self.group, among, key)
-    }
-
-    /// What decides where a call goes.
-    fn key(call: &Call<'_>, key: &HashKey) -> Option<u64> {
-        match key {
-            HashKey::Session => call.session.map(|session| hash64(SEED, session.bits())),
-            HashKey::Tool => call.target.map(|target| hash64(SEED, target.name.as_bytes())),
-            HashKey::Argument(keys) => {
-                let found = path::find(call.source, call.head.arguments?, keys).ok()??;
-                Some(hash64(SEED, found.span.of(call.source)))
-            }
-        }
     }
 }
 

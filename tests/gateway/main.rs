@@ -82,6 +82,8 @@ mod streams;
 mod subscriptions;
 mod task_bounds;
 mod tasks;
+#[cfg(feature = "admin")]
+mod teams;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]

@@ -147,9 +147,15 @@ fn is_shown(plan: &Plan, scope: Scope, index: u16) -> bool {
         Scope::Backend(own) => own == index,
         Scope::View(_) => {
             let mut listed = Kind::ALL.into_iter().flat_map(|kind| scope.items(plan, kind));
-            listed.any(|item| item.backend == index) || plan.wildcards.iter().any(|route| route.backend == index)
+            listed.any(|item| plan.leads(item, index)) || routed(plan, |_| true, |backend| backend == index)
         }
     }
+}
+
+/// Whether a route for names that no list holds, about one of these subjects, leads to one of these backends.
+fn routed(plan: &Plan, about: impl Fn(Subject) -> bool, to: impl Fn(u16) -> bool) -> bool {
+    let mut routes = plan.wildcards.iter().filter(|route| about(route.subject));
+    routes.any(|route| plan.led(route.backend, route.team).any(&to))
 }
 
 /// Whether a backend declares that it tells of this; of a view one of which it shows something of this kind.
@@ -158,7 +164,7 @@ fn tells(plan: &Plan, scope: Scope, kind: Kind, change: Changing) -> bool {
     match scope {
         Scope::Whole => plan.backends.iter().any(|backend| backend.tells.contains(&change)),
         Scope::Backend(index) => declares(index),
-        Scope::View(_) => scope.items(plan, kind).iter().any(|item| declares(item.backend)),
+        Scope::View(_) => scope.items(plan, kind).iter().any(|item| plan.led(item.backend, item.team).any(declares)),
     }
 }
 
@@ -182,7 +188,7 @@ impl Offers {
             Scope::Whole | Scope::View(_) => true,
             Scope::Backend(own) => own == backend,
         };
-        let routed = |subject| plan.wildcards.iter().any(|route| route.subject == subject && reaches(route.backend));
+        let routed = |subject| routed(plan, |own| own == subject, reaches);
         let (tools, prompts, resources) = match scope {
             Scope::Whole => plan.offers,
             Scope::View(_) => (false, false, false),
@@ -253,9 +259,9 @@ fn with_tools(plan: &Plan, scope: Scope) -> Vec<&plan::Backend> {
         Scope::Whole => true,
         Scope::Backend(own) => own == index,
         Scope::View(_) => {
-            let mut routed = plan.wildcards.iter().filter(|route| route.subject == Subject::Tools);
             let listed = scope.items(plan, Kind::Tools);
-            listed.iter().any(|item| item.backend == index) || routed.any(|route| route.backend == index)
+            listed.iter().any(|item| plan.leads(item, index))
+                || routed(plan, |subject| subject == Subject::Tools, |backend| backend == index)
         }
     };
     all.filter(|(index, _)| led(*index)).map(|(_, backend)| backend).collect()
@@ -270,8 +276,8 @@ fn completions(plan: &Plan, scope: Scope) -> bool {
         Scope::View(_) => {
             let kinds = [Kind::Prompts, Kind::Resources, Kind::Templates];
             let mut listed = kinds.into_iter().flat_map(|kind| scope.items(plan, kind));
-            let mut routed = plan.wildcards.iter().filter(|route| route.subject != Subject::Tools);
-            listed.any(|item| declares(item.backend)) || routed.any(|route| declares(route.backend))
+            listed.any(|item| plan.led(item.backend, item.team).any(declares))
+                || routed(plan, |subject| subject != Subject::Tools, declares)
         }
     }
 }

@@ -122,6 +122,7 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
     let (coalesce, batching) = (constant(&plan.coalesce)?, constant(&plan.batching)?);
     let wildcards = plan.wildcards.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let tool_headers = plan.tool_headers.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
+    let teams = plan.teams.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let task_tools = plan.task_tools.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
     let templates = tables::templates(plan);
     let whole = view(plan, lists, None)?;
@@ -141,6 +142,7 @@ fn spec(plan: &Plan, lists: &Lists, items: &TokenStream) -> Result<TokenStream, 
             coalesce: #coalesce,
             batching: #batching,
             backends: &BACKENDS,
+            teams: &[#(#teams),*],
             wildcards: &[#(#wildcards),*],
             templates: &[#(#templates),*],
             tools: &TOOLS,

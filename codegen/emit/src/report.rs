@@ -5,7 +5,7 @@ mod open;
 mod show;
 
 use only1mcp_model::diagnostic::Diagnostic;
-use only1mcp_model::plan::{Backend, Exposed, Plan, Reference, View};
+use only1mcp_model::plan::{Backend, Exposed, Member, Plan, Reference, Team, View};
 use only1mcp_model::revision::Era;
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use crate::{Error, Scope, perfect, upstream};
 pub use open::Open;
 
 /// `catalog::Entry` on a target with pointers of 64 bits.
-const ENTRY_BYTES: usize = 64;
+const ENTRY_BYTES: usize = 72;
 /// A name and a pointer, or an index, in a `phf::Map` on such a target.
 const MAP_SLOT_BYTES: usize = 24;
 /// What the admin listener serves beside `/metrics`.
@@ -40,6 +40,8 @@ pub struct Report {
     pub catalog: Counts,
     /// Routes for names that no list holds.
     pub wildcard_routes: usize,
+    /// Routes that lead to several backends, in topology order.
+    pub teams: Vec<TeamLine>,
     /// What names are looked up in.
     pub tables: Vec<TableLine>,
     /// Parts of the catalog that are served under their own path.
@@ -102,6 +104,17 @@ pub struct FallbackLine {
     /// Its name.
     pub backend: String,
     /// What of the other one it takes over.
+    pub catalog: Counts,
+}
+
+/// The backends of a route that leads to several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TeamLine {
+    /// Each with its weight.
+    pub backends: Vec<(String, u32)>,
+    /// How one of them is chosen.
+    pub balance: String,
+    /// What leads to them.
     pub catalog: Counts,
 }
 
@@ -199,6 +212,7 @@ pub fn report(plan: &Plan, found: &[Diagnostic]) -> Result<Report, Error> {
         backends: (0..).zip(&plan.backends).map(|(index, backend)| backend_line(plan, index, backend)).collect(),
         catalog: counts(plan, |_| true),
         wildcard_routes: plan.wildcards.len(),
+        teams: (0..).zip(&plan.teams).map(|(index, team)| team_line(plan, index, team)).collect(),
         tables: tables(plan)?,
         views: plan.views.iter().map(|view| view_line(plan, view)).collect(),
         lists: list_lines(&lists, plan),
@@ -254,15 +268,24 @@ fn backend_line(plan: &Plan, index: u16, backend: &Backend) -> BackendLine {
         era: backend.era.or(backend.locked_era).map(era_word),
         pinned: backend.era.is_some(),
         timeout_ms: backend.timeout_ms,
-        catalog: counts(plan, |item| item.backend == index),
+        catalog: counts(plan, |item| plan.leads(item, index)),
         fallbacks: fallbacks(plan, index),
+    }
+}
+
+fn team_line(plan: &Plan, index: u16, team: &Team) -> TeamLine {
+    let member = |own: &Member| (plan.backends[usize::from(own.backend)].name.to_string(), own.weight);
+    TeamLine {
+        backends: team.members.iter().map(member).collect(),
+        balance: team.balance.to_string(),
+        catalog: counts(plan, |item| item.team == Some(index)),
     }
 }
 
 fn fallbacks(plan: &Plan, index: u16) -> Vec<FallbackLine> {
     let items = [&plan.tools, &plan.prompts, &plan.resources, &plan.templates].into_iter().flatten();
     let mut order: Vec<u16> = Vec::new();
-    for item in items.filter(|item| item.backend == index) {
+    for item in items.filter(|item| plan.leads(item, index)) {
         // The fallbacks of an item are those of the backend without some of them, in their order.
         for (at, fallback) in item.fallbacks.iter().enumerate() {
             if !order.contains(fallback) {
@@ -273,7 +296,7 @@ fn fallbacks(plan: &Plan, index: u16) -> Vec<FallbackLine> {
     }
     let line = |fallback: u16| FallbackLine {
         backend: plan.backends[usize::from(fallback)].name.to_string(),
-        catalog: counts(plan, |item| item.backend == index && item.fallbacks.contains(&fallback)),
+        catalog: counts(plan, |item| plan.leads(item, index) && item.fallbacks.contains(&fallback)),
     };
     order.into_iter().map(line).collect()
 }

@@ -1,9 +1,9 @@
 //! Who sees what: everybody the whole catalog, the clients of a view what it shows, those of a backend alone what that
 //! has, under its own names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use only1mcp_model::plan::{Exposed, Plan, of_backend, visible};
+use only1mcp_model::plan::{Alone, Exposed, Plan, of_backend, visible};
 use only1mcp_model::tokens::tokens_as;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
@@ -50,9 +50,10 @@ impl Scope {
         };
         let alone = &plan.alone[usize::from(backend)];
         let shadowed = match kind {
+            Kind::Tools => &alone.tools[..],
+            Kind::Prompts => &alone.prompts[..],
             Kind::Resources => &alone.resources[..],
             Kind::Templates => &alone.templates[..],
-            Kind::Tools | Kind::Prompts => &[],
         };
         of_backend(items, backend).chain(shadowed).collect()
     }
@@ -75,6 +76,7 @@ pub(crate) fn backends(plan: &Plan, lists: &Lists) -> (Vec<TokenStream>, TokenSt
             });
             next
         });
+        let [tools, prompts] = [Kind::Tools, Kind::Prompts].map(|kind| renamed(plan, (index, alone), kind));
         let tokens = scope.items(plan, Kind::Tools).into_iter().map(|tool| tokens_as(tool, &tool.own)).sum();
         let (index, tokens) = (Literal::u16_unsuffixed(index), Literal::usize_unsuffixed(tokens));
         let (name, prefix, pages) = (&*backend.name, &alone.prefix, lists.by_kind_and_era(scope));
@@ -84,9 +86,24 @@ pub(crate) fn backends(plan: &Plan, lists: &Lists) -> (Vec<TokenStream>, TokenSt
         });
         backends.push(quote! {
             ::only1mcp::catalog::View::alone(#name, #tokens, #greeting, #pages, ::only1mcp::catalog::Alone {
-                backend: #index, prefix: #prefix, resources: #resources, templates: #templates,
+                backend: #index, prefix: #prefix, tools: #tools, prompts: #prompts, resources: #resources,
+                templates: #templates,
             })
         });
     }
     (backends, quote!(#(#constants)*))
+}
+
+/// What a backend has that the tables of the catalog do not hold behind its prefix: under the name by which it alone shows
+/// each, what it calls that, in the order of names.
+fn renamed(plan: &Plan, (index, alone): (u16, &Alone), kind: Kind) -> TokenStream {
+    let is_behind = |item: &&Exposed| item.origin == index && item.team.is_none_or(|_| item.name != item.own);
+    let in_catalog: HashSet<&str> = kind.of(plan).iter().filter(is_behind).map(|item| &*item.own).collect();
+    let items = Scope::Backend(index).items(plan, kind).into_iter().filter(|item| !in_catalog.contains(&*item.own));
+    let mut names: Vec<(&str, &str)> = items.map(|item| (&*item.own, &*item.upstream)).collect();
+    // Without a prefix, every name is its own.
+    names.retain(|_| !alone.prefix.is_empty());
+    names.sort_unstable();
+    let names = names.into_iter().map(|(own, upstream)| quote!((#own, #upstream)));
+    quote!(&[#(#names),*])
 }

@@ -94,10 +94,10 @@ pub(crate) fn templates(plan: &Plan) -> Vec<TokenStream> {
     let literal = |template: &Exposed| {
         let name = &template.name;
         let [backend, origin] = [template.backend, template.origin].map(Literal::u16_unsuffixed);
-        let (views, fallbacks) = (mask(plan, name), fallbacks(template));
+        let (views, fallbacks, team) = (mask(plan, name), fallbacks(template), team(template));
         quote! {
             ::only1mcp::catalog::Template {
-                uri_template: #name, backend: #backend, origin: #origin, fallbacks: #fallbacks, views: #views,
+                uri_template: #name, backend: #backend, team: #team, origin: #origin, fallbacks: #fallbacks, views: #views,
             }
         }
     };
@@ -113,9 +113,8 @@ fn names<'a>(kind: &'static str, items: &'a [Exposed]) -> Result<Vec<&'a str>, E
 fn entries(name: &Ident, items: &[Exposed], plan: &Plan, has_headers: impl Fn(&Exposed) -> bool) -> TokenStream {
     let count = Literal::usize_unsuffixed(items.len());
     let entries = items.iter().map(|item| {
-        let Exposed { name, upstream, own, origin, backend, item: _, alone: _, read_only, idempotent, fallbacks: _ } =
-            item;
-        let fallbacks = fallbacks(item);
+        let Exposed { name, upstream, own, origin, backend, read_only, idempotent, .. } = item;
+        let (fallbacks, team) = (fallbacks(item), team(item));
         let [backend, origin] = [*backend, *origin].map(Literal::u16_unsuffixed);
         let (views, shortened) = (mask(plan, name), !name.ends_with(own.as_str()));
         let has_headers = has_headers(item);
@@ -126,6 +125,7 @@ fn entries(name: &Ident, items: &[Exposed], plan: &Plan, has_headers: impl Fn(&E
                 views: #views,
                 fallbacks: #fallbacks,
                 backend: #backend,
+                team: #team,
                 origin: #origin,
                 shortened: #shortened,
                 read_only: #read_only,
@@ -143,7 +143,16 @@ fn has_headers(plan: &Plan, tool: &Exposed) -> bool {
         let key = (backend, tool.upstream.as_str());
         plan.tool_headers.binary_search_by(|known| (known.backend, &*known.tool).cmp(&key)).is_ok()
     };
-    [tool.origin, tool.backend].iter().chain(&tool.fallbacks).any(|backend| wanted(*backend))
+    let members = tool.team.map_or(&[][..], |team| &plan.teams[usize::from(team)].members);
+    let members = members.iter().map(|member| &member.backend);
+    [tool.origin, tool.backend].iter().chain(members).chain(&tool.fallbacks).any(|backend| wanted(*backend))
+}
+
+fn team(item: &Exposed) -> TokenStream {
+    match item.team.map(Literal::u16_unsuffixed) {
+        Some(team) => quote!(Some(#team)),
+        None => quote!(None),
+    }
 }
 
 fn fallbacks(item: &Exposed) -> TokenStream {

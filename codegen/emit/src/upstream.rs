@@ -34,10 +34,11 @@ pub(crate) fn alias_or_enum(plan: &Plan) -> Result<TokenStream, Error> {
     }
 }
 
-/// `type Balance`: exactly the strategies that backends with several endpoints use.
+/// `type Balance`: exactly the strategies that backends with several endpoints use, and routes to several backends.
 pub(crate) fn balance(plan: &Plan) -> TokenStream {
     let several = || plan.backends.iter().filter(|backend| backend.transport.endpoints().len() > 1);
-    let uses = |is: fn(&Balance) -> bool| several().any(|backend| is(&backend.balance));
+    let all = || several().map(|backend| &backend.balance).chain(plan.teams.iter().map(|team| &team.balance));
+    let uses = |is: fn(&Balance) -> bool| all().any(is);
     let strategies: [(&str, bool); 5] = [
         ("RoundRobin", uses(|balance| matches!(balance, Balance::RoundRobin))),
         ("LeastConnections", uses(|balance| matches!(balance, Balance::LeastConnections))),

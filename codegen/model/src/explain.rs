@@ -7,7 +7,7 @@ mod show;
 
 use serde::Serialize;
 
-use crate::diagnostic::{Diagnostic, Origin, Problems};
+use crate::diagnostic::{Diagnostic, Origin, Problems, listed};
 use crate::lock::{self, List, Lock, Section, era_word};
 use crate::names::{expose, fills, literal_part, matches, prefix};
 use crate::plan::{self, Exposed, Plan, Subject, WildcardRoute};
@@ -40,8 +40,10 @@ pub struct Decision {
     pub kind: Kind,
     /// What decided on the backend.
     pub rule: Rule,
-    /// The backend that calls go to.
+    /// The backend that calls go to, of several the first.
     pub backend: String,
+    /// Those that take them between them, where there are several.
+    pub team: Option<Team>,
     /// The name that clients use.
     pub exposed: String,
     /// The name that the backend uses.
@@ -56,6 +58,15 @@ pub struct Decision {
     pub views: Vec<String>,
     /// What the lock says of it; `null` when its backend is not locked.
     pub contract: Option<Contract>,
+}
+
+/// Several backends that calls go to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Team {
+    /// Each with its weight.
+    pub members: Vec<(String, u32)>,
+    /// How one of them is chosen.
+    pub balance: String,
 }
 
 /// What is asked for by a name.
@@ -209,7 +220,7 @@ impl Asked<'_> {
         let (index, backend) = (0..).zip(&self.plan.backends).find(bears)?;
         let upstream = backend.own_uri(self.name);
         let (steps, contract) = (vec![self.rewritten(name)], self.contract(name, None));
-        Some(self.decision(kind, Rule::Prefix, index, &upstream, (steps, contract)))
+        Some(self.decision(kind, Rule::Prefix, (index, None), &upstream, (steps, contract)))
     }
 
     /// How the URIs of a backend came to bear its name.
@@ -256,7 +267,7 @@ impl Asked<'_> {
         steps.extend(found.route.map(|index| self.routed(Rule::Route, kind, index)));
         let rule = if found.route.is_some() { Rule::Route } else { Rule::Backend };
         let contract = self.contract(&found.origin, Some((kind.list(), upstream)));
-        self.decision(kind, rule, *backend, upstream, (steps, contract))
+        self.decision(kind, rule, (*backend, found.exposed.team), upstream, (steps, contract))
     }
 
     fn by_pattern(&self, kind: Kind, route: &WildcardRoute, upstream: &str) -> Decision {
@@ -270,14 +281,15 @@ impl Asked<'_> {
             steps.push(match kind {
                 Kind::Resource => self.rewritten(&self.plan.backends[usize::from(route.backend)].name),
                 Kind::Tool | Kind::Prompt => {
-                    let text = format!("`{}` is taken off its front", route.prefix);
+                    let taken = &self.name[..self.name.len() - upstream.len()];
+                    let text = format!("`{taken}` is taken off its front");
                     self.step(Rule::Prefix, text, self.names_place())
                 }
             });
         }
         let name = &*self.plan.backends[usize::from(route.backend)].name;
         let contract = self.contract(name, None);
-        self.decision(kind, Rule::WildcardRoute, route.backend, upstream, (steps, contract))
+        self.decision(kind, Rule::WildcardRoute, (route.backend, route.team), upstream, (steps, contract))
     }
 
     fn by_template(&self, found: &Found) -> Decision {
@@ -290,14 +302,15 @@ impl Asked<'_> {
         if upstream != self.name {
             steps.insert(1, self.rewritten(&found.origin));
         }
-        self.decision(Kind::Resource, Rule::Template, found.exposed.backend, &upstream, (steps, contract))
+        let to = (found.exposed.backend, found.exposed.team);
+        self.decision(Kind::Resource, Rule::Template, to, &upstream, (steps, contract))
     }
 
     fn decision(
         &self,
         kind: Kind,
         rule: Rule,
-        backend: u16,
+        (backend, team): (u16, Option<u16>),
         upstream: &str,
         (steps, contract): (Vec<Step>, Option<Contract>),
     ) -> Decision {
@@ -318,6 +331,7 @@ impl Asked<'_> {
             kind,
             rule,
             backend: backend.name.to_string(),
+            team: team.map(|team| self.team(&self.plan.teams[usize::from(team)])),
             exposed: self.name.to_owned(),
             upstream: upstream.to_owned(),
             steps,
@@ -326,6 +340,11 @@ impl Asked<'_> {
             views: self.plan.views.iter().filter(shows).map(|view| view.name.to_string()).collect(),
             contract,
         }
+    }
+
+    fn team(&self, team: &plan::Team) -> Team {
+        let member = |own: &plan::Member| (self.plan.backends[usize::from(own.backend)].name.to_string(), own.weight);
+        Team { members: team.members.iter().map(member).collect(), balance: team.balance.to_string() }
     }
 
     fn offered(&self, noun: &str, found: &Found) -> Step {
@@ -346,6 +365,11 @@ impl Asked<'_> {
             steps.push(self.step(Rule::Rename, format!("`{own}` is renamed to `{new}`"), Some(place)));
         }
         let before = prefix(&self.topology.names, &found.origin);
+        if found.exposed.team.is_some() && found.exposed.name == found.exposed.own && !before.is_empty() {
+            let text = "without a prefix: it is of several backends, and the route has it by its own name".to_owned();
+            steps.push(self.step(Rule::Prefix, text, None));
+            return steps;
+        }
         let text = match &self.topology.names {
             Names::None => "names are exposed as the backend has them".to_owned(),
             Names::Prefixed(_) => format!("`{before}` goes before it"),
@@ -368,7 +392,9 @@ impl Asked<'_> {
         let route = &self.topology.routes[index];
         let pattern = check::subject(route).map_or("", |(_, _, pattern)| pattern);
         let how = if rule == Rule::Route { "" } else { ", which no list holds," };
-        let text = format!("route for {}s `{pattern}` sends it{how} to backend `{}`", kind.noun(), route.to);
+        let (noun, to) = (kind.noun(), listed(route.to.names()));
+        let backends = if route.to.members.len() == 1 { "backend" } else { "backends" };
+        let text = format!("route for {noun}s `{pattern}` sends it{how} to {backends} {to}");
         self.step(rule, text, Some(self.document.value(steps!["routes", index])))
     }
 

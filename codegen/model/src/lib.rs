@@ -100,7 +100,7 @@ pub fn load(
         check.exposure(&catalog);
         check.excluded(&catalog, &marks);
         if lock.is_some() && lock_problem.is_none() {
-            check.locked_routes(&contracts, &marks, &backends, &catalog);
+            check.locked_routes(&contracts, &marks, &catalog);
             check.view_contents(&contracts, &catalog);
             check.coalesced_tools(&catalog);
             check.fallback_contents(&contracts, &backends, &catalog);

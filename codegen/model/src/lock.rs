@@ -292,6 +292,12 @@ impl Json {
         self.0.get()
     }
 
+    /// Whether another object has the same at a key, whatever the order of members there; also where neither has any.
+    pub(crate) fn has_alike(&self, other: &Self, key: &str) -> bool {
+        let own = |tree: Tree<'_>| tree.member(key).map(Tree::canonical);
+        own(self.tree()) == own(other.tree())
+    }
+
     /// The text with the value of one member of the object replaced by a string.
     pub(crate) fn with_member(&self, key: &str, value: &str) -> String {
         let (mut tree, value) = (self.tree(), token(value));

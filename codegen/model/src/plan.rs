@@ -13,7 +13,9 @@ use crate::uri::Uri;
 
 pub use crate::limit::Limits;
 pub use crate::merge::{Batching, Coalesce, CoalescedTool};
-pub use crate::traffic::{Balance, CircuitBreaker, Concurrency, HashKey, HealthCheck, HttpProbe, Retry, Traffic};
+pub use crate::traffic::{
+    Balance, CircuitBreaker, Concurrency, HashKey, HealthCheck, HttpProbe, Member, Retry, Team, Traffic,
+};
 pub use crate::transport::{
     Access, Auth, Basic, Confined, Credentials, Header, HttpVersion, LegacySse, Life, Program, Proxy, Stdio,
     StreamableHttp, Transport, User, Variable, WebSocket,
@@ -214,11 +216,14 @@ constant! {
         pub subject: Subject,
         /// The pattern, or an exact name without `*`.
         pub pattern: Text,
-        /// The index of the backend it leads to.
+        /// The index of the backend it leads to, of several the first.
         pub backend: u16,
-        /// `backend` + separator: taken off the front of a name that begins with it. Empty for resources.
-        pub prefix: Text,
-        /// Patterns of the backend's own names that it does not take. Empty but for tools.
+        /// The index in [`Plan::teams`] of the backends that take its calls between them, where it leads to several.
+        pub team: Option<u16>,
+        /// Of each of its backends the name and the separator: taken off the front of a name that begins so. Empty for
+        /// resources.
+        pub prefixes: Table<Text>,
+        /// Patterns of own names that its backends do not take. Empty but for tools.
         pub deny: Table<Text>,
     }
 }
@@ -234,7 +239,7 @@ impl WildcardRoute {
 
     /// The same, whether it is denied or not.
     pub(crate) fn stripped<'n>(&self, name: &'n str) -> &'n str {
-        name.strip_prefix(&*self.prefix).unwrap_or(name)
+        self.prefixes.iter().find_map(|prefix| name.strip_prefix(&**prefix)).unwrap_or(name)
     }
 }
 
@@ -281,15 +286,17 @@ pub struct Exposed {
     pub own: String,
     /// Index in [`Plan::backends`] of the backend that has it.
     pub origin: u16,
-    /// Index in [`Plan::backends`] of the backend it leads to, which a route may have chosen.
+    /// Index in [`Plan::backends`] of the backend it leads to, which a route may have chosen; of several the first.
     pub backend: u16,
+    /// Index in [`Plan::teams`] of those that take its calls between them, where a route leads to several.
+    pub team: Option<u16>,
     /// The list item as one line of JSON, byte for byte as the lock holds it but for the exposed name.
     pub item: String,
     /// The list item as its backend alone shows it, where more than the name of a tool or prompt differs.
     pub alone: Option<String>,
-    /// `annotations.readOnlyHint` of a tool.
+    /// `annotations.readOnlyHint` of a tool, wherever its calls may go by a route.
     pub read_only: bool,
-    /// `annotations.idempotentHint` of a tool.
+    /// `annotations.idempotentHint` of a tool, likewise.
     pub idempotent: bool,
     /// Indices in [`Plan::backends`] of those that take over where `backend` cannot take a call, the first one first. By
     /// its lock each has an item with the same upstream name.
@@ -314,6 +321,10 @@ pub struct Alone {
     pub prefix: String,
     /// What it declares in its capabilities, although its list may be empty: (tools, prompts, resources).
     pub offers: (bool, bool, bool),
+    /// Tools that the whole catalog shows once for all backends of a route, under the name of another one.
+    pub tools: Vec<Exposed>,
+    /// Prompts of which that is so.
+    pub prompts: Vec<Exposed>,
     /// Resources with URIs that lead to what another backend has under them, where the whole catalog is asked.
     pub resources: Vec<Exposed>,
     /// Templates of which that is so.
@@ -367,6 +378,8 @@ pub struct Plan {
     pub batching: Option<Batching>,
     /// Every backend, in topology order.
     pub backends: Vec<Backend>,
+    /// The backends of each route that leads to several, in topology order.
+    pub teams: Vec<Team>,
     /// Routes for names that the catalog does not hold: exact names first, then patterns, each in topology order.
     pub wildcards: Vec<WildcardRoute>,
     /// In list order: backends in topology order, items by name.
@@ -454,6 +467,19 @@ impl View {
 // === impl Plan ===
 
 impl Plan {
+    /// The backends that something leads to: this one, or the team that it is the first of.
+    pub fn led(&self, backend: u16, team: Option<u16>) -> impl Iterator<Item = u16> {
+        let team = team.and_then(|team| self.teams.get(usize::from(team)));
+        let members = team.map_or(&[][..], |team| &team.members).iter().map(|member| member.backend);
+        members.chain(Some(backend).filter(|_| team.is_none()))
+    }
+
+    /// Whether calls of an item may go to a backend, by what leads there.
+    #[must_use]
+    pub fn leads(&self, item: &Exposed, backend: u16) -> bool {
+        self.led(item.backend, item.team).any(|led| led == backend)
+    }
+
     /// Every setting as one list in JSON: of objects with `path`, `value` and `line`.
     #[must_use]
     pub fn settings_json(&self) -> String {
@@ -482,7 +508,7 @@ impl Plan {
     #[must_use]
     pub fn instructions(&self, view: Option<&View>) -> Option<String> {
         let items = || [&self.tools, &self.prompts, &self.resources, &self.templates].into_iter().flatten();
-        let concerns = |backend| view.is_none_or(|view| items().any(|i| i.backend == backend && view.shows(&i.name)));
+        let concerns = |backend| view.is_none_or(|view| items().any(|i| self.leads(i, backend) && view.shows(&i.name)));
         let texts: Vec<String> =
             self.instructions.iter().filter(|own| concerns(own.backend)).map(Instructions::titled).collect();
         (!texts.is_empty()).then(|| texts.join("\n\n"))

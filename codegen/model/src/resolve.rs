@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use crate::check::subject;
 use crate::lock::{self, Item, List, Lock, Section};
-use crate::names::{expose, matches, prefix};
+use crate::names::{expose, is_exposable, matches, prefix};
 use crate::param_header::{self, Violation};
 use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, TaskTool, ToolHeaders, View, WildcardRoute};
 use crate::revision::Era;
 use crate::topology::{
-    Backend, BatchingSettings, BreakerSettings, EraChoice, HealthSettings, Names, RetrySettings, Tools, Topology, Uris,
+    Backend, BatchingSettings, BreakerSettings, EraChoice, HealthSettings, Names, RetrySettings, Route, Tools,
+    Topology, Uris,
 };
 use crate::{Source, features};
 
@@ -20,6 +21,12 @@ pub(crate) struct Catalog {
     pub(crate) prompts: Vec<Found>,
     pub(crate) resources: Vec<Found>,
     pub(crate) templates: Vec<Found>,
+    /// The backends of each route that leads to several.
+    pub(crate) teams: Vec<plan::Team>,
+    /// Tools that only their backend alone shows: a route has them under the name of another one.
+    pub(crate) shadowed_tools: Vec<Found>,
+    /// Prompts of which that is so.
+    pub(crate) shadowed_prompts: Vec<Found>,
     /// Resources that only their backend alone shows: others have their URIs.
     shadowed_resources: Vec<Found>,
     /// Templates of which that is so.
@@ -116,11 +123,22 @@ pub(crate) fn catalog(topology: &Topology, lock: &Lock, backends: &[plan::Backen
         };
         routes.list(topology, lock, backends, (list, &hides))
     };
-    let (tools, _) = list(List::Tools);
-    let (prompts, _) = list(List::Prompts);
+    let (tools, shadowed_tools) = list(List::Tools);
+    let (prompts, shadowed_prompts) = list(List::Prompts);
     let (resources, shadowed_resources) = list(List::Resources);
     let (templates, shadowed_templates) = list(List::Templates);
-    Catalog { tools, prompts, resources, templates, shadowed_resources, shadowed_templates, excluded }
+    Catalog {
+        tools,
+        prompts,
+        resources,
+        templates,
+        teams: routes.teams,
+        shadowed_tools,
+        shadowed_prompts,
+        shadowed_resources,
+        shadowed_templates,
+        excluded,
+    }
 }
 
 /// The tools that clients over Streamable HTTP leave out; the gateway is one where its backend is modern and reached so.
@@ -229,6 +247,7 @@ pub(crate) fn plan(
         prompts: exposed(catalog.prompts),
         resources: exposed(catalog.resources),
         templates: exposed(catalog.templates),
+        teams: catalog.teams,
         features: features::needs(topology),
         settings: Vec::new(),
         page_items: topology.catalog.page_items,
@@ -257,6 +276,8 @@ fn alone(topology: &Topology, lock: &Lock, catalog: &Catalog) -> Vec<Alone> {
     let alone = |(name, _): (&str, &Backend)| Alone {
         prefix: prefix(&topology.names, name),
         offers: (declared(name, "tools"), declared(name, "prompts"), declared(name, "resources")),
+        tools: of(name, &catalog.shadowed_tools),
+        prompts: of(name, &catalog.shadowed_prompts),
         resources: of(name, &catalog.shadowed_resources),
         templates: of(name, &catalog.shadowed_templates),
     };
@@ -288,7 +309,7 @@ pub(crate) fn views(topology: &Topology) -> Vec<View> {
     topology.views.iter().map(view).collect()
 }
 
-/// The routes whose backend exists.
+/// The routes of which some backend exists.
 struct Routes<'a> {
     /// Exact names, then patterns, each in topology order.
     all: Vec<Resolved<'a>>,
@@ -296,13 +317,18 @@ struct Routes<'a> {
     exact: HashMap<(Subject, &'a str), Resolved<'a>>,
     /// How many of them are patterns.
     patterns: usize,
+    /// The backends of those that lead to several, in topology order.
+    teams: Vec<plan::Team>,
 }
 
 #[derive(Clone, Copy)]
 struct Resolved<'a> {
     subject: Subject,
     pattern: &'a str,
+    /// Of several the first.
     backend: u16,
+    /// The index of its team, where it leads to several.
+    team: Option<u16>,
     /// Its position in the topology.
     position: usize,
 }
@@ -325,14 +351,38 @@ impl<'a> Routes<'a> {
     fn new(topology: &'a Topology, backends: &[plan::Backend]) -> Self {
         let positions: HashMap<&str, u16> =
             backends.iter().enumerate().map(|(position, backend)| (&*backend.name, index(position))).collect();
+        let mut teams = Vec::new();
         let resolved = topology.routes.iter().enumerate().filter_map(|(position, route)| {
             let (subject, _, pattern) = subject(route)?;
-            Some(Resolved { subject, pattern, backend: *positions.get(route.to.as_str())?, position })
+            let members = members(route, &positions);
+            let backend = members.first()?.backend;
+            let team = (members.len() > 1).then(|| index(teams.len()));
+            if team.is_some() {
+                let balance = route.balance.as_ref().map_or(plan::Balance::RoundRobin, |balance| balance.0.clone());
+                teams.push(plan::Team { members: members.into(), balance });
+            }
+            Some(Resolved { subject, pattern, backend, team, position })
         });
         let (exact, patterns): (Vec<_>, Vec<_>) = resolved.partition(|route| !route.pattern.contains('*'));
         // The first of several goes in last.
         let by_name = exact.iter().rev().map(|route| ((route.subject, route.pattern), *route)).collect();
-        Self { patterns: patterns.len(), all: [exact, patterns].concat(), exact: by_name }
+        Self { patterns: patterns.len(), all: [exact, patterns].concat(), exact: by_name, teams }
+    }
+
+    /// The backends that take the calls of a route between them, where it leads to several.
+    fn team(&self, route: Resolved<'a>) -> Option<&plan::Team> {
+        self.teams.get(usize::from(route.team?))
+    }
+
+    /// The route to several backends, this one among them, that knows a tool or prompt by its own name. It is known by that
+    /// to clients as well: it is of no backend in particular.
+    fn shared(&self, origin: Origin<'_>, subject: Subject, own: &str) -> Option<Resolved<'a>> {
+        let length_max = match origin.names {
+            Names::None => return None,
+            Names::Prefixed(prefixed) => prefixed.max_length,
+        };
+        let route = self.find(subject, own).filter(|_| is_exposable(own, length_max))?;
+        self.team(route).filter(|team| team.has(origin.position)).map(|_| route)
     }
 
     /// The route of a name.
@@ -359,27 +409,84 @@ impl<'a> Routes<'a> {
             found.extend(shown.map(|item| self.item(origin, item, list)));
         }
         let shadowed = match list {
-            List::Resources | List::Templates => keep_routed(&mut found, backends),
-            List::Tools | List::Prompts => Vec::new(),
+            List::Resources | List::Templates => self.keep_routed(&mut found),
+            List::Tools | List::Prompts => self.keep_shared(&mut found),
         };
         for Found { exposed, .. } in &mut found {
-            exposed.fallbacks = fallbacks(topology, lock, backends, (list, hides), exposed);
+            exposed.fallbacks = self.fallbacks(topology, lock, backends, (list, hides), exposed);
+            let members = exposed.team.map_or(&[][..], |team| &self.teams[usize::from(team)].members);
+            for member in members.iter() {
+                let section = lock.backends.get(&*backends[usize::from(member.backend)].name);
+                let own = section.and_then(|section| lock::find(section.list(list), &exposed.upstream));
+                exposed.read_only &= own.is_some_and(|own| own.has_hint("readOnlyHint"));
+                exposed.idempotent &= own.is_some_and(|own| own.has_hint("idempotentHint"));
+            }
         }
         (found, shadowed)
+    }
+
+    /// Of items with one URI that routes send to the same backends, keeps that of one of these, or else the first. Returns
+    /// the others.
+    fn keep_routed(&self, found: &mut Vec<Found>) -> Vec<Found> {
+        let own = |item: &Found| {
+            let Exposed { origin, backend, team, .. } = item.exposed;
+            backend == origin || team.is_some_and(|team| self.teams[usize::from(team)].has(origin))
+        };
+        let mut kept: HashMap<(&str, u16, Option<u16>), usize> = HashMap::new();
+        for (position, item) in found.iter().enumerate() {
+            let Exposed { name, backend, team, .. } = &item.exposed;
+            let winner = kept.entry((name, *backend, *team)).or_insert(position);
+            if own(item) && !own(&found[*winner]) {
+                *winner = position;
+            }
+        }
+        let kept: HashSet<usize> = kept.into_values().collect();
+        split(found, |position| kept.contains(&position))
+    }
+
+    /// Of tools, or prompts, that a route sends to several backends, keeps that of the first of them that has it. What the
+    /// others have is the same, unless another route is for it. Returns the others.
+    fn keep_shared(&self, found: &mut Vec<Found>) -> Vec<Found> {
+        if self.teams.is_empty() {
+            return Vec::new();
+        }
+        // By its team and own name, what is kept: its rank in the team, and its position.
+        let mut kept: HashMap<(u16, &str), (usize, usize)> = HashMap::new();
+        for (position, Found { exposed, .. }) in found.iter().enumerate() {
+            let Some(team) = exposed.team else { continue };
+            let mut members = self.teams[usize::from(team)].members.iter();
+            let rank = members.position(|member| member.backend == exposed.origin).unwrap_or(usize::MAX);
+            let first = kept.entry((team, &exposed.upstream)).or_insert((rank, position));
+            *first = (*first).min((rank, position));
+        }
+        let is_shared = |position: usize, Found { exposed, route, .. }: &Found| {
+            let of_team =
+                |team: usize| self.teams[team].has(exposed.origin) && exposed.team.is_none_or(|own| own == index(team));
+            let kept =
+                |team: usize| kept.get(&(index(team), &exposed.upstream)).is_some_and(|(_, first)| *first != position);
+            (route.is_none() || exposed.team.is_some()) && (0..self.teams.len()).any(|team| of_team(team) && kept(team))
+        };
+        let shared: HashSet<usize> =
+            found.iter().enumerate().filter(|(position, item)| is_shared(*position, item)).map(|(at, _)| at).collect();
+        split(found, |position| !shared.contains(&position))
     }
 
     fn item(&self, origin: Origin<'_>, item: &Item, list: List) -> Found {
         let tools = &origin.settings.tools;
         let is_tool = list == List::Tools;
         let renamed = is_tool.then(|| tools.rename.get(&item.name)).flatten().unwrap_or(&item.name);
-        let (subject, name) = match list {
-            List::Tools => (Subject::Tools, expose(origin.names, &origin.backend.name, renamed)),
-            List::Prompts => (Subject::Prompts, expose(origin.names, &origin.backend.name, &item.name)),
-            List::Resources | List::Templates => {
-                (Subject::Resources, origin.backend.exposed_uri(&item.name).into_owned())
-            }
+        let subject = match list {
+            List::Tools => Subject::Tools,
+            List::Prompts => Subject::Prompts,
+            List::Resources | List::Templates => Subject::Resources,
         };
-        let route = self.find(subject, &name);
+        let shared = self.shared(origin, subject, renamed).filter(|_| subject != Subject::Resources);
+        let name = match subject {
+            Subject::Resources => origin.backend.exposed_uri(&item.name).into_owned(),
+            Subject::Tools | Subject::Prompts if shared.is_some() => renamed.clone(),
+            Subject::Tools | Subject::Prompts => expose(origin.names, &origin.backend.name, renamed),
+        };
+        let route = shared.or_else(|| self.find(subject, &name));
         let uri = |uri: &str| origin.backend.exposed_uri(uri).into_owned();
         let alone = match list {
             List::Tools => item.json.with_interface(&uri).map(|_| item.json.with_member(list.name_key(), renamed)),
@@ -389,6 +496,7 @@ impl<'a> Routes<'a> {
         let with_interface = item.json.with_interface(&uri).filter(|_| is_tool);
         let exposed = Exposed {
             backend: route.map_or(origin.position, |route| route.backend),
+            team: route.and_then(|route| route.team),
             item: with_interface.as_ref().unwrap_or(&item.json).with_member(list.name_key(), &name),
             alone,
             upstream: item.name.clone(),
@@ -418,57 +526,69 @@ impl<'a> Routes<'a> {
             .iter()
             .filter(|route| !catalogued.contains(&(route.subject, route.pattern)))
             .map(|route| {
-                let (name, settings) = backends[usize::from(route.backend)];
-                let deny = settings.tools.deny.iter().filter(|_| route.subject == Subject::Tools);
+                let team = self.team(*route).map(|team| team.members.iter().map(|member| member.backend).collect());
+                let own: Vec<u16> = team.unwrap_or_else(|| vec![route.backend]);
+                let own = || own.iter().map(|index| backends[usize::from(*index)]);
+                let of_tools = own().filter(|_| route.subject == Subject::Tools);
+                let named = own().filter(|_| route.subject != Subject::Resources);
                 WildcardRoute {
                     subject: route.subject,
                     pattern: route.pattern.to_owned().into(),
                     backend: route.backend,
-                    prefix: match route.subject {
-                        Subject::Resources => "".into(),
-                        _ => prefix(&topology.names, name).into(),
-                    },
-                    deny: deny.map(|pattern| pattern.clone().into()).collect(),
+                    team: route.team,
+                    prefixes: named.map(|(name, _)| prefix(&topology.names, name).into()).collect(),
+                    deny: of_tools.flat_map(|(_, own)| &own.tools.deny).map(|pattern| pattern.clone().into()).collect(),
                 }
             })
             .collect()
     }
+
+    /// The backends that take over calls of an item: those its backends name, as far as they are locked with one of that
+    /// upstream name and show it.
+    fn fallbacks(
+        &self,
+        topology: &Topology,
+        lock: &Lock,
+        backends: &[plan::Backend],
+        (list, hides): (List, &Hides<'_>),
+        exposed: &Exposed,
+    ) -> Vec<u16> {
+        let team = exposed.team.map(|team| &self.teams[usize::from(team)]);
+        let members = team.map_or(&[][..], |team| &team.members).iter().map(|member| member.backend);
+        let own = members.chain(Some(exposed.backend).filter(|_| team.is_none()));
+        let named = own.filter_map(|own| topology.backends.get(&backends[usize::from(own)].name));
+        let offers = |name: &&String| {
+            let (section, settings) = (lock.backends.get(*name), topology.backends.get(name));
+            section.is_some_and(|section| lock::find(section.list(list), &exposed.upstream).is_some())
+                && settings.is_some_and(|settings| !hides(name, &settings.tools, &exposed.upstream))
+        };
+        let position = |name: &String| backends.iter().position(|backend| backend.name == *name).map(index);
+        let mut found = Vec::new();
+        for fallback in named.flat_map(|own| &own.fallback).filter(offers).filter_map(position) {
+            if !found.contains(&fallback) && !team.is_some_and(|team| team.has(fallback)) {
+                found.push(fallback);
+            }
+        }
+        found
+    }
 }
 
-/// The backends that take over calls of an item: those its backend names, as far as they are locked with one of that
-/// upstream name and show it.
-fn fallbacks(
-    topology: &Topology,
-    lock: &Lock,
-    backends: &[plan::Backend],
-    (list, hides): (List, &Hides<'_>),
-    exposed: &Exposed,
-) -> Vec<u16> {
-    let own = &backends[usize::from(exposed.backend)].name;
-    let named = topology.backends.get(own).into_iter().flat_map(|backend| &backend.fallback);
-    let offers = |name: &&String| {
-        let (section, settings) = (lock.backends.get(*name), topology.backends.get(name));
-        section.is_some_and(|section| lock::find(section.list(list), &exposed.upstream).is_some())
-            && settings.is_some_and(|settings| !hides(name, &settings.tools, &exposed.upstream))
-    };
-    let position = |name: &String| backends.iter().position(|backend| backend.name == *name).map(index);
-    named.filter(offers).filter_map(position).collect()
-}
-
-/// Of items with one URI that routes send to one backend, keeps that of the backend itself, or else the first. Returns
-/// the others.
-fn keep_routed(found: &mut Vec<Found>, backends: &[plan::Backend]) -> Vec<Found> {
-    let own = |item: &Found| backends[usize::from(item.exposed.backend)].name == item.origin;
-    let mut kept: HashMap<(&str, u16), usize> = HashMap::new();
-    for (position, item) in found.iter().enumerate() {
-        let winner = kept.entry((&item.exposed.name, item.exposed.backend)).or_insert(position);
-        if own(item) && !own(&found[*winner]) {
-            *winner = position;
+/// The backends of a route that exist, each once.
+fn members(route: &Route, positions: &HashMap<&str, u16>) -> Vec<plan::Member> {
+    let mut members: Vec<plan::Member> = Vec::new();
+    for settings in &route.to.members {
+        let known = positions.get(&*settings.backend);
+        if let Some(own) = known.filter(|known| !members.iter().any(|member| member.backend == **known)) {
+            members.push(settings.planned(*own));
         }
     }
-    let kept: HashSet<usize> = kept.into_values().collect();
+    members
+}
+
+/// Leaves those at the positions that are kept, and returns the others.
+fn split(found: &mut Vec<Found>, kept: impl Fn(usize) -> bool) -> Vec<Found> {
     let mut position = 0..;
-    found.extract_if(.., |_| !position.next().is_some_and(|position| kept.contains(&position))).collect()
+    found.extract_if(.., |_| !position.next().is_some_and(&kept)).collect()
 }
 
 fn index(position: usize) -> u16 {

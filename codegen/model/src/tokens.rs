@@ -50,6 +50,7 @@ mod tests {
             own: "add".to_owned(),
             origin: 0,
             backend: 0,
+            team: None,
             item: item.to_owned(),
             alone: None,
             read_only: false,

@@ -20,8 +20,8 @@ pub use crate::decode::Entries;
 pub use crate::limit::{ConnectionSettings, InFlightSettings, LimitSettings};
 pub use crate::merge::{BatchingSettings, CoalesceSettings};
 pub use crate::traffic::{
-    BalanceSettings, BreakerSettings, ConcurrencySettings, HealthSettings, HttpProbeSettings, Optional, Percent,
-    RetrySettings, Span,
+    BalanceSettings, BreakerSettings, ConcurrencySettings, HealthSettings, HttpProbeSettings, MemberSettings, Optional,
+    Percent, RetrySettings, Span, TeamSettings,
 };
 pub use crate::transport::{
     Confinement, Instances, Profile, Sandbox, Several, Size, Start, StdioSettings, StreamableHttpSettings,
@@ -262,7 +262,7 @@ record! {
 }
 
 record! {
-    /// Which backend a name leads to. Exactly one of `tools`, `prompts` and `resources` is there.
+    /// Which backends a name leads to. Exactly one of `tools`, `prompts` and `resources` is there.
     struct Route: "a route" where one_subject {
         /// An exposed tool name; `*` stands for any run of characters.
         tools: Option<String> = None,
@@ -270,8 +270,10 @@ record! {
         prompts: Option<String> = None,
         /// A resource URI; `*` stands for any run of characters.
         resources: Option<String> = None,
-        /// The name of the backend.
-        to: String | { String::new() },
+        /// The name of the backend, or a list of several that take its calls between them.
+        to: TeamSettings | { TeamSettings::default() },
+        /// Which of several backends a call goes to; one after the other without it.
+        balance: Option<BalanceSettings> = None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! what a topology says of it, and what the engine is given.
 
 mod balance;
+mod team;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -16,6 +17,7 @@ use crate::topology::Millis;
 use crate::yaml::{Node, Value};
 
 pub use balance::{Balance, BalanceSettings, HashKey, HashSettings, KeyWord};
+pub use team::{Member, MemberSettings, Team, TeamSettings, Weighted};
 
 /// The most endpoints that a backend may have: each has a bit of 64.
 pub const ENDPOINTS_MAX: usize = 64;

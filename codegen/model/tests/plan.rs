@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use only1mcp_model::plan::{
-    AdminListener, Balance, Batching, CircuitBreaker, Coalesce, CoalescedTool, Concurrency, Exposed, HashKey,
+    AdminListener, Alone, Balance, Batching, CircuitBreaker, Coalesce, CoalescedTool, Concurrency, Exposed, HashKey,
     HealthCheck, HttpProbe, Limits, ParamHeader, Plan, Program, Reference, Retry, Size, Subject, ToolHeaders,
     Transport, visible,
 };
@@ -232,15 +232,50 @@ fn renames_denials_and_routes_decide_what_is_exposed_and_where_it_leads() {
 #[test]
 fn routes_for_names_that_no_catalog_holds_go_exact_names_first() {
     let plan = plan("full");
-    let routes: Vec<_> = plan.wildcards.iter().map(|r| (r.subject, &*r.pattern, r.backend, &*r.prefix)).collect();
+    let routes: Vec<_> =
+        plan.wildcards.iter().map(|r| (r.subject, &*r.pattern, r.backend, r.prefixes.concat())).collect();
     assert_eq!(
         routes,
         [
-            (Subject::Prompts, "unlisted", 1, "data--"),
-            (Subject::Tools, "math--*", 0, "math--"),
-            (Subject::Resources, "data://*", 1, ""),
+            (Subject::Prompts, "unlisted", 1, "data--".to_owned()),
+            (Subject::Tools, "math--*", 0, "math--".to_owned()),
+            (Subject::Resources, "data://*", 1, String::new()),
         ]
     );
+}
+
+#[test]
+fn what_a_route_sends_to_several_backends_is_there_once_under_its_own_name() {
+    let plan = plan("team");
+    assert_eq!(
+        names(&plan, &plan.tools),
+        [
+            ("math_add", "math_add", "math-a"),
+            ("math_div", "math_div", "math-a"),
+            ("math-a__status", "status", "math-a"),
+            ("spare__math_add", "math_add", "spare"),
+            ("spare__math_div", "math_div", "spare"),
+        ]
+    );
+    assert_eq!(names(&plan, &plan.prompts), [("greet", "greet", "math-b")]);
+    assert_eq!(names(&plan, &plan.resources), [("data://x", "data://x", "math-a")]);
+    let teams: Vec<Vec<(u16, u32)>> =
+        plan.teams.iter().map(|team| team.members.iter().map(|own| (own.backend, own.weight)).collect()).collect();
+    assert_eq!(teams, [vec![(0, 3), (1, 1)], vec![(1, 1), (0, 1)], vec![(0, 1), (1, 1)]]);
+    let of = |items: &[Exposed]| items.iter().map(|item| item.team).collect::<Vec<_>>();
+    assert_eq!(of(&plan.tools), [Some(0), Some(0), None, None, None]);
+    assert_eq!((of(&plan.prompts), of(&plan.resources)), (vec![Some(1)], vec![Some(2)]));
+    // Who takes calls anyway takes none over.
+    assert!(plan.tools[..2].iter().all(|tool| tool.fallbacks == [2]), "{:?}", plan.tools);
+    // Only one of them says that it reads.
+    assert!(plan.tools[0].read_only && !plan.tools[1].read_only);
+    let alone = |of: fn(&Alone) -> &Vec<Exposed>| {
+        plan.alone.iter().map(|own| of(own).iter().map(|item| &*item.upstream).collect()).collect::<Vec<Vec<&str>>>()
+    };
+    assert_eq!(alone(|own| &own.tools), [vec![], vec!["math_add", "math_div"], vec![]]);
+    assert_eq!(alone(|own| &own.prompts), [vec!["greet"], vec![], vec![]]);
+    assert_eq!(*plan.wildcards[0].prefixes, ["math-a__", "math-b__"]);
+    assert_eq!(*plan.wildcards[0].deny, ["status"]);
 }
 
 #[test]
@@ -381,7 +416,7 @@ fn a_topology_of_five_hundred_backends_is_one_like_any_other() {
     let source = Source { path: "five-hundred.yaml".to_owned(), text };
     let (plan, warnings) = load(&source, None, &Features::all()).expect("nothing is wrong with it");
     assert_eq!((plan.backends.len(), plan.wildcards.len()), (500, 500));
-    assert_eq!(plan.wildcards[499].prefix, "server-499__");
+    assert_eq!(*plan.wildcards[499].prefixes, ["server-499__"]);
     let codes: Vec<&str> = warnings.iter().map(|found| found.code.as_str()).collect();
     assert_eq!(codes, ["E0501"]);
 }

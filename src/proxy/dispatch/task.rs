@@ -44,7 +44,9 @@ impl<T: Topology> Journey<'_, T> {
         let head = scanned(&source)?;
         let call = self.call((backend, self.locked_headers(backend)), &source, &head, head.name.unwrap_or(self.name.0));
         relay.expect_task();
-        exchange(link, &call, relay, &self.wait(relay, share, &call.sent)).await?;
+        let outcome = exchange(link, &call, relay, &self.wait(relay, share, &call.sent)).await;
+        self.tried.set(call.tried.get());
+        outcome?;
         if let Some(refusal) = relay.take_refusal() {
             return relay.refuse(&refusal).await;
         }

@@ -19,7 +19,7 @@ use crate::mcp::subscription::Filter;
 use crate::proxy::error::Refusal;
 use crate::proxy::session::{Hearing, Outlet, Session, Subscribed, Telling, Turn, Unsubscribable};
 use crate::proxy::target;
-use crate::proxy::{Carrier, Downstream, Erased, Left, Post, Worker, respond, route};
+use crate::proxy::{Carrier, Downstream, Erased, Left, Post, Worker, respond, route, teams};
 use crate::upstream::{Error, Gone, Kind};
 
 /// A stream on which a session is told.
@@ -66,7 +66,7 @@ pub(in crate::proxy) async fn subscribe<'a, T: Topology>(
         uris: vec![((*route.upstream).into(), (*uri).into())],
         tasks: Vec::new(),
     };
-    let backend = route.backend;
+    let backend = teams::heard(worker, &route);
     let listener = Rc::new(Listener::Session(Arc::clone(&hearing)));
     let cancelled = poll_fn(|cx| match downstream.poll_left(cx) {
         Poll::Ready(Left::Cancelled) => Poll::Ready(()),
@@ -214,7 +214,7 @@ impl<'a, T: Topology> OwnStream<'a, T> {
             filter.resources_list_changed &= tells::<T>(backend, Changing::Resources);
             (!wish.filter.is_empty()).then_some((backend, wish))
         };
-        let wishes: Vec<_> = wishes::<T>(self.view, &all).into_iter().filter_map(declared).collect();
+        let wishes: Vec<_> = wishes(self.worker, self.view, &all).into_iter().filter_map(declared).collect();
         let counted = Rc::clone(&self.worker.listeners);
         if wishes.is_empty() || Rc::strong_count(&counted) > limits::LISTENERS_MAX + 1 {
             return Lists { _enrolled: Vec::new(), _counted: None };

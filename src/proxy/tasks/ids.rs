@@ -179,9 +179,7 @@ impl TaskIds {
 impl Task {
     /// Where a call about it goes: there and nowhere else.
     pub(super) fn route(&self, backend: u16) -> Route<'_> {
-        let (upstream, child) = (Cow::Borrowed(&*self.id), self.child);
-        let (fallbacks, headers, rewrites) = (&[][..], &[][..], None);
-        Route { backend, upstream, fallbacks, repeatable: false, headers, has_headers: false, rewrites, child }
+        Route { child: self.child, ..Route::to(backend, Cow::Borrowed(&*self.id)) }
     }
 }
 

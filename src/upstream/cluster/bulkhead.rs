@@ -50,6 +50,11 @@ impl Bulkhead {
         }
     }
 
+    /// Whether there is no place now, or others wait for it.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting() > 0 || self.under_way.load(SeqCst) >= self.max.load(SeqCst)
+    }
+
     /// How many wait for a place.
     pub(super) fn waiting(&self) -> u32 {
         self.waiting.load(SeqCst)

@@ -169,6 +169,11 @@ impl Group {
         self.bulkhead.queue().await
     }
 
+    /// Whether a call would have to wait for its place.
+    pub(super) fn is_full(&self) -> bool {
+        self.bulkhead.is_full()
+    }
+
     /// How many calls wait for a place.
     pub(crate) fn waiting(&self) -> u32 {
         self.bulkhead.waiting()

@@ -44,8 +44,10 @@ pub(super) fn all(plan: &Plan) -> Vec<Open> {
             Subject::Prompts => "prompts",
             Subject::Resources => "resources",
         };
-        let backend = &plan.backends[usize::from(route.backend)].name;
-        let why = format!("names that no list holds: matched when a call comes, lead to backend `{backend}`");
+        let led = plan.led(route.backend, route.team);
+        let names: Vec<String> = led.map(|index| format!("`{}`", plan.backends[usize::from(index)].name)).collect();
+        let to = if names.len() == 1 { "backend" } else { "backends" };
+        let why = format!("names that no list holds: matched when a call comes, lead to {to} {}", names.join(", "));
         open.push(Open { what: format!("{subject} `{}`", route.pattern), why });
     }
     for template in &plan.templates {

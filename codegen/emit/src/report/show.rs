@@ -4,7 +4,7 @@ use std::fmt;
 
 use only1mcp_model::topology::Millis;
 
-use super::{AloneLine, BackendLine, Counts, ListLine, ListenerLine, Report, TableLine, ViewLine};
+use super::{AloneLine, BackendLine, Counts, ListLine, ListenerLine, Report, TableLine, TeamLine, ViewLine};
 
 /// Cells of a row.
 type Row = Vec<String>;
@@ -23,6 +23,7 @@ impl fmt::Display for Report {
         writeln!(f, "catalog")?;
         let routes = format!("{} routes by pattern", self.wildcard_routes);
         rows(f, &[[self.catalog.cells(), vec![routes]].concat()])?;
+        section(f, "routes to several backends", self.teams.iter().map(TeamLine::row))?;
         writeln!(f, "tables")?;
         rows(f, &self.tables.iter().map(TableLine::row).collect::<Vec<_>>())?;
         section(f, "views", self.views.iter().map(ViewLine::row))?;
@@ -87,6 +88,13 @@ impl BackendLine {
         let tail =
             if fallbacks.is_empty() { Row::new() } else { row([&format!("falls back to {}", fallbacks.join(", "))]) };
         [head, self.catalog.cells(), tail].concat()
+    }
+}
+
+impl TeamLine {
+    fn row(&self) -> Row {
+        let backends: Vec<String> = self.backends.iter().map(|(name, weight)| format!("{name} ({weight})")).collect();
+        [row([&backends.join(", "), &self.balance]), self.catalog.cells()].concat()
     }
 }
 

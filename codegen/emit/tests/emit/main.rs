@@ -72,6 +72,23 @@ fn exactly_the_strategies_of_backends_with_several_endpoints_are_named() {
 }
 
 #[test]
+fn a_route_to_several_backends_is_a_team_and_its_strategy_is_named() {
+    let code = emitted(&plans::team()).tokens.to_string().replace(' ', "");
+    for expected in [
+        "typeBalance=::only1mcp::upstream::balance::LeastConnections;",
+        "teams:&[::only1mcp::catalog::plan::Team{members:::std::borrow::Cow::Borrowed(&[\
+         ::only1mcp::catalog::plan::Member{backend:0,weight:3},::only1mcp::catalog::plan::Member{backend:1,weight:1}]),\
+         balance:::only1mcp::catalog::plan::Balance::LeastConnections}],",
+        "backend:0,team:Some(0),origin:0,",
+        // What is known by its own name, or to clients as another's, its backend alone finds as well.
+        "backend:0,prefix:\"one__\",tools:&[(\"add\",\"add\")],prompts:&[],",
+        "backend:1,prefix:\"two__\",tools:&[(\"add\",\"add\")],prompts:&[],",
+    ] {
+        assert!(code.contains(expected), "{expected} in {code}");
+    }
+}
+
+#[test]
 fn prompts_resources_and_templates_become_phf_maps_and_lists() {
     snapshot("prompts_and_resources", &plans::prompts_and_resources());
 }
@@ -438,7 +455,8 @@ fn a_capability_is_declared_when_it_is_listed_declared_by_a_backend_or_routed_by
         subject: Subject::Resources,
         pattern: "data://*".into(),
         backend: 0,
-        prefix: "".into(),
+        team: None,
+        prefixes: vec![].into(),
         deny: vec![].into(),
     });
     assert_eq!(capabilities(&plan), r#"{"prompts":{},"resources":{}}"#);
@@ -469,7 +487,8 @@ fn completions_are_declared_where_something_leads_to_who_completes_and_the_revis
         subject: Subject::Prompts,
         pattern: "more__*".into(),
         backend: 0,
-        prefix: "".into(),
+        team: None,
+        prefixes: vec![].into(),
         deny: vec![].into(),
     });
     assert_eq!(of_views(&plan), [true; 2]);

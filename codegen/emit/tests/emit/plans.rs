@@ -2,8 +2,9 @@
 
 use only1mcp_model::plan::{
     Access, AdminListener, Alone, Auth, Backend, Balance, Basic, ClientCapability, Concurrency, Confined, Credentials,
-    Endpoint, Exposed, Extension, Header, HttpVersion, Instructions, Life, Listen, ParamHeader, Plan, Program, Proxy,
-    Reference, Stated, Stdio, StreamableHttp, Subject, ToolHeaders, Transport, User, Variable, View, WildcardRoute,
+    Endpoint, Exposed, Extension, Header, HttpVersion, Instructions, Life, Listen, Member, ParamHeader, Plan, Program,
+    Proxy, Reference, Stated, Stdio, StreamableHttp, Subject, Team, ToolHeaders, Transport, User, Variable, View,
+    WildcardRoute,
 };
 use only1mcp_model::revision::Era;
 
@@ -78,7 +79,8 @@ pub(crate) fn streamable_http() -> Plan {
         subject: Subject::Tools,
         pattern: "weather__*".into(),
         backend: 0,
-        prefix: "weather__".into(),
+        team: None,
+        prefixes: vec!["weather__".into()].into(),
         deny: vec!["delete_*".into()].into(),
     };
     let mut plan = Plan { tools: vec![forecast], ..plan("streamable_http", vec![backend]) };
@@ -104,6 +106,20 @@ pub(crate) fn mixed() -> Plan {
         hosts: vec!["gateway.example.com".into()].into(),
     });
     plan
+}
+
+/// Two backends that take the calls of one tool between them.
+pub(crate) fn team() -> Plan {
+    let backends = ["one", "two"].map(|name| backend(name, http("http://127.0.0.1:9001/mcp"))).to_vec();
+    let add = |origin: u16| Exposed { name: "add".to_owned(), team: Some(0), ..tool("", "add", origin) };
+    let members = vec![Member { backend: 0, weight: 3 }, Member { backend: 1, weight: 1 }];
+    let alone = |name: &str, tools: Vec<Exposed>| Alone { prefix: format!("{name}__"), tools, ..Alone::default() };
+    Plan {
+        tools: vec![add(0), tool("one", "status", 0)],
+        teams: vec![Team { members: members.into(), balance: Balance::LeastConnections }],
+        alone: vec![alone("one", vec![]), alone("two", vec![Exposed { backend: 0, ..add(1) }])],
+        ..plan("team", backends)
+    }
 }
 
 /// Everything but tools.
@@ -240,6 +256,7 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
             admin: None,
         },
         backends,
+        teams: vec![],
         wildcards: vec![],
         tools: vec![],
         prompts: vec![],
@@ -317,6 +334,7 @@ fn tool(backend_name: &str, upstream: &str, backend: u16) -> Exposed {
         own: upstream.to_owned(),
         origin: backend,
         backend,
+        team: None,
         item: item.to_string(),
         alone: None,
         read_only: false,

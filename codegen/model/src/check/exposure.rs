@@ -85,7 +85,8 @@ impl Check<'_> {
         let (own, exposed) = (&found.exposed.upstream, &found.exposed.name);
         let fits = match &self.topology.names {
             Names::None => is_exposable(exposed, LENGTH_MAX),
-            names => !own.is_empty() && *exposed == prefix(names, &found.origin) + own,
+            // What is known by its own name is known so because that fits.
+            names => !own.is_empty() && (*exposed == prefix(names, &found.origin) + own || exposed == own),
         };
         !fits && !self.is_renamed(found)
     }

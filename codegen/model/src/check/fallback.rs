@@ -50,16 +50,24 @@ impl Check<'_> {
 
     /// Every check of what fallbacks can take over; `backends` are those of the plan.
     pub(crate) fn fallback_contents(&mut self, lock: &Lock, backends: &[plan::Backend], catalog: &Catalog) {
+        let is_in_team =
+            |team: Option<u16>, backend: u16| team.is_some_and(|team| catalog.teams[usize::from(team)].has(backend));
         for (index, backend) in (0..).zip(backends) {
             let named = self.topology.backends.get(&backend.name).map_or(&[][..], |backend| &backend.fallback);
             for (position, fallback) in named.iter().enumerate() {
                 // What is not locked is reported as such.
                 let planned = backends.iter().position(|other| other.name == *fallback);
                 let Some(planned) = planned.filter(|_| lock.backends.contains_key(fallback)) else { continue };
-                let taken = |item: &Found| item.exposed.fallbacks.iter().any(|taken| usize::from(*taken) == planned);
-                let lists = catalog.lists().map(|(noun, found)| {
-                    (noun, found.iter().filter(|item| item.exposed.backend == index).partition(|item| taken(item)))
-                });
+                // Who takes calls of an item anyway, by the same route, is no fallback of it.
+                let taken = |item: &Found| {
+                    let has = |taken: &u16| usize::from(*taken) == planned;
+                    item.exposed.fallbacks.iter().any(has)
+                        || (0..).zip(backends).any(|(other, _)| has(&other) && is_in_team(item.exposed.team, other))
+                };
+                let leads = |item: &&Found| item.exposed.backend == index || is_in_team(item.exposed.team, index);
+                let lists = catalog
+                    .lists()
+                    .map(|(noun, found)| (noun, found.iter().filter(leads).partition(|item| taken(item))));
                 let place = self.document.value(steps!["backends", &*backend.name, "fallback", position]);
                 self.lacking(place, &backend.name, fallback, &lists);
             }

@@ -68,6 +68,9 @@ fn lists(topology: &Topology) -> Vec<Listed<'_>> {
         let urls = backend.endpoints.iter().map(|endpoint| endpoint.url.to_string()).collect();
         lists.push((steps!["backends", name, "endpoints"].to_vec(), urls));
     }
+    for (index, route) in topology.routes.iter().enumerate() {
+        lists.push((steps!["routes", index, "to"].to_vec(), route.to.names().map(str::to_owned).collect()));
+    }
     for (name, view) in topology.views.iter() {
         lists.push((steps!["views", name, "include"].to_vec(), view.include.clone()));
         lists.push((steps!["views", name, "exclude"].to_vec(), view.exclude.clone()));

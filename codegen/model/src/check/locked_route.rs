@@ -7,28 +7,42 @@ use super::route::subject;
 use crate::diagnostic::{Code, listed, quoted};
 use crate::lock::{self, List, Lock, Marks, Section};
 use crate::names::{common, matches};
-use crate::plan::{self, Subject};
+use crate::plan::Subject;
 use crate::resolve::{Catalog, Found};
 use crate::topology::Route;
 use crate::yaml::steps;
+
+/// A backend of a route.
+#[derive(Clone, Copy)]
+struct Member<'t> {
+    /// The position of the route.
+    route: usize,
+    /// Its own, among the backends of the route.
+    position: usize,
+    name: &'t str,
+}
 
 // === impl Check ===
 
 impl Check<'_> {
     /// Every check of routes that needs a lock.
-    pub(crate) fn locked_routes(&mut self, lock: &Lock, marks: &Marks, backends: &[plan::Backend], catalog: &Catalog) {
+    pub(crate) fn locked_routes(&mut self, lock: &Lock, marks: &Marks, catalog: &Catalog) {
         let locked = |name: &str| lock.backends.contains_key(name);
         // What a backend without a section offers is not known: a route may well be for that.
         let known = self.topology.backends.names().all(locked);
         for (index, route) in self.topology.routes.iter().enumerate() {
             let Some((subject, key, pattern)) = subject(route) else { continue };
-            let section = lock.backends.get(&route.to);
-            if known && !is_offered(subject, pattern, catalog) && !section.is_some_and(|to| is_open(subject, to)) {
+            let mut sections = route.to.names().filter_map(|name| lock.backends.get(name));
+            if known && !is_offered(subject, pattern, catalog) && !sections.any(|to| is_open(subject, to)) {
                 self.idle_route(index, (subject, key, pattern), catalog);
             }
-            self.denied(index, route, (backends, catalog));
-            if let Some(section) = section {
-                self.unserved(index, route, section, marks, (backends, catalog));
+            for (position, name) in route.to.names().enumerate() {
+                let member = Member { route: index, position, name };
+                self.denied(member, catalog);
+                if let Some(section) = lock.backends.get(name) {
+                    self.unserved((member, route), section, marks, catalog);
+                    self.unlike((member, subject), section, lock, catalog);
+                }
             }
         }
     }
@@ -58,15 +72,16 @@ impl Check<'_> {
         };
     }
 
-    /// Whether the backend of a route takes the tools that the route sends it from others.
-    fn denied(&mut self, index: usize, route: &Route, (backends, catalog): (&[plan::Backend], &Catalog)) {
-        let deny = self.topology.backends.get(&route.to).map_or(&[][..], |to| &to.tools.deny);
-        for item in sent_elsewhere(index, backends, &catalog.tools) {
+    /// Whether a backend of a route takes the tools that the route sends it from others.
+    fn denied(&mut self, member: Member<'_>, catalog: &Catalog) {
+        let name = member.name;
+        let deny = self.topology.backends.get(name).map_or(&[][..], |to| &to.tools.deny);
+        for item in member.sent_from_others(&catalog.tools) {
             let own = &item.exposed.upstream;
             let Some(rule) = deny.iter().position(|pattern| matches(pattern, own)) else { continue };
-            let (to, rule) = (steps!["routes", index, "to"], steps!["backends", &*route.to, "tools", "deny", rule]);
-            let (place, rule) = (self.document.value(to), self.document.value(rule));
-            let message = format!("backend `{}` denies tool {}, which this route sends it", route.to, quoted(own));
+            let rule = self.document.value(steps!["backends", name, "tools", "deny", rule]);
+            let place = self.document.value(&self.member_path(member.route, member.position));
+            let message = format!("backend `{name}` denies tool {}, which this route sends it", quoted(own));
             self.problems
                 .error(Code::Unserved, place, message)
                 .label(format!("calls of {} would be refused", quoted(&item.exposed.name)))
@@ -76,45 +91,71 @@ impl Check<'_> {
         }
     }
 
-    /// Whether the backend of a route has what the route sends it from others.
-    fn unserved(
-        &mut self,
-        index: usize,
-        route: &Route,
-        section: &Section,
-        marks: &Marks,
-        (backends, catalog): (&[plan::Backend], &Catalog),
-    ) {
+    /// Whether a backend of a route has what the route sends it from others.
+    fn unserved(&mut self, (member, route): (Member<'_>, &Route), section: &Section, marks: &Marks, catalog: &Catalog) {
         let (noun, found, has) = match subject(route) {
             Some((Subject::Tools, _, _)) => ("tool", &catalog.tools, section.list(List::Tools)),
             Some((Subject::Prompts, _, _)) => ("prompt", &catalog.prompts, section.list(List::Prompts)),
             // URIs are one space: another backend may answer for one that it does not list.
             _ => return,
         };
-        let mut lacking = sent_elsewhere(index, backends, found);
+        let (name, mut lacking) = (member.name, member.sent_from_others(found));
         lacking.retain(|item| lock::find(has, &item.exposed.upstream).is_none());
         let Some(first) = lacking.first() else { return };
         let plural = if lacking.len() == 1 { "" } else { "s" };
         let names = listed(lacking.iter().map(|item| item.exposed.upstream.as_str()));
-        let message = format!("backend `{}` has no {noun}{plural} {names}, which this route sends it", route.to);
-        let (to, key) = (steps!["routes", index, "to"], format!("{noun}s"));
-        let pattern = self.document.value(steps!["routes", index, &key]);
+        let message = format!("backend `{name}` has no {noun}{plural} {names}, which this route sends it");
+        let (place, key) = (self.document.value(&self.member_path(member.route, member.position)), format!("{noun}s"));
+        let pattern = self.document.value(steps!["routes", member.route, &key]);
         self.problems
-            .error(Code::Unserved, self.document.value(to), message)
+            .error(Code::Unserved, place, message)
             .label(format!("not among its {noun}s in the lock"))
             .also(pattern, format!("matches {} of backend `{}`", quoted(&first.exposed.name), first.origin))
-            .locked(marks.section(&route.to))
+            .locked(marks.section(name))
             .help(format!(
                 "route it to a backend that has it, narrow the pattern, or write the lock again with `only1mcp topology lock {}`",
                 self.choice
             ));
     }
+
+    /// Whether what clients are shown of a tool, or a prompt, is true of a backend of a route to several as well.
+    fn unlike(&mut self, (member, subject): (Member<'_>, Subject), section: &Section, lock: &Lock, catalog: &Catalog) {
+        let (noun, found, list, arguments) = match subject {
+            Subject::Tools => ("tool", &catalog.tools, List::Tools, "inputSchema"),
+            Subject::Prompts => ("prompt", &catalog.prompts, List::Prompts, "arguments"),
+            Subject::Resources => return,
+        };
+        let shown = |item: &Found| lock::find(lock.backends.get(&item.origin)?.list(list), &item.exposed.upstream);
+        let differs = |item: &&Found| match (shown(item), lock::find(section.list(list), &item.exposed.upstream)) {
+            (Some(shown), Some(own)) => !shown.json.has_alike(&own.json, arguments),
+            _ => false,
+        };
+        let mut sent = member.sent_from_others(found);
+        sent.retain(|item| item.exposed.team.is_some() && differs(item));
+        let Some(first) = sent.first() else { return };
+        let plural = if sent.len() == 1 { "" } else { "s" };
+        let names = listed(sent.iter().map(|item| item.exposed.upstream.as_str()));
+        let message = format!(
+            "backend `{}` takes other arguments for {noun}{plural} {names} than clients are shown",
+            member.name
+        );
+        let place = self.document.value(&self.member_path(member.route, member.position));
+        let label = format!("clients are shown {} as backend `{}` has it", quoted(&first.exposed.name), first.origin);
+        self.problems.warning(Code::UnlikeBackends, place, message).label(label).help(format!(
+            "bring the servers to one version and write the lock again with `only1mcp topology lock {}`, narrow the \
+             pattern, or write `allow: [E0219]` when what fits one fits the other",
+            self.choice
+        ));
+    }
 }
 
-/// What a route sends to its backend although another one offers it.
-fn sent_elsewhere<'c>(index: usize, backends: &[plan::Backend], found: &'c [Found]) -> Vec<&'c Found> {
-    let elsewhere = |item: &&Found| backends[usize::from(item.exposed.backend)].name != item.origin;
-    found.iter().filter(|item| item.route == Some(index)).filter(elsewhere).collect()
+// === impl Member ===
+
+impl Member<'_> {
+    /// What the route sends to it although another backend offers it.
+    fn sent_from_others<'c>(&self, found: &'c [Found]) -> Vec<&'c Found> {
+        found.iter().filter(|item| item.route == Some(self.route) && item.origin != self.name).collect()
+    }
 }
 
 /// What clients see of a subject, and what one of it is called.

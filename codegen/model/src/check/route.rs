@@ -1,10 +1,12 @@
 //! Whether routes lead somewhere, and whether they are ever taken.
+//!
+//! Whether the backends of a route have what it sends them is checked in [`super::locked_route`].
 
 use super::Check;
-use crate::diagnostic::{Code, quoted};
+use crate::diagnostic::{Code, listed, quoted};
 use crate::names::{common, matches};
 use crate::plan::Subject;
-use crate::topology::{Route, subject_expected};
+use crate::topology::{Route, TeamSettings, subject_expected};
 use crate::yaml::{Step, steps};
 
 // === impl Check ===
@@ -23,10 +25,33 @@ impl Check<'_> {
                     .error(Code::InvalidValue, self.document.value(path), message)
                     .help(format!("write {}", subject_expected()));
             }
-            if !names.contains(&route.to.as_str()) {
-                self.unknown_backend(steps!["routes", index, "to"], &route.to);
+            for (position, name) in route.to.names().enumerate() {
+                if !names.contains(&name) {
+                    self.unknown_backend(&self.member_path(index, position), name);
+                }
             }
+            self.needless_balance(index, route);
         }
+    }
+
+    /// Whether there is anything to balance.
+    fn needless_balance(&mut self, index: usize, route: &Route) {
+        // What could not be read has been reported.
+        if route.balance.is_none() || route.to.members.len() != 1 {
+            return;
+        }
+        let place = self.document.key(steps!["routes", index, "balance"]);
+        self.problems
+            .error(Code::InvalidValue, place, "balance of a route to one backend".to_owned())
+            .help("write several, `to: [ONE, OTHER]`, or take it out: `balance` of a backend is about its endpoints");
+    }
+
+    /// Where the name of a backend of a route stands.
+    pub(super) fn member_path(&self, route: usize, position: usize) -> Vec<Step<'static>> {
+        let paths: [&[Step<'static>]; 2] =
+            [steps!["routes", route, "to", position, "backend"], steps!["routes", route, "to", position]];
+        let written = paths.into_iter().find(|path| self.document.has(path));
+        written.unwrap_or(steps!["routes", route, "to"]).to_vec()
     }
 
     /// Reports a name, at its path, that no backend has.
@@ -63,9 +88,10 @@ impl Check<'_> {
     /// the other.
     pub(super) fn overlapping_routes(&mut self) {
         let routes: Vec<_> = self.topology.routes.iter().map(|route| (subject(route), &route.to)).collect();
+        let named = |to: &TeamSettings| listed(to.names());
         for (index, (later, to)) in routes.iter().enumerate() {
             let Some((subject, key, pattern)) = *later else { continue };
-            let overlap = |(earlier, other_to): &(Option<(Subject, &str, &str)>, &String)| {
+            let overlap = |(earlier, other_to): &(Option<(Subject, &str, &str)>, &TeamSettings)| {
                 let (_, _, earlier) = earlier.filter(|(other, _, _)| *other == subject && other_to != to)?;
                 // Exact names go before patterns, wherever they stand.
                 let patterns = earlier.contains('*') && pattern.contains('*');
@@ -79,8 +105,8 @@ impl Check<'_> {
                 let (message, name) = (format!("route for {} overlaps an earlier one", quoted(pattern)), quoted(&name));
                 self.problems
                     .warning(Code::OverlappingRoutes, place, message)
-                    .label(format!("{name} matches as well, and would go to `{to}`"))
-                    .also(earlier, format!("{name} matches here first, and goes to `{}`", routes[first].1))
+                    .label(format!("{name} matches as well, and would go to {}", named(to)))
+                    .also(earlier, format!("{name} matches here first, and goes to {}", named(routes[first].1)))
                     .help("narrow one of them, or write `allow: [E0205]` when this order is meant");
             }
         }

@@ -195,6 +195,11 @@ codes! {
         exposed like this, or the lock has no `readOnlyHint` for those that are. Calls that may change something never become one, \
         for each of them counts.\n\n    \
         coalesce: { tools: [\"weather__set_*\"] }    # weather__get_*\n"
+    /// The backends of a route take other arguments for one tool.
+    UnlikeBackends = warning "E0219": "A route leads to several backends, any of which may get a call. Clients are shown a tool (or \
+        prompt) once, as the first of them that has it; by the lock, another one takes other arguments: its input schema is not the \
+        same, whatever the order of its members.\n\n    \
+        routes: [{ tools: \"math_*\", to: [math-a, math-b] }]    # of one version, or allow: [E0219]\n"
     /// Two items are exposed under one name.
     DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
         a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"

@@ -57,7 +57,8 @@ impl Asked<'_> {
     /// The rule that denies the name at the backend to which a route sends what no list holds.
     fn denied_on_the_way(&self) -> Vec<Step> {
         let Some(route) = self.wildcard(Kind::Tool) else { return Vec::new() };
-        self.rule(&self.plan.backends[usize::from(route.backend)].name, route.stripped(self.name)).into_iter().collect()
+        let backends = self.plan.led(route.backend, route.team).map(|index| &self.plan.backends[usize::from(index)]);
+        backends.filter_map(|backend| self.rule(&backend.name, route.stripped(self.name))).collect()
     }
 
     /// The rules that deny what would have this name.
@@ -91,11 +92,16 @@ impl Asked<'_> {
                 if !former.iter().any(|name| name == self.name) {
                     continue;
                 }
-                let exposed = expose(&self.topology.names, backend, renamed);
-                let found = |found: &&super::Found| found.origin == backend && found.exposed.upstream == own;
-                if self.found(kind).iter().find(found).is_none() {
-                    continue;
-                }
+                // Of several backends of a route, clients see what one of them has.
+                let is_shared = |exposed: &crate::plan::Exposed| {
+                    let mut led = self.plan.led(exposed.backend, exposed.team).filter(|_| exposed.team.is_some());
+                    led.any(|index| self.plan.backends[usize::from(index)].name == backend)
+                };
+                let found = |found: &&super::Found| {
+                    found.exposed.upstream == own && (found.origin == backend || is_shared(&found.exposed))
+                };
+                let Some(found) = self.found(kind).iter().find(found) else { continue };
+                let exposed = &found.exposed.name;
                 let noun = kind.noun();
                 let text = format!("{noun} `{own}` of backend `{backend}` is exposed as `{exposed}`");
                 let (rule, place) = match rename {

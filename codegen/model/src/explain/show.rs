@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Contract, Decision, Explanation, Kind, Millis, Rule, SetBy, Step, Timeout};
-use crate::diagnostic::{Origin, quoted};
+use super::{Contract, Decision, Explanation, Kind, Millis, Rule, SetBy, Step, Team, Timeout};
+use crate::diagnostic::{Origin, listed, quoted};
 use crate::lock::printable;
 
 /// Where the text of a line begins.
@@ -34,9 +34,17 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, backend, exposed, upstream, .. } = self;
         let name = quoted(exposed);
-        writeln!(f, "{} {name} is {} of backend `{backend}`", kind.noun(), quoted(upstream))?;
+        let whose = match &self.team {
+            None => format!("backend `{backend}`"),
+            Some(team) => format!("backends {}", listed(team.members.iter().map(|(name, _)| &**name))),
+        };
+        writeln!(f, "{} {name} is {} of {whose}", kind.noun(), quoted(upstream))?;
         for step in &self.steps {
             write!(f, "{step}")?;
+        }
+        if let Some(Team { members, balance }) = &self.team {
+            let members: Vec<String> = members.iter().map(|(name, weight)| format!("`{name}` ({weight})")).collect();
+            line(f, "balance", &format!("{balance}: {}", members.join(", ")), None)?;
         }
         write!(f, "{}", self.timeout)?;
         for (label, names) in [("fallback", &self.fallbacks), ("views", &self.views)] {

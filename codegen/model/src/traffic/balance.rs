@@ -1,5 +1,7 @@
 //! Which endpoint of several a call goes to.
 
+use std::fmt;
+
 use crate::constant::constant;
 use crate::decode::{Choice, Decode, Key, Record, object_schema, record, word, words, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
@@ -33,6 +35,23 @@ constant! {
         Tool,
         /// The argument that these keys lead to, each inside of what the one before leads to.
         Argument(Table<Text>),
+    }
+}
+
+impl fmt::Display for Balance {
+    /// For people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RoundRobin => f.write_str("round_robin"),
+            Self::LeastConnections => f.write_str("least_connections"),
+            Self::Random => f.write_str("random"),
+            Self::WeightedRandom => f.write_str("weighted_random"),
+            Self::ConsistentHash(HashKey::Session) => f.write_str("consistent_hash by session"),
+            Self::ConsistentHash(HashKey::Tool) => f.write_str("consistent_hash by tool"),
+            Self::ConsistentHash(HashKey::Argument(path)) => {
+                write!(f, "consistent_hash by argument {}", path.join("."))
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::petition::Petition;
 use super::super::told::Told;
 use super::servers;
 use super::window::Window;
-use crate::catalog::plan::{Subject, WildcardRoute};
+use crate::catalog::plan::{Member, Subject, WildcardRoute};
 use crate::catalog::{Entry, Template, View};
 
 /// Which of a list are asked for.
@@ -34,13 +34,14 @@ const SUBJECTS: [(&str, Subject); 3] =
 pub(in super::super) fn tools(endpoints: &Endpoints, asked: &Petition) -> Result<Told, Declined> {
     let facts = &*endpoints.facts;
     let filter = Choice::of(facts, asked)?;
-    let shown = |tool: &&Entry| filter.view.shows(tool.views) && filter.leads(tool.backend);
+    let shown = |tool: &&Entry| filter.view.shows(tool.views) && filter.leads(facts, tool.backend, tool.team);
     let part = Window::of(asked)?.cut(facts.spec.tools.iter().filter(shown), |tool| {
         json!({
             "name": tool.name,
             "server": facts.name_of(tool.backend),
             "origin": facts.name_of(tool.origin),
             "upstream": tool.upstream,
+            "balanced": balanced(facts, tool.team),
             "fallbacks": names(facts, tool.fallbacks),
             "views": views(facts, tool.views),
             "read_only": tool.read_only,
@@ -61,7 +62,7 @@ pub(in super::super) fn routes(endpoints: &Endpoints, asked: &Petition) -> Resul
         .flat_map(exact);
     let patterns = spec.wildcards.iter().map(Rule::Pattern);
     let all = exact.chain(patterns).chain(spec.templates.iter().map(Rule::Template));
-    let part = Window::of(asked)?.cut(all.filter(|rule| filter.takes(*rule)), |rule| rule.told(facts));
+    let part = Window::of(asked)?.cut(all.filter(|rule| filter.takes(facts, *rule)), |rule| rule.told(facts));
     Ok(Told::json(&part))
 }
 
@@ -81,6 +82,13 @@ pub(super) fn views(facts: &Facts, bits: u64) -> Vec<&'static str> {
 /// The names of backends.
 pub(super) fn names(facts: &Facts, backends: &[u16]) -> Vec<&'static str> {
     backends.iter().map(|backend| facts.name_of(*backend)).collect()
+}
+
+/// The backends that take calls between them, each with its weight, and how one of them is chosen; null where there is one.
+pub(super) fn balanced(facts: &Facts, team: Option<u16>) -> Value {
+    let Some(team) = team.and_then(|team| facts.spec.teams.get(usize::from(team))) else { return Value::Null };
+    let member = |own: &Member| json!({ "server": facts.name_of(own.backend), "weight": own.weight });
+    json!({ "by": team.balance.to_string(), "servers": team.members.iter().map(member).collect::<Vec<_>>() })
 }
 
 /// Its word.
@@ -104,18 +112,18 @@ impl<'f> Choice<'f> {
         Ok(Self { view: view(facts, asked)?, server: server.transpose()?, subject: subject.transpose()? })
     }
 
-    fn leads(&self, backend: u16) -> bool {
-        self.server.is_none_or(|server| server == usize::from(backend))
+    fn leads(&self, facts: &Facts, backend: u16, team: Option<u16>) -> bool {
+        self.server.is_none_or(|server| facts.spec.leads((backend, team), server))
     }
 
-    fn takes(&self, rule: Rule) -> bool {
-        let (subject, backend, shown) = match rule {
-            Rule::Exact(subject, entry) => (subject, entry.backend, self.view.shows(entry.views)),
+    fn takes(&self, facts: &Facts, rule: Rule) -> bool {
+        let (subject, to, shown) = match rule {
+            Rule::Exact(subject, own) => (subject, (own.backend, own.team), self.view.shows(own.views)),
             // Whether a view shows a name that a pattern takes is known once there is the name.
-            Rule::Pattern(route) => (route.subject, route.backend, true),
-            Rule::Template(template) => (Subject::Resources, template.backend, self.view.shows(template.views)),
+            Rule::Pattern(own) => (own.subject, (own.backend, own.team), true),
+            Rule::Template(own) => (Subject::Resources, (own.backend, own.team), self.view.shows(own.views)),
         };
-        shown && self.leads(backend) && self.subject.is_none_or(|wanted| wanted == subject)
+        shown && self.leads(facts, to.0, to.1) && self.subject.is_none_or(|wanted| wanted == subject)
     }
 }
 
@@ -123,13 +131,18 @@ impl<'f> Choice<'f> {
 
 impl Rule {
     fn told(self, facts: &Facts) -> Value {
-        let told = |subject, rule, name: &str, server, upstream: Option<&str>| json!({ "subject": word(subject), "rule": rule, "name": name, "server": facts.name_of(server), "upstream": upstream });
-        match self {
-            Self::Exact(subject, entry) => told(subject, "exact", entry.name, entry.backend, Some(entry.upstream)),
-            Self::Pattern(route) => told(route.subject, "pattern", &route.pattern, route.backend, None),
-            Self::Template(template) => {
-                told(Subject::Resources, "template", template.uri_template, template.backend, None)
-            }
-        }
+        let (subject, rule, name, (server, team), upstream) = match self {
+            Self::Exact(subject, own) => (subject, "exact", own.name, (own.backend, own.team), Some(own.upstream)),
+            Self::Pattern(own) => (own.subject, "pattern", &*own.pattern, (own.backend, own.team), None),
+            Self::Template(own) => (Subject::Resources, "template", own.uri_template, (own.backend, own.team), None),
+        };
+        json!({
+            "subject": word(subject),
+            "rule": rule,
+            "name": name,
+            "server": facts.name_of(server),
+            "balanced": balanced(facts, team),
+            "upstream": upstream,
+        })
     }
 }

@@ -37,6 +37,7 @@ fn decision(facts: &Facts, subject: Subject, name: &str, route: Route<'_>) -> Va
         "by": by,
         "server": facts.name_of(route.backend),
         "upstream": route.upstream,
+        "balanced": catalog::balanced(facts, route.team),
         "fallbacks": catalog::names(facts, route.fallbacks),
         "views": views.collect::<Vec<_>>(),
         "repeatable": route.repeatable,

@@ -54,7 +54,7 @@ impl Report<'_> {
     fn whole(&self) -> Value {
         let Self { facts, backend, .. } = *self;
         let spec = facts.spec;
-        let templates = spec.templates.iter().filter(|template| usize::from(template.backend) == self.index).count();
+        let templates = spec.templates.iter().filter(|own| spec.leads((own.backend, own.team), self.index)).count();
         let era = |era: Option<Era>| era.map(era_word);
         let mut server = self.health();
         let more = json!({
@@ -104,7 +104,7 @@ impl Report<'_> {
     }
 
     fn count(&self, entries: &[Entry]) -> usize {
-        entries.iter().filter(|entry| usize::from(entry.backend) == self.index).count()
+        entries.iter().filter(|own| self.facts.spec.leads((own.backend, own.team), self.index)).count()
     }
 
     /// The same of one that is connected to.

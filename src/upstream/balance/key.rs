@@ -1,0 +1,48 @@
+//! What decides where a call goes that is to find the same place again.
+
+use only1mcp_model::hash::hash64;
+
+use super::indices;
+use crate::mcp::client::SessionKey;
+use crate::mcp::envelope::Incoming;
+use crate::mcp::path;
+use crate::upstream::plan::HashKey;
+
+/// What a call has of that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keys<'a> {
+    /// The client's message.
+    pub(crate) source: &'a [u8],
+    /// Where its parts stand.
+    pub(crate) head: &'a Incoming,
+    /// The name or URI that it is about, as the backend knows it.
+    pub(crate) name: Option<&'a str>,
+    /// The session of a legacy client.
+    pub(crate) session: Option<SessionKey>,
+}
+
+/// Where the calls that are to find the same place go.
+const SEED: u64 = 0x656E_6470_6F69_6E74;
+
+// === impl Keys ===
+
+impl Keys<'_> {
+    /// The key of a call by what a topology names; `None` where it has none.
+    pub(crate) fn find(&self, key: &HashKey) -> Option<u64> {
+        match key {
+            HashKey::Session => self.session.map(|session| hash64(SEED, session.bits())),
+            HashKey::Tool => self.name.map(|name| hash64(SEED, name.as_bytes())),
+            HashKey::Argument(keys) => {
+                let found = path::find(self.source, self.head.arguments?, keys).ok()??;
+                Some(hash64(SEED, found.span.of(self.source)))
+            }
+        }
+    }
+}
+
+/// The place, of those whose bits are set, where what a legacy server keeps for a session is: whichever comes out first for
+/// both, so that no other session moves when a place is gone.
+pub(crate) fn of_session<'n>(session: SessionKey, among: u64, name: impl Fn(usize) -> &'n str) -> usize {
+    let key = hash64(SEED, session.bits());
+    indices(among).max_by_key(|index| hash64(key, name(*index).as_bytes())).unwrap_or_default()
+}

@@ -1,0 +1,417 @@
+//! Routes that lead to several backends: which of them gets a call, what becomes of it where one fails or takes none, and
+//! what stays with the backend that began it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use only1mcp::catalog::Topology as _;
+use only1mcp::{Builder, Gateway, Running};
+use serde_json::{Value, json};
+
+use crate::admin;
+use crate::legacy;
+use crate::subscriptions::listen;
+use crate::support::client::{Client, META, Request, within};
+use crate::support::recorder::{DONE, Post, Recorder, Wire};
+use crate::support::scripted::{Outcome, call};
+use crate::support::server::{self, Counted, Server, Step, json_answer, nowhere, result_body, text_body};
+use crate::support::telling::Telling;
+
+only1mcp::topology!(Teams = "tests/gateway/topologies/teams.yaml");
+
+/// A server that takes calls and breaks off.
+fn losing() -> Counted {
+    Counted::start(|_| vec![Step::Close])
+}
+
+fn three() -> [Counted; 3] {
+    ["1", "2", "3"].map(Counted::answering)
+}
+
+fn builder(urls: [&str; 3]) -> Builder<Teams> {
+    let builder = Gateway::<Teams>::builder().workers(1).admin_address("127.0.0.1:0").reference("SPARE_URL", nowhere());
+    let references = ["ONE_URL", "TWO_URL", "THREE_URL"].into_iter().zip(urls);
+    references.fold(builder, |builder, (name, url)| builder.reference(name, url))
+}
+
+fn gateway(urls: [&str; 3]) -> Running {
+    builder(urls).start().expect("the gateway starts")
+}
+
+fn in_front_of(servers: &[Counted; 3]) -> Running {
+    gateway(servers.each_ref().map(|own| own.server.url()).each_ref().map(String::as_str))
+}
+
+fn overlay(text: &str) -> only1mcp_model::overlay::Overlay {
+    let source = only1mcp_model::Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
+    only1mcp_model::overlay::load(&source, Teams::SPEC.backends).expect("sound")
+}
+
+/// Which servers answer so many calls.
+async fn answered(gateway: &Running, tool: &str, texts: impl IntoIterator<Item = &str>) -> String {
+    let mut names = String::new();
+    for text in texts {
+        match call(gateway.address(), tool, text).await {
+            Outcome::Text(name) => names.push_str(&name),
+            other => names.push_str(&format!("{other:?}")),
+        }
+    }
+    names
+}
+
+fn shares(names: &str) -> [usize; 3] {
+    ["1", "2", "3"].map(|name| names.matches(name).count())
+}
+
+async fn sample(gateway: &Running, series: &str) -> Option<f64> {
+    admin::samples(gateway.admin_address().expect("there is an admin listener")).await.get(series).copied()
+}
+
+async fn retries(gateway: &Running, backend: &str) -> Option<f64> {
+    sample(gateway, &format!(r#"only1mcp_call_retries_total{{backend="{backend}"}}"#)).await
+}
+
+/// The names of the tools that clients at a path are shown.
+async fn tools(gateway: &Running, path: &str) -> Vec<String> {
+    let request = Request::modern("tools/list", None, "").line(&format!("POST {path} HTTP/1.1"));
+    let answer = Client::ask(gateway.address(), &request).await.json();
+    let tools = answer["result"]["tools"].as_array().expect("a list of tools");
+    tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_tool_of_several_backends_is_listed_once_and_called_by_turns() {
+    let servers = three();
+    let gateway = in_front_of(&servers);
+    let listed = tools(&gateway, "/mcp").await;
+    assert_eq!(listed.iter().filter(|name| name.ends_with("turn_write")).collect::<Vec<_>>(), ["turn_write"]);
+    // What no route is about is each backend's own.
+    assert_eq!(listed.iter().filter(|name| name.ends_with("status")).count(), 3, "{listed:?}");
+    let names = answered(&gateway, "turn_write", ["x"; 8]).await;
+    assert_eq!((shares(&names), names.len()), ([4, 2, 2], 8), "{names}");
+    // A name that no list holds goes the same way.
+    let names = answered(&gateway, "free_hand", ["x"; 4]).await;
+    assert_eq!(shares(&names), [2, 2, 0], "{names}");
+}
+
+#[tokio::test]
+async fn each_of_the_backends_alone_has_its_own_tools_under_its_own_names() {
+    let servers = three();
+    let gateway = in_front_of(&servers);
+    for (backend, name) in [("one", "1"), ("two", "2"), ("three", "3")] {
+        let path = format!("/mcp/{backend}");
+        let listed = tools(&gateway, &path).await;
+        for tool in ["turn_write", "least_read", "status"] {
+            assert!(listed.iter().any(|name| name == tool), "{tool} in {listed:?}");
+            let request = Request::call(tool, "{}").line(&format!("POST {path} HTTP/1.1"));
+            let outcome = Outcome::of(&Client::ask(gateway.address(), &request).await);
+            assert_eq!(outcome, Outcome::Text(name.to_owned()), "{tool} of {backend}");
+        }
+    }
+    let foreign = Request::call("spared_write", "{}").line("POST /mcp/one HTTP/1.1");
+    assert_eq!(Client::ask(gateway.address(), &foreign).await.code(), Some(-32602));
+}
+
+#[tokio::test]
+async fn a_busy_backend_gets_fewer_calls() {
+    let mut held = Recorder::play(async move |_post: Post, wire: &mut Wire<'_>| {
+        wire.hung_up().await;
+        wire.result(DONE).await
+    });
+    let servers = three();
+    let gateway = gateway([&held.url(), &servers[1].server.url(), &servers[2].server.url()]);
+    let address = gateway.address();
+    let mut waits = tokio::spawn(async move { call(address, "least_write", "x").await });
+    // Calls are begun until one stays at the first, which is the worse of any two from then on.
+    loop {
+        tokio::select! {
+            _post = held.post() => break,
+            ended = &mut waits => drop(ended.expect("a call")),
+        }
+        waits = tokio::spawn(async move { call(address, "least_write", "x").await });
+    }
+    let before = servers.each_ref().map(Counted::calls).iter().sum::<usize>();
+    let held_one = async {
+        while servers[1].calls() + servers[2].calls() < before + 20 {
+            assert!(matches!(call(address, "least_write", "x").await, Outcome::Text(_)));
+        }
+    };
+    within("twenty calls elsewhere", held_one).await;
+    waits.abort();
+}
+
+#[tokio::test]
+async fn a_key_keeps_its_backend_until_that_is_gone() {
+    let servers = three();
+    let gateway = in_front_of(&servers);
+    let keys = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+    let first = answered(&gateway, "keyed_read", keys).await;
+    assert_eq!(answered(&gateway, "keyed_read", keys).await, first);
+    assert!(shares(&first).iter().all(|share| *share > 0), "{first}");
+    let overlay = "backends: { two: { disabled: true } }";
+    gateway.overlay().apply(overlay).expect("a good overlay");
+    let moved = async {
+        loop {
+            let second = answered(&gateway, "keyed_read", keys).await;
+            if !second.contains('2') {
+                break second;
+            }
+        }
+    };
+    let second = within("that the second gets no calls", moved).await;
+    for (before, after) in first.chars().zip(second.chars()) {
+        assert!(before == '2' || after == before, "{first} {second}");
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_is_down_has_its_calls_made_elsewhere_whatever_they_do() {
+    let servers = three();
+    let gateway = gateway([&servers[0].server.url(), &nowhere(), &servers[2].server.url()]);
+    let names = answered(&gateway, "turn_write", ["x"; 12]).await;
+    assert!(names.len() == 12 && !names.contains('2'), "{names}");
+    assert!(retries(&gateway, "two").await.is_some_and(|retries| retries >= 2.0));
+}
+
+#[tokio::test]
+async fn a_call_that_was_sent_is_made_elsewhere_only_where_that_does_no_harm() {
+    let servers = [losing(), losing(), losing()];
+    let gateway = in_front_of(&servers);
+    let calls = || servers.each_ref().map(Counted::calls);
+    assert_eq!(call(gateway.address(), "turn_write", "x").await, Outcome::failed("outcome_unknown", true));
+    assert_eq!(calls().iter().sum::<usize>(), 1);
+    assert_eq!(call(gateway.address(), "turn_read", "x").await, Outcome::failed("outcome_unknown", true));
+    // Everywhere once, and no more often than is said.
+    assert_eq!(calls().iter().sum::<usize>(), 4, "{:?}", calls());
+    assert!(calls().iter().all(|calls| *calls > 0), "{:?}", calls());
+}
+
+#[tokio::test]
+async fn who_makes_no_call_again_makes_none_elsewhere() {
+    let servers = three();
+    let gateway = gateway([&nowhere(), &servers[1].server.url(), &nowhere()]);
+    let address = gateway.address();
+    assert_eq!(call(address, "shut_write", "x").await, Outcome::failed("upstream_unavailable", false));
+    assert_eq!(servers[1].calls(), 0);
+    // Its circuit is open now: it is passed over, and that makes no call again.
+    assert_eq!(answered(&gateway, "shut_write", ["x"; 4]).await, "2222");
+    assert_eq!(retries(&gateway, "shut-one").await, Some(0.0));
+}
+
+#[tokio::test]
+async fn where_every_backend_is_left_alone_a_call_is_refused_at_once_and_says_when_to_come_back() {
+    let gateway = gateway([&nowhere(), &nowhere(), &nowhere()]);
+    for _ in 0..2 {
+        let outcome = call(gateway.address(), "shut_write", "x").await;
+        assert_eq!(outcome, Outcome::failed("upstream_unavailable", false));
+    }
+    let answer = Client::ask(gateway.address(), &Request::call("shut_write", "{}")).await;
+    assert_eq!(Outcome::of(&answer), Outcome::failed("circuit_open", false), "{}", answer.text());
+    assert_eq!((answer.field("retry-after"), &answer.json()["error"]["data"]["retryAfter"]), (Some("60"), &json!(60)));
+}
+
+#[tokio::test]
+async fn a_backend_that_is_disabled_or_drained_is_passed_over_and_after_all_of_them_the_fallback_has_its_turn() {
+    let (servers, spare) = (three(), Counted::answering("s"));
+    let urls = servers.each_ref().map(|own| own.server.url());
+    let start = |text: &str| {
+        let builder = builder(urls.each_ref().map(String::as_str)).reference("SPARE_URL", spare.server.url());
+        builder.overlay(overlay(text)).start().expect("the gateway starts")
+    };
+    for setting in ["disabled", "drain"] {
+        let gateway = start(&format!("backends: {{ two: {{ {setting}: true }} }}"));
+        assert_eq!(answered(&gateway, "spared_write", ["x"; 4]).await, "3333", "{setting}");
+        assert_eq!(retries(&gateway, "two").await, Some(0.0));
+    }
+    let gateway = start("backends: { two: { disabled: true }, three: { disabled: true } }");
+    assert_eq!(answered(&gateway, "spared_write", ["x"; 2]).await, "ss");
+    // Nobody stands in for the others.
+    let none = start("backends: { one: { drain: true }, two: { drain: true } }");
+    assert_eq!(call(none.address(), "free_hand", "x").await, Outcome::failed("upstream_unavailable", false));
+}
+
+#[tokio::test]
+async fn a_fallback_follows_after_the_other_backends_of_the_route() {
+    let (two, three, spare) = (losing(), losing(), Counted::answering("s"));
+    let builder = builder([&nowhere(), &two.server.url(), &three.server.url()]);
+    let gateway = builder.reference("SPARE_URL", spare.server.url()).start().expect("the gateway starts");
+    assert_eq!(call(gateway.address(), "spared_read", "x").await, Outcome::Text("s".to_owned()));
+    assert_eq!((two.calls(), three.calls(), spare.calls()), (1, 1, 1));
+    assert_eq!(call(gateway.address(), "spared_write", "x").await, Outcome::failed("outcome_unknown", true));
+    assert_eq!((two.calls() + three.calls(), spare.calls()), (3, 1));
+}
+
+#[tokio::test]
+async fn calls_of_one_session_find_the_same_legacy_backend() {
+    let start = |name: &'static str| {
+        Server::start(server::legacy(
+            move || format!("session-of-{name}"),
+            move |request| vec![json_answer(200, &text_body(&request.id(), name))],
+        ))
+    };
+    let servers = ["1", "2", "3"].map(start);
+    let urls = servers.each_ref().map(Server::url);
+    let gateway = gateway(urls.each_ref().map(String::as_str));
+    let mut found = Vec::new();
+    for _ in 0..8 {
+        let session = legacy::session(gateway.address()).await;
+        let mut names = Vec::new();
+        for _ in 0..4 {
+            let body = legacy::message("tools/call", r#"{"name":"old_write","arguments":{}}"#);
+            let answer = Client::ask(gateway.address(), &Request::legacy(&session, body)).await;
+            names.push(answer.message()["result"]["content"][0]["text"].to_string());
+        }
+        assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+        found.push(names.swap_remove(0));
+    }
+    found.sort();
+    found.dedup();
+    assert!(found.len() > 1, "{found:?}");
+    // A modern client has no session: its calls go round.
+    let names = answered(&gateway, "old_write", ["x"; 6]).await;
+    assert_eq!(shares(&names), [2, 2, 2], "{names}");
+}
+
+/// A server that asks what it has not been told, and says what it was told with which state.
+fn asking(name: &'static str) -> Counted {
+    Counted::start(move |request| {
+        let params = &request.body["params"];
+        let body = if params["inputResponses"].is_object() {
+            text_body(&request.id(), &format!("{name} {}", params["requestState"].as_str().unwrap_or("none")))
+        } else {
+            let asked = json!({ "method": "roots/list" });
+            let state = format!("of \"{name}\"");
+            let mut result = json!({ "resultType": "input_required", "inputRequests": { "r": asked } });
+            result["requestState"] = state.into();
+            result_body(&request.id(), &result)
+        };
+        vec![json_answer(200, &body)]
+    })
+}
+
+/// A call of a client that can be asked, with further parameters.
+fn able(tool: &str, further: &str) -> Request {
+    let request = Request::call(tool, &format!("{{}}{further}"));
+    let can = r#""io.modelcontextprotocol/clientCapabilities":{"roots":{}}"#;
+    request.edit(r#""io.modelcontextprotocol/clientCapabilities":{}"#, can)
+}
+
+#[tokio::test]
+async fn what_answers_a_backends_question_goes_to_that_backend_with_its_own_state() {
+    let servers = [asking("1"), asking("2"), asking("3")];
+    let gateway = in_front_of(&servers);
+    for _ in 0..6 {
+        let asked = Client::ask(gateway.address(), &able("turn_write", "")).await.json();
+        assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+        let state = asked["result"]["requestState"].as_str().expect("a state");
+        let name = state.chars().rev().find(char::is_ascii_digit).expect("the name of a server");
+        // Others have their turn meanwhile.
+        Client::ask(gateway.address(), &able("turn_write", "")).await;
+        let further = format!(r#","inputResponses":{{"r":{{"roots":[]}}}},"requestState":{}"#, Value::from(state));
+        let answer = Client::ask(gateway.address(), &able("turn_write", &further)).await;
+        assert_eq!(Outcome::of(&answer), Outcome::Text(format!("{name} of \"{name}\"")), "{}", answer.text());
+    }
+    // One that has no state is for any of them; one that was never given is for none.
+    let answer = Client::ask(gateway.address(), &able("turn_write", r#","inputResponses":{"r":{"roots":[]}}"#)).await;
+    assert!(matches!(Outcome::of(&answer), Outcome::Text(text) if text.ends_with("none")), "{}", answer.text());
+    let before = servers.each_ref().map(Counted::calls);
+    for state in ["of \\\"1\\\"", "only1mcp@spare:x", "only1mcp@nobody:x", "only1mcp@one"] {
+        let further = format!(r#","inputResponses":{{}},"requestState":"{state}""#);
+        let answer = Client::ask(gateway.address(), &able("turn_write", &further)).await;
+        assert_eq!(answer.code(), Some(-32602), "{state}: {}", answer.text());
+    }
+    assert_eq!(servers.each_ref().map(Counted::calls), before);
+}
+
+#[tokio::test]
+async fn an_answer_to_a_question_is_not_made_elsewhere() {
+    let (lost, other) = (Arc::new(AtomicUsize::new(0)), Counted::answering("2"));
+    let counter = Arc::clone(&lost);
+    let one = Counted::start(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        vec![Step::Close]
+    });
+    let gateway = gateway([&one.server.url(), &other.server.url(), &other.server.url()]);
+    let further = r#","inputResponses":{},"requestState":"only1mcp@one:s""#;
+    let read = able("turn_read", further);
+    let outcome = Outcome::of(&Client::ask(gateway.address(), &read).await);
+    assert_eq!(outcome, Outcome::failed("outcome_unknown", true));
+    assert_eq!((lost.load(Ordering::SeqCst), other.calls()), (1, 0));
+}
+
+#[tokio::test]
+async fn tasks_are_asked_about_where_they_were_begun() {
+    let server = |name: &'static str| {
+        Counted::start(move |request| {
+            let id = request.body["params"]["taskId"].as_str().unwrap_or("t");
+            let result = match request.rpc() {
+                "tools/call" => {
+                    json!({ "resultType": "task", "taskId": "t", "status": "working", "ttlMs": null, "createdAt": "2026-07-28T00:00:00Z", "lastUpdatedAt": "2026-07-28T00:00:00Z" })
+                }
+                _ => {
+                    json!({ "resultType": "complete", "taskId": id, "status": "working", "statusMessage": name, "ttlMs": null, "createdAt": "2026-07-28T00:00:00Z", "lastUpdatedAt": "2026-07-28T00:00:00Z" })
+                }
+            };
+            vec![json_answer(200, &result_body(&request.id(), &result))]
+        })
+    };
+    let servers = ["1", "2", "3"].map(server);
+    let gateway = in_front_of(&servers);
+    let declared = META.replace(
+        r#""io.modelcontextprotocol/clientCapabilities":{}"#,
+        r#""io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#,
+    );
+    let declaring = |request: Request| request.edit(META, &declared);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let before = servers.each_ref().map(Counted::calls);
+        let begun = Client::ask(gateway.address(), &declaring(Request::call("once_write", "{}"))).await.json();
+        let task = begun["result"]["taskId"].as_str().unwrap_or_else(|| panic!("a task in {begun}")).to_owned();
+        let after = servers.each_ref().map(Counted::calls);
+        let at = (0..3).find(|index| after[*index] > before[*index]).expect("somebody has it");
+        for _ in 0..3 {
+            let asked = Request::modern("tasks/get", Some(&task), &format!(r#""taskId":"{task}""#));
+            let answer = Client::ask(gateway.address(), &declaring(asked)).await.json();
+            assert_eq!(answer["result"]["statusMessage"], ["1", "2", "3"][at], "{answer}");
+        }
+        seen.push(at);
+    }
+    assert_eq!(seen.len(), 3);
+}
+
+#[tokio::test]
+async fn a_resource_is_heard_of_from_the_first_backend_that_takes_new_calls() {
+    let (one, mut two) = (Counted::answering("1"), Telling::start());
+    let builder = builder([&one.server.url(), &two.recorder.url(), &nowhere()]);
+    let gateway = builder.overlay(overlay("backends: { one: { drain: true } }")).start().expect("the gateway starts");
+    let wanted = json!({ "resourceSubscriptions": ["docs://one"] });
+    let (_listening, acknowledged) = listen(gateway.address(), "/mcp", "1", &wanted.to_string()).await;
+    assert_eq!(acknowledged, wanted);
+    two.listened(&wanted).await;
+}
+
+#[tokio::test]
+async fn administrators_see_every_backend_of_a_route() {
+    let servers = three();
+    let gateway = in_front_of(&servers);
+    let admin = gateway.admin_address().expect("there is an admin listener");
+    let get = async |path: &str| {
+        let answer = Client::ask(admin, &Request::bare(&format!("GET /api/v1/admin{path} HTTP/1.1"))).await;
+        answer.json()
+    };
+    let expected = json!({ "by": "round_robin", "servers": [
+        { "server": "one", "weight": 2 }, { "server": "two", "weight": 1 }, { "server": "three", "weight": 1 },
+    ] });
+    let explained = get("/routes/turn_write").await;
+    assert_eq!(explained["decisions"][0]["balanced"], expected, "{explained}");
+    for server in ["one", "three"] {
+        let routes = get(&format!("/routes?server={server}&limit=500")).await;
+        let items = routes["items"].as_array().unwrap_or_else(|| panic!("routes in {routes}"));
+        let turn = items.iter().find(|item| item["name"] == "turn_write").expect("the tool");
+        assert_eq!((&turn["server"], &turn["balanced"]), (&json!("one"), &expected));
+        assert_eq!(
+            items.iter().find(|item| item["name"] == "one__status").map(|item| item["balanced"].clone()),
+            (server == "one").then_some(Value::Null)
+        );
+    }
+}
