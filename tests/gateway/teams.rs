@@ -86,7 +86,7 @@ async fn a_tool_of_several_backends_is_listed_once_and_called_by_turns() {
     let listed = tools(&gateway, "/mcp").await;
     assert_eq!(listed.iter().filter(|name| name.ends_with("turn_write")).collect::<Vec<_>>(), ["turn_write"]);
     // What no route is about is each backend's own.
-    assert_eq!(listed.iter().filter(|name| name.ends_with("status")).count(), 3, "{listed:?}");
+    assert_eq!(listed.iter().filter(|name| name.ends_with("status_read")).count(), 3, "{listed:?}");
     let names = answered(&gateway, "turn_write", ["x"; 8]).await;
     assert_eq!((shares(&names), names.len()), ([4, 2, 2], 8), "{names}");
     // A name that no list holds goes the same way.
@@ -101,7 +101,7 @@ async fn each_of_the_backends_alone_has_its_own_tools_under_its_own_names() {
     for (backend, name) in [("one", "1"), ("two", "2"), ("three", "3")] {
         let path = format!("/mcp/{backend}");
         let listed = tools(&gateway, &path).await;
-        for tool in ["turn_write", "least_read", "status"] {
+        for tool in ["turn_write", "least_read", "status_read"] {
             assert!(listed.iter().any(|name| name == tool), "{tool} in {listed:?}");
             let request = Request::call(tool, "{}").line(&format!("POST {path} HTTP/1.1"));
             let outcome = Outcome::of(&Client::ask(gateway.address(), &request).await);
@@ -410,7 +410,7 @@ async fn administrators_see_every_backend_of_a_route() {
         let turn = items.iter().find(|item| item["name"] == "turn_write").expect("the tool");
         assert_eq!((&turn["server"], &turn["balanced"]), (&json!("one"), &expected));
         assert_eq!(
-            items.iter().find(|item| item["name"] == "one__status").map(|item| item["balanced"].clone()),
+            items.iter().find(|item| item["name"] == "one__status_read").map(|item| item["balanced"].clone()),
             (server == "one").then_some(Value::Null)
         );
     }

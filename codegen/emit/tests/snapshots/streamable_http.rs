@@ -56,12 +56,16 @@ static SPEC: ::only1mcp::catalog::Spec = ::only1mcp::catalog::Spec {
     },
     batching: None,
     backends: &BACKENDS,
+    teams: &[],
     wildcards: &[
         ::only1mcp::catalog::plan::WildcardRoute {
             subject: ::only1mcp::catalog::plan::Subject::Tools,
             pattern: ::std::borrow::Cow::Borrowed("weather__*"),
             backend: 0,
-            prefix: ::std::borrow::Cow::Borrowed("weather__"),
+            team: None,
+            prefixes: ::std::borrow::Cow::Borrowed(
+                &[::std::borrow::Cow::Borrowed("weather__")],
+            ),
             deny: ::std::borrow::Cow::Borrowed(
                 &[::std::borrow::Cow::Borrowed("delete_*")],
             ),
@@ -159,6 +163,7 @@ static TOOLS: [::only1mcp::catalog::Entry; 1] = [
         views: 1,
         fallbacks: &[],
         backend: 0,
+        team: None,
         origin: 0,
         shortened: true,
         read_only: true,
