@@ -31,6 +31,8 @@ pub trait Topology: 'static {
     const SERVES_TLS: bool = Self::SPEC.listen.tls.is_some();
     /// Whether the URIs of any backend bear its name, so that nobody else's calls look for that.
     const REWRITES_URIS: bool = Self::SPEC.rewrites_uris();
+    /// The headers of clients that decide where a call goes, in lower case, so that nothing is kept of any other.
+    const KEY_HEADERS: &'static [&'static str] = &[];
     /// Whether any route leads to several backends, so that nothing that chooses among them is linked where none does.
     const HAS_TEAMS: bool = !Self::SPEC.teams.is_empty();
     /// Whether any backend is asked whether it is well, so that nothing that asks is linked where none is.

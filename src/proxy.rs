@@ -41,6 +41,7 @@ mod target;
 mod tasks;
 mod teams;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -84,6 +85,7 @@ use crate::http1::RequestHead;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
+use crate::upstream::balance::{HeaderKey, HeaderKeys};
 use crate::upstream::{Cluster, Gone, SessionKey, Transport as _};
 use bridge::Caller;
 use load::Shed;
@@ -251,10 +253,27 @@ impl<'a> Carrier<'a> {
         }
     }
 
+    /// What it says that decides where calls go.
+    fn header_keys<T: Topology>(self) -> Cow<'a, [HeaderKey]> {
+        match self {
+            _ if T::KEY_HEADERS.is_empty() => Cow::Borrowed(&[]),
+            Self::Http(head) => Cow::Owned(header_keys::<T>(head).into()),
+            Self::Connection(agreement) => Cow::Borrowed(agreement.header_keys()),
+        }
+    }
+
     /// Fields that servers over HTTP get as they came.
     fn passed_on(self) -> &'a [(&'a str, &'a [u8])] {
         self.head().map_or(&[], |head| &head.passed_on)
     }
+}
+
+/// What a head says that decides where calls go.
+pub(crate) fn header_keys<T: Topology>(head: &RequestHead<'_>) -> HeaderKeys {
+    if T::KEY_HEADERS.is_empty() {
+        return HeaderKeys::default();
+    }
+    head.kept.iter().map(|(name, value)| HeaderKey::of(name, value)).collect()
 }
 
 impl Drain {
@@ -313,7 +332,10 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
         // Only a connection as a whole becomes one: who can hand it over has done so before.
         #[cfg(feature = "websocket")]
         RequestKind::WebSocket => return respond::refuse(downstream, &Refusal::Upgrade, Era::Modern, None).await,
-        RequestKind::Plain(route) => return plain::serve(worker, view, route, body, &Erased::new(downstream)).await,
+        RequestKind::Plain(route) => {
+            let keys = header_keys::<T>(head);
+            return plain::serve(worker, view, (route, keys), body, &Erased::new(downstream)).await;
+        }
         RequestKind::Post { accepts_stream } => accepts_stream,
         // The transport serves them: they belong to a connection that carries messages.
         RequestKind::Events | RequestKind::Message => {
@@ -454,6 +476,10 @@ async fn serve<T: Topology, D: Downstream>(
     let Request { method, revision, id, session, .. } = *request;
     // Kept until the answer is written.
     let under_way = load::begin(worker, method, post.message);
+    let keys = match method {
+        Method::Call(_) => post.carrier.header_keys::<T>(),
+        _ => Cow::Borrowed(&[][..]),
+    };
     let refused = match method {
         _ if let Err(Shed) = under_way => Refusal::Busy("as many calls are under way as may be"),
         Method::Ping => return respond::result(downstream, id, b"{}", "").await,
@@ -465,7 +491,7 @@ async fn serve<T: Topology, D: Downstream>(
             Err(refusal) => refusal,
         },
         Method::Call(kind) => {
-            let caller = caller(post, request, kind, accepts_stream);
+            let caller = caller(post, request, kind, accepts_stream, &keys);
             let beyond = session.filter(|_| matches!(post.carrier, Carrier::Http(_)));
             match attended::call(worker, post, &caller, beyond, downstream).await {
                 Ok(outcome) => return outcome,
@@ -506,7 +532,13 @@ async fn serve<T: Topology, D: Downstream>(
 }
 
 /// The client's side of a call.
-fn caller<'a>(post: &Post<'a>, request: &Request<'a>, kind: CallKind, accepts_stream: bool) -> Caller<'a> {
+fn caller<'a>(
+    post: &Post<'a>,
+    request: &Request<'a>,
+    kind: CallKind,
+    accepts_stream: bool,
+    header_keys: &'a [HeaderKey],
+) -> Caller<'a> {
     let Request { revision, id, log_level, session, .. } = *request;
     let profile = session.map(|session| session.profile).unwrap_or_default();
     Caller {
@@ -522,6 +554,7 @@ fn caller<'a>(post: &Post<'a>, request: &Request<'a>, kind: CallKind, accepts_st
         quiet: attended::quiet(request, post.carrier),
         session: session.map(|session| session.key),
         profile,
+        header_keys,
         desk: None,
         apart: None,
     }

@@ -73,6 +73,7 @@ pub(crate) use weights::Weights;
 
 use crate::catalog::{Era, plan};
 pub use crate::mcp::client::SessionKey;
+use balance::HeaderKey;
 
 use crate::mcp::client::Profile;
 use crate::mcp::envelope::{Incoming, Outgoing};
@@ -238,6 +239,8 @@ pub struct Call<'a> {
     pub headers: &'a [plan::ParamHeader],
     /// The session of a legacy client. What a backend keeps for one session, it keeps under this.
     pub session: Option<SessionKey>,
+    /// What of its headers decides where it goes.
+    pub header_keys: &'a [HeaderKey],
     /// What a legacy client said it can do. A modern one says it with each message, in its `_meta`.
     pub profile: Profile,
     /// What the backend may ask of clients, by its topology: it is not told that they can do anything else.
@@ -266,6 +269,7 @@ impl<'a> Call<'a> {
             passed_on: &[],
             headers: &[],
             session: None,
+            header_keys: &[],
             profile: Profile::NONE,
             asks: Profile::NONE,
             child: None,
@@ -277,8 +281,8 @@ impl<'a> Call<'a> {
 
     /// What decides where it goes, where something of it does.
     pub(crate) fn keys(&self) -> balance::Keys<'a> {
-        let Self { source, head, session, .. } = *self;
-        balance::Keys { source, head, name: self.target.map(|target| target.name), session }
+        let Self { source, head, session, header_keys, .. } = *self;
+        balance::Keys { source, head, name: self.target.map(|target| target.name), session, header_keys }
     }
 }
 

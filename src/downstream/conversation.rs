@@ -18,6 +18,7 @@ use crate::mcp::method::Method;
 use crate::proxy::{
     self, Agreement, Answer, Batch, Cancellation, Carrier, Downstream, Erased, Left, Post, Refusal, Worker,
 };
+use crate::upstream::balance::HeaderKeys;
 use crate::upstream::{Gone, SessionKey};
 
 /// Messages for the client, whole and unframed, in the order in which they are to be written.
@@ -72,12 +73,12 @@ struct Answers<'a> {
 impl<T: Topology> Conversation<T> {
     const CALLS_MAX: usize = T::SPEC.limits.connection_calls_max as usize;
 
-    /// One that is about to begin, and where its answers come out.
-    pub(crate) fn new(worker: Rc<Worker<T>>, view: &'static View) -> (Self, Outbox) {
+    /// One that is about to begin, and where its answers come out. The keys stand for every call on it.
+    pub(crate) fn new(worker: Rc<Worker<T>>, view: &'static View, keys: HeaderKeys) -> (Self, Outbox) {
         let (outbox, messages) = mpsc::channel(limits::CONNECTION_MESSAGES_MAX);
         let peer = Peer {
             view,
-            agreement: Agreement::default(),
+            agreement: Agreement::with(keys),
             outbox,
             held_bytes: Cell::default(),
             in_flight: RefCell::default(),

@@ -21,8 +21,10 @@ use crate::http1::{BodyDecoder, Framing, Parsed, RequestHead};
 use crate::limits;
 #[cfg(feature = "websocket")]
 use crate::proxy::Admitted;
-use crate::proxy::{self, Downstream, Drain, Refusal, RequestKind, Worker};
+use crate::proxy::{self, Downstream, Drain, Refusal, RequestKind, Worker, header_keys};
 use crate::upstream::Gone;
+#[cfg(feature = "websocket")]
+use crate::upstream::balance::HeaderKeys;
 use writer::Writer;
 
 #[cfg(feature = "http2")]
@@ -63,13 +65,13 @@ struct Peer<'a> {
 }
 
 /// A connection may serve another request, or is over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Next {
     Request,
     Close,
-    /// It goes on as a WebSocket of this view.
+    /// It goes on as a WebSocket of this view, on which these keys stand for every call.
     #[cfg(feature = "websocket")]
-    WebSocket(&'static View),
+    WebSocket(&'static View, HeaderKeys),
     /// It is one of HTTP/2 from its beginning.
     #[cfg(feature = "http2")]
     Http2,
@@ -80,7 +82,7 @@ enum Next {
 enum Last {
     End,
     #[cfg(feature = "websocket")]
-    WebSocket(&'static View, Vec<u8>),
+    WebSocket(&'static View, HeaderKeys, Vec<u8>),
     #[cfg(feature = "http2")]
     Http2(Vec<u8>),
 }
@@ -90,7 +92,9 @@ pub(super) async fn serve<T: Topology>(worker: Rc<Worker<T>>, stream: Stream) {
     let stream = RefCell::new(stream);
     match requests(&worker, &stream).await {
         #[cfg(feature = "websocket")]
-        Last::WebSocket(view, ahead) => Box::pin(websocket::serve(worker, view, stream.into_inner(), ahead)).await,
+        Last::WebSocket(view, keys, ahead) => {
+            Box::pin(websocket::serve(worker, (view, keys), stream.into_inner(), ahead)).await;
+        }
         #[cfg(feature = "http2")]
         Last::Http2(ahead) => Box::pin(http2::serve(worker, stream.into_inner(), ahead)).await,
         Last::End => stream.into_inner().part(),
@@ -122,7 +126,7 @@ async fn requests<T: Topology>(worker: &Rc<Worker<T>>, stream: &RefCell<Stream>)
             Ok(Next::Request) => reader.first = false,
             Ok(Next::Close) => break,
             #[cfg(feature = "websocket")]
-            Ok(Next::WebSocket(view)) => return Last::WebSocket(view, reader.buffer),
+            Ok(Next::WebSocket(view, keys)) => return Last::WebSocket(view, keys, reader.buffer),
             #[cfg(feature = "http2")]
             Ok(Next::Http2) => return Last::Http2(reader.buffer),
             Err(Gone) => return Last::End,
@@ -141,23 +145,25 @@ async fn request<T: Topology>(worker: &Rc<Worker<T>>, reader: &mut Reader<'_>, p
     // Most requests are whole after one read and parsed once. A parsed head borrows the buffer, so one that needs more
     // bytes is parsed again when they are there.
     let end = loop {
-        let missing = match RequestHead::parse(&reader.buffer) {
+        let missing = match RequestHead::parse(&reader.buffer, T::KEY_HEADERS) {
             Ok(Parsed::Head(head, start)) => {
                 writer.adopt(&head, worker.drain.has_begun());
                 let end = chunked_end.or_else(|| end_of_body(head.framing, start, reader.buffer.len()));
                 match (worker.admit(&head), end) {
                     #[cfg(feature = "websocket")]
                     (Ok(Admitted { view, kind: RequestKind::WebSocket }), Some(end)) => {
+                        let keys = header_keys::<T>(&head);
                         writer.switch(&websocket::greeting(&head)).await?;
                         reader.buffer.drain(..end);
-                        return Ok(Next::WebSocket(view));
+                        return Ok(Next::WebSocket(view, keys));
                     }
                     (Ok(admitted), Some(end)) => {
                         let body = if chunked_end.is_some() { &chunked[..] } else { &reader.buffer[start..end] };
                         match admitted.kind {
                             // Boxed: it is rare, and would make every connection as large as a conversation.
                             RequestKind::Events => {
-                                Box::pin(events::stream(worker, admitted.view, &writer)).await?;
+                                let keys = header_keys::<T>(&head);
+                                Box::pin(events::stream(worker, (admitted.view, keys), &writer)).await?;
                             }
                             RequestKind::Message => events::post(worker, &head, body, &writer).await?,
                             _ => proxy::handle(worker, admitted, &head, body, &writer).await?,

@@ -24,7 +24,7 @@ use crate::clock::Deadline;
 use crate::http1::{Framing, HeadError, RequestHead};
 use crate::http2::{Counted, Pulse};
 use crate::limits;
-use crate::proxy::{self, Erased, Refusal, RequestKind, Worker};
+use crate::proxy::{self, Erased, Refusal, RequestKind, Worker, header_keys};
 use crate::upstream::Gone;
 use writer::Writer;
 
@@ -129,7 +129,7 @@ async fn serve_one<T: Topology>(
 ) -> Result<(), Gone> {
     let (parts, body) = request.into_parts();
     let writer = Writer::new(respond, worker.clock.deadline(), parts.method == http::Method::HEAD);
-    let head = match head(&parts, &body) {
+    let head = match head(&parts, &body, T::KEY_HEADERS) {
         Ok(head) => head,
         Err(error) => return write_refusal(&writer, &Refusal::Head(error)).await,
     };
@@ -150,17 +150,19 @@ async fn serve_one<T: Topology>(
     };
     drop(deadline);
     match admitted.kind {
-        RequestKind::Events => Box::pin(events::stream(worker, admitted.view, &writer)).await,
+        RequestKind::Events => {
+            Box::pin(events::stream(worker, (admitted.view, header_keys::<T>(&head)), &writer)).await
+        }
         RequestKind::Message => events::post(worker, &head, &body, &writer).await,
         _ => proxy::handle(worker, admitted, &head, &body, &Erased::new(&writer)).await,
     }
 }
 
-fn head<'a>(parts: &'a Parts, body: &RecvStream) -> Result<RequestHead<'a>, HeadError> {
+fn head<'a>(parts: &'a Parts, body: &RecvStream, names: &'static [&'static str]) -> Result<RequestHead<'a>, HeadError> {
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let authority = parts.uri.authority().map(|authority| authority.as_str());
     let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    RequestHead::of_http2((parts.method.as_str(), authority, target), fields, !body.is_end_stream())
+    RequestHead::of_http2((parts.method.as_str(), authority, target), fields, !body.is_end_stream(), names)
 }
 
 /// A body on its way.

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::mcp::lines::{Lines, TooLong};
 use crate::proxy::{Refusal, Worker};
 use crate::upstream::Gone;
+use crate::upstream::balance::HeaderKeys;
 
 /// Serves until the client closes its end, or the gateway stops. Calls that are in flight then are still answered, within
 /// [`limits::DRAIN_GRACE`].
@@ -23,7 +24,7 @@ pub(crate) async fn serve<T: Topology>(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin + 'static,
 ) -> Result<(), Gone> {
-    let (mut conversation, outbox) = Conversation::new(Rc::clone(&worker), view);
+    let (mut conversation, outbox) = Conversation::new(Rc::clone(&worker), view, HeaderKeys::default());
     let mut writing = tokio::task::spawn_local(write(outbox, output));
     tokio::select! {
         // At the end of what the client says, or with nobody left to read what it comes to.

@@ -9,6 +9,7 @@ use crate::catalog::{Topology, View};
 use crate::http1::RequestHead;
 use crate::limits;
 use crate::proxy::Worker;
+use crate::upstream::balance::HeaderKeys;
 use crate::websocket::{self, CloseCode, Ending, Role, Socket};
 
 /// What ends a conversation.
@@ -36,12 +37,12 @@ pub(super) fn greeting(head: &RequestHead<'_>) -> String {
 /// the gateway stops they are still answered, within [`limits::DRAIN_GRACE`]. `ahead` is what came behind the request.
 pub(super) async fn serve<T: Topology, S: AsyncRead + AsyncWrite + Unpin>(
     worker: Rc<Worker<T>>,
-    view: &'static View,
+    (view, keys): (&'static View, HeaderKeys),
     stream: S,
     ahead: Vec<u8>,
 ) {
     let socket = Socket::new(stream, ahead, Role::Server, limits::BODY_BYTES_MAX).await;
-    let (mut conversation, outbox) = Conversation::new(Rc::clone(&worker), view);
+    let (mut conversation, outbox) = Conversation::new(Rc::clone(&worker), view, keys);
     let mut writing = std::pin::pin!(write(&socket, outbox));
     let last = tokio::select! {
         ending = read(&mut conversation, &socket) => Last::Client(ending),

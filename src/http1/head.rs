@@ -109,6 +109,10 @@ pub(crate) struct RequestHead<'a> {
     pub last_event_id: Field<'a>,
     /// What servers over HTTP get as it came, as name and value: `Mcp-Param-*`, and the context of a trace.
     pub passed_on: Vec<(&'a str, &'a [u8])>,
+    /// Fields that the topology names, in lower case: of each that is there, its first value.
+    pub kept: Vec<(&'static str, &'a [u8])>,
+    /// Which these are.
+    names: &'static [&'static str],
 }
 
 /// The fields of a request that is to become a WebSocket (RFC 6455, section 4.1).
@@ -187,11 +191,11 @@ impl<'a> Field<'a> {
 // === impl RequestHead ===
 
 impl<'a> RequestHead<'a> {
-    /// Parses the head at the start of `buffer`.
+    /// Parses the head at the start of `buffer`; the fields with these names, in lower case, are kept.
     ///
     /// # Errors
     /// The head is malformed or over a limit: answer, then close.
-    pub(crate) fn parse(buffer: &'a [u8]) -> Result<Parsed<Self>, HeadError> {
+    pub(crate) fn parse(buffer: &'a [u8], names: &'static [&'static str]) -> Result<Parsed<Self>, HeadError> {
         let mut fields = [httparse::EMPTY_HEADER; limits::FIELDS_MAX];
         let mut request = httparse::Request::new(&mut fields);
         let length = match request.parse(buffer) {
@@ -207,7 +211,7 @@ impl<'a> RequestHead<'a> {
         refuse_bare_line_feed(&buffer[..length])?;
         let http10 = request.version == Some(0);
         let line = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
-        let mut head = Self::of_line(line, http10)?;
+        let mut head = Self::of_line(line, http10, names)?;
         let mut connection = Connection::default();
         for field in request.headers.iter() {
             if !connection.take(field.name, field.value) {
@@ -228,8 +232,9 @@ impl<'a> RequestHead<'a> {
         (method, authority, target): (&str, Option<&'a str>, &'a str),
         fields: impl Iterator<Item = (&'a str, &'a [u8])>,
         has_body: bool,
+        names: &'static [&'static str],
     ) -> Result<Self, HeadError> {
-        let mut head = Self::of_line((method, target), false)?;
+        let mut head = Self::of_line((method, target), false, names)?;
         let mut connection = Connection::default();
         for (count, (name, value)) in fields.enumerate() {
             if count >= limits::FIELDS_MAX {
@@ -248,6 +253,7 @@ impl<'a> RequestHead<'a> {
                 return Err(HeadError::Malformed("`:authority` has user information"));
             }
             head.host = Field { value: authority.as_bytes(), count: head.host.count.max(1) };
+            head.keep("host", authority.as_bytes());
         }
         head.finish(&connection)?;
         if has_body && head.framing == Framing::None {
@@ -257,7 +263,7 @@ impl<'a> RequestHead<'a> {
     }
 
     /// A head of which nothing but the first line is known.
-    fn of_line((name, path): (&str, &'a str), http10: bool) -> Result<Self, HeadError> {
+    fn of_line((name, path): (&str, &'a str), http10: bool, names: &'static [&'static str]) -> Result<Self, HeadError> {
         Ok(Self {
             method: method(name),
             target: target(path)?,
@@ -279,10 +285,23 @@ impl<'a> RequestHead<'a> {
             session_id: Field::default(),
             last_event_id: Field::default(),
             passed_on: Vec::new(),
+            kept: Vec::new(),
+            names,
         })
     }
 
+    /// Keeps a field that is to be, unless there was one of its name.
+    fn keep(&mut self, name: &str, value: &'a [u8]) {
+        let wanted = self.names.iter().find(|wanted| wanted.eq_ignore_ascii_case(name));
+        if let Some(name) = wanted.filter(|name| !self.kept.iter().any(|(kept, _)| kept == *name)) {
+            self.kept.push((name, value.trim_ascii()));
+        }
+    }
+
     fn take(&mut self, name: &'a str, value: &'a [u8]) -> Result<(), HeadError> {
+        if !self.names.is_empty() {
+            self.keep(name, value);
+        }
         // By length first: most fields of most clients are none of these.
         let slot = match name.len() {
             4 if name.eq_ignore_ascii_case("host") => &mut self.host,

@@ -230,7 +230,9 @@ mod tests {
         let site = Site::new(vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
         let gate = Gate { site, paths, whole: &WHOLE };
         let head = format!("{lines}\r\n\r\n");
-        let Ok(Parsed::Head(head, _)) = RequestHead::parse(head.as_bytes()) else { panic!("{head:?} is well formed") };
+        let Ok(Parsed::Head(head, _)) = RequestHead::parse(head.as_bytes(), &[]) else {
+            panic!("{head:?} is well formed")
+        };
         gate.admit(&head).map_err(|refusal| refusal.verdict(only1mcp_model::revision::Era::Modern).status)
     }
 

@@ -18,6 +18,7 @@ use crate::mcp::json::{Kind, Span, Text, Value};
 use crate::mcp::method::{CallKind, Level};
 use crate::mcp::path;
 use crate::mcp::splice::Splice;
+use crate::upstream::balance::HeaderKey;
 use crate::upstream::{Error, Message};
 
 /// The client's side of one call.
@@ -47,6 +48,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) session: Option<SessionKey>,
     /// What a legacy client said it can do when that began.
     pub(crate) profile: Profile,
+    /// What of its headers decides where the call goes.
+    pub(crate) header_keys: &'a [HeaderKey],
     /// Where a modern client is asked things that its backend wants to know meanwhile, if it can be.
     pub(crate) desk: Option<&'a Desk<'a>>,
     /// The call is made for several clients: set where its backend asks them something, which ends it.

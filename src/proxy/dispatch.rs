@@ -272,6 +272,7 @@ impl<T: Topology> Journey<'_, T> {
             headers,
             session: caller.session,
             profile: caller.profile,
+            header_keys: caller.header_keys,
             asks: self.asks(backend),
             child: self.route.child,
             tried: Cell::new(self.tried.get()),

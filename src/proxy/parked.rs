@@ -35,6 +35,7 @@ use crate::mcp::client::Profile;
 use crate::mcp::envelope::{self, Id, Incoming};
 use crate::mcp::method::{CallKind, Level};
 use crate::mcp::splice::Splice;
+use crate::upstream::balance::HeaderKeys;
 use crate::upstream::{Gone, Transport as _};
 pub(super) use desk::Desk;
 use digest::{Digest, Keys};
@@ -173,6 +174,7 @@ struct Detached {
     asked: Asked,
     named: Named,
     passed_on: Vec<(String, Vec<u8>)>,
+    header_keys: HeaderKeys,
     accepts_stream: bool,
     log_level: Option<Level>,
     kind: CallKind,
@@ -191,6 +193,7 @@ impl Detached {
             id: caller.id.to_vec(),
             asked,
             named,
+            header_keys: caller.header_keys.into(),
             passed_on: passed_on.map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect(),
             accepts_stream,
             log_level,
@@ -207,6 +210,7 @@ impl Detached {
             asked,
             named: Named { subject, value },
             passed_on,
+            header_keys,
             accepts_stream,
             log_level,
             kind,
@@ -234,6 +238,7 @@ impl Detached {
             quiet,
             session,
             profile,
+            header_keys: &header_keys,
             desk: Some(desk),
             apart: None,
         };

@@ -14,6 +14,7 @@ use crate::mcp::envelope::{self, Incoming, Shape};
 use crate::mcp::json::{Kind, ScanError};
 use crate::mcp::splice::Splice;
 use crate::upstream::Gone;
+use crate::upstream::balance::HeaderKeys;
 
 /// What a path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl PlainRoute {
 pub(super) async fn serve<T: Topology>(
     worker: &Worker<T>,
     view: &'static View,
-    route: PlainRoute,
+    (route, keys): (PlainRoute, HeaderKeys),
     body: &[u8],
     downstream: &Erased<'_>,
 ) -> Result<(), Gone> {
@@ -79,7 +80,7 @@ pub(super) async fn serve<T: Topology>(
             let head = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"{method}","params":"#);
             let source = [head.as_bytes(), body, b"}"].concat();
             match envelope::incoming(&source) {
-                Ok(message) => completed(worker, view, (&source, &message), &bare).await,
+                Ok(message) => completed(worker, (view, keys), (&source, &message), &bare).await,
                 Err(error) => super::unreadable(error, &source, &bare).await,
             }
         }
@@ -87,14 +88,14 @@ pub(super) async fn serve<T: Topology>(
             let refusal = Refusal::InvalidRequest("`method` is not that of the path".into());
             respond::refuse(downstream, &refusal, Era::Modern, id(message.id, body).ok()).await
         }
-        PlainRoute::Any | PlainRoute::Method(_) => completed(worker, view, (body, &message), downstream).await,
+        PlainRoute::Any | PlainRoute::Method(_) => completed(worker, (view, keys), (body, &message), downstream).await,
     }
 }
 
 /// Answers a message once it says what a modern one has to.
 async fn completed<T: Topology>(
     worker: &Worker<T>,
-    view: &'static View,
+    (view, keys): (&'static View, HeaderKeys),
     (source, message): (&[u8], &Incoming),
     downstream: &Erased<'_>,
 ) -> Result<(), Gone> {
@@ -122,7 +123,7 @@ async fn completed<T: Topology>(
         Ok(message) => message,
         Err(error) => return super::unreadable(error, &body, downstream).await,
     };
-    let agreement = Agreement::default();
+    let agreement = Agreement::with(keys);
     let post = Post { view, carrier: Carrier::Connection(&agreement), body: &body, message: &message };
     answer(worker, &post, false, downstream).await
 }

@@ -162,6 +162,7 @@ async fn ask<T: Topology>(worker: &Worker<T>, backend: u16, cursor: Option<&str>
         quiet: Duration::MAX,
         session: None,
         profile: Profile::NONE,
+        header_keys: &[],
         desk: None,
         apart: None,
     };

@@ -25,6 +25,7 @@ use crate::limits;
 use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::method::Level;
 use crate::seal::Seal;
+use crate::upstream::balance::{HeaderKey, HeaderKeys};
 pub(crate) use calls::{Calls, Tie};
 use ended::Ended;
 pub(crate) use hearing::{Hearing, Outlet, Subscribed, Telling, Turn, Unsubscribable};
@@ -85,6 +86,8 @@ pub(crate) struct Agreement {
     session: Cell<Option<Session>>,
     /// Once somebody asked for it.
     hearing: RefCell<Option<Arc<Hearing>>>,
+    /// What its first request said that decides where calls go.
+    header_keys: HeaderKeys,
 }
 
 /// What the keys that seal tokens of sessions are for.
@@ -95,6 +98,16 @@ const ANONYMOUS: &[u8] = b"";
 // === impl Agreement ===
 
 impl Agreement {
+    /// Nothing so far, but for keys that stand for every call.
+    pub(crate) fn with(header_keys: HeaderKeys) -> Self {
+        Self { session: Cell::default(), hearing: RefCell::default(), header_keys }
+    }
+
+    /// Those keys.
+    pub(super) fn header_keys(&self) -> &[HeaderKey] {
+        &self.header_keys
+    }
+
     /// The session that was begun on it.
     pub(crate) fn session(&self) -> Option<Session> {
         self.session.get()

@@ -49,8 +49,8 @@ impl<B: Strategy> Teams<B> {
             return Some(of_session(session, well, |index| standing.name(index)));
         }
         if let plan::Balance::ConsistentHash(key) = &team.balance {
-            let &Caller { source, head, session, .. } = caller;
-            let keys = Keys { source, head, name: Some(&route.upstream), session };
+            let &Caller { source, head, session, header_keys, .. } = caller;
+            let keys = Keys { source, head, name: Some(&route.upstream), session, header_keys };
             return Some(strategy.pick(&standing, well, keys.find(key)));
         }
         let free = those(&|index| well & 1 << index != 0 && !standing.link(index).is_some_and(Link::<T>::is_full));

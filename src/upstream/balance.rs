@@ -13,7 +13,8 @@ use std::cell::Cell;
 use super::plan::Balance;
 
 pub use hash::ConsistentHash;
-pub(crate) use key::{Keys, of_session};
+pub use key::HeaderKey;
+pub(crate) use key::{HeaderKeys, Keys, of_session};
 pub use turn::RoundRobin;
 
 /// What strategies know of the endpoints of a backend, or of the backends of a route.

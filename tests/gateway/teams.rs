@@ -15,6 +15,8 @@ use crate::support::client::{Client, META, Request, within};
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
 use crate::support::scripted::{Outcome, call};
 use crate::support::server::{self, Counted, Server, Step, json_answer, nowhere, result_body, text_body};
+#[cfg(feature = "websocket")]
+use crate::support::socket::SocketClient;
 use crate::support::telling::Telling;
 
 only1mcp::topology!(Teams = "tests/gateway/topologies/teams.yaml");
@@ -161,6 +163,53 @@ async fn a_key_keeps_its_backend_until_that_is_gone() {
     let second = within("that the second gets no calls", moved).await;
     for (before, after) in first.chars().zip(second.chars()) {
         assert!(before == '2' || after == before, "{first} {second}");
+    }
+}
+
+/// Who answers calls of a tool for each of these tenants.
+async fn for_tenants(gateway: &Running, tool: &str, field: &str, tenants: &[&str]) -> String {
+    let mut names = String::new();
+    for tenant in tenants {
+        let request = Request::call(tool, "{}").field(field, tenant);
+        match Outcome::of(&Client::ask(gateway.address(), &request).await) {
+            Outcome::Text(name) => names.push_str(&name),
+            other => panic!("{tenant}: {other:?}"),
+        }
+    }
+    names
+}
+
+#[tokio::test]
+async fn a_header_of_the_client_decides_which_backend_or_endpoint_it_finds() {
+    let servers = three();
+    let gateway = in_front_of(&servers);
+    let tenants = ["blue", "green", "red", "white", "black", "grey", "pink", "teal", "lime", "navy"];
+    for tool in ["tenant_write", "spread__many_write"] {
+        let first = for_tenants(&gateway, tool, "X-Tenant", &tenants).await;
+        assert_eq!(for_tenants(&gateway, tool, "x-tENANT", &tenants).await, first, "{tool}");
+        assert!(shares(&first).iter().filter(|share| **share > 0).count() > 1, "{tool}: {first}");
+        // Without it, calls go anywhere: of so many, not all to one.
+        let anywhere = answered(&gateway, tool, ["x"; 60]).await;
+        assert!(shares(&anywhere).iter().all(|share| *share > 0), "{tool}: {anywhere}");
+        // No other header is one, and arguments are none.
+        let others = for_tenants(&gateway, tool, "X-Tenants", &["blue"; 60]).await;
+        assert!(shares(&others).iter().all(|share| *share > 0), "{tool}: {others}");
+    }
+}
+
+#[cfg(feature = "websocket")]
+#[tokio::test]
+async fn on_a_websocket_the_header_of_its_first_request_stands_for_every_call() {
+    let servers = three();
+    let gateway = in_front_of(&servers);
+    for tenant in ["blue", "green", "red", "white"] {
+        let expected = for_tenants(&gateway, "tenant_write", "X-Tenant", &[tenant]).await;
+        let mut socket = SocketClient::connect_with(gateway.address(), "/ws", &[("x-tenant", tenant)]).await;
+        for _ in 0..4 {
+            let request = Request::call("tenant_write", "{}");
+            let answer = socket.ask(String::from_utf8_lossy(request.parts().2)).await;
+            assert_eq!(answer["result"]["content"][0]["text"], *expected, "{answer}");
+        }
     }
 }
 

@@ -75,7 +75,7 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
     let prompts = tables::cold("prompt", &plan.prompts, plan)?;
     let resources = tables::cold("resource", &plan.resources, plan)?;
     let (pages, spec) = (lists.statics(), spec(plan, &lists, &bytes)?);
-    let settings = plan.settings_json();
+    let (settings, key_headers) = (plan.settings_json(), upstream::key_headers(plan));
     let lookups = [&tools, &prompts, &resources, &backends].map(|table| &table.lookup);
     let statics = [&tools, &prompts, &resources, &backends].map(|table| &table.statics);
     let tokens = quote! {
@@ -86,6 +86,7 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
             type Balance = #balance;
             const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
             const SETTINGS: &'static str = #settings;
+            #key_headers
             #(#lookups)*
         }
 

@@ -1,6 +1,8 @@
 //! The dispatch over exactly the transports in use: no other transport is linked into the binary.
 
-use only1mcp_model::plan::{Balance, Plan};
+use std::collections::BTreeSet;
+
+use only1mcp_model::plan::{Balance, HashKey, Plan};
 use only1mcp_model::transport::{KINDS, Kind};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -36,9 +38,7 @@ pub(crate) fn alias_or_enum(plan: &Plan) -> Result<TokenStream, Error> {
 
 /// `type Balance`: exactly the strategies that backends with several endpoints use, and routes to several backends.
 pub(crate) fn balance(plan: &Plan) -> TokenStream {
-    let several = || plan.backends.iter().filter(|backend| backend.transport.endpoints().len() > 1);
-    let all = || several().map(|backend| &backend.balance).chain(plan.teams.iter().map(|team| &team.balance));
-    let uses = |is: fn(&Balance) -> bool| all().any(is);
+    let uses = |is: fn(&Balance) -> bool| balances(plan).any(is);
     let strategies: [(&str, bool); 5] = [
         ("RoundRobin", uses(|balance| matches!(balance, Balance::RoundRobin))),
         ("LeastConnections", uses(|balance| matches!(balance, Balance::LeastConnections))),
@@ -52,6 +52,25 @@ pub(crate) fn balance(plan: &Plan) -> TokenStream {
     });
     let several = |first, second| quote!(::only1mcp::upstream::balance::Either<#first, #second>);
     used.reduce(several).unwrap_or_else(|| quote!(::only1mcp::upstream::balance::Only))
+}
+
+/// `const KEY_HEADERS`: the headers of clients that some of them go by; nothing where none does.
+pub(crate) fn key_headers(plan: &Plan) -> TokenStream {
+    let header = |balance: &Balance| match balance {
+        Balance::ConsistentHash(HashKey::Header(name)) => Some(name.to_string()),
+        _ => None,
+    };
+    let names: BTreeSet<String> = balances(plan).filter_map(header).collect();
+    if names.is_empty() {
+        return TokenStream::new();
+    }
+    quote!(const KEY_HEADERS: &'static [&'static str] = &[#(#names),*];)
+}
+
+/// How calls are spread, wherever there are several to choose from.
+fn balances(plan: &Plan) -> impl Iterator<Item = &Balance> {
+    let several = plan.backends.iter().filter(|backend| backend.transport.endpoints().len() > 1);
+    several.map(|backend| &backend.balance).chain(plan.teams.iter().map(|team| &team.balance))
 }
 
 /// The kinds of transport that some backend uses, in the order in which they are registered.

@@ -16,7 +16,7 @@ use crate::rule::{Rule, Within, text_schema};
 use crate::topology::Millis;
 use crate::yaml::{Node, Value};
 
-pub use balance::{Balance, BalanceSettings, HashKey, HashSettings, KeyWord};
+pub use balance::{Balance, BalanceSettings, HashKey, HashSettings, HeaderSettings, KeySettings};
 pub use team::{Member, MemberSettings, Team, TeamSettings, Weighted};
 
 /// The most endpoints that a backend may have: each has a bit of 64.

@@ -134,7 +134,9 @@ fn defaults_are_filled_in() {
 #[test]
 fn how_calls_are_spread_and_made_again_is_of_the_backend_or_of_the_defaults() {
     let backends = plan("traffic").backends;
-    let [weather, users, turns, child] = &backends[..] else { panic!("four backends") };
+    let [weather, users, tenants, turns, child] = &backends[..] else { panic!("five backends") };
+    let header = HashKey::Header("x-tenant".into());
+    assert_eq!(tenants.balance, Balance::ConsistentHash(header));
     let weights: Vec<u32> = weather.transport.endpoints().iter().map(|endpoint| endpoint.weight).collect();
     assert_eq!(
         (weights, &weather.balance, weather.slow_start_ms),

@@ -12,6 +12,7 @@ use crate::http1::RequestHead;
 use crate::limits;
 use crate::proxy::{Answer, Downstream, MESSAGES_PATH, Mailbox, Refusal, Worker};
 use crate::upstream::Gone;
+use crate::upstream::balance::HeaderKeys;
 
 /// The parameter of a POST that names its stream.
 const STREAM: &str = "sessionId=";
@@ -21,7 +22,7 @@ const STREAM: &str = "sessionId=";
 /// answers.
 pub(in crate::downstream) async fn stream<T: Topology>(
     worker: &Rc<Worker<T>>,
-    view: &'static View,
+    (view, keys): (&'static View, HeaderKeys),
     writer: &impl Downstream,
 ) -> Result<(), Gone> {
     let mailbox = match worker.shared.mailboxes.open() {
@@ -30,7 +31,7 @@ pub(in crate::downstream) async fn stream<T: Topology>(
     };
     let endpoint = format!("event: endpoint\ndata: {MESSAGES_PATH}?{STREAM}{}\n\n", mailbox.id());
     writer.raw(endpoint.as_bytes()).await?;
-    let (conversation, outbox) = Conversation::new(Rc::clone(worker), view);
+    let (conversation, outbox) = Conversation::new(Rc::clone(worker), view, keys);
     // Side by side: the outbox is bounded, so a message may have to wait until answers to earlier ones were written.
     let mut writing = pin!(write(worker, outbox, writer));
     tokio::select! {

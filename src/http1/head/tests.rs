@@ -3,7 +3,7 @@
 use super::*;
 
 fn request(head: &str) -> Result<String, HeadError> {
-    match RequestHead::parse(head.as_bytes())? {
+    match RequestHead::parse(head.as_bytes(), &[])? {
         Parsed::Head(head, _) => Ok(format!("{:?} {:?} keep_alive={}", head.method, head.framing, head.keep_alive)),
         Parsed::Partial => Ok("partial".to_owned()),
     }
@@ -85,12 +85,23 @@ fn other_refusals_have_their_own_kind() {
 #[test]
 fn fields_that_decide_are_counted_and_trimmed() {
     let source = b"POST /mcp HTTP/1.1\r\nHost: a\r\nMCP-Protocol-Version:  2026-07-28 \r\nmcp-protocol-version: x\r\nMcp-Param-Region: eu\r\nTraceParent: 00-a\r\ntracestate:\r\nMcp-Parameter: x\r\nbaggages: x\r\nbaggage: a=1 \r\n\r\n";
-    let Ok(Parsed::Head(head, length)) = RequestHead::parse(source) else { panic!("the head is well formed") };
+    let Ok(Parsed::Head(head, length)) = RequestHead::parse(source, &[]) else { panic!("the head is well formed") };
     assert_eq!(length, source.len());
     assert_eq!(head.protocol_version, Field { value: b"2026-07-28", count: 2 });
     assert_eq!(head.protocol_version.once(), None);
     let passed_on = [("Mcp-Param-Region", "eu"), ("TraceParent", "00-a"), ("tracestate", ""), ("baggage", "a=1")];
     assert_eq!(head.passed_on, passed_on.map(|(name, value)| (name, value.as_bytes())));
+}
+
+#[test]
+fn the_first_of_each_field_that_is_named_is_kept_whatever_its_case() {
+    let source = b"POST /mcp HTTP/1.1\r\nHost: a\r\nX-TENANT:  blue \r\nx-tenant: green\r\nX-Other: x\r\n\r\n";
+    let kept = |names| match RequestHead::parse(source, names) {
+        Ok(Parsed::Head(head, _)) => head.kept.iter().map(|(name, value)| (*name, value.to_vec())).collect::<Vec<_>>(),
+        other => panic!("the head is well formed: {other:?}"),
+    };
+    assert_eq!(kept(&["x-tenant", "host", "x-none"]), [("host", b"a".to_vec()), ("x-tenant", b"blue".to_vec())]);
+    assert_eq!(kept(&[]), []);
 }
 
 #[test]

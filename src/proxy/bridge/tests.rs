@@ -39,6 +39,7 @@ impl Case {
             quiet: Duration::MAX,
             session: None,
             profile: Profile::default(),
+            header_keys: &[],
             desk: None,
             apart: None,
         };

@@ -42,6 +42,7 @@ fn answer((revision, kind): (Revision, CallKind), backend: Era, rewrites: Option
         quiet: Duration::MAX,
         session: None,
         profile: Profile::default(),
+        header_keys: &[],
         desk: None,
         apart: None,
     };

@@ -150,6 +150,8 @@ impl Errand {
             quiet,
             session,
             profile,
+            // It goes to where the task is.
+            header_keys: &[],
             desk: None,
             apart: None,
         };

@@ -19,10 +19,32 @@ pub(crate) struct Keys<'a> {
     pub(crate) name: Option<&'a str>,
     /// The session of a legacy client.
     pub(crate) session: Option<SessionKey>,
+    /// What of its headers is a key.
+    pub(crate) header_keys: &'a [HeaderKey],
 }
+
+/// A header of a client's request as a key: all that is kept of its value is what decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderKey {
+    /// In lower case.
+    name: &'static str,
+    key: u64,
+}
+
+/// Those of one request.
+pub(crate) type HeaderKeys = Box<[HeaderKey]>;
 
 /// Where the calls that are to find the same place go.
 const SEED: u64 = 0x656E_6470_6F69_6E74;
+
+// === impl HeaderKey ===
+
+impl HeaderKey {
+    /// That of a header with this name, in lower case, and value.
+    pub(crate) fn of(name: &'static str, value: &[u8]) -> Self {
+        Self { name, key: hash64(SEED, value) }
+    }
+}
 
 // === impl Keys ===
 
@@ -36,6 +58,7 @@ impl Keys<'_> {
                 let found = path::find(self.source, self.head.arguments?, keys).ok()??;
                 Some(hash64(SEED, found.span.of(self.source)))
             }
+            HashKey::Header(name) => self.header_keys.iter().find(|own| own.name == name).map(|own| own.key),
         }
     }
 }

@@ -23,9 +23,22 @@ impl SocketClient {
         Self::begin(TcpStream::connect(address).await.expect("the gateway listens"), address, path).await
     }
 
-    /// The same on a connection that there is.
+    /// The same with further fields.
+    pub(crate) async fn connect_with(address: SocketAddr, path: &str, fields: &[(&'static str, &str)]) -> Self {
+        let stream = TcpStream::connect(address).await.expect("the gateway listens");
+        Self::begin_with(stream, address, path, fields).await
+    }
+
+    /// The first on a connection that there is.
     pub(crate) async fn begin(stream: TcpStream, address: SocketAddr, path: &str) -> Self {
+        Self::begin_with(stream, address, path, &[]).await
+    }
+
+    async fn begin_with(stream: TcpStream, address: SocketAddr, path: &str, fields: &[(&'static str, &str)]) -> Self {
         let mut request = format!("ws://{address}{path}").into_client_request().expect("a URL");
+        for (name, value) in fields {
+            request.headers_mut().insert(*name, HeaderValue::from_str(value).expect("a value"));
+        }
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("mcp"));
         let greeted = within("a greeting", tokio_tungstenite::client_async(request, stream)).await;
         let (stream, answer) = greeted.expect("it switches protocols");

@@ -89,6 +89,20 @@ fn a_route_to_several_backends_is_a_team_and_its_strategy_is_named() {
 }
 
 #[test]
+fn the_headers_that_are_keys_are_named_once_and_only_where_there_are_some() {
+    let header = |name: &'static str| Balance::ConsistentHash(HashKey::Header(name.into()));
+    for (balances, expected) in [
+        (&[header("x-tenant"), header("x-region"), header("x-tenant")][..], Some(r#"&["x-region","x-tenant"];"#)),
+        (&[Balance::Random], None),
+    ] {
+        let code = emitted(&plans::balanced(balances)).tokens.to_string().replace(' ', "");
+        let named = code.split_once("constKEY_HEADERS:&'static[&'staticstr]=").map(|(_, rest)| rest);
+        assert_eq!(named.is_some(), expected.is_some(), "{code}");
+        assert!(expected.is_none_or(|expected| named.is_some_and(|named| named.starts_with(expected))), "{code}");
+    }
+}
+
+#[test]
 fn prompts_resources_and_templates_become_phf_maps_and_lists() {
     snapshot("prompts_and_resources", &plans::prompts_and_resources());
 }

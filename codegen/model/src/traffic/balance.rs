@@ -3,11 +3,11 @@
 use std::fmt;
 
 use crate::constant::constant;
-use crate::decode::{Choice, Decode, Key, Record, object_schema, record, word, words, words_schema, wrong_type};
+use crate::decode::{Choice, Decode, Key, Record, object_schema, record, word, words_schema, wrong_type};
 use crate::diagnostic::{Code, Problems, quoted};
 use crate::json::token;
 use crate::plan::{Table, Text};
-use crate::rule::Filled;
+use crate::rule::{Filled, Rule, text_schema};
 use crate::yaml::{Node, Value};
 
 constant! {
@@ -35,6 +35,8 @@ constant! {
         Tool,
         /// The argument that these keys lead to, each inside of what the one before leads to.
         Argument(Table<Text>),
+        /// The header of the client's request with this name, in lower case.
+        Header(Text),
     }
 }
 
@@ -51,6 +53,7 @@ impl fmt::Display for Balance {
             Self::ConsistentHash(HashKey::Argument(path)) => {
                 write!(f, "consistent_hash by argument {}", path.join("."))
             }
+            Self::ConsistentHash(HashKey::Header(name)) => write!(f, "consistent_hash by header {name}"),
         }
     }
 }
@@ -62,8 +65,8 @@ pub struct BalanceSettings(pub Balance);
 record! {
     /// What decides where a call goes that is to find the same endpoint again.
     default struct HashSettings: "settings of a consistent hash" where one_of_them {
-        /// Something that every call has: `session` or `tool`.
-        key: Option<KeyWord> = None,
+        /// `session`, `tool`, or `{ header: NAME }` with a header of the client's request.
+        key: Option<KeySettings> = None,
         /// An argument of the call; points stand between the keys that lead to it.
         argument: Option<String> where ARGUMENT = None,
     }
@@ -71,14 +74,29 @@ record! {
 
 const ARGUMENT: Filled = Filled { noun: "argument" };
 
-/// What every call has that is to find the same endpoint again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyWord {
+/// What decides where a call goes, beside its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySettings {
     /// The session of its client.
     Session,
     /// The name of the tool, prompt or resource.
     Tool,
+    /// A header of the client's request.
+    Header(String),
 }
+
+record! {
+    /// A header of the client's request that decides where a call goes.
+    struct HeaderSettings: "a key" {
+        /// Its name, in either case. Calls without it go anywhere.
+        header: String where HEADER | { "x".to_owned() },
+    }
+}
+
+/// A header that a key may be.
+pub(crate) struct KeyHeader;
+
+const HEADER: KeyHeader = KeyHeader;
 
 /// Settings without a choice.
 struct Nothing;
@@ -94,16 +112,96 @@ fn is_empty(node: &Node) -> bool {
     entries.iter().all(|(_, settings)| matches!(&settings.value, Value::Mapping(entries) if entries.is_empty()))
 }
 
-// === impl KeyWord ===
+// === impl KeySettings ===
 
-impl KeyWord {
-    const WORDS: [Choice<Self>; 2] = [
-        ("session", Self::Session, "The session of its client. Calls without one go anywhere."),
-        ("tool", Self::Tool, "The name of the tool, prompt or resource."),
+impl KeySettings {
+    const WORDS: [Choice<HashWord>; 2] = [
+        ("session", HashWord::Session, "The session of its client. Calls without one go anywhere."),
+        ("tool", HashWord::Tool, "The name of the tool, prompt or resource."),
     ];
 }
 
-words!(KeyWord: "`session` or `tool`");
+impl Decode for KeySettings {
+    const EXPECTED: &'static str = "`session`, `tool` or `{ header: … }`";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::String(_) => word(node, Self::EXPECTED, &Self::WORDS, problems).map(|word| match word {
+                HashWord::Session => Self::Session,
+                HashWord::Tool => Self::Tool,
+            }),
+            Value::Mapping(_) => HeaderSettings::decode(node, problems).map(|settings| Self::Header(settings.header)),
+            _ => {
+                wrong_type(node, Self::EXPECTED, problems);
+                None
+            }
+        }
+    }
+
+    fn schema() -> String {
+        format!(r#"{{"anyOf":[{},{}]}}"#, words_schema(&Self::WORDS), <HeaderSettings as Decode>::schema())
+    }
+
+    fn keys() -> &'static [Key] {
+        HeaderSettings::KEYS
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(match self {
+            Self::Session => token("session"),
+            Self::Tool => token("tool"),
+            Self::Header(name) => format!(r#"{{"header":{}}}"#, token(name)),
+        })
+    }
+}
+
+/// The keys that need no settings.
+#[derive(Clone, Copy)]
+enum HashWord {
+    Session,
+    Tool,
+}
+
+// === impl KeyHeader ===
+
+impl KeyHeader {
+    /// Headers about one connection: proxies in front make them anew, and some of them no request of HTTP/2 has.
+    const OF_CONNECTIONS: [&'static str; 9] = [
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "expect",
+    ];
+}
+
+impl Rule<String> for KeyHeader {
+    fn check(&self, value: &String, node: &Node, problems: &mut Problems) {
+        let is_token = !value.is_empty() && value.bytes().all(|byte| is_token(byte));
+        if !is_token {
+            problems
+                .error(Code::InvalidValue, node.place, format!("{} is no name of a header", quoted(value)))
+                .help("names of headers are letters, digits and some of `-_.!#$%&'*+^|~`: `X-Tenant`");
+        } else if Self::OF_CONNECTIONS.iter().any(|name| name.eq_ignore_ascii_case(value)) {
+            problems
+                .error(Code::InvalidValue, node.place, format!("header {} is about the connection", quoted(value)))
+                .help("write a header that tells clients apart, such as `X-Tenant`");
+        }
+    }
+
+    fn schema(&self, _of_type: String) -> String {
+        text_schema("^[-0-9A-Za-z!#$%&'*+.^_`|~]+$", "not the name of a header")
+    }
+}
+
+/// Whether names of headers may have it (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
 
 // === impl Nothing ===
 
@@ -134,8 +232,9 @@ impl Decode for Nothing {
 impl HashSettings {
     fn planned(self) -> Option<HashKey> {
         Some(match (self.key, self.argument) {
-            (Some(KeyWord::Session), None) => HashKey::Session,
-            (Some(KeyWord::Tool), None) => HashKey::Tool,
+            (Some(KeySettings::Session), None) => HashKey::Session,
+            (Some(KeySettings::Tool), None) => HashKey::Tool,
+            (Some(KeySettings::Header(name)), None) => HashKey::Header(name.to_ascii_lowercase().into()),
             (None, Some(path)) => {
                 HashKey::Argument(path.split('.').map(|key| key.to_owned().into()).collect::<Vec<Text>>().into())
             }
@@ -174,7 +273,7 @@ impl BalanceSettings {
             if key.is_none() && !refused {
                 problems
                     .error(Code::InvalidValue, node.owner, "consistent hash of not exactly one key")
-                    .help("write `{ key: session }`, `{ key: tool }` or `{ argument: user.id }`");
+                    .help("write `{ key: session }`, `{ key: tool }`, `{ key: { header: X-Tenant } }` or `{ argument: user.id }`");
             }
             return key.map(Balance::ConsistentHash);
         }
@@ -233,8 +332,9 @@ impl Decode for BalanceSettings {
             return simple.next().map(|(word, ..)| token(word));
         };
         let (name, value) = match key {
-            HashKey::Session => ("key", KeyWord::Session.written()?),
-            HashKey::Tool => ("key", KeyWord::Tool.written()?),
+            HashKey::Session => ("key", KeySettings::Session.written()?),
+            HashKey::Tool => ("key", KeySettings::Tool.written()?),
+            HashKey::Header(name) => ("key", KeySettings::Header(name.to_string()).written()?),
             HashKey::Argument(path) => ("argument", token(&path.join("."))),
         };
         Some(format!(r#"{{"consistent_hash":{{"{name}":{value}}}}}"#))
