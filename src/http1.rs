@@ -5,6 +5,8 @@
 
 pub(crate) mod body;
 pub(crate) mod head;
+mod retry_after;
 
 pub(crate) use body::{BodyDecoder, BodyError, Framing};
 pub(crate) use head::{Field, HeadError, Method, Parsed, RequestHead};
+pub(crate) use retry_after::retry_after;

@@ -218,6 +218,9 @@ pub const REPLAY_STREAM_BYTES_MAX: usize = ANSWER_BYTES_MAX + (1 << 20);
 pub const REPLAY_BYTES_MAX: usize = 64 << 20;
 /// A stream that is over is forgotten after this.
 pub const REPLAY_AGE: Duration = Duration::from_secs(300);
+/// For how long an endpoint is left alone at most that asks for it (`Retry-After`): a server that errs there, or whoever
+/// answers in its place, takes it out for no longer.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Overlays that were in force and can be gone back to: above it the oldest is forgotten.
 pub const OVERLAYS_KEPT: usize = 10;
 /// How long calls in flight have when the gateway stops.

@@ -48,6 +48,7 @@ mod weights;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 #[cfg(feature = "transport-stdio")]
 pub use children::{CHILD_VARIABLES, Children};
@@ -249,6 +250,8 @@ pub struct Call<'a> {
     pub child: Option<u16>,
     /// The bits of the endpoints that it was tried at.
     pub tried: Cell<u64>,
+    /// For how long the endpoint that had it asks to be left alone, if it does.
+    pub rest: Cell<Option<Duration>>,
     /// The endpoint that has it, and which trial of this one it is.
     pub taken: Cell<Option<(u16, u32)>>,
     /// Set as soon as any byte of it may have reached the backend.
@@ -274,6 +277,7 @@ impl<'a> Call<'a> {
             asks: Profile::NONE,
             child: None,
             tried: Cell::new(0),
+            rest: Cell::new(None),
             taken: Cell::new(None),
             sent: Cell::new(false),
         }

@@ -143,6 +143,8 @@ pub(crate) struct ResponseHead<'a> {
     pub content_encoding: Field<'a>,
     /// `Mcp-Session-Id`
     pub session_id: Field<'a>,
+    /// `Retry-After`
+    pub retry_after: Field<'a>,
     /// What it says of a WebSocket that begins.
     pub websocket: WebSocketAnswer<'a>,
 }
@@ -409,6 +411,7 @@ impl<'a> ResponseHead<'a> {
             content_type: Field::default(),
             content_encoding: Field::default(),
             session_id: Field::default(),
+            retry_after: Field::default(),
             websocket: WebSocketAnswer::default(),
         };
         let mut connection = Connection::default();
@@ -417,6 +420,7 @@ impl<'a> ResponseHead<'a> {
                 continue;
             }
             let slot = match field.name.len() {
+                11 if field.name.eq_ignore_ascii_case("retry-after") => &mut head.retry_after,
                 12 if field.name.eq_ignore_ascii_case("content-type") => &mut head.content_type,
                 14 if field.name.eq_ignore_ascii_case("mcp-session-id") => &mut head.session_id,
                 16 if field.name.eq_ignore_ascii_case("content-encoding") => &mut head.content_encoding,

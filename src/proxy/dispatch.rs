@@ -276,6 +276,7 @@ impl<T: Topology> Journey<'_, T> {
             asks: self.asks(backend),
             child: self.route.child,
             tried: Cell::new(self.tried.get()),
+            rest: Cell::new(None),
             taken: Cell::new(None),
             sent: Cell::new(false),
         }

@@ -116,7 +116,10 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
         call.taken.set(Some(taken.place()));
         let outcome = self.members[usize::from(index)].exchange(call, relay).await;
         call.taken.set(None);
-        taken.ended(outcome.as_ref().err().map(|error| error.kind));
+        match call.rest.take() {
+            Some(rest) => taken.rests(rest),
+            None => taken.ended(outcome.as_ref().err().map(|error| error.kind)),
+        }
         outcome
     }
 
@@ -225,8 +228,12 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
     fn take(&self, call: &Call<'_>) -> Result<Taken<'_>, Error> {
         let pinned = call.child.filter(|_| self.members.len() > 1).or_else(|| self.hears(call));
         if let Some(index) = pinned {
-            let gone = || Error::unavailable("the endpoint that has what it is about takes no calls now");
-            return self.group.take(usize::from(index)).ok_or_else(gone);
+            let index = usize::from(index);
+            let gone = || {
+                let gone = Error::unavailable("the endpoint that has what it is about takes no calls now");
+                Error { retry_after: self.group.rest(index), ..gone }
+            };
+            return self.group.take(index).ok_or_else(gone);
         }
         let mut among = self.group.among(&self.chance);
         // Where it was tried everywhere, it may be tried again.

@@ -91,7 +91,11 @@ impl Transport for LegacySse {
         let profile = profiles::of(call);
         let none = self.links.none();
         let link = self.links.of(profile, || Ok::<_, Infallible>(Rc::new(none.like(profile))));
-        link.unwrap_or_else(|never| match never {}).exchange(call, relay).await
+        let outcome = link.unwrap_or_else(|never| match never {}).exchange(call, relay).await;
+        if let Err(Error { retry_after: Some(rest), .. }) = outcome {
+            call.rest.set(Some(rest));
+        }
+        outcome
     }
 
     async fn greet(&self) -> Result<Greeting, Error> {
@@ -274,7 +278,7 @@ impl Link {
                 Err(error) => return refused(self.client.read_error(error)),
             };
             if let Err(error) = self.judge(response.status, generation) {
-                refused(error);
+                refused(Error { retry_after: response.rest, ..error });
             }
             if connection.whole_body(response.framing).await.is_ok() {
                 self.client.give_back(connection);

@@ -13,6 +13,7 @@ mod stream;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -21,7 +22,7 @@ use super::http::{self, Client};
 use super::outbound::{self, Ids, Scratch, push_field};
 use super::profiles::ByProfile;
 use super::verbosity::Wanted;
-use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan};
+use super::{Call, Context, Error, Greeting, Kind, OpenError, Relay, Transport, plan, seconds};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
@@ -65,8 +66,8 @@ type Greeted = Result<Rc<Peer>, Error>;
 /// What a POST came to when no answer was relayed and nothing broke.
 #[derive(Debug, PartialEq, Eq)]
 enum Posted {
-    /// The answer went to the relay.
-    Answered { session_id: Option<String> },
+    /// The answer went to the relay; for how long the server asks to be left alone, if it does.
+    Answered { session_id: Option<String>, rest: Option<Duration> },
     /// 202: a notification or response was taken.
     Accepted,
     /// It has no such session, or is a server of another era by now, and has not looked at the request: start over.
@@ -75,6 +76,8 @@ enum Posted {
     NotFound,
     /// Another status whose body is no JSON-RPC message.
     Refused(u16),
+    /// The same of a server that asks to be left alone for so long.
+    Busy(u16, Duration),
 }
 
 // === impl Transport ===
@@ -98,7 +101,11 @@ impl Transport for StreamableHttp {
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
-        self.0.exchange(call, relay).await
+        let outcome = self.0.exchange(call, relay).await;
+        if let Err(Error { retry_after: Some(rest), .. }) = outcome {
+            call.rest.set(Some(rest));
+        }
+        outcome
     }
 
     async fn greet(&self) -> Result<Greeting, Error> {
@@ -139,12 +146,15 @@ impl Link {
     async fn exchange<R: Relay>(self: &Rc<Self>, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
         let peer = self.peer_for(call).await?;
         match self.carry(&peer, call, peer.staleness(), relay).await? {
-            Posted::Answered { .. } => return Ok(()),
+            Posted::Answered { rest, .. } => {
+                call.rest.set(rest);
+                return Ok(());
+            }
             // MCP 2025-11-25, session management: 404 means that the session is over and the request was not dispatched.
             Posted::Over => {}
             other => {
                 // It may be another server by now, of another era: the next call finds out.
-                if peer.session_id.is_none() {
+                if peer.session_id.is_none() && !matches!(other, Posted::Busy(..)) {
                     self.forget(&peer);
                 }
                 return Err(self.unanswered(&other));
@@ -155,7 +165,10 @@ impl Link {
         call.sent.set(false);
         let peer = self.peer_for(call).await?;
         match self.carry(&peer, call, Staleness::None, relay).await? {
-            Posted::Answered { .. } => Ok(()),
+            Posted::Answered { rest, .. } => {
+                call.rest.set(rest);
+                Ok(())
+            }
             // Not dispatched either: somebody else may take it.
             Posted::NotFound if peer.session_id.is_some() => {
                 Err(Error::new(Kind::Protocol, false, "it knows a session no more that it has just begun"))
@@ -247,6 +260,13 @@ impl Link {
             Posted::Refused(status) => {
                 let url = &self.client.endpoint.shown;
                 Error::protocol(format!("`{url}` answered with status {status} and no JSON-RPC message"))
+            }
+            Posted::Busy(status, rest) => {
+                // Sent all the same, and a gateway in front of a server answers so too when it has lost a request on its way:
+                // that status proves nothing of what was executed.
+                let (url, seconds) = (&self.client.endpoint.shown, seconds(*rest));
+                let detail = format!("`{url}` answered with status {status} and asks to be left alone for {seconds} s");
+                Error::protocol(detail).retry_after(*rest)
             }
             Posted::Accepted | Posted::Answered { .. } => Error::protocol("it took the request and gave no answer"),
         }

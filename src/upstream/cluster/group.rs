@@ -62,6 +62,8 @@ struct Condition {
     broke_ms: Option<u64>,
     /// When it came back, where it gets its calls little by little since.
     back_ms: Option<u64>,
+    /// Until when it asks to be left alone.
+    rests_until_ms: Option<u64>,
 }
 
 /// A call at an endpoint.
@@ -136,6 +138,7 @@ impl Group {
                 health: rules.health.as_ref().map(Health::new),
                 broke_ms: None,
                 back_ms: None,
+                rests_until_ms: None,
             }),
         };
         let endpoints = backend.transport.endpoints();
@@ -213,6 +216,10 @@ impl Group {
                 continue;
             }
             let mut condition = self.stations[index].condition();
+            if condition.rests_until_ms.is_some_and(|until| until <= now) {
+                condition.rests_until_ms = None;
+                self.show(index, &condition);
+            }
             if !condition.may_pass(now) {
                 continue;
             }
@@ -261,13 +268,20 @@ impl Group {
         let now = self.now_ms();
         let is_sick = |station: &Station| station.condition().health.is_some_and(|health| !health.is_well());
         let sick = self.stations.iter().filter(|station| is_sick(station)).count();
-        let open = |station: &Station| station.condition().breaker.as_ref().and_then(Breaker::open_until);
-        let until = self.stations.iter().filter(|station| !is_sick(station)).filter_map(open).min();
+        let until = |station: &Station| station.condition().left_alone_until();
+        let until = self.stations.iter().filter(|station| !is_sick(station)).filter_map(until).min();
         let wait = Duration::from_millis(until.unwrap_or(now).saturating_sub(now));
         let (one, many) = (self.stations.len() == 1, self.stations.len());
         if sick == many {
             let whose = if one { "its endpoint is".to_owned() } else { format!("its {many} endpoints are") };
             return Error::unavailable(format!("{whose} unhealthy, by its answers to health checks"));
+        }
+        let rests = |station: &Station| station.condition().rests_until_ms.is_some_and(|until| until > now);
+        if self.stations.iter().all(|station| is_sick(station) || rests(station)) {
+            let whose =
+                if one { "it asks".to_owned() } else { format!("of its {many} endpoints, all that are healthy ask") };
+            let detail = format!("{whose} to be left alone (`Retry-After`)");
+            return Error::new(Kind::Overloaded, false, detail).retry_after(wait);
         }
         let detail = match (one, sick) {
             (true, _) => "it failed too often: its circuit is open".to_owned(),
@@ -275,6 +289,13 @@ impl Group {
             (false, _) => format!("its {many} endpoints are unhealthy, or failed too often: their circuits are open"),
         };
         Error::new(Kind::CircuitOpen, false, detail).retry_after(wait)
+    }
+
+    /// For how long an endpoint asks to be left alone.
+    #[cold]
+    pub(super) fn rest(&self, index: usize) -> Option<Duration> {
+        let until = self.stations.get(index)?.condition().rests_until_ms?;
+        Some(Duration::from_millis(until.checked_sub(self.now_ms())?))
     }
 
     /// A call failed at an endpoint, which is not [`Taken`] any more.
@@ -460,13 +481,19 @@ impl Condition {
     /// Whether a call may go to it at this time.
     fn may_pass(&self, now_ms: u64) -> bool {
         let heals = self.health.is_none_or(Health::is_well);
-        heals && self.breaker.as_ref().is_none_or(|breaker| breaker.may_pass(now_ms))
+        let rests = self.rests_until_ms.is_some_and(|until| until > now_ms);
+        heals && !rests && self.breaker.as_ref().is_none_or(|breaker| breaker.may_pass(now_ms))
     }
 
     /// Whether any call may go to it at any time, until something happens.
     fn is_well(&self) -> bool {
         let closed = self.breaker.as_ref().is_none_or(|breaker| breaker.state() == State::Closed);
-        closed && self.health.is_none_or(Health::is_well) && self.back_ms.is_none()
+        closed && self.health.is_none_or(Health::is_well) && self.back_ms.is_none() && self.rests_until_ms.is_none()
+    }
+
+    /// Until when it gets no calls, as far as that is known.
+    fn left_alone_until(&self) -> Option<u64> {
+        self.breaker.as_ref().and_then(Breaker::open_until).max(self.rests_until_ms)
     }
 }
 
@@ -476,6 +503,20 @@ impl Taken<'_> {
     /// The index of the endpoint, and which trial of it the call is.
     pub(super) fn place(&self) -> (u16, Trial) {
         (self.index, self.trial)
+    }
+
+    /// The endpoint asks to be left alone for so long, whatever the call came to. That is no failure: what is to be done is
+    /// known.
+    #[cold]
+    pub(super) fn rests(self, rest: Duration) {
+        let Group { backend, stations, .. } = self.group;
+        let station = &stations[usize::from(self.index)];
+        let (backend, endpoint) = (&**backend, &*station.name);
+        tracing::warn!(backend, endpoint, ?rest, "endpoint asks to be left alone: it gets no calls for so long");
+        let until = self.group.now_ms() + u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
+        let mut condition = station.condition();
+        condition.rests_until_ms = condition.rests_until_ms.max(Some(until));
+        self.group.show(usize::from(self.index), &condition);
     }
 
     /// The call came to this.

@@ -4,6 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
@@ -11,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use super::http2::Exchange;
 
 use crate::http1::head::ResponseHead;
-use crate::http1::{BodyDecoder, Framing, HeadError, Parsed};
+use crate::http1::{self, BodyDecoder, Framing, HeadError, Parsed};
 use crate::limits;
 use crate::upstream::endpoint::Io;
 
@@ -61,6 +62,8 @@ pub(in crate::upstream) struct Response {
     pub(in crate::upstream) media: Media,
     pub(in crate::upstream) framing: Framing,
     pub(in crate::upstream) session_id: Option<String>,
+    /// For how long the server asks to be left alone, if it does.
+    pub(in crate::upstream) rest: Option<Duration>,
 }
 
 /// The media types an MCP server answers with.
@@ -94,6 +97,13 @@ pub(in crate::upstream) enum ReadError {
     #[cfg(feature = "http2")]
     #[error("{0}")]
     Refused(String),
+}
+
+/// For how long a server asks to be left alone: one that is asked too often, or has too much to do. Of other statuses the
+/// field says something else (RFC 9110, section 10.2.3).
+pub(super) fn rest(status: u16, retry_after: Option<&[u8]>) -> Option<Duration> {
+    let value = retry_after.filter(|_| matches!(status, 429 | 503))?;
+    Some(http1::retry_after(value, SystemTime::now())?.min(limits::RETRY_AFTER_MAX))
 }
 
 // === impl Connection ===
@@ -167,6 +177,7 @@ impl Connection {
                         media: media(head.content_type.value),
                         framing: head.framing,
                         session_id: session_id(head.session_id.once())?,
+                        rest: rest(head.status, head.retry_after.once()),
                     };
                     self.keep_alive = head.keep_alive;
                     self.start += length;

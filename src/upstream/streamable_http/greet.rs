@@ -126,6 +126,8 @@ impl Link {
                         return Ok(greeting::verdict(&source, &head));
                     }
                 }
+                // It says nothing of the eras that it speaks.
+                (busy @ Posted::Busy(..), _) => return Err(self.unanswered(&busy).before_the_call()),
                 _ => break,
             }
         }
@@ -145,7 +147,7 @@ impl Link {
                 &mut collected,
             )
             .await?;
-        let (Posted::Answered { session_id }, Some((source, outgoing))) = (&posted, collected.0) else {
+        let (Posted::Answered { session_id, .. }, Some((source, outgoing))) = (&posted, collected.0) else {
             return Err(self.unanswered(&posted));
         };
         let greeting = greeting::initialized(&source, &outgoing).map_err(refused)?;
@@ -167,6 +169,7 @@ impl Link {
             Posted::Refused(status) => {
                 Err(refused(format!("`notifications/initialized` was answered with status {status}")))
             }
+            busy @ Posted::Busy(..) => Err(self.unanswered(&busy).before_the_call()),
             Posted::Over | Posted::NotFound => {
                 Err(refused("`notifications/initialized` was answered with status 404".to_owned()))
             }

@@ -62,14 +62,14 @@ impl Link {
             (200, Media::EventStream, Some(id)) => {
                 // Boxed: it may have to come back for the rest, and would make every client's connection larger.
                 Box::pin(self.relay_stream(&mut connection, (id, era), in_flight, relay)).await?;
-                Posted::Answered { session_id: response.session_id }
+                Posted::Answered { session_id: response.session_id, rest: None }
             }
             (200 | 400..=599, Media::Json, Some(id)) => {
                 match self.relay_body(&mut connection, &response, (id, era), may_be, in_flight, relay).await? {
-                    Body::Answer => Posted::Answered { session_id: response.session_id },
+                    Body::Answer => Posted::Answered { session_id: response.session_id, rest: response.rest },
                     Body::Over => Posted::Over,
                     Body::Other if response.status == 404 => Posted::NotFound,
-                    Body::Other => Posted::Refused(response.status),
+                    Body::Other => refused(&response),
                 }
             }
             (200..=299, _, None) => {
@@ -77,7 +77,7 @@ impl Link {
                 Posted::Accepted
             }
             (404, ..) => Posted::NotFound,
-            (status, ..) => Posted::Refused(status),
+            _ => refused(&response),
         };
         self.client.give_back(connection);
         Ok(posted)
@@ -180,6 +180,11 @@ impl Link {
         relay.end(&after, place).await?;
         Ok(true)
     }
+}
+
+/// A status whose body says nothing.
+fn refused(response: &Response) -> Posted {
+    response.rest.map_or(Posted::Refused(response.status), |rest| Posted::Busy(response.status, rest))
 }
 
 // === impl Staleness ===

@@ -11,14 +11,14 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use tokio::io::ReadBuf;
 
 use super::{Http2, Slot, into_io, is_refusal};
 use crate::http1::{Framing, HeadError};
 use crate::limits;
-use crate::upstream::http::connection::{INTERIM_MAX, ReadError, Response, media, session_id};
+use crate::upstream::http::connection::{INTERIM_MAX, ReadError, Response, media, rest, session_id};
 
 /// The most that is asked for at once of what the backend will take.
 const PIECE_BYTES: usize = 16 << 10;
@@ -237,5 +237,7 @@ fn judged(status: u16, fields: &HeaderMap, ended: bool) -> Result<Response, Read
     };
     let content_type = fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let session_id = session_id(session.map(HeaderValue::as_bytes))?;
-    Ok(Response { status, media: media(content_type), framing, session_id })
+    let mut rests = fields.get_all(RETRY_AFTER).iter().map(HeaderValue::as_bytes);
+    let rest = rest(status, rests.next().filter(|_| rests.next().is_none()));
+    Ok(Response { status, media: media(content_type), framing, session_id, rest })
 }
