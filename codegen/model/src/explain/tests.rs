@@ -62,6 +62,27 @@ fn a_route_leads_to_another_backend_than_the_one_that_offers() {
 }
 
 #[test]
+fn of_a_route_to_several_backends_all_are_named_and_what_each_is_called_alone() {
+    check(
+        "team",
+        "math_add",
+        &[
+            "tool `math_add` is `math_add` of backends `math-a` and `math-b`",
+            "  offered    backend `math-a` offers tool `math_add`  (team.yaml:4:3)",
+            "  prefix     without a prefix: it is of several backends, and the route has it by its own name",
+            "  route      route for tools `math_*` sends it to backends `math-a` and `math-b`  (team.yaml:13:5)",
+            "  balance    least_connections: `math-a` (3), `math-b` (1)",
+            "  timeout    30s, as nothing else is written",
+            "  fallback   `spare`",
+            "  lock       of `math-a`: modern 2026-07-28, read-only, sha256:…",
+        ],
+    );
+    let absent = explained("team", "math-b__math_add");
+    let reasons: Vec<&str> = absent.reasons.iter().map(|reason| &*reason.text).collect();
+    assert_eq!(reasons, ["tool `math_add` of backend `math-b` is exposed as `math_add`"]);
+}
+
+#[test]
 fn a_name_that_no_list_holds_is_routed_by_a_pattern_and_loses_its_prefix() {
     check(
         "full",
