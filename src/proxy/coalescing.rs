@@ -25,6 +25,7 @@ use crate::mcp::json::Value;
 use crate::mcp::likeness;
 use crate::mcp::method::{CallKind, Level};
 use crate::upstream::Gone;
+use crate::upstream::balance::HeaderKeys;
 
 /// Waits for the call that is like this one, which is made unless it is under way. `None` where this one goes its own way.
 pub(super) async fn call<T: Topology>(
@@ -71,9 +72,10 @@ fn likeness<T: Topology>(
     route: &Route<'_>,
 ) -> Option<Vec<u8>> {
     let (coalesce, head) = (&T::SPEC.coalesce, caller.head);
+    let led = || T::SPEC.led(route.backend, route.team);
     let is_meant = match caller.kind {
         CallKind::Tool => {
-            coalesce.has_tool(route.backend, &route.upstream) && !T::SPEC.requires_task(route.backend, &route.upstream)
+            led().all(|own| coalesce.has_tool(own, &route.upstream) && !T::SPEC.requires_task(own, &route.upstream))
         }
         CallKind::Resource => coalesce.resources,
         CallKind::Prompt => coalesce.prompts,
@@ -89,11 +91,15 @@ fn likeness<T: Topology>(
     if !is_meant || wants_log || wants_progress || head.resumes || head.task.is_some() || too_long {
         return None;
     }
-    let session = caller.session.filter(|_| is_of_session(worker, route.backend));
+    let session = caller.session.filter(|_| led().any(|own| is_of_session(worker, own)));
     let fields = || post.carrier.passed_on().iter().filter(|(name, _)| !is_trace(name));
     let mut likeness = Vec::with_capacity(256);
     likeness.extend_from_slice(&std::ptr::from_ref(caller.view).addr().to_ne_bytes());
     likeness.extend_from_slice(&route.backend.to_ne_bytes());
+    likeness.extend_from_slice(&route.team.map_or(u32::MAX, u32::from).to_ne_bytes());
+    // Which place a call finds may depend on them; a topology says which there are.
+    caller.header_keys.iter().for_each(|own| likeness.extend_from_slice(&own.bits()));
+    likeness.extend_from_slice(&caller.header_keys.len().to_ne_bytes());
     likeness.extend_from_slice(&[caller.revision as u8, caller.profile.bits(), u8::from(session.is_some())]);
     likeness.extend_from_slice(session.as_ref().map_or(&[][..], |session| session.bits()));
     likeness.extend_from_slice(&fields().count().to_ne_bytes());
@@ -147,6 +153,7 @@ struct Shared {
     route: Route<'static>,
     passed_on: Vec<(String, Vec<u8>)>,
     session: Option<SessionKey>,
+    header_keys: HeaderKeys,
     profile: Profile,
 }
 
@@ -172,7 +179,7 @@ impl Shared {
     ) -> Self {
         let passed_on = post.carrier.passed_on().iter().map(|(name, value)| ((*name).to_owned(), value.to_vec()));
         // As if it were served where its client can be asked something.
-        let profile = match parked::is_served(worker, caller, route.backend, &route.upstream) {
+        let profile = match parked::is_served(worker, caller, route) {
             true => parked::declared(caller.source, caller.head),
             false => caller.profile,
         };
@@ -187,6 +194,7 @@ impl Shared {
             route: Route { upstream: route.upstream.to_string().into(), ..*route },
             passed_on: passed_on.collect(),
             session: caller.session,
+            header_keys: caller.header_keys.into(),
             profile,
         }
     }
@@ -216,6 +224,7 @@ impl Shared {
             accepts_stream: false,
             quiet: limits::KEEP_ALIVE,
             session,
+            header_keys: &self.header_keys,
             profile,
             desk: None,
             apart: Some(&apart),

@@ -44,6 +44,12 @@ impl HeaderKey {
     pub(crate) fn of(name: &'static str, value: &[u8]) -> Self {
         Self { name, key: hash64(SEED, value) }
     }
+
+    /// Its name and key, for whoever tells requests apart.
+    pub(crate) fn bits(&self) -> [u8; 16] {
+        let name = hash64(SEED, self.name.as_bytes());
+        (u128::from(name) << 64 | u128::from(self.key)).to_ne_bytes()
+    }
 }
 
 // === impl Keys ===

@@ -181,7 +181,7 @@ impl KeyHeader {
 
 impl Rule<String> for KeyHeader {
     fn check(&self, value: &String, node: &Node, problems: &mut Problems) {
-        let is_token = !value.is_empty() && value.bytes().all(|byte| is_token(byte));
+        let is_token = !value.is_empty() && value.bytes().all(is_token);
         if !is_token {
             problems
                 .error(Code::InvalidValue, node.place, format!("{} is no name of a header", quoted(value)))
