@@ -7,7 +7,7 @@ fn pulse() -> (Pulse, Rc<Cell<u64>>) {
     (Pulse::new(None, Rc::clone(&taken)), taken)
 }
 
-/// H91: whoever sends and does not read is not read from either, and so is silent.
+/// Whoever sends and does not read is not read from either, and so is silent.
 #[test]
 fn who_is_silent_for_two_beats_is_let_go() {
     let (mut pulse, taken) = pulse();

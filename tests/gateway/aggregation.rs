@@ -171,7 +171,7 @@ async fn clients_of_every_revision_page_through_all_of_ten_servers_that_are_down
     }
 }
 
-/// M42, M43: a cursor is good for the list that it came with. There are no principals, but views.
+/// A cursor is good for the list that it came with.
 #[tokio::test]
 async fn a_cursor_of_another_list_view_or_gateway_or_with_a_byte_changed_is_refused() {
     const FEW: &str = "POST /mcp/few HTTP/1.1";

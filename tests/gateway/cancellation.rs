@@ -95,7 +95,6 @@ async fn a_client_that_reads_no_streams_gets_no_content() {
     assert_eq!(client.exchange(&Request::legacy(&session, message("ping", "{}"))).await.status, 200);
 }
 
-/// J57, between sessions.
 #[tokio::test]
 async fn no_other_session_and_no_other_id_cancels_a_call() {
     let gateway = gateways::demo();

@@ -151,7 +151,6 @@ async fn patiently<T>(held_back: &mpsc::Sender<()>, writing: impl Future<Output 
     }
 }
 
-/// H99, U24.
 #[tokio::test]
 async fn a_stream_passes_in_constant_memory_and_one_that_nobody_reads_is_held_back() {
     let (variable, default) = STREAM_MIB;

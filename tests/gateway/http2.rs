@@ -323,7 +323,6 @@ async fn a_site_is_named_in_one_way() {
         (vec![(":authority", host)], b"404"),
         (vec![("host", host)], b"404"),
         (vec![(":authority", host), ("host", host)], b"404"),
-        // H97
         (vec![(":authority", host), ("host", "evil.example")], b"400"),
         (vec![(":authority", "evil.example"), ("host", host)], b"400"),
         (vec![(":authority", host), ("host", host), ("host", host)], b"400"),
@@ -355,21 +354,21 @@ async fn what_breaks_the_rules_ends_its_stream_or_its_connection() {
     let short: Vec<_> = post.into_iter().chain([("content-length", "10")]).collect();
     let path = [(":method", "GET"), (":scheme", "http"), (":path", "/a\r\nb: c"), (":authority", "localhost")];
     let window = [&[0x7f_u8, 0xff, 0xff, 0xff][..]].concat();
-    for (id, written, kind, code) in [
-        ("H92", vec![with(("connection", "close"))], RST_STREAM, PROTOCOL_ERROR),
-        ("H92", vec![with(("transfer-encoding", "chunked"))], RST_STREAM, PROTOCOL_ERROR),
-        ("H93", vec![with(("Upper", "case"))], GOAWAY, PROTOCOL_ERROR),
+    for (what, written, kind, code) in [
+        ("a field of the connection", vec![with(("connection", "close"))], RST_STREAM, PROTOCOL_ERROR),
+        ("a transfer coding", vec![with(("transfer-encoding", "chunked"))], RST_STREAM, PROTOCOL_ERROR),
+        ("a field name in upper case", vec![with(("Upper", "case"))], GOAWAY, PROTOCOL_ERROR),
         (
-            "H95",
+            "a body shorter than its length",
             vec![Frame::headers(1, 0, &short).bytes(), Frame::new(DATA, END_STREAM, 1, *b"ab").bytes()],
             RST_STREAM,
             PROTOCOL_ERROR,
         ),
-        ("H96", vec![Frame::headers(1, END_STREAM, &path).bytes()], RST_STREAM, PROTOCOL_ERROR),
-        ("H98", vec![Frame::new(WINDOW_UPDATE, 0, 0, window).bytes()], GOAWAY, FLOW_CONTROL_ERROR),
+        ("a line end in the path", vec![Frame::headers(1, END_STREAM, &path).bytes()], RST_STREAM, PROTOCOL_ERROR),
+        ("a window that overflows", vec![Frame::new(WINDOW_UPDATE, 0, 0, window).bytes()], GOAWAY, FLOW_CONTROL_ERROR),
     ] {
         let frame = verdict(&gateway, &written).await;
-        assert_eq!((frame.kind, frame.code()), (kind, code), "{id}: {frame:?}");
+        assert_eq!((frame.kind, frame.code()), (kind, code), "{what}: {frame:?}");
     }
     assert_eq!(connect(&gateway).await.exchange(&sum()).await.status, 200);
 }
@@ -402,17 +401,16 @@ async fn floods_end_their_connection_and_nothing_else() {
     let unended =
         Frame::headers(1, 0, &post.into_iter().chain([("content-type", "application/json")]).collect::<Vec<_>>());
     let empty = Frame::new(DATA, 0, 1, []).bytes();
-    for (id, ended) in [
-        ("H86", flood(&gateway, Vec::new(), taken_back, 20_000).await),
-        ("H87", flood(&gateway, begun, |_| goes_on.clone(), 7000).await),
-        ("H88", flood(&gateway, unended.bytes(), |_| empty.clone(), 200_000).await),
+    for (what, ended) in [
+        ("streams taken back at once", flood(&gateway, Vec::new(), taken_back, 20_000).await),
+        ("a head that never ends", flood(&gateway, begun, |_| goes_on.clone(), 7000).await),
+        ("empty data without end", flood(&gateway, unended.bytes(), |_| empty.clone(), 200_000).await),
     ] {
-        assert_eq!(ended.code(), ENHANCE_YOUR_CALM, "{id}: {ended:?}");
-        assert_eq!(neighbour.exchange(&sum()).await.status, 200, "{id}");
+        assert_eq!(ended.code(), ENHANCE_YOUR_CALM, "{what}: {ended:?}");
+        assert_eq!(neighbour.exchange(&sum()).await.status, 200, "{what}");
     }
 }
 
-/// H90
 #[tokio::test]
 async fn more_requests_at_once_than_there_may_be_are_refused_one_by_one() {
     let gateway = gateways::demo();
@@ -445,7 +443,7 @@ async fn more_requests_at_once_than_there_may_be_are_refused_one_by_one() {
     }
 }
 
-/// H89: a field of 3500 bytes that the table remembers, repeated by its number.
+/// A field of 3500 bytes that the table remembers, repeated by its number.
 #[tokio::test]
 async fn a_head_that_unfolds_beyond_its_bound_is_refused() {
     let gateway = gateways::demo();

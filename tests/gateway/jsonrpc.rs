@@ -1,4 +1,4 @@
-//! JSON-RPC level: the J rows of the hostile inputs, and the property that arguments and results cross untouched.
+//! JSON-RPC level: a table of hostile messages, and the property that arguments and results cross untouched.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -28,16 +28,16 @@ fn not_json() -> Vec<Row> {
     let utf16: Vec<u8> = whole().encode_utf16().flat_map(u16::to_le_bytes).collect();
     let no_id: fn(&crate::support::client::Answer) -> bool = |answer| answer.json().get("id").is_none();
     vec![
-        error("J01", body(""), &[400], -32700).also(no_id),
-        error("J02", body("{"), &[400], -32700).also(no_id),
-        error("J03", body(" \r\n\t "), &[400], -32700),
-        error("J09", body(format!("{}garbage", whole())), &[400], -32700),
-        error("J10", body(whole().repeat(2)), &[400], -32700),
-        error("J11", body(format!("\u{feff}{}", whole())), &[400], -32700),
-        error("J12", edited(r#""id":1"#, r#""id":NaN"#), &[400], -32700),
-        error("J14 id", edited(r#""id":1"#, r#""id":"\ud800""#), &[400], -32700),
-        error("J14 name", edited("admin__echo", r"\ud800"), &[400], -32700),
-        error("J15", body(utf16), &[400], -32700),
+        error("an empty body", body(""), &[400], -32700).also(no_id),
+        error("an opening brace alone", body("{"), &[400], -32700).also(no_id),
+        error("white space alone", body(" \r\n\t "), &[400], -32700),
+        error("garbage after the message", body(format!("{}garbage", whole())), &[400], -32700),
+        error("two messages in one body", body(whole().repeat(2)), &[400], -32700),
+        error("a byte order mark", body(format!("\u{feff}{}", whole())), &[400], -32700),
+        error("an id that is NaN", edited(r#""id":1"#, r#""id":NaN"#), &[400], -32700),
+        error("a lone surrogate as id", edited(r#""id":1"#, r#""id":"\ud800""#), &[400], -32700),
+        error("a lone surrogate as name", edited("admin__echo", r"\ud800"), &[400], -32700),
+        error("a body in UTF-16", body(utf16), &[400], -32700),
         error("not UTF-8", body([whole().as_bytes(), b"\xff"].concat()), &[400], -32700),
         error("a comment", edited(r#""id":1"#, r#"/**/"id":1"#), &[400], -32700),
         error("a trailing comma", edited(r#"{"x":1}"#, r#"{"x":1,}"#), &[400], -32700),
@@ -48,12 +48,12 @@ fn not_one_message() -> Vec<Row> {
     let call_of =
         |id: u8| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"admin__echo"}}}}"#);
     vec![
-        error("J05", body("[]"), &[400], -32600),
-        error("J06", body(format!("[{},{}]", call_of(1), call_of(2))), &[400], -32600),
-        error("J07", body(r#"["2.0",1,"tools/call",{"name":"x"}]"#), &[400], -32600),
-        error("J08", body(r#""tools/list""#), &[400], -32600),
-        error("J44", body(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), &[400], -32600),
-        error("J45", edited(r#""params""#, r#""result":{},"params""#), &[400], -32600),
+        error("an empty array", body("[]"), &[400], -32600),
+        error("a batch of two calls", body(format!("[{},{}]", call_of(1), call_of(2))), &[400], -32600),
+        error("the members of a call in an array", body(r#"["2.0",1,"tools/call",{"name":"x"}]"#), &[400], -32600),
+        error("a string as message", body(r#""tools/list""#), &[400], -32600),
+        error("a response", body(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), &[400], -32600),
+        error("a method and a result", edited(r#""params""#, r#""result":{},"params""#), &[400], -32600),
     ]
 }
 
@@ -69,13 +69,13 @@ fn sizes() -> Vec<Row> {
     let answers = format!(r#""inputResponses":{{"a":{{"x":"{}"}}}},"arguments""#, "x".repeat(10 << 20));
     vec![
         // The bound counts from the message itself, which is level 1.
-        served("J16", call(&nested(128))),
-        error("J17", call(&nested(129)), &[400], -32600).kind("json_depth"),
-        error("J18", call(&nested(100_000)), &[400], -32600).kind("json_depth"),
-        error("J19", call(&nested(2_000_000)), &[400], -32600).kind("json_depth"),
-        served("J47", call(&format!(r#"{{{members}"last":0}}"#))),
-        served("J48", call(&format!(r#"{{"x":[{empties}0]}}"#))),
-        error("M50", edited(r#""arguments""#, &answers), &[413], -32600).kind("payload_too_large"),
+        served("128 levels", call(&nested(128))),
+        error("129 levels", call(&nested(129)), &[400], -32600).kind("json_depth"),
+        error("100,000 levels", call(&nested(100_000)), &[400], -32600).kind("json_depth"),
+        error("2,000,000 levels", call(&nested(2_000_000)), &[400], -32600).kind("json_depth"),
+        served("100,000 members", call(&format!(r#"{{{members}"last":0}}"#))),
+        served("4 MB of objects with an empty key", call(&format!(r#"{{"x":[{empties}0]}}"#))),
+        error("10 MB of input responses", edited(r#""arguments""#, &answers), &[413], -32600).kind("payload_too_large"),
         error("one byte too many", body(" ".repeat((4 << 20) + 1)), &[413], -32600).kind("payload_too_large"),
     ]
 }
@@ -83,33 +83,40 @@ fn sizes() -> Vec<Row> {
 fn envelopes() -> Vec<Row> {
     let id = |id: &str| edited(r#""id":1"#, &format!(r#""id":{id}"#));
     vec![
-        error("J20", edited(r#""params""#, r#""method":"tools/list","params""#), &[400], -32600).kind("duplicate_key"),
-        error("J21", edited(r#""arguments""#, r#""name":"admin__wait","arguments""#), &[400], -32600)
+        error("a doubled method", edited(r#""params""#, r#""method":"tools/list","params""#), &[400], -32600)
             .kind("duplicate_key"),
-        error("J21 escaped", edited(r#""arguments""#, r#""n\u0061me":"admin__wait","arguments""#), &[400], -32600)
+        error("a doubled name", edited(r#""arguments""#, r#""name":"admin__wait","arguments""#), &[400], -32600)
             .kind("duplicate_key"),
-        served("J23", edited("tools/call", r"tools\u002fcall")),
-        error("J24", edited(r#""jsonrpc":"2.0","#, ""), &[400], -32600),
-        error("J25", edited(r#""2.0""#, r#""1.0""#), &[400], -32600),
-        error("J26", edited(r#""2.0""#, "2.0"), &[400], -32600),
-        error("J27", edited(r#""method":"tools/call","#, ""), &[400], -32600),
-        error("J28", edited(r#""tools/call""#, "7"), &[400], -32600),
-        error("J29", edited("tools/call", "").with("Mcp-Method", ""), &[404], -32601),
-        // A method of that size cannot stand in `Mcp-Method`, which is compared first (§1.3, 9).
-        error("J30", edited("tools/call", &"m".repeat(1 << 20)), &[400], -32020)
+        error(
+            "a doubled name, once escaped",
+            edited(r#""arguments""#, r#""n\u0061me":"admin__wait","arguments""#),
+            &[400],
+            -32600,
+        )
+        .kind("duplicate_key"),
+        served("an escaped method", edited("tools/call", r"tools\u002fcall")),
+        error("no `jsonrpc`", edited(r#""jsonrpc":"2.0","#, ""), &[400], -32600),
+        error("`jsonrpc` is 1.0", edited(r#""2.0""#, r#""1.0""#), &[400], -32600),
+        error("`jsonrpc` is a number", edited(r#""2.0""#, "2.0"), &[400], -32600),
+        error("no method", edited(r#""method":"tools/call","#, ""), &[400], -32600),
+        error("a method that is a number", edited(r#""tools/call""#, "7"), &[400], -32600),
+        error("an empty method", edited("tools/call", "").with("Mcp-Method", ""), &[404], -32601),
+        // A method of that size cannot stand in `Mcp-Method`, which is compared first.
+        error("a method of 1 MB", edited("tools/call", &"m".repeat(1 << 20)), &[400], -32020)
             .also(|answer| answer.body.len() < 4096),
-        error("J32", id("null"), &[400], -32600),
-        // Without an id it is a notification (§1.3, 7): taken, and executed by nobody.
-        refused("J33", edited(r#""id":1,"#, ""), &[202]),
-        error("J34 object", id("{}"), &[400], -32600),
-        error("J34 array", id("[1]"), &[400], -32600),
-        error("J34 boolean", id("true"), &[400], -32600),
-        error("J35", id("1.5"), &[400], -32600),
-        served("J36", id("18446744073709551616")).also(|answer| answer.text().contains(r#""id":18446744073709551616"#)),
+        error("an id that is null", id("null"), &[400], -32600),
+        // Without an id it is a notification: taken, and executed by nobody.
+        refused("a call without an id", edited(r#""id":1,"#, ""), &[202]),
+        error("an id that is an object", id("{}"), &[400], -32600),
+        error("an id that is an array", id("[1]"), &[400], -32600),
+        error("an id that is a boolean", id("true"), &[400], -32600),
+        error("an id with a fraction", id("1.5"), &[400], -32600),
+        served("an id beyond 64 bits", id("18446744073709551616"))
+            .also(|answer| answer.text().contains(r#""id":18446744073709551616"#)),
         served("an id as a fraction", id("1.0")).also(|answer| answer.text().contains(r#""id":1.0"#)),
         served("an escaped id", id(r#""\u0061\/""#)).also(|answer| answer.text().contains(r#""id":"\u0061\/""#)),
-        served("J37", id(r#""""#)).also(|answer| answer.text().contains(r#""id":"""#)),
-        error("J38", id(&format!(r#""{}""#, "i".repeat(1 << 20))), &[400], -32600)
+        served("an empty id", id(r#""""#)).also(|answer| answer.text().contains(r#""id":"""#)),
+        error("an id of 1 MB", id(&format!(r#""{}""#, "i".repeat(1 << 20))), &[400], -32600)
             .also(|answer| answer.json().get("id").is_none()),
     ]
 }
@@ -117,26 +124,31 @@ fn envelopes() -> Vec<Row> {
 fn params() -> Vec<Row> {
     let params = |params: &str| body(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#));
     vec![
-        error("J41", params("[]"), &[400], -32602),
-        // Parameters that are no object have no `_meta`, which is looked for first (§1.3, 10).
-        error("J42", params(r#""x""#), &[400], -32602),
-        error("J43", params("null"), &[400], -32602),
+        error("params that are an array", params("[]"), &[400], -32602),
+        // Parameters that are no object have no `_meta`, which is looked for first.
+        error("params that are a string", params(r#""x""#), &[400], -32602),
+        error("params that are null", params("null"), &[400], -32602),
         error("no params", body(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#), &[400], -32602),
         // Unknown members are the backend's to judge: they are forwarded byte for byte.
-        served("J46", edited(r#""params""#, r#""extra":{"a":1e2},"params""#)),
-        served("J50", call(r#"{"x":1e999}"#)),
-        served("J53", call("{\"x\":\"a\u{2028}b\u{2029}c\"}")),
-        // Unknown names are answered in 200 (§1.3, 18).
-        error("J54", edited("admin__echo", r"a\u0000b").with("Mcp-Name", "=?base64?YQBi?="), &[200], -32602),
-        served("J55", call(r#"{"__proto__":{"a":1},"constructor":null}"#)),
+        served("an unknown member", edited(r#""params""#, r#""extra":{"a":1e2},"params""#)),
+        served("a number beyond any float", call(r#"{"x":1e999}"#)),
+        served("line separators in a string", call("{\"x\":\"a\u{2028}b\u{2029}c\"}")),
+        // Unknown names are answered in 200.
+        error(
+            "a NUL in the name",
+            edited("admin__echo", r"a\u0000b").with("Mcp-Name", "=?base64?YQBi?="),
+            &[200],
+            -32602,
+        ),
+        served("keys of prototypes", call(r#"{"__proto__":{"a":1},"constructor":null}"#)),
         refused(
-            "J56",
+            "an unknown notification",
             body(format!(r#"{{"jsonrpc":"2.0","method":"notifications/other","params":{{"_meta":{{{META}}}}}}}"#)),
             &[202],
         )
         .also(|answer| answer.body.is_empty()),
         refused(
-            "J57",
+            "a cancellation of another client's id",
             body(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#),
             &[202],
         ),
@@ -168,7 +180,7 @@ async fn parameters_are_objects_and_unknown_members_pass() {
     run(params()).await;
 }
 
-/// J46, J50, J53, J55.
+/// Unknown members, numbers beyond any float, line separators and keys of prototypes pass as they stand.
 #[tokio::test]
 async fn only_id_name_and_token_of_a_request_change_on_its_way() {
     let mut upstream = Recorder::start();
@@ -186,7 +198,6 @@ async fn only_id_name_and_token_of_a_request_change_on_its_way() {
     assert!(post.head.contains("mcp-name: echo\r\n"), "{}", post.head);
 }
 
-/// J39.
 #[tokio::test]
 async fn calls_with_one_id_get_their_own_answers() {
     let gateway = gateways::demo();
@@ -202,7 +213,7 @@ async fn calls_with_one_id_get_their_own_answers() {
     }
 }
 
-/// J51: what a child reads is one line, whatever line ends stood between the tokens.
+/// What a child reads is one line, whatever line ends stood between the tokens.
 #[tokio::test]
 async fn line_ends_between_tokens_smuggle_no_message_into_a_child() {
     let gateway = gateways::demo();
@@ -215,7 +226,6 @@ async fn line_ends_between_tokens_smuggle_no_message_into_a_child() {
     assert_eq!(status["result"]["structuredContent"]["calls_served"], 1);
 }
 
-/// J52.
 #[tokio::test]
 async fn line_ends_between_tokens_of_an_answer_make_no_second_event() {
     let upstream = Recorder::play(async |_post: Post, wire: &mut Wire<'_>| {

@@ -43,14 +43,19 @@ fn without_session() -> Vec<Row> {
     let id = |id: &str| list().field("Mcp-Session-Id", id);
     let gone = "0123456789abcdef0123456789abcdef";
     vec![
-        error("M54", list(), &[400], -32600),
-        error("M55", id(gone), &[404], -32600),
-        error("M55 shorter", id("x"), &[404], -32600),
-        error("M59 long", id(&"a".repeat(8 << 10)), &[400], -32600),
-        error("M59 control", id("a\u{1}"), &[400], -32600),
-        error("M59 white space", id("a b"), &[400], -32600),
+        error("no session", list(), &[400], -32600),
+        error("a session that nobody has", id(gone), &[404], -32600),
+        error("an id that no session could have", id("x"), &[404], -32600),
+        error("an id of 8 KB", id(&"a".repeat(8 << 10)), &[400], -32600),
+        error("a control byte in the id", id("a\u{1}"), &[400], -32600),
+        error("white space in the id", id("a b"), &[400], -32600),
         error("two sessions", id(gone).field("Mcp-Session-Id", gone), &[400], -32600),
-        error("M61", Request::post(message("tools/call", r#"{"name":"admin__echo"}"#)), &[400], -32600),
+        error(
+            "a call before `initialize`",
+            Request::post(message("tools/call", r#"{"name":"admin__echo"}"#)),
+            &[400],
+            -32600,
+        ),
         error(
             "a notification",
             Request::post(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#),
@@ -144,7 +149,7 @@ async fn a_session_serves_until_it_is_deleted() {
     assert_eq!(Client::ask(gateway.address(), &delete(&id)).await.status, 404);
 }
 
-/// M56: of another gateway here, since there are no principals; the answer is that to an id nobody ever had.
+/// Someone else is another gateway here; the answer is that to an id nobody ever had.
 #[tokio::test]
 async fn a_session_of_someone_else_is_unknown() {
     let upstream = Recorder::start();
@@ -171,7 +176,6 @@ async fn the_version_header_of_a_session_is_absent_or_legacy() {
     assert_eq!(Client::ask(gateway.address(), &ping()).await.status, 200);
 }
 
-/// §2.3: errors to legacy clients travel in 200.
 #[tokio::test]
 async fn errors_of_legacy_requests_travel_in_200() {
     let upstream = Recorder::start();

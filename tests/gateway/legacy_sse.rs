@@ -250,7 +250,6 @@ async fn the_endpoint_event_is_found_whatever_its_lines_and_its_form() {
     }
 }
 
-/// U25.
 #[tokio::test]
 async fn an_endpoint_of_another_origin_is_refused_and_gets_no_request() {
     let foreign = Arc::new(AtomicUsize::new(0));

@@ -1,5 +1,5 @@
-//! The modern era: the order of validation, standard headers, and what is answered. The M rows of the hostile inputs
-//! that do not need a legacy session.
+//! The modern era: the order of validation, standard headers, and what is answered. Tables of
+//! hostile inputs that need no legacy session.
 
 use serde_json::{Value, json};
 
@@ -34,27 +34,37 @@ fn echoes_the_id(answer: &Answer) -> bool {
 
 fn metadata() -> Vec<Row> {
     vec![
-        error("M01", call().edit(&format!(r#","_meta":{{{META}}}"#), ""), &[400], -32602).also(echoes_the_id),
-        error("M01 null", call().edit(&format!("{{{META}}}"), "null"), &[400], -32602),
-        error("M01 array", call().edit(&format!("{{{META}}}"), "[]"), &[400], -32602),
-        error("M02", call().edit(&format!("{VERSION},"), ""), &[400], -32602),
-        error("M03", call().edit(&format!(",{CAPABILITIES}"), ""), &[400], -32602),
-        error("M03 array", call().edit(CAPABILITIES, &CAPABILITIES.replace("{}", "[]")), &[400], -32602),
-        error("M05", call().without("MCP-Protocol-Version"), &[400], -32020),
-        error("M06", call().edit("2026-07-28", "2025-11-25"), &[400], -32020),
-        error("M07", version("1900-01-01"), &[400], -32022).kind("unsupported_version").also(|answer| {
-            let data = &answer.json()["error"]["data"];
-            data["supported"] == json!(["2026-07-28"]) && data["requested"] == "1900-01-01"
-        }),
-        error("v999.0.0", version("v999.0.0"), &[400], -32022),
-        error("M08", call().edit("2026-07-28", "2026-07-28 "), &[400], -32020),
-        error("M09", call().field("mcp-protocol-version", "2026-07-28"), &[400], -32020),
-        error("M52", log_level(call(), r#""loud""#), &[400], -32602),
-        error("M52 number", log_level(call(), "1"), &[400], -32602),
+        error("no metadata", call().edit(&format!(r#","_meta":{{{META}}}"#), ""), &[400], -32602).also(echoes_the_id),
+        error("metadata that is null", call().edit(&format!("{{{META}}}"), "null"), &[400], -32602),
+        error("metadata that is an array", call().edit(&format!("{{{META}}}"), "[]"), &[400], -32602),
+        error("no version in the metadata", call().edit(&format!("{VERSION},"), ""), &[400], -32602),
+        error("no capabilities", call().edit(&format!(",{CAPABILITIES}"), ""), &[400], -32602),
+        error(
+            "capabilities that are an array",
+            call().edit(CAPABILITIES, &CAPABILITIES.replace("{}", "[]")),
+            &[400],
+            -32602,
+        ),
+        error("no version header", call().without("MCP-Protocol-Version"), &[400], -32020),
+        error("an older version in the body", call().edit("2026-07-28", "2025-11-25"), &[400], -32020),
+        error("a version nobody speaks", version("1900-01-01"), &[400], -32022).kind("unsupported_version").also(
+            |answer| {
+                let data = &answer.json()["error"]["data"];
+                data["supported"] == json!(["2026-07-28"]) && data["requested"] == "1900-01-01"
+            },
+        ),
+        error("a version that is no date", version("v999.0.0"), &[400], -32022),
+        error("white space after the version", call().edit("2026-07-28", "2026-07-28 "), &[400], -32020),
+        error("two version headers", call().field("mcp-protocol-version", "2026-07-28"), &[400], -32020),
+        error("an unknown log level", log_level(call(), r#""loud""#), &[400], -32602),
+        error("a log level that is a number", log_level(call(), "1"), &[400], -32602),
         served("a level", log_level(call(), r#""emergency""#)),
-        served("M57", call().field("Mcp-Session-Id", "0123456789abcdef0123456789abcdef"))
+        served("the id of a session", call().field("Mcp-Session-Id", "0123456789abcdef0123456789abcdef"))
             .also(|answer| answer.field("mcp-session-id").is_none()),
-        served("M68", client_info(&format!("\\u001b[31m\\r\\n{}", "n".repeat(1 << 20)))),
+        served(
+            "a client name of 1 MB with line ends",
+            client_info(&format!("\\u001b[31m\\r\\n{}", "n".repeat(1 << 20))),
+        ),
         served("no client info", call()),
     ]
 }
@@ -66,25 +76,25 @@ fn client_info(name: &str) -> Request {
 
 fn headers() -> Vec<Row> {
     vec![
-        error("M10", call().without("Mcp-Method"), &[400], -32020).also(echoes_the_id),
-        error("M11", call().with("Mcp-Method", "tools/list"), &[400], -32020),
-        error("M12", call().with("Mcp-Method", "TOOLS/CALL"), &[400], -32020),
+        error("no method header", call().without("Mcp-Method"), &[400], -32020).also(echoes_the_id),
+        error("another method in the header", call().with("Mcp-Method", "tools/list"), &[400], -32020),
+        error("the method in upper case", call().with("Mcp-Method", "TOOLS/CALL"), &[400], -32020),
         error("a doubled method", call().field("Mcp-Method", "tools/call"), &[400], -32020),
-        error("M14", call().without("Mcp-Name"), &[400], -32020),
-        error("M15", named("admin__wait"), &[400], -32020),
+        error("no name header", call().without("Mcp-Name"), &[400], -32020),
+        error("another name in the header", named("admin__wait"), &[400], -32020),
         error("a doubled name", call().field("Mcp-Name", "admin__echo"), &[400], -32020),
         served("white space around a value", named("  admin__echo\t")),
         served("a field name in any case", call().without("Mcp-Name").field("MCP-NAME", "admin__echo")),
-        served("M16", named("=?base64?YWRtaW5fX2VjaG8=?=")),
-        error("M17", named("=?base64?YWRtaW5fX2VjaG8?="), &[400], -32020),
-        error("M18", named("=?base64?YWRtaW5fX3dhaXQ=?="), &[400], -32020),
-        error("M19", named("=?base64?/w==?="), &[400], -32020),
-        error("M20", named("=?BASE64?YWRtaW5fX2VjaG8=?="), &[400], -32020),
-        error("M21", named("=?base64?PT9iYXNlNjQ/WVdSdGFXNWZYMlZqYUc4PT89?="), &[400], -32020),
-        // M23 to M25 and M27, of parameters that are recognised, stand in `params`.
-        served("M26", call().field("Mcp-Param-Y", "anything")),
+        served("a name in base64", named("=?base64?YWRtaW5fX2VjaG8=?=")),
+        error("broken base64", named("=?base64?YWRtaW5fX2VjaG8?="), &[400], -32020),
+        error("another name in base64", named("=?base64?YWRtaW5fX3dhaXQ=?="), &[400], -32020),
+        error("base64 of what is not UTF-8", named("=?base64?/w==?="), &[400], -32020),
+        error("the base64 mark in upper case", named("=?BASE64?YWRtaW5fX2VjaG8=?="), &[400], -32020),
+        error("base64 in base64", named("=?base64?PT9iYXNlNjQ/WVdSdGFXNWZYMlZqYUc4PT89?="), &[400], -32020),
+        // Parameters that a tool declares stand in `params`.
+        served("a parameter nobody declared", call().field("Mcp-Param-Y", "anything")),
         // A control byte is no field value in HTTP, which is looked at first.
-        error("M28", call().field("Mcp-Param-X", "a\u{1}b"), &[400], -32600).closes(),
+        error("a control byte in a parameter", call().field("Mcp-Param-X", "a\u{1}b"), &[400], -32600).closes(),
     ]
 }
 
@@ -93,83 +103,121 @@ fn methods_and_names() -> Vec<Row> {
     let tool = |name: &str| Request::call(name, "{}");
     let resource = |uri: &str| Request::modern("resources/read", Some(uri), &format!(r#""uri":"{uri}""#));
     let long = format!("admin__{}", "n".repeat(10 << 10));
-    // Names that nobody offers are answered in 200 (§1.3, 18).
+    // Names that nobody offers are answered in 200.
     vec![
-        error("M29", request("tools/execute"), &[404], -32601).kind("method_not_found").also(echoes_the_id),
-        error("M30 ping", request("ping"), &[404], -32601),
-        error("M30 logging/setLevel", request("logging/setLevel"), &[404], -32601),
-        error("M30 resources/subscribe", request("resources/subscribe"), &[404], -32601),
-        error("M30 resources/unsubscribe", request("resources/unsubscribe"), &[404], -32601),
-        error("M30 initialize", request("initialize"), &[404], -32601),
-        error("M32", tool("admin__nothing"), &[200], -32602).kind("invalid_params"),
-        error("M34", tool(&long), &[200], -32602).also(|answer| answer.body.len() < 1024),
-        error("M35", tool("data__admin__echo"), &[200], -32602),
-        error("M35 without prefix", tool("echo"), &[200], -32602),
+        error("an unknown method", request("tools/execute"), &[404], -32601)
+            .kind("method_not_found")
+            .also(echoes_the_id),
+        error("ping", request("ping"), &[404], -32601),
+        error("logging/setLevel", request("logging/setLevel"), &[404], -32601),
+        error("resources/subscribe", request("resources/subscribe"), &[404], -32601),
+        error("resources/unsubscribe", request("resources/unsubscribe"), &[404], -32601),
+        error("initialize", request("initialize"), &[404], -32601),
+        error("an unknown tool", tool("admin__nothing"), &[200], -32602).kind("invalid_params"),
+        error("a name of 10 KB", tool(&long), &[200], -32602).also(|answer| answer.body.len() < 1024),
+        error("a prefix before a prefix", tool("data__admin__echo"), &[200], -32602),
+        error("a name without its prefix", tool("echo"), &[200], -32602),
         error(
-            "M36 look-alike",
+            "a name that looks alike",
             tool("admin__ech\u{43e}").with("Mcp-Name", "=?base64?YWRtaW5fX2VjaNC+?="),
             &[200],
             -32602,
         ),
-        error("M36 case", tool("admin__Echo"), &[200], -32602),
-        error("M36 white space", tool("admin__echo ").with("Mcp-Name", "=?base64?YWRtaW5fX2VjaG8g?="), &[200], -32602),
+        error("a name in another case", tool("admin__Echo"), &[200], -32602),
+        error(
+            "a space after the name",
+            tool("admin__echo ").with("Mcp-Name", "=?base64?YWRtaW5fX2VjaG8g?="),
+            &[200],
+            -32602,
+        ),
         error("a name that is a number", Request::modern("tools/call", Some("7"), r#""name":7"#), &[400], -32602),
-        error("M37", Request::call("admin__echo", "[]"), &[400], -32602),
-        error("unknown prompt", Request::modern("prompts/get", Some("x"), r#""name":"x""#), &[200], -32602),
-        error("M42", Request::modern("tools/list", None, r#""cursor":"garbage""#), &[200], -32602),
+        error("arguments that are an array", Request::call("admin__echo", "[]"), &[400], -32602),
+        error("an unknown prompt", Request::modern("prompts/get", Some("x"), r#""name":"x""#), &[200], -32602),
+        error("a garbage cursor", Request::modern("tools/list", None, r#""cursor":"garbage""#), &[200], -32602),
         error("an empty cursor", Request::modern("tools/list", None, r#""cursor":"""#), &[200], -32602),
-        error("M42 number", Request::modern("tools/list", None, r#""cursor":1"#), &[400], -32602),
-        error("M44", resource("file:///etc/passwd"), &[200], -32602)
+        error("a cursor that is a number", Request::modern("tools/list", None, r#""cursor":1"#), &[400], -32602),
+        error("a URI that nobody lists", resource("file:///etc/passwd"), &[200], -32602)
             .also(|answer| answer.json()["error"]["data"]["uri"] == "file:///etc/passwd"),
-        // A URI of that size cannot stand in `Mcp-Name`, which is compared first (§1.3, 9).
-        error("M45", resource(&"u".repeat(1 << 20)).with("Mcp-Name", "u"), &[400], -32020),
-        refused("M45 in the header", resource(&"u".repeat(1 << 20)), &[431]),
-        error("M45 beyond the bound", resource(&format!("data://tables/{}", "u".repeat(9 << 10))), &[200], -32602),
+        // A URI of that size cannot stand in `Mcp-Name`, which is compared first.
+        error("a URI of 1 MB", resource(&"u".repeat(1 << 20)).with("Mcp-Name", "u"), &[400], -32020),
+        refused("a URI of 1 MB in the header", resource(&"u".repeat(1 << 20)), &[431]),
+        error("a URI of 9 KB", resource(&format!("data://tables/{}", "u".repeat(9 << 10))), &[200], -32602),
     ]
 }
 
-/// Each request breaks two rules of §1.3; the earlier one is what it hears of.
+/// Each request breaks two rules; the one named first is what it hears of.
 fn conflicts() -> Vec<Row> {
     let json = "application/json";
     let unknown =
         |request: Request| request.edit(r#""method":"tools/call""#, r#""method":"x/y""#).with("Mcp-Method", "x/y");
     vec![
-        refused("1 before 2", Request::bare("PUT /mcp HTTP/1.1").field("Origin", "https://evil.example"), &[403]),
-        refused("1 before the path", call().line("POST /x HTTP/1.1").with("Host", "evil.example"), &[403]),
-        refused("the path before 2", Request::bare("GET /x HTTP/1.1"), &[404]),
-        refused("2 before 4", call().line("PUT /mcp HTTP/1.1").with("Content-Type", "text/plain"), &[405]),
-        refused("4 before 5", call().with("Content-Type", "text/plain").with("Accept", "text/html"), &[415]),
-        refused("5 before 6", Request::post("{").with("Accept", "text/html"), &[406]),
-        refused("5 before the length", call().with("Accept", "text/html").with("Content-Length", "99999999"), &[406]),
-        error("6 before 9", Request::post("{").field("Content-Type-Of", json), &[400], -32700),
-        error("6 before 14", unknown(call()).edit(r#""params""#, r#""id":2,"params""#), &[400], -32600),
+        refused(
+            "the origin before the verb",
+            Request::bare("PUT /mcp HTTP/1.1").field("Origin", "https://evil.example"),
+            &[403],
+        ),
+        refused("the host before the path", call().line("POST /x HTTP/1.1").with("Host", "evil.example"), &[403]),
+        refused("the path before the verb", Request::bare("GET /x HTTP/1.1"), &[404]),
+        refused(
+            "the verb before the content type",
+            call().line("PUT /mcp HTTP/1.1").with("Content-Type", "text/plain"),
+            &[405],
+        ),
+        refused(
+            "the content type before what is accepted",
+            call().with("Content-Type", "text/plain").with("Accept", "text/html"),
+            &[415],
+        ),
+        refused("what is accepted before the JSON", Request::post("{").with("Accept", "text/html"), &[406]),
+        refused(
+            "what is accepted before the length",
+            call().with("Accept", "text/html").with("Content-Length", "99999999"),
+            &[406],
+        ),
+        error("the JSON before the headers", Request::post("{").field("Content-Type-Of", json), &[400], -32700),
+        error("the JSON before the method", unknown(call()).edit(r#""params""#, r#""id":2,"params""#), &[400], -32600),
         error(
-            "9 before 10",
+            "the headers before missing metadata",
             call().with("Mcp-Method", "x").edit(&format!(r#","_meta":{{{META}}}"#), ""),
             &[400],
             -32020,
         ),
-        error("9 before 12", version("1900-01-01").with("Mcp-Name", "x"), &[400], -32020),
-        error("9 before 14", unknown(call()).without("MCP-Protocol-Version"), &[400], -32020),
-        error("9 before 18", Request::call("nothing", "{}").with("Mcp-Name", "x"), &[400], -32020),
+        error("the headers before an unknown version", version("1900-01-01").with("Mcp-Name", "x"), &[400], -32020),
+        error("the headers before the method", unknown(call()).without("MCP-Protocol-Version"), &[400], -32020),
+        error("the headers before the name", Request::call("nothing", "{}").with("Mcp-Name", "x"), &[400], -32020),
         error(
-            "10 before 11",
+            "missing capabilities before versions that differ",
             call().edit("2026-07-28", "2025-11-25").edit(&format!(",{CAPABILITIES}"), ""),
             &[400],
             -32602,
         ),
-        error("10 before 14", unknown(call()).edit(&format!(",{CAPABILITIES}"), ""), &[400], -32602),
-        error("11 before 12", version("1900-01-01").with("MCP-Protocol-Version", "1900-01-02"), &[400], -32020),
-        error("11 before 13", log_level(call(), "1").edit("2026-07-28", "x"), &[400], -32020),
         error(
-            "12 before 13",
+            "missing capabilities before the method",
+            unknown(call()).edit(&format!(",{CAPABILITIES}"), ""),
+            &[400],
+            -32602,
+        ),
+        error(
+            "versions that differ before an unknown one",
+            version("1900-01-01").with("MCP-Protocol-Version", "1900-01-02"),
+            &[400],
+            -32020,
+        ),
+        error(
+            "versions that differ before the log level",
+            log_level(call(), "1").edit("2026-07-28", "x"),
+            &[400],
+            -32020,
+        ),
+        error(
+            "an unknown version before the log level",
             log_level(call(), "1").edit("2026-07-28", "x").with("MCP-Protocol-Version", "x"),
             &[400],
             -32022,
         ),
-        error("12 before 14", unknown(version("1900-01-01")), &[400], -32022),
-        error("13 before 14", log_level(unknown(call()), r#""loud""#), &[400], -32602),
-        error("13 before 18", log_level(Request::call("nothing", "{}"), r#""loud""#), &[400], -32602),
+        error("an unknown version before the method", unknown(version("1900-01-01")), &[400], -32022),
+        error("the log level before the method", log_level(unknown(call()), r#""loud""#), &[400], -32602),
+        error("the log level before the name", log_level(Request::call("nothing", "{}"), r#""loud""#), &[400], -32602),
     ]
 }
 
@@ -193,7 +241,7 @@ async fn of_two_broken_rules_the_earlier_is_reported() {
     run(conflicts()).await;
 }
 
-/// M26: intermediaries forward what they do not recognise.
+/// Intermediaries forward what they do not recognise.
 #[tokio::test]
 async fn parameter_headers_reach_the_backend() {
     let mut upstream = Recorder::start();
@@ -207,7 +255,7 @@ async fn parameter_headers_reach_the_backend() {
     );
 }
 
-/// M53 and the rest of §1.3: a backend that answers by itself is believed.
+/// A backend that answers by itself is believed.
 #[tokio::test]
 async fn errors_of_a_backend_keep_their_status() {
     for (error, status) in [

@@ -28,7 +28,6 @@ pub(crate) fn params(post: &Post) -> Vec<String> {
     fields
 }
 
-/// M26, M27.
 #[tokio::test]
 async fn a_header_says_what_the_argument_is() {
     let (mut near, far) = (Recorder::start(), Recorder::start());
@@ -63,7 +62,6 @@ async fn a_header_says_what_the_argument_is() {
     assert_eq!(far.calls(), 0);
 }
 
-/// M23 to M25.
 #[tokio::test]
 async fn a_header_that_says_otherwise_is_refused_before_any_server_hears_of_it() {
     let (near, far) = (Recorder::start(), Recorder::start());

@@ -107,7 +107,6 @@ async fn what_is_left_out_is_asked_again_under_another_state() {
     assert_eq!(calls(&rig), 1);
 }
 
-/// M48.
 #[tokio::test]
 async fn a_state_is_good_once_and_for_the_request_that_it_was_given_for() {
     let rig = rig();

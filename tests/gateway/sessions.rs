@@ -46,7 +46,6 @@ async fn a_session_goes_on_after_a_restart_and_at_another_gateway_with_the_key()
     assert_eq!(upstream.calls(), 3);
 }
 
-/// M56, without principals.
 #[tokio::test]
 async fn a_token_is_unknown_at_any_other_path() {
     let upstream = Recorder::start();

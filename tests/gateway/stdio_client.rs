@@ -236,7 +236,6 @@ async fn what_is_no_message_is_refused_and_nothing_else_is_disturbed() {
     assert_eq!((rest, code), (vec![], Some(0)));
 }
 
-/// W16.
 #[tokio::test]
 async fn a_client_that_reads_no_more_is_an_error_and_the_end() {
     let Gateway { mut process, mut input, output, .. } = Gateway::start(&[]);

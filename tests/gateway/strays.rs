@@ -41,7 +41,7 @@ async fn what_belongs_to_nothing_is_dropped_over_every_transport() {
             ("stdio", program(&["stdio"])),
             ("stdio --connect", program(&["stdio", "--connect", &gateway.url()])),
         ] {
-            // A modern client has no session that such a POST could belong to: J44, J56 and J57 of `jsonrpc`.
+            // A modern client has no session that such a POST could belong to: `jsonrpc` has what it is told.
             if era == Era::Modern && matches!(name, "HTTP" | "stdio --connect") {
                 continue;
             }

@@ -82,7 +82,6 @@ async fn a_notification_is_relayed_before_the_answer_exists() {
     }
 }
 
-/// M51.
 #[tokio::test]
 async fn progress_goes_to_the_call_it_belongs_to() {
     let gateway = gateways::demo();
@@ -171,7 +170,6 @@ async fn a_client_that_reads_no_streams_gets_the_answer_alone() {
     assert_eq!(answer.json()["result"]["structuredContent"]["steps"], 2);
 }
 
-/// M64.
 #[tokio::test]
 async fn a_modern_client_that_leaves_cancels_its_call_at_a_child() {
     let gateway = gateways::demo();
@@ -189,7 +187,6 @@ async fn a_modern_client_that_leaves_cancels_its_call_at_a_child() {
     assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
-/// M64.
 #[tokio::test]
 async fn a_modern_client_that_leaves_closes_its_call_at_a_server() {
     let (reached, mut reach) = mpsc::channel(1);
@@ -225,7 +222,6 @@ async fn a_legacy_client_that_leaves_has_not_cancelled() {
     assert_eq!(status(&mut observer).await["calls_cancelled"], 0);
 }
 
-/// J57.
 #[tokio::test]
 async fn nobody_cancels_the_call_of_another_client() {
     let gateway = gateways::demo();

@@ -88,7 +88,6 @@ async fn who_offers_nothing_that_is_spoken_here_is_refused_in_the_handshake() {
     assert_eq!(Client::over(plain).exchange(&sum()).await.status, 200);
 }
 
-/// H60
 #[tokio::test]
 async fn plain_http_on_the_port_of_tls_is_told_so() {
     let (authority, directory) = (Authority::new(), Directory::new());
@@ -213,7 +212,6 @@ async fn is_served(tls: std::io::Result<tokio_rustls::client::TlsStream<TcpStrea
     within("an answer or an alert", asked).await.is_ok() && answer == *b"HTTP/1.1 200"
 }
 
-/// A60
 #[tokio::test]
 async fn clients_show_a_certificate_where_the_gateway_asks_for_one() {
     let (authority, own, directory) = (Authority::new(), Authority::new(), Directory::new());

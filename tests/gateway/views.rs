@@ -153,7 +153,6 @@ async fn what_is_denied_is_denied_to_routes_by_pattern_too() {
     }
 }
 
-/// M33.
 #[tokio::test]
 async fn a_name_that_a_view_hides_is_answered_like_one_that_does_not_exist() {
     let upstream = Recorder::start();

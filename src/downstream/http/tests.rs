@@ -13,7 +13,7 @@ async fn connection() -> (TcpStream, TcpStream) {
     (listener.accept().await.expect("a client").0, client)
 }
 
-/// H65: what came in time does not move the deadline of the whole.
+/// What came in time does not move the deadline of the whole.
 #[tokio::test]
 async fn a_body_that_does_not_come_in_time_is_given_up() {
     for (framing, part) in [(Framing::Length(10), "ab"), (Framing::Chunked, "a\r\nab")] {

@@ -32,7 +32,6 @@ fn a_body_cut_short_is_not_done() {
     }
 }
 
-/// H23 to H28.
 #[test]
 fn malformed_chunks_are_refused() {
     let extension = format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(20 << 10));

@@ -28,7 +28,6 @@ fn heads_that_frame_a_message_one_way_are_taken() {
     }
 }
 
-/// The H rows of the hostile inputs that are decided by the head alone.
 #[test]
 fn heads_that_could_be_read_two_ways_are_refused() {
     for head in [

@@ -10,7 +10,7 @@ use super::recorder::Recorder;
 /// One input.
 #[derive(Debug)]
 pub(crate) struct Row {
-    id: &'static str,
+    input: &'static str,
     request: Vec<u8>,
     half_closed: bool,
     statuses: &'static [u16],
@@ -33,10 +33,10 @@ enum Code {
 }
 
 /// A row whose request is refused with this status.
-pub(crate) fn refused(id: &'static str, request: impl Into<Vec<u8>>, statuses: &'static [u16]) -> Row {
+pub(crate) fn refused(input: &'static str, request: impl Into<Vec<u8>>, statuses: &'static [u16]) -> Row {
     let request = request.into();
     Row {
-        id,
+        input,
         request,
         half_closed: false,
         statuses,
@@ -49,13 +49,13 @@ pub(crate) fn refused(id: &'static str, request: impl Into<Vec<u8>>, statuses: &
 }
 
 /// A row whose request is answered with a result, after one call of the backend.
-pub(crate) fn served(id: &'static str, request: impl Into<Vec<u8>>) -> Row {
-    Row { code: Code::Ok, calls: 1, ..refused(id, request, &[200]) }
+pub(crate) fn served(input: &'static str, request: impl Into<Vec<u8>>) -> Row {
+    Row { code: Code::Ok, calls: 1, ..refused(input, request, &[200]) }
 }
 
 /// A row that is refused with a JSON-RPC code.
-pub(crate) fn error(id: &'static str, request: impl Into<Vec<u8>>, status: &'static [u16], code: i64) -> Row {
-    Row { code: Code::Error(code), ..refused(id, request, status) }
+pub(crate) fn error(input: &'static str, request: impl Into<Vec<u8>>, status: &'static [u16], code: i64) -> Row {
+    Row { code: Code::Error(code), ..refused(input, request, status) }
 }
 
 /// Runs every row against one gateway and its backend, and reports all that went wrong.
@@ -71,7 +71,7 @@ pub(crate) async fn run(rows: Vec<Row>) {
         for complaint in
             found.into_iter().chain((called != row.calls).then(|| format!("{called} calls of the backend")))
         {
-            writeln!(failures, "{}: {complaint}", row.id).expect("strings grow");
+            writeln!(failures, "{}: {complaint}", row.input).expect("strings grow");
         }
     }
     assert!(failures.is_empty(), "\n{failures}");
