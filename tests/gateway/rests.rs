@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use only1mcp::{Gateway, Running};
-use serde_json::json;
 
 use crate::support::client::{Client, Request, within};
 use crate::support::scripted::{Outcome, call};
