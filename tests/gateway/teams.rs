@@ -173,7 +173,7 @@ async fn for_tenants(gateway: &Running, tool: &str, field: &str, tenants: &[&str
         let request = Request::call(tool, "{}").field(field, tenant);
         match Outcome::of(&Client::ask(gateway.address(), &request).await) {
             Outcome::Text(name) => names.push_str(&name),
-            other => panic!("{tenant}: {other:?}"),
+            other => names.push_str(&format!("{other:?}")),
         }
     }
     names
