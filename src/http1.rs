@@ -5,8 +5,10 @@
 
 pub(crate) mod body;
 pub(crate) mod head;
+#[cfg(any(feature = "transport-http", feature = "transport-sse"))]
 mod retry_after;
 
 pub(crate) use body::{BodyDecoder, BodyError, Framing};
 pub(crate) use head::{Field, HeadError, Method, Parsed, RequestHead};
+#[cfg(any(feature = "transport-http", feature = "transport-sse"))]
 pub(crate) use retry_after::retry_after;
