@@ -12,6 +12,7 @@ mod files;
 mod list;
 #[cfg(feature = "authoring")]
 mod live;
+mod notify;
 #[cfg(any(feature = "admin", feature = "authoring"))]
 mod overlay;
 mod start;

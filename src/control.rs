@@ -35,13 +35,22 @@ pub use overlay::{By, OverlayError, OverlayStore, Published, Rejected, Reload};
 /// The thread of the control plane. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Control {
-    stopping: watch::Sender<bool>,
+    course: watch::Sender<Course>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// How far the gateway is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Serving,
+    /// Another one serves administrators.
+    Leaving,
+    Stopping,
 }
 
 /// Ready once the gateway stops.
 #[derive(Clone, Debug)]
-struct Stop(watch::Receiver<bool>);
+struct Stop(watch::Receiver<Course>);
 
 // === impl Control ===
 
@@ -60,18 +69,23 @@ impl Control {
             let _entered = runtime.enter();
             listener.map(Listener::enter).transpose()?
         };
-        let (stopping, stop) = watch::channel(false);
+        let (course, stop) = watch::channel(Course::Serving);
         let thread = std::thread::Builder::new().name("control".to_owned());
         let thread = thread.spawn(move || {
             LocalSet::new().block_on(&runtime, run::<T>(&overlay, listener, shared, Stop(stop)));
         })?;
-        Ok(Self { stopping, thread: Some(thread) })
+        Ok(Self { course, thread: Some(thread) })
+    }
+
+    /// Serves administrators no more, since another gateway does.
+    pub(crate) fn leave(&self) {
+        self.course.send_replace(Course::Leaving);
     }
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
-        self.stopping.send_replace(true);
+        self.course.send_replace(Course::Stopping);
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the control thread panicked");
         }
@@ -99,6 +113,12 @@ impl Stop {
     /// Waits for it. Cancel safe.
     async fn reached(&self) {
         // Ending with an error means that nobody is left to say it: the same.
-        drop(self.0.clone().wait_for(|stopping| *stopping).await);
+        drop(self.0.clone().wait_for(|course| *course == Course::Stopping).await);
+    }
+
+    /// Waits until nobody is to be accepted any more. Cancel safe.
+    #[cfg(feature = "admin")]
+    async fn left(&self) {
+        drop(self.0.clone().wait_for(|course| *course != Course::Serving).await);
     }
 }

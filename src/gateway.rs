@@ -12,6 +12,7 @@ mod no_admin;
 #[cfg(not(feature = "tls"))]
 mod no_tls;
 mod socket;
+mod sockets;
 #[cfg(feature = "tls")]
 mod tls;
 mod worker;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use only1mcp_model::SealKey;
 use only1mcp_model::overlay::Overlay;
 use tokio::sync::watch;
 
@@ -31,12 +33,14 @@ use crate::control::{Control, OverlayError, OverlayStore};
 use crate::proxy::{Counts, Site, Tie, Tuned};
 use crate::references::{References, Unresolved};
 use crate::upstream::{OpenError, Patient};
-use listen::{Address, Listening};
+use listen::{Address, Listener, Listening};
 #[cfg(not(feature = "admin"))]
 use no_admin as admin;
 #[cfg(not(feature = "tls"))]
 use no_tls as tls;
 use socket::SocketFile;
+pub use sockets::{ActivationError, HandoverError};
+pub(crate) use sockets::{Handover, Sockets, Successor};
 use worker::{Crew, Provisions};
 
 /// The listener for clients, where errors have to name it.
@@ -49,7 +53,12 @@ pub struct Gateway<T>(PhantomData<T>);
 /// What may be decided at start.
 #[derive(Debug)]
 pub struct Builder<T> {
-    listen: Option<Listen>,
+    /// Instead of the topology's.
+    address: Option<String>,
+    /// What listens already.
+    sockets: Sockets,
+    /// Whether another gateway may take over.
+    is_succeeded: bool,
     admin: Given,
     /// Instead of the topology's. With what begins to serve it, which nothing else names for a topology without TLS.
     tls: Option<(plan::ListenerTls, Serve)>,
@@ -68,18 +77,13 @@ struct Given {
 /// What begins to serve clients over TLS.
 type Serve = fn(plan::ListenerTls, &References) -> Result<tls::Watch, StartError>;
 
-/// Where to listen instead of at the topology's address.
-#[derive(Debug)]
-enum Listen {
-    Address(String),
-    Socket(std::net::TcpListener),
-}
-
 /// A gateway that serves. It stops when this is dropped; [`Running::stop`] says how that went.
 #[derive(Debug)]
 pub struct Running {
     address: Address,
     file: Option<SocketFile>,
+    /// What another gateway can take over.
+    kept: Option<Kept>,
     listen: &'static plan::Listen,
     overlay: Arc<OverlayStore>,
     children: Vec<Patient>,
@@ -90,6 +94,15 @@ pub struct Running {
     admin_address: Option<SocketAddr>,
     /// Behind the workers: it answers until the last of them is done.
     control: Option<Control>,
+}
+
+/// What a gateway holds for another one to take over.
+#[derive(Debug)]
+struct Kept {
+    listeners: Vec<Listener>,
+    admin: Option<std::net::TcpListener>,
+    /// What its sessions are sealed with, where no topology says it.
+    seal_keys: Vec<SealKey>,
 }
 
 /// A gateway that could not start.
@@ -157,6 +170,12 @@ pub enum StartError {
     /// The listener that was handed over is none.
     #[error("listener cannot be used")]
     Listener(#[source] std::io::Error),
+    /// The sockets of the service manager are of no use.
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
+    /// The gateway that is to be taken over from does not hand over.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// The admin address is open to other machines, and nothing protects it.
     #[error("admin address {0} is open to other machines and has no token: `listen.admin.token` names one")]
     OpenAdmin(SocketAddr),
@@ -257,7 +276,9 @@ impl<T: Topology> Gateway<T> {
     #[must_use]
     pub fn builder() -> Builder<T> {
         Builder {
-            listen: None,
+            address: None,
+            sockets: Sockets::default(),
+            is_succeeded: false,
             admin: Given::default(),
             tls: None,
             provisions: Provisions::default(),
@@ -273,15 +294,27 @@ impl<T: Topology> Builder<T> {
     /// Listens on this address, `host:port` or `unix:/path`, instead of the topology's. Port 0 lets the system choose.
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
-        self.listen = Some(Listen::Address(address.into()));
+        self.address = Some(address.into());
+        self.sockets = Sockets::default();
         self
     }
 
     /// Accepts from this socket, which is bound and listens, instead of the topology's address. The workers share its
     /// queue; for one socket a worker give an [`address`](Self::address) instead.
     #[must_use]
-    pub fn listener(mut self, listener: std::net::TcpListener) -> Self {
-        self.listen = Some(Listen::Socket(listener));
+    pub fn listener(self, listener: std::net::TcpListener) -> Self {
+        self.sockets(Sockets::of_clients(listener))
+    }
+
+    /// Serves what listens already, where it is of use.
+    pub(crate) fn sockets(mut self, sockets: Sockets) -> Self {
+        self.sockets = sockets;
+        self
+    }
+
+    /// Holds on to the sockets, so that another gateway can take them over.
+    pub(crate) fn succeeded(mut self) -> Self {
+        self.is_succeeded = true;
         self
     }
 
@@ -375,25 +408,38 @@ impl<T: Topology> Builder<T> {
             (None, Some(settings)) if T::SERVES_TLS => Some(tls::Watch::start(settings.clone(), references)?),
             (None, _) => None,
         };
-        let Listening { address, listeners, file } = match self.listen {
-            Some(Listen::Socket(listener)) => {
-                let (address, listeners) = listen::share(listener, workers).map_err(StartError::Listener)?;
-                Listening::tcp(address, listeners)
-            }
-            Some(Listen::Address(address)) => listen::open(&Reference::Literal(address.into()), references, workers)?,
-            None => listen::open(&spec.listen.address, references, workers)?,
-        };
+        let mut sockets = self.sockets;
+        let wanted = self.address.map(|address| Reference::Literal(address.into()));
+        let wanted = wanted.as_ref().unwrap_or(&spec.listen.address);
+        let Listening { address, listeners, file } = listen::open(wanted, references, workers, &mut sockets)?;
         let site = site(&spec.listen, &address, tls.is_some())?;
-        let admin = admin::bind(spec.listen.admin.as_ref(), self.admin, references)?;
-        let seal_keys = self.provisions.seal_keys(&spec.sessions)?;
+        let admin = admin::bind(spec.listen.admin.as_ref(), self.admin, references, &mut sockets)?;
+        let seal_keys = self.provisions.seal_keys(&spec.sessions, sockets.seal_keys())?;
+        let kept = self.is_succeeded.then(|| Kept::new(&listeners, admin.as_ref())).transpose();
+        let mut kept = kept.map_err(StartError::Listener)?;
+        if let Some(kept) = kept.as_mut().filter(|_| spec.sessions.seal_key.is_none()) {
+            kept.seal_keys.clone_from(&seal_keys);
+        }
+        let listeners = listen::share(listeners, workers).map_err(StartError::Listener)?;
         let (tuned, overlay) = overlay(&self.provisions, spec.backends)?;
         let (draining, drain) = watch::channel(false);
         let listen = &spec.listen;
         let shown = tls.as_ref().map(tls::Watch::shown);
         let (children, threads) = (Vec::new(), Vec::new());
         let admin_address = admin.as_ref().map(admin::Bound::address);
-        let mut running =
-            Running { address, file, listen, overlay, children, draining, threads, tls, admin_address, control: None };
+        let mut running = Running {
+            address,
+            file,
+            kept,
+            listen,
+            overlay,
+            children,
+            draining,
+            threads,
+            tls,
+            admin_address,
+            control: None,
+        };
         // After `running`, so that it is dropped before: whoever joins the workers must not hold what they wait for.
         let crew = Crew::new::<T>(workers, site, &seal_keys, self.provisions, tuned, drain.clone())?;
         running.children = crew.children();
@@ -402,11 +448,11 @@ impl<T: Topology> Builder<T> {
         let dropped = crew.dropped(spec.backends);
         let counts: Vec<_> = (0..workers).map(|_| Arc::new(Counts::new(spec.backends.len()))).collect();
         let places = listeners.into_iter().zip(counts.iter().cloned()).zip(Tie::all(workers));
-        for (worker, ((listener, counts), tie)) in places.enumerate() {
+        for (worker, ((listeners, counts), tie)) in places.enumerate() {
             let (place, ready, shown) = (crew.place(worker, counts), ready.clone(), shown.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{worker}"));
             let thread =
-                thread.spawn(move || place.run::<T>(listener, shown, tie, &ready)).map_err(StartError::Worker)?;
+                thread.spawn(move || place.run::<T>(listeners, shown, tie, &ready)).map_err(StartError::Worker)?;
             running.threads.push(thread);
         }
         let (shared, upstream) = (crew.shared(), crew.upstream());
@@ -426,18 +472,14 @@ impl<T: Topology> Builder<T> {
     /// What is given instead of what the topology says, by its path there.
     fn given(&self) -> Vec<(&'static str, String)> {
         let mut given = Vec::new();
-        match &self.listen {
-            None => {}
-            Some(Listen::Address(address)) => given.push(("listen.mcp.address", address.clone())),
-            Some(Listen::Socket(socket)) => {
-                given.extend(socket.local_addr().map(|address| ("listen.mcp.address", address.to_string())));
-            }
-        }
+        let address = self.sockets.given_mcp().or_else(|| self.address.clone());
+        given.extend(address.map(|address| ("listen.mcp.address", address)));
         if let Some((plan::ListenerTls { cert, key, client_ca }, _)) = &self.tls {
             given.extend([("listen.mcp.tls.cert", cert.to_string()), ("listen.mcp.tls.key", key.to_string())]);
             given.extend(client_ca.iter().map(|file| ("listen.mcp.tls.client_ca", file.to_string())));
         }
-        given.extend(self.admin.address.iter().map(|address| ("listen.admin.address", address.clone())));
+        let address = self.sockets.given_admin().or_else(|| self.admin.address.clone());
+        given.extend(address.map(|address| ("listen.admin.address", address)));
         given.extend(self.admin.token.iter().map(|token| ("listen.admin.token", shown(token))));
         given
     }
@@ -493,6 +535,16 @@ fn site(listen: &plan::Listen, address: &Address, tls: bool) -> Result<Site, Sta
     }
 }
 
+// === impl Kept ===
+
+impl Kept {
+    fn new(listeners: &[Listener], admin: Option<&admin::Bound>) -> std::io::Result<Self> {
+        let listeners = listeners.iter().map(Listener::try_clone).collect::<Result<_, _>>()?;
+        let admin = admin.map(admin::Bound::try_clone).transpose()?;
+        Ok(Self { listeners, admin, seal_keys: Vec::new() })
+    }
+}
+
 // === impl Running ===
 
 impl Running {
@@ -508,7 +560,10 @@ impl Running {
     /// The file of the Unix socket listened on, if it is one.
     #[must_use]
     pub fn socket_path(&self) -> Option<&Path> {
-        self.file.as_ref().map(SocketFile::path)
+        match &self.address {
+            Address::Tcp(_) => None,
+            Address::Unix(path) => Some(path),
+        }
     }
 
     /// Reads the certificate and its key anew, if clients are served over TLS, without waiting for the next look at the
@@ -561,6 +616,21 @@ impl Running {
         }
     }
 
+    /// Says whether the file of its socket, if there is one, goes with it.
+    pub(crate) fn own_socket(&mut self, is_own: bool) {
+        if let Some(file) = &mut self.file {
+            file.own(is_own);
+        }
+    }
+
+    /// The same as [`stop`](Self::stop) while another gateway serves on the same sockets, that of administrators too.
+    pub(crate) fn leave(mut self) {
+        self.own_socket(false);
+        if let Some(control) = &self.control {
+            control.leave();
+        }
+    }
+
     /// Stops accepting, lets calls in flight finish within [`DRAIN_GRACE`](crate::limits::DRAIN_GRACE), ends the
     /// children. Blocks until all of that is done.
     pub fn stop(self) {
@@ -572,6 +642,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         // First: who finds no file does not wait for a gateway that accepts nobody.
         self.file = None;
+        // What is kept for another gateway would hold clients that nobody accepts.
+        self.kept = None;
         self.draining.send_replace(true);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {

@@ -85,7 +85,7 @@ pub mod upstream;
 mod websocket;
 
 pub use control::{By, OverlayError, OverlayStore, Published, Rejected, Reload};
-pub use gateway::{Builder, Gateway, Running, StartError, TlsError};
+pub use gateway::{ActivationError, Builder, Gateway, HandoverError, Running, StartError, TlsError};
 pub use only1mcp_macros::{Dispatch, topology};
 #[doc(hidden)]
 pub use phf;

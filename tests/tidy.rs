@@ -36,7 +36,7 @@ const EMPTY_WORDS: [&str; 8] = ["Manager", "Helper", "Util", "Common", "Handler"
 /// File names for what found no place.
 const EMPTY_FILES: [&str; 5] = ["mod", "utils", "util", "common", "helpers"];
 /// Where the operating system leaves no other way than `unsafe`.
-const UNSAFE: &str = "src/upstream/children/forked.rs";
+const UNSAFE: [&str; 2] = ["src/gateway/sockets/activation.rs", "src/upstream/children/forked.rs"];
 const ENTRY_LINES_MAX: usize = 60;
 
 /// A Rust file of this repository.
@@ -252,15 +252,16 @@ fn words_are_whole() {
 }
 
 #[test]
-fn unsafe_code_stands_in_one_file() {
+fn unsafe_code_stands_in_two_files() {
     let files = files();
     let lines = files.iter().flat_map(|file| file.code().map(move |(number, line)| (file, number, line)));
     let begins = |line: &str| {
         ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe trait"].iter().any(|word| line.contains(word))
     };
     let unsafe_lines: Vec<_> = lines.filter(|(file, _, line)| file.path != "tests/tidy.rs" && begins(line)).collect();
-    assert!(unsafe_lines.iter().any(|(file, ..)| file.path == UNSAFE), "`{UNSAFE}` needs no exception any more");
-    let elsewhere = unsafe_lines.iter().filter(|(file, ..)| file.path != UNSAFE);
+    let has_some = |path: &&str| unsafe_lines.iter().any(|(file, ..)| file.path == **path);
+    none(UNSAFE.iter().filter(|path| !has_some(path)).map(|path| format!("`{path}` needs no exception any more")));
+    let elsewhere = unsafe_lines.iter().filter(|(file, ..)| !UNSAFE.contains(&&*file.path));
     none(elsewhere.map(|(file, number, _)| format!("{}:{number}: unsafe code", file.path)));
 }
 

@@ -1,13 +1,15 @@
 //! `only1mcp start`: serves the compiled topology until a signal says to stop.
 
 use std::path::PathBuf;
+use std::pin::pin;
 
 use anyhow::Context as _;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Exit, counted, files, print};
+use super::{Exit, counted, files, notify, print};
 use crate::catalog::{Topology, plan};
+use crate::gateway::{Handover, Sockets, Successor};
 use crate::{Builder, Gateway, OverlayError, Running, StartError};
 
 /// Serve the compiled topology.
@@ -25,6 +27,10 @@ pub(super) struct Start {
     /// Have administrators show this token instead of the topology's: `env:NAME` or `file:PATH`.
     #[arg(long, value_name = "REF", value_parser = token)]
     admin_token: Option<plan::Reference>,
+    /// Take over from the gateway that listens on this Unix socket, if one does, and let the next one take over there. No
+    /// connection is lost: the two share their listeners until this one serves.
+    #[arg(long, value_name = "PATH", env = "ONLY1MCP_HANDOVER")]
+    handover: Option<PathBuf>,
     #[command(flatten)]
     overlay: OverlayFile,
 }
@@ -86,6 +92,50 @@ pub(super) fn keep_from_children() -> anyhow::Result<()> {
 impl Start {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
         keep_from_children()?;
+        let (builder, handover) = self.sockets(self.builder::<T>()?)?;
+        // Before the gateway starts, so that no signal finds nobody.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let _entered = runtime.enter();
+        let mut signals = Signals::new()?;
+        let mut running = builder.start().map_err(refused)?;
+        // Clients are served all the same.
+        if let Err(error) = print(&banner::<T>(&running)) {
+            tracing::warn!("{error:#}");
+        }
+        let mut successor = handover.map(|handover| handover.serves(&mut running)).transpose()?;
+        notify::ready();
+        let is_succeeded = runtime.block_on(async {
+            // One for all: a gateway that takes over is not to be left alone because of a signal that comes meanwhile.
+            let mut succession = pin!(succeeded(&mut successor, &running));
+            loop {
+                tokio::select! {
+                    () = &mut succession => return true,
+                    heard = signals.next() => match heard {
+                        Heard::Hangup if T::SPEC.listen.tls.is_some() || self.overlay.is_there() => {
+                            notify::reloading();
+                            running.reload_certificate();
+                            running.overlay().reload();
+                            notify::ready();
+                        }
+                        // Also where the terminal closed, and there is nothing to be read anew.
+                        _ => return false,
+                    },
+                }
+            }
+        });
+        notify::stopping();
+        if is_succeeded {
+            tracing::info!("another gateway serves: stopping");
+            running.leave();
+        } else {
+            tracing::info!("stopping");
+            running.stop();
+        }
+        Ok(Exit::Ok)
+    }
+
+    /// The gateway as the command line has it.
+    fn builder<T: Topology>(&self) -> anyhow::Result<Builder<T>> {
         let mut builder = Gateway::<T>::builder();
         if self.host.is_some() || self.port.is_some() {
             builder = builder.address(address(&T::SPEC.listen.address, self.host.as_deref(), self.port)?);
@@ -95,40 +145,68 @@ impl Start {
             let host = if own.is_none() { Some("127.0.0.1") } else { None };
             builder = builder.admin_address(address(own.unwrap_or(&T::SPEC.listen.address), host, self.admin_port)?);
         }
-        if let Some(token) = self.admin_token {
-            builder = builder.admin_token(token);
+        if let Some(token) = &self.admin_token {
+            builder = builder.admin_token(token.clone());
         }
-        let builder = self.overlay.apply(builder);
-        // Before the gateway starts, so that no signal finds nobody.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let _entered = runtime.enter();
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        let running = builder.start().map_err(refused)?;
-        // Clients are served all the same.
-        if let Err(error) = print(&banner::<T>(&running)) {
-            tracing::warn!("{error:#}");
-        }
-        runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    _ = terminate.recv() => return,
-                    _ = interrupt.recv() => return,
-                    // The terminal closed, unless there is something to be read anew.
-                    _ = hangup.recv() => match T::SPEC.listen.tls {
-                        None if !self.overlay.is_there() => return,
-                        _ => {
-                            running.reload_certificate();
-                            running.overlay().reload();
-                        }
-                    },
-                }
+        Ok(self.overlay.apply(builder))
+    }
+
+    /// The same with the sockets that there are already: of a service manager, or of the gateway before.
+    fn sockets<T: Topology>(&self, builder: Builder<T>) -> anyhow::Result<(Builder<T>, Option<Handover>)> {
+        let given = Sockets::of_service_manager().map_err(StartError::from)?;
+        let places = [
+            (given.given_mcp(), "--host", self.host.is_some()),
+            (given.given_mcp(), "--port", self.port.is_some()),
+            (given.given_admin(), "--admin-port", self.admin_port.is_some()),
+            (given.given_mcp(), "--handover", self.handover.is_some()),
+        ];
+        for (place, option, is_set) in places {
+            if let Some(place) = place.filter(|_| is_set) {
+                anyhow::bail!("service manager gives a socket at `{place}`, which leaves no room for `{option}`");
             }
-        });
-        tracing::info!("stopping");
-        running.stop();
-        Ok(Exit::Ok)
+        }
+        let Some(path) = &self.handover else { return Ok((builder.sockets(given), None)) };
+        let (handover, inherited) = Handover::meet(path)?;
+        Ok((builder.sockets(inherited).succeeded(), Some(handover)))
+    }
+}
+
+/// What a signal asks for.
+enum Heard {
+    End,
+    /// The terminal closed, or something is to be read anew.
+    Hangup,
+}
+
+/// The signals that a gateway hears.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let [terminate, interrupt, hangup] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: hangup? })
+    }
+
+    /// The next one.
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.terminate.recv() => Heard::End,
+            _ = self.interrupt.recv() => Heard::End,
+            _ = self.hangup.recv() => Heard::Hangup,
+        }
+    }
+}
+
+/// Ready once another gateway serves in the place of this one.
+async fn succeeded(successor: &mut Option<Successor>, running: &Running) {
+    match successor {
+        Some(successor) => successor.serves(running).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -83,7 +83,7 @@ impl Entered {
             };
             let accepted = tokio::select! {
                 biased;
-                () = stop.reached() => break,
+                () = stop.left() => break,
                 accepted = accepted => accepted,
             };
             match accepted {
@@ -101,6 +101,7 @@ impl Entered {
             }
         }
         drop(socket);
+        stop.reached().await;
         let all = u32::try_from(limits::ADMIN_CONNECTIONS_MAX).unwrap_or(u32::MAX);
         if tokio::time::timeout(limits::ADMIN_GRACE, connections.acquire_many(all)).await.is_err() {
             tracing::warn!("admin connections are left at the end of the grace period");
@@ -118,7 +119,7 @@ async fn connection(stream: TcpStream, peer: IpAddr, endpoints: &Endpoints, stop
     tokio::select! {
         // However the connection ends, there is nobody left to tell.
         _ = connection.as_mut() => return,
-        () = stop.reached() => {}
+        () = stop.left() => {}
         () = tokio::time::sleep(limits::ADMIN_CONNECTION_LIFE) => {}
     }
     connection.as_mut().graceful_shutdown();

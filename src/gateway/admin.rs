@@ -1,13 +1,14 @@
 //! The admin listener of a gateway: whether there is one, where, and what protects it. What it serves is the control
 //! plane's.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
 
-use super::{Given, StartError, listen};
+use super::{Given, Sockets, StartError, listen};
 use crate::catalog::Topology;
 use crate::catalog::plan::{self, Reference};
 use crate::control::{Access, Facts, Listener, OverlayStore, Settings, Token};
@@ -27,17 +28,27 @@ pub(super) fn bind(
     plan: Option<&plan::AdminListener>,
     Given { address, token }: Given,
     references: &References,
+    sockets: &mut Sockets,
 ) -> Result<Option<Bound>, StartError> {
     let given = address.map(|address| Reference::Literal(address.into()));
-    let Some(address) = given.as_ref().or(plan.map(|plan| &plan.address)) else { return Ok(None) };
-    let address = listen::resolve("admin", address, references)?;
+    let wanted = given.as_ref().or(plan.map(|plan| &plan.address));
+    let wanted = wanted.map(|address| listen::resolve("admin", address, references));
+    let taken = sockets.take_admin(|| wanted.as_ref()?.as_ref().ok().copied());
+    let address = match (&taken, wanted) {
+        (Some(listener), _) => listener.local_addr().map_err(StartError::Listener)?,
+        (None, Some(wanted)) => wanted?,
+        (None, None) => return Ok(None),
+    };
     let token = token.as_ref().or(plan.and_then(|plan| plan.token.as_ref()));
     let token = token.map(|token| self::token(token, references)).transpose()?;
     // The compiler's rule, for addresses that it could not see.
     if token.is_none() && !address.ip().to_canonical().is_loopback() {
         return Err(StartError::OpenAdmin(address));
     }
-    let (address, listeners) = listen::bind(address, 1)?;
+    let (address, listeners) = match taken {
+        Some(listener) => (address, vec![listener]),
+        None => listen::bind(address, 1)?,
+    };
     let hosts =
         plan.into_iter().flat_map(|plan| plan.hosts.iter()).map(ToString::to_string).chain(listen::names(address));
     let access = Access::new(Site::new(hosts.collect(), Vec::new()), token);
@@ -53,6 +64,11 @@ impl Bound {
     /// The address listened on.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The same socket once more.
+    pub(super) fn try_clone(&self) -> io::Result<TcpListener> {
+        self.listener.try_clone()
     }
 
     /// What serves what these workers count and share.

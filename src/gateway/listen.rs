@@ -1,14 +1,18 @@
-//! Listeners: one socket a worker on one port, or one that all share.
+//! Listeners: one socket a worker on one port, or some that all share.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::task::{Context, Poll};
 
 use only1mcp_model::url;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::socket::{self, SocketFile};
+use super::sockets::Sockets;
 use super::{MCP, StartError};
 use crate::catalog::plan::Reference;
 use crate::downstream::Stream;
@@ -16,9 +20,11 @@ use crate::references::References;
 
 /// Connections that may wait for a worker.
 pub(super) const BACKLOG: i32 = 1024;
+/// Those that are taken at last from one socket: others may go on to connect where another gateway has the socket too.
+const WAITING_MAX: usize = 2 * BACKLOG as usize;
 
 /// Where clients connect.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),
@@ -31,14 +37,21 @@ pub(super) enum Listener {
     Unix(UnixListener),
 }
 
-/// The same within the runtime of a worker.
+/// Those of one worker within its runtime.
 #[derive(Debug)]
-pub(super) enum Accepting {
+pub(super) struct Accepting {
+    listeners: Vec<Entered>,
+    /// Who is asked first: the next one each time.
+    turn: Cell<usize>,
+}
+
+#[derive(Debug)]
+enum Entered {
     Tcp(tokio::net::TcpListener),
     Unix(tokio::net::UnixListener),
 }
 
-/// The listeners of all workers.
+/// What there is for all workers.
 #[derive(Debug)]
 pub(super) struct Listening {
     pub(super) address: Address,
@@ -47,19 +60,45 @@ pub(super) struct Listening {
     pub(super) file: Option<SocketFile>,
 }
 
-/// Listens for clients at `host:port`, or `unix:/path`.
-pub(super) fn open(address: &Reference, references: &References, workers: usize) -> Result<Listening, StartError> {
+/// Listens for clients at `host:port`, or `unix:/path`, unless somebody does already.
+pub(super) fn open(
+    address: &Reference,
+    references: &References,
+    workers: usize,
+    sockets: &mut Sockets,
+) -> Result<Listening, StartError> {
+    let wanted = || wanted(address, references);
+    let taken = sockets.take_mcp(|| wanted().ok());
+    if let Some(first) = taken.first() {
+        let failed = StartError::Listener;
+        let address = first.address().ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))?;
+        let file = match &address {
+            Address::Unix(path) if sockets.are_inherited() => Some(SocketFile::of(path).map_err(failed)?),
+            _ => None,
+        };
+        return Ok(Listening { address, listeners: taken, file });
+    }
+    match wanted()? {
+        Address::Tcp(address) => {
+            let (address, listeners) = bind(address, workers)?;
+            let listeners = listeners.into_iter().map(Listener::Tcp).collect();
+            Ok(Listening { address: Address::Tcp(address), listeners, file: None })
+        }
+        Address::Unix(path) => {
+            let (listener, file) = socket::bind(&path)?;
+            Ok(Listening { address: Address::Unix(path), listeners: vec![Listener::Unix(listener)], file: Some(file) })
+        }
+    }
+}
+
+/// Where clients are to find the gateway.
+fn wanted(address: &Reference, references: &References) -> Result<Address, StartError> {
     let text = references.resolve(address).map_err(|source| StartError::Reference { listener: MCP, source })?;
-    let Some(path) = url::socket_path(&text) else {
-        let (address, listeners) = bind(resolve(MCP, address, references)?, workers)?;
-        return Ok(Listening::tcp(address, listeners));
-    };
-    let path = path.map_err(|why| StartError::SocketPath { address: text.clone(), why })?;
-    let (listener, file) = socket::bind(path.as_ref())?;
-    let failed = |source| StartError::Socket { path: path.into(), source };
-    let clone = || listener.try_clone().map(Listener::Unix);
-    let listeners = std::iter::repeat_with(clone).take(workers).collect::<io::Result<_>>().map_err(failed)?;
-    Ok(Listening { address: Address::Unix(path.into()), listeners, file: Some(file) })
+    match url::socket_path(&text) {
+        None => resolve(MCP, address, references).map(Address::Tcp),
+        Some(Ok(path)) => Ok(Address::Unix(path.into())),
+        Some(Err(why)) => Err(StartError::SocketPath { address: text.clone(), why }),
+    }
 }
 
 /// The first address that the `host:port` of this listener stands for.
@@ -87,17 +126,21 @@ pub(super) fn bind(wanted: SocketAddr, workers: usize) -> Result<(SocketAddr, Ve
     Ok((address, listeners))
 }
 
-/// The same socket for every worker: whoever is free takes the next connection.
-pub(super) fn share(listener: TcpListener, workers: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    // A blocking socket would hold up the worker that loses the race for a connection.
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    let mut listeners = Vec::with_capacity(workers);
-    while listeners.len() + 1 < workers {
-        listeners.push(listener.try_clone()?);
+/// Deals sockets out among the workers. Where there are too few, some share one: whoever is free takes the next connection.
+pub(super) fn share(mut listeners: Vec<Listener>, workers: usize) -> io::Result<Vec<Vec<Listener>>> {
+    for listener in &listeners {
+        // A blocking socket would hold up the worker that loses the race for a connection.
+        listener.set_nonblocking()?;
     }
-    listeners.push(listener);
-    Ok((address, listeners))
+    for index in 0..workers.saturating_sub(listeners.len()) {
+        let again = listeners[index].try_clone()?;
+        listeners.push(again);
+    }
+    let mut dealt: Vec<_> = std::iter::repeat_with(Vec::new).take(workers).collect();
+    for (index, listener) in listeners.into_iter().enumerate() {
+        dealt[index % workers].push(listener);
+    }
+    Ok(dealt)
 }
 
 /// The names under which clients may know the address.
@@ -109,23 +152,20 @@ pub(super) fn names(address: SocketAddr) -> Option<String> {
     }
 }
 
-// === impl Listening ===
-
-impl Listening {
-    pub(super) fn tcp(address: SocketAddr, listeners: Vec<TcpListener>) -> Self {
-        let listeners = listeners.into_iter().map(Listener::Tcp).collect();
-        Self { address: Address::Tcp(address), listeners, file: None }
-    }
-}
-
 // === impl Listener ===
 
 impl Listener {
-    /// Makes the runtime of this thread wait for clients.
-    pub(super) fn enter(self) -> io::Result<Accepting> {
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
         match self {
-            Self::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Accepting::Tcp),
-            Self::Unix(listener) => tokio::net::UnixListener::from_std(listener).map(Accepting::Unix),
+            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
+            Self::Unix(listener) => listener.try_clone().map(Self::Unix),
+        }
+    }
+
+    fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => listener.set_nonblocking(true),
+            Self::Unix(listener) => listener.set_nonblocking(true),
         }
     }
 }
@@ -133,13 +173,78 @@ impl Listener {
 // === impl Accepting ===
 
 impl Accepting {
+    /// Makes the runtime of this thread wait for clients.
+    pub(super) fn enter(listeners: Vec<Listener>) -> io::Result<Self> {
+        let enter = |listener| match listener {
+            Listener::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Entered::Tcp),
+            Listener::Unix(listener) => tokio::net::UnixListener::from_std(listener).map(Entered::Unix),
+        };
+        let listeners = listeners.into_iter().map(enter).collect::<io::Result<_>>()?;
+        Ok(Self { listeners, turn: Cell::new(0) })
+    }
+
     /// The next client.
     pub(super) async fn accept(&self) -> io::Result<Stream> {
+        poll_fn(|cx| {
+            let turn = self.turn.get();
+            self.turn.set(turn.wrapping_add(1));
+            let (before, from) = self.listeners.split_at(turn % self.listeners.len().max(1));
+            let mut accepted = from.iter().chain(before).map(|listener| listener.poll_accept(cx));
+            accepted.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        })
+        .await
+    }
+
+    /// The clients that wait, up to a bound; then nobody does. The kernel is asked: the runtime hears of a client only
+    /// when it looks.
+    pub(super) fn waiting(self) -> impl Iterator<Item = io::Result<Stream>> {
+        self.listeners.into_iter().flat_map(|listener| {
+            let mut next = listener.leave();
+            std::iter::from_fn(move || match next() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                accepted => Some(accepted),
+            })
+            .take(WAITING_MAX)
+        })
+    }
+}
+
+// === impl Entered ===
+
+impl Entered {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(tcp, _peer)| Stream::Tcp(tcp)),
-            Self::Unix(listener) => listener.accept().await.map(|(unix, _peer)| Stream::Unix(unix)),
+            Self::Tcp(listener) => listener.poll_accept(cx).map_ok(|(tcp, _peer)| Stream::Tcp(tcp)),
+            Self::Unix(listener) => listener.poll_accept(cx).map_ok(|(unix, _peer)| Stream::Unix(unix)),
         }
     }
+
+    /// Leaves the runtime, and accepts without waiting.
+    fn leave(self) -> Box<dyn FnMut() -> io::Result<Stream>> {
+        match self {
+            Self::Tcp(listener) => {
+                let listener = listener.into_std();
+                Box::new(move || {
+                    let (tcp, _peer) = listener.as_ref().map_err(again)?.accept()?;
+                    tcp.set_nonblocking(true)?;
+                    tokio::net::TcpStream::from_std(tcp).map(Stream::Tcp)
+                })
+            }
+            Self::Unix(listener) => {
+                let listener = listener.into_std();
+                Box::new(move || {
+                    let (unix, _peer) = listener.as_ref().map_err(again)?.accept()?;
+                    unix.set_nonblocking(true)?;
+                    tokio::net::UnixStream::from_std(unix).map(Stream::Unix)
+                })
+            }
+        }
+    }
+}
+
+/// What did not leave its runtime has no clients.
+fn again(_error: &io::Error) -> io::Error {
+    io::ErrorKind::WouldBlock.into()
 }
 
 fn listener(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
@@ -156,6 +261,12 @@ fn listener(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
 
+    /// What accepts from a listener.
+    fn accept(listener: &Listener) -> impl Fn() -> io::Result<()> {
+        let Listener::Tcp(listener) = listener.try_clone().expect("a socket") else { unreachable!("it is of TCP") };
+        move || listener.accept().map(drop)
+    }
+
     #[test]
     fn workers_share_a_port_and_gateways_do_not() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -171,14 +282,37 @@ mod tests {
         for workers in 1..4 {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
             let given = listener.local_addr().expect("bound");
-            let (address, listeners) = share(listener, workers).expect("it can be cloned");
-            assert_eq!((address, listeners.len()), (given, workers));
-            let taken = listeners.last().expect("one a worker").accept();
+            let dealt = share(vec![Listener::Tcp(listener)], workers).expect("it can be cloned");
+            let listeners: Vec<_> = dealt.iter().flatten().map(accept).collect();
+            assert_eq!((dealt.len(), listeners.len()), (workers, workers));
             // It does not block; a connection reaches whoever asks.
+            let taken = listeners.last().expect("one a worker")();
             assert_eq!(taken.expect_err("nobody connected").kind(), io::ErrorKind::WouldBlock);
             let _client = std::net::TcpStream::connect(given).expect("somebody listens");
-            listeners.first().expect("one a worker").accept().expect("the connection");
+            listeners.first().expect("one a worker")().expect("the connection");
         }
+    }
+
+    #[test]
+    fn sockets_that_are_more_than_the_workers_are_dealt_out() {
+        let sockets = || std::iter::repeat_with(|| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        for (count, workers, expected) in [(3, 2, vec![2, 1]), (2, 3, vec![1, 1, 1]), (4, 1, vec![4])] {
+            let listeners = sockets().take(count).map(Listener::Tcp).collect();
+            let dealt = share(listeners, workers).expect("they can be cloned");
+            assert_eq!(dealt.iter().map(Vec::len).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_taken_without_the_runtime_having_looked() {
+        let sockets = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let addresses = sockets.each_ref().map(|socket| socket.local_addr().expect("bound"));
+        let listeners = sockets.map(Listener::Tcp).into();
+        let accepting = Accepting::enter(share(listeners, 1).expect("one has both").remove(0)).expect("a runtime");
+        let clients = [0, 1, 1].map(|index| std::net::TcpStream::connect(addresses[index]).expect("it listens"));
+        let _first = accepting.accept().await.expect("a client");
+        assert_eq!(accepting.waiting().filter(io::Result::is_ok).count(), clients.len() - 1);
+        assert!(addresses.iter().all(|address| std::net::TcpStream::connect(address).is_err()), "nobody listens");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct SocketFile {
     path: PathBuf,
     /// Device and number: which file it is.
     identity: (u64, u64),
+    /// Another gateway's is not removed.
+    is_own: bool,
     /// Holds on to the file: its number is given to no other one.
     _pinned: OwnedFd,
 }
@@ -48,11 +50,8 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), StartError
         }
         socket => socket.map_err(failed)?,
     };
-    let pinned = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
-    let pinned = pinned.map_err(|errno| failed(errno.into()))?;
-    let metadata = fs::symlink_metadata(path).map_err(failed)?;
-    let identity = (metadata.dev(), metadata.ino());
-    let file = SocketFile { path: path.to_owned(), identity, _pinned: pinned };
+    let mut file = SocketFile::of(path).map_err(failed)?;
+    file.own(true);
     // Before it listens: nobody connects until then.
     fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(failed)?;
     socket.listen(BACKLOG).map_err(failed)?;
@@ -62,8 +61,17 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), StartError
 // === impl SocketFile ===
 
 impl SocketFile {
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// The file that is there, which is another gateway's.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let pinned = rustix::fs::open(path, flags, Mode::empty())?;
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()), is_own: false, _pinned: pinned })
+    }
+
+    /// Says whose it is from now on.
+    pub(super) fn own(&mut self, is_own: bool) {
+        self.is_own = is_own;
     }
 }
 
@@ -87,7 +95,8 @@ fn is_stale(path: &Path) -> io::Result<bool> {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let found = fs::symlink_metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino()));
-        if found.is_ok_and(|found| found == self.identity)
+        if self.is_own
+            && found.is_ok_and(|found| found == self.identity)
             && let Err(error) = fs::remove_file(&self.path)
         {
             tracing::warn!(%error, path = %self.path.display(), "socket cannot be removed");

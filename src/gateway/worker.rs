@@ -1,5 +1,6 @@
 //! The workers of one gateway: what they share, how each of them serves, and how they come to an end together.
 
+use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
@@ -8,14 +9,14 @@ use std::time::Duration;
 
 use only1mcp_model::SealKey;
 use only1mcp_model::overlay::Overlay;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::StartError;
 use super::listen::{Accepting, Listener};
 use crate::catalog::{Topology, View, plan};
 use crate::clock::Clock;
 use crate::control::{Beginning, OverlayError};
-use crate::downstream::{self, Entrance, Shown};
+use crate::downstream::{self, Entrance, Shown, Stream};
 use crate::limits;
 use crate::proxy::{
     Calls, Counts, Drain, Errands, Feed, Flights, Gate, Links, Load, Mailboxes, OpenedTokens, Parked, Relisted,
@@ -85,10 +86,17 @@ impl Provisions {
     }
 
     /// What clients are handed is sealed as the topology says: with keys that outlive the process, or with one of its own.
-    pub(super) fn seal_keys(&self, plan: &plan::Sessions) -> Result<Vec<SealKey>, StartError> {
-        let Some(reference) = &plan.seal_key else { return seal_key_of_this_process() };
-        let keys = self.references.resolve(reference).map_err(StartError::SealKey)?;
-        only1mcp_model::seal_keys(&keys).map_err(StartError::SealKeyForm)
+    /// What was sealed by the gateway before is opened as well.
+    pub(super) fn seal_keys(&self, plan: &plan::Sessions, before: &[SealKey]) -> Result<Vec<SealKey>, StartError> {
+        let own = match &plan.seal_key {
+            Some(reference) => {
+                let keys = self.references.resolve(reference).map_err(StartError::SealKey)?;
+                only1mcp_model::seal_keys(&keys).map_err(StartError::SealKeyForm)?
+            }
+            None if before.is_empty() => seal_key_of_this_process()?,
+            None => Vec::new(),
+        };
+        Ok([&own, before].concat())
     }
 }
 
@@ -170,10 +178,10 @@ impl Crew {
 // === impl Place ===
 
 impl Place {
-    /// Serves a listener until the gateway stops.
+    /// Serves its listeners until the gateway stops.
     pub(super) fn run<T: Topology>(
         self,
-        listener: Listener,
+        listeners: Vec<Listener>,
         shown: Option<Shown>,
         tie: Tie,
         ready: &mpsc::Sender<Result<(), StartError>>,
@@ -184,7 +192,7 @@ impl Place {
         };
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, async {
-            let listener = || listener.enter().map_err(StartError::Worker);
+            let listener = || Accepting::enter(listeners).map_err(StartError::Worker);
             match self.open::<T>(tie).and_then(|worker| Ok((worker, listener()?))) {
                 Ok((worker, listener)) => {
                     drop(ready.send(Ok(())));
@@ -285,8 +293,15 @@ impl Place {
         }
         worker.drain.begin();
         // What waits in the accept queue was accepted by the kernel: closing the listener would reset it.
-        while let Ok(()) = tokio::time::timeout(Duration::ZERO, accept()).await {}
-        drop(listener);
+        for client in listener.waiting() {
+            // Whoever has to wait for a place keeps the others from being accepted.
+            let (Ok(turn), Ok(own)) =
+                (Arc::clone(&doors.turn).try_acquire_owned(), Arc::clone(&doors.own).try_acquire_owned())
+            else {
+                break;
+            };
+            begin(&worker, &entrance, &doors, client, (turn, own));
+        }
         if tokio::time::timeout(limits::DRAIN_GRACE, doors.empty()).await.is_err() {
             tracing::warn!(worker = self.worker, "connections are left at the end of the grace period");
         }
@@ -349,7 +364,20 @@ impl Doors {
 async fn accept<T: Topology>(worker: &Rc<Worker<T>>, listener: &Accepting, entrance: &Rc<Entrance>, doors: &Doors) {
     let Ok(turn) = Arc::clone(&doors.turn).acquire_owned().await else { return };
     let Ok(own) = Arc::clone(&doors.own).acquire_owned().await else { return };
-    match listener.accept().await {
+    if !begin(worker, entrance, doors, listener.accept().await, (turn, own)) {
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// Begins to serve a client that was accepted; `false` if none was.
+fn begin<T: Topology>(
+    worker: &Rc<Worker<T>>,
+    entrance: &Rc<Entrance>,
+    doors: &Doors,
+    client: io::Result<Stream>,
+    (turn, own): (OwnedSemaphorePermit, OwnedSemaphorePermit),
+) -> bool {
+    match client {
         Ok(stream) => {
             let (worker, entrance) = (Rc::clone(worker), Rc::clone(entrance));
             worker.counts.accepted.add(1);
@@ -367,10 +395,11 @@ async fn accept<T: Topology>(worker: &Rc<Worker<T>>, listener: &Accepting, entra
                 worker.counts.closed.add(1);
                 drop((place, own));
             });
+            true
         }
         Err(error) => {
             tracing::warn!(%error, "no connection could be accepted");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
+            false
         }
     }
 }

@@ -35,7 +35,11 @@ impl Started {
     /// One that is started as `settings` say.
     pub(crate) fn of(settings: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
-        let command = settings(command.args(["start", "--quiet"]));
+        Self::run(settings(command.args(["start", "--quiet"])))
+    }
+
+    /// One that is started by this command, whatever it is.
+    pub(crate) fn run(command: &mut Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
         let url = line(&mut stdout, "listening");
@@ -45,6 +49,11 @@ impl Started {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits for its end; how it went.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.process.wait().expect("it ended").code()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -64,6 +64,7 @@ mod questions;
 mod quiet;
 mod regression;
 mod relisting;
+mod restart;
 mod rests;
 mod resumption;
 mod return_to_stream;

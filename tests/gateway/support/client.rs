@@ -121,6 +121,14 @@ impl Client {
         self.body_of(head).await
     }
 
+    /// The same; `None` where the connection ended before anything came.
+    pub(crate) async fn answer_if_any(&mut self) -> Option<Answer> {
+        if self.buffer.is_empty() && !self.fill().await {
+            return None;
+        }
+        Some(self.answer().await)
+    }
+
     /// Reads what follows a head.
     pub(crate) async fn body_of(&mut self, mut answer: Answer) -> Answer {
         answer.body = match (answer.field("content-length"), answer.field("transfer-encoding")) {
