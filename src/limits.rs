@@ -225,6 +225,10 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 pub const OVERLAYS_KEPT: usize = 10;
 /// How long calls in flight have when the gateway stops.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
+/// How long what clients sent before they could know may take to arrive once the gateway stops, since they were last heard.
+pub const LAST_CALL: Duration = Duration::from_millis(100);
+/// The same for those who go on to send, where nothing tells them that the gateway stops.
+pub const LAST_CALLS: Duration = Duration::from_secs(1);
 /// Pages followed when a backend's list is read.
 pub const LIST_PAGES_MAX: usize = 100;
 /// Tools that one worker knows the headers of from their server, because those of the lock were refused: of a further one the

@@ -48,6 +48,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 pub(crate) use admit::{Admitted, Gate, MESSAGES_PATH, RequestKind};
 pub(crate) use batch::Batch;
@@ -82,6 +83,7 @@ pub(crate) use teams::Teams;
 use crate::catalog::{Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
+use crate::limits;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
@@ -126,7 +128,7 @@ pub(crate) struct Worker<T: Topology> {
 /// Whether a worker is to come to an end; of its own, so that asking touches nothing that is shared.
 #[derive(Debug, Default)]
 pub(crate) struct Drain {
-    begun: Cell<bool>,
+    begun: Cell<Option<Instant>>,
     notify: Notify,
 }
 
@@ -279,13 +281,13 @@ pub(crate) fn header_keys<T: Topology>(head: &RequestHead<'_>) -> HeaderKeys {
 impl Drain {
     /// From now on, connections are let go.
     pub(crate) fn begin(&self) {
-        self.begun.set(true);
+        self.begun.set(Some(Instant::now()));
         self.notify.notify_waiters();
     }
 
     /// Whether it has begun.
     pub(crate) fn has_begun(&self) -> bool {
-        self.begun.get()
+        self.begun.get().is_some()
     }
 
     /// Waits until it begins.
@@ -293,6 +295,14 @@ impl Drain {
         if !self.has_begun() {
             self.notify.notified().await;
         }
+    }
+
+    /// Waits until it has begun and what was on its way then has come, or had its time: for those who learn only by what
+    /// is no longer answered. Asked anew after each message, it waits as long as they keep coming, up to a bound.
+    pub(crate) async fn passed(&self) {
+        self.begun().await;
+        let begun = self.begun.get().unwrap_or_else(Instant::now);
+        tokio::time::sleep_until((Instant::now() + limits::LAST_CALL).min(begun + limits::LAST_CALLS)).await;
     }
 }
 

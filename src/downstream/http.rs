@@ -38,8 +38,6 @@ const READ_BYTES: usize = 16 << 10;
 const AHEAD_BYTES_MAX: usize = 64 << 10;
 /// A buffer that grew past this for one request is given back after it.
 const KEPT_BYTES: usize = 64 << 10;
-/// How long a request may take to arrive once the gateway stops.
-const LAST_CALL: Duration = Duration::from_millis(100);
 /// How long a client has to read why it was refused.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -250,7 +248,7 @@ impl Reader<'_> {
             () = drain.begun() => {}
         }
         // The gateway stops. A request that is on its way is still served: its client has seen the connection accepted.
-        self.deadline.set(LAST_CALL);
+        self.deadline.set(limits::LAST_CALL);
         self.read().await.map_err(|_ended_or_idle| Gone)
     }
 

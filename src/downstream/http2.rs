@@ -7,7 +7,6 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
@@ -31,8 +30,6 @@ use writer::Writer;
 /// What a connection begins with (RFC 9113, section 3.4), as far as HTTP/1.1 reads it: to the first digit of a version that
 /// is another.
 const PREFACE: &[u8] = b"PRI * HTTP/2";
-/// How long a request may take to arrive once the gateway stops.
-const LAST_CALL: Duration = Duration::from_millis(100);
 
 /// What the requests of one connection share.
 #[derive(Debug, Default)]
@@ -98,7 +95,7 @@ async fn accept<T: Topology>(
             () = worker.drain.begun(), if !draining => {
                 draining = true;
                 connection.graceful_shutdown();
-                last_call.set(LAST_CALL);
+                last_call.set(limits::LAST_CALL);
             }
             // Who says no more need not acknowledge that the gateway stops.
             () = passed(&last_call), if draining && requests.is_empty() && !connection.has_streams() => return,

@@ -114,7 +114,7 @@ async fn serve(remote: Remote, stop: impl Future<Output = ()>) -> Result<(), Err
     let mut writing = tokio::task::spawn_local(stdio::write(messages, tokio::io::stdout()));
     // What waits for answers, and the stream of a session, which waits for the end.
     let (mut calls, mut streams) = (JoinSet::new(), JoinSet::new());
-    let reading = stdio::lines(tokio::io::stdin(), async |line| {
+    let reading = stdio::lines(tokio::io::stdin(), std::future::pending, async |line| {
         while calls.try_join_next().is_some() {}
         bridge.take(line, &mut calls, &mut streams).await
     });

@@ -28,8 +28,7 @@ pub(crate) async fn serve<T: Topology>(
     let mut writing = tokio::task::spawn_local(write(outbox, output));
     tokio::select! {
         // At the end of what the client says, or with nobody left to read what it comes to.
-        taken = read(&mut conversation, input) => taken?,
-        () = worker.drain.begun() => {}
+        taken = read(&worker, &mut conversation, input) => taken?,
         _ended = &mut writing => return Err(Gone),
     }
     if tokio::time::timeout(limits::DRAIN_GRACE, conversation.finish()).await.is_err() {
@@ -40,31 +39,44 @@ pub(crate) async fn serve<T: Topology>(
     Ok(())
 }
 
-async fn read<T: Topology>(conversation: &mut Conversation<T>, input: impl AsyncRead + Unpin) -> Result<(), Gone> {
-    lines(input, async |line| match line {
+async fn read<T: Topology>(
+    worker: &Worker<T>,
+    conversation: &mut Conversation<T>,
+    input: impl AsyncRead + Unpin,
+) -> Result<(), Gone> {
+    let take = async |line| match line {
         Ok(line) => conversation.take(line).await,
         Err(TooLong) => conversation.refuse(&Refusal::PayloadTooLarge).await,
-    })
-    .await
+    };
+    lines(input, async || worker.drain.passed().await, take).await
 }
 
-/// Takes every line, until there are no more or taking one fails.
+/// Takes every line, until there are no more, taking one fails, or none comes until `enough`. One that is taken is taken to
+/// its end.
 pub(super) async fn lines(
     mut input: impl AsyncRead + Unpin,
+    enough: impl AsyncFn(),
     mut take: impl AsyncFnMut(Result<Bytes, TooLong>) -> Result<(), Gone>,
 ) -> Result<(), Gone> {
     let mut lines = Lines::new(limits::BODY_BYTES_MAX);
     loop {
         match lines.next() {
             Ok(Some(line)) => take(Ok(line)).await?,
-            Ok(None) => match input.read_buf(lines.buffer()).await {
-                Ok(1..) => {}
-                Ok(0) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "the client cannot be read from");
-                    break;
+            Ok(None) => {
+                let read = tokio::select! {
+                    read = input.read_buf(lines.buffer()) => read,
+                    // What is there of another line is none.
+                    () = enough() => return Ok(()),
+                };
+                match read {
+                    Ok(1..) => {}
+                    Ok(0) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "the client cannot be read from");
+                        break;
+                    }
                 }
-            },
+            }
             Err(TooLong) => take(Err(TooLong)).await?,
         }
     }

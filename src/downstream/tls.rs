@@ -6,7 +6,6 @@ use std::fmt::Debug;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
@@ -32,8 +31,6 @@ const HTTP2: &[u8] = b"h2";
 
 /// The first byte of whoever speaks TLS: a record of the handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
-/// How long a handshake may take once the gateway stops.
-const LAST_CALL: Duration = Duration::from_millis(100);
 
 /// What is shown to the clients of all workers.
 pub(crate) type Shown = Arc<dyn Show>;
@@ -72,7 +69,7 @@ pub(crate) struct Acceptor {
 pub(super) async fn serve<T: Topology>(handshakes: &dyn Handshakes, worker: Rc<Worker<T>>, tcp: TcpStream) {
     let met = tokio::select! {
         met = timeout(limits::HANDSHAKE_TIMEOUT, handshakes.shake(tcp)) => met,
-        () = async { worker.drain.begun().await; sleep(LAST_CALL).await } => return,
+        () = async { worker.drain.begun().await; sleep(limits::LAST_CALLS).await } => return,
     };
     match met {
         #[cfg(feature = "http2")]

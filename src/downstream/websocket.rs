@@ -34,7 +34,7 @@ pub(super) fn greeting(head: &RequestHead<'_>) -> String {
 }
 
 /// Serves until the client closes or breaks the rules, or the gateway stops. Calls in flight end with their client; when
-/// the gateway stops they are still answered, within [`limits::DRAIN_GRACE`]. `ahead` is what came behind the request.
+/// the gateway stops they are still answered, and so is what was on its way then, within [`limits::DRAIN_GRACE`]. `ahead` is what came behind the request.
 pub(super) async fn serve<T: Topology, S: AsyncRead + AsyncWrite + Unpin>(
     worker: Rc<Worker<T>>,
     (view, keys): (&'static View, HeaderKeys),
@@ -45,8 +45,7 @@ pub(super) async fn serve<T: Topology, S: AsyncRead + AsyncWrite + Unpin>(
     let (mut conversation, outbox) = Conversation::new(Rc::clone(&worker), view, keys);
     let mut writing = std::pin::pin!(write(&socket, outbox));
     let last = tokio::select! {
-        ending = read(&mut conversation, &socket) => Last::Client(ending),
-        () = worker.drain.begun() => Last::Drain,
+        last = read(&worker, &mut conversation, &socket) => last,
         () = &mut writing => Last::Unheard,
         () = socket.silence() => Last::Unheard,
     };
@@ -77,18 +76,24 @@ pub(super) async fn serve<T: Topology, S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Takes messages until none can come.
+/// Takes messages until none can come. One that is taken is taken to its end.
 async fn read<T: Topology, S: AsyncRead + AsyncWrite + Unpin>(
+    worker: &Worker<T>,
     conversation: &mut Conversation<T>,
     socket: &Socket<S>,
-) -> Ending {
+) -> Last {
     loop {
-        let message = match socket.message().await {
-            Ok(message) => message,
-            Err(ending) => return ending,
+        let message = tokio::select! {
+            message = socket.message() => message,
+            () = worker.drain.passed() => return Last::Drain,
         };
-        if conversation.take(message).await.is_err() {
-            return Ending::Lost("it reads nothing".to_owned());
+        match message {
+            Ok(message) => {
+                if conversation.take(message).await.is_err() {
+                    return Last::Client(Ending::Lost("it reads nothing".to_owned()));
+                }
+            }
+            Err(ending) => return Last::Client(ending),
         }
     }
 }

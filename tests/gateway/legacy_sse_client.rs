@@ -37,7 +37,7 @@ impl Stream {
         Self { address, events, endpoint }
     }
 
-    fn request(&self, body: &str) -> Request {
+    pub(crate) fn request(&self, body: &str) -> Request {
         let line = format!("POST {} HTTP/1.1", self.endpoint);
         Request::bare(&line).field("Content-Type", "application/json").with_body(body)
     }

@@ -78,6 +78,7 @@ mod sessions;
 mod status;
 mod stdio;
 mod stdio_client;
+mod stopping;
 mod strays;
 mod streamable_http;
 mod streams;

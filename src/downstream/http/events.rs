@@ -48,8 +48,8 @@ async fn take<T: Topology>(worker: &Worker<T>, mut mailbox: Mailbox<'_>, mut con
     loop {
         let message = tokio::select! {
             message = mailbox.next() => message,
-            // What was accepted is still taken.
-            () = worker.drain.begun(), if open => {
+            // What is on its way is still taken.
+            () = worker.drain.passed(), if open => {
                 open = false;
                 mailbox.close();
                 continue;
