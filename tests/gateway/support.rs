@@ -17,6 +17,7 @@ pub(crate) mod log;
 pub(crate) mod openapi;
 pub(crate) mod program;
 pub(crate) mod recorder;
+pub(crate) mod role;
 pub(crate) mod rows;
 pub(crate) mod scripted;
 pub(crate) mod server;

@@ -16,7 +16,7 @@ use crate::support::scripted::{Outcome, call, eventually};
 use crate::support::server::{self, Counted, Server, Step, head, json_answer, modern, nowhere, text_body};
 use crate::support::telling::Telling;
 
-only1mcp::topology!(Traffic = "tests/gateway/topologies/traffic.yaml");
+only1mcp::topology!(pub(crate) Traffic = "tests/gateway/topologies/traffic.yaml");
 
 /// A server that takes calls and breaks off.
 pub(crate) fn losing() -> Counted {
