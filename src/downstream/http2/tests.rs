@@ -1,5 +1,7 @@
 //! Bodies that come at once, and answers that nobody takes.
 
+use std::time::Duration;
+
 use super::*;
 
 /// What a connection holds of bodies that are not whole, and when it takes no more.
