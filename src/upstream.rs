@@ -61,7 +61,7 @@ pub use context::{Context, Shared};
 pub(crate) use dropped::{Dropped, Reason};
 pub use error::{Error, Kind, OpenError};
 pub use greeting::Greeting;
-pub(crate) use greeting::{subscriptions_listen, tools_list};
+pub(crate) use greeting::{Collected, subscriptions_listen, tools_list};
 pub use heard::Hearer;
 pub(crate) use heard::Subscription;
 pub(crate) use probe::Probe;

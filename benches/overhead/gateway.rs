@@ -42,7 +42,8 @@ pub(crate) fn lock() -> anyhow::Result<()> {
             resources: &[],
             templates: &[],
         };
-        lock.backends.insert(backend.name.to_string(), Section::new(&answers)?);
+        let (section, _left_out) = Section::new(&answers)?;
+        lock.backends.insert(backend.name.to_string(), section);
     }
     Ok(std::io::stdout().write_all(lock.render().as_bytes())?)
 }

@@ -50,7 +50,7 @@ impl Size {
         let raw = RawValue::from_string;
         let version = Revision::MODERN;
         let url = Reference::Literal(url.into());
-        Ok(Section::new(&Answers {
+        let (section, _left_out) = Section::new(&Answers {
             transport: &Transport::StreamableHttp(StreamableHttp {
                 endpoints: vec![Endpoint { url, weight: 1 }].into(),
                 ca: None,
@@ -65,7 +65,8 @@ impl Size {
             prompts: &[],
             resources: &[],
             templates: &[],
-        })?)
+        })?;
+        Ok(section)
     }
 
     fn tool(self, index: usize) -> String {

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use only1mcp_model::lock::{Answers, List, Section};
+use only1mcp_model::lock::{Answers, LeftOut, List, Section};
 use only1mcp_model::plan;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
@@ -12,11 +12,12 @@ use tokio::sync::Semaphore;
 use crate::catalog::Era;
 use crate::clock::Clock;
 use crate::limits;
-use crate::mcp::envelope;
+use crate::mcp::json::Value;
+use crate::mcp::{envelope, parts};
 use crate::references::References;
 use crate::telemetry::chain;
 use crate::upstream::any::Any;
-use crate::upstream::{self, Call, Error, Message, Relay, Transport as _};
+use crate::upstream::{self, Call, Collected, Transport as _};
 
 /// Backends asked at once.
 const AT_ONCE: usize = 8;
@@ -30,6 +31,8 @@ const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 pub(super) struct Asked {
     pub(super) name: String,
     pub(super) outcome: Result<Section, String>,
+    /// What it lists and no section has.
+    pub(super) left_out: Vec<LeftOut>,
 }
 
 /// Asks every backend for its contract. `tell` hears how each of them fares.
@@ -61,8 +64,10 @@ pub(super) fn ask_all(
                         asking.await
                     }
                 };
+                let (outcome, left_out) =
+                    outcome.map_or_else(|why| (Err(why), Vec::new()), |(section, left_out)| (Ok(section), left_out));
                 tell(&backend.name, Progress::Done(outcome.as_ref().map_err(String::as_str)));
-                Asked { name: backend.name.to_string(), outcome }
+                Asked { name: backend.name.to_string(), outcome, left_out }
             })
         });
         let asking: Vec<_> = asking.collect();
@@ -88,14 +93,18 @@ async fn ask(
     context: &upstream::Context,
     backend: &plan::Backend,
     tell: &impl Fn(&str, Progress<'_>),
-) -> Result<Section, String> {
+) -> Result<(Section, Vec<LeftOut>), String> {
     let link = Any::open(context, backend).map_err(|error| chain(error.why(), &error))?;
     let asked = contract(&link, backend, tell).await;
     link.close().await;
     asked
 }
 
-async fn contract(link: &Any, backend: &plan::Backend, tell: &impl Fn(&str, Progress<'_>)) -> Result<Section, String> {
+async fn contract(
+    link: &Any,
+    backend: &plan::Backend,
+    tell: &impl Fn(&str, Progress<'_>),
+) -> Result<(Section, Vec<LeftOut>), String> {
     let greeting = link.greet().await.map_err(|error| error.detail)?;
     let raw = |text: &[u8]| serde_json::from_slice::<Box<RawValue>>(text).map_err(|error| error.to_string());
     let result = raw(&greeting.result)?;
@@ -189,30 +198,16 @@ async fn request(
     let source = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"{method}","params":{params}}}"#);
     let head = envelope::incoming(source.as_bytes()).map_err(|error| format!("{error:?}"))?;
     let call = Call::own(source.as_bytes(), &head, method, Era::Legacy);
-    let mut taken = Taken::default();
-    let exchange = link.exchange(&call, &mut taken);
+    let mut answer = Collected::default();
+    let exchange = link.exchange(&call, &mut answer);
     let exchanged = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
     exchanged.map_err(|_elapsed| format!("`{method}` was not answered in time"))?.map_err(|error| error.detail)?;
-    taken.0.ok_or_else(|| format!("`{method}` was not answered"))
-}
-
-/// The result of the last answer, or its error's code.
-#[derive(Debug, Default)]
-struct Taken(Option<Result<Box<RawValue>, i64>>);
-
-impl Relay for Taken {
-    async fn notification(&mut self, _message: Message<'_>) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn answer(&mut self, message: Message<'_>) -> Result<(), Error> {
-        let number = |value: crate::mcp::json::Value| serde_json::from_slice(value.span.of(message.source)).ok();
-        self.0 = Some(match message.head.result {
-            Some(result) => Ok(serde_json::from_slice(result.span.of(message.source))
-                .map_err(|error| Error::protocol(error.to_string()))?),
-            None => Err(message.head.error_code.and_then(number).unwrap_or_default()),
-        });
-        Ok(())
+    let (source, head) = answer.0.ok_or_else(|| format!("`{method}` was not answered"))?;
+    let code = |value: Value| serde_json::from_slice(value.span.of(&source)).ok();
+    match parts::result(&source, &head) {
+        // What nests too deep for a message is left out of a list by itself.
+        Some(result) => serde_json::from_slice(result).map(Ok).map_err(|error| error.to_string()),
+        None => Ok(Err(head.error_code.and_then(code).unwrap_or_default())),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use only1mcp_model::lock::{Lock, LockErrorKind};
+use only1mcp_model::lock::{LeftOut, Lock, LockErrorKind};
 use only1mcp_model::{Source, SourceError, lock_path, plan, schema};
 
 use super::live::{self, Asked, Progress};
@@ -162,6 +162,13 @@ fn parse(topology: &Source, source: &Source) -> anyhow::Result<Result<Lock, Dama
     match problem.kind {
         LockErrorKind::Version => Err(error),
         LockErrorKind::Malformed | LockErrorKind::Digest => Ok(Err(Damaged { why, error })),
+    }
+}
+
+/// Says what a backend lists and no section has.
+fn complain_left_out(backend: &str, left_out: &[LeftOut]) {
+    for each in left_out {
+        complain(&format!("warning: backend `{backend}`: {each}"));
     }
 }
 

@@ -9,16 +9,14 @@ use std::time::Duration;
 use super::bridge::Caller;
 use super::cancellation::Cancellation;
 use super::error::Refusal;
-use super::relay::ClientRelay;
 use super::route::Route;
 use super::session::{Replay, Session, Sessions};
-use super::tasks::Origin;
-use super::{Answer, Carrier, Downstream, Erased, Left, Link, Post, Request, Worker, dispatch, respond};
+use super::{Answer, Carrier, Downstream, Erased, Left, Post, Request, Worker, dispatch, respond};
 use crate::catalog::{Revision, Topology};
 use crate::limits;
 use crate::mcp::json::Value;
 use crate::mcp::sse;
-use crate::upstream::{Call, Error, Gone, Transport as _};
+use crate::upstream::Gone;
 
 /// Such a client. What only sessions do is boxed where it is rare: it would make every connection larger.
 struct Attended<'a, D> {
@@ -92,20 +90,6 @@ pub(super) async fn dispatch_detached<T: Topology>(
 ) -> Result<(), Gone> {
     let attended = Attended { downstream, session: None };
     dispatch::dispatch(worker, caller, name, route, passed_on, &attended).await
-}
-
-/// A request of the gateway's own whose answer needs no connection either.
-pub(super) async fn exchange_detached<T: Topology>(
-    worker: &Worker<T>,
-    link: &Link<T>,
-    call: &Call<'_>,
-    caller: &Caller<'_>,
-    downstream: &Erased<'_>,
-) -> Result<(), Error> {
-    let attended = Attended { downstream, session: None };
-    let (deadline, origin) = (worker.clock.deadline(), Origin { backend: "", worker: worker.index, child: None });
-    let mut relay = ClientRelay::new((caller, None), &attended, &deadline, limits::CALL_MAX, &worker.shared, origin);
-    link.exchange(call, &mut relay).await
 }
 
 // === impl InSession ===

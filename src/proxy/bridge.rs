@@ -16,8 +16,8 @@ use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{Cut, Id, Incoming, Outgoing};
 use crate::mcp::json::{Kind, Span, Text, Value};
 use crate::mcp::method::{CallKind, Level};
-use crate::mcp::path;
 use crate::mcp::splice::Splice;
+use crate::mcp::{parts, path};
 use crate::upstream::balance::HeaderKey;
 use crate::upstream::{Error, Message};
 
@@ -99,9 +99,10 @@ fn result<'a>(
     splice: &mut Splice<'a>,
 ) -> Result<(), Error> {
     let Message { source, head, era } = *message;
-    let Some(result) = head.result.filter(|result| result.kind == Kind::Object) else {
+    let result = head.result.ok_or_else(|| Error::protocol(format!("its {}", parts::TooDeep)))?;
+    if result.kind != Kind::Object {
         return Err(Error::protocol("its result is no object"));
-    };
+    }
     if caller.kind == CallKind::Beyond {
         return Ok(());
     }

@@ -6,23 +6,19 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use only1mcp_model::param_header::{self, Listed, Violation};
 use tokio::sync::Mutex;
 
-use super::bridge::Caller;
-use super::{Answer, Downstream, Erased, Left, Worker, attended};
+use super::Worker;
 use crate::catalog::plan::{ParamHeader, Transport};
-use crate::catalog::{Era, Revision, Topology};
+use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
 use crate::limits;
-use crate::mcp::client::Profile;
 use crate::mcp::envelope;
-use crate::mcp::method::CallKind;
 use crate::telemetry::one_line;
-use crate::upstream::{self, Call, Gone};
+use crate::upstream::{self, Call, Collected, Transport as _};
 
 /// What one worker knows of such tools.
 #[derive(Debug, Default)]
@@ -45,10 +41,6 @@ pub(crate) type Found = Result<Rc<[ParamHeader]>, Violation>;
 
 /// What a tool wants, once that is known.
 type Asking<'f> = Pin<Box<dyn Future<Output = Option<Rc<[ParamHeader]>>> + 'f>>;
-
-/// Takes one answer.
-#[derive(Default)]
-struct Taken(RefCell<Vec<u8>>);
 
 // === impl Relisted ===
 
@@ -105,7 +97,7 @@ async fn wanted<T: Topology>(
                 Some(Err(violation)) => {
                     // What it says of itself is not to be trusted to be short, or one line.
                     let why = one_line(violation.to_string().as_bytes());
-                    tracing::warn!(backend = &*spec.name, tool, why, "it is listed with an invalid `x-mcp-header`");
+                    tracing::warn!(backend = &*spec.name, tool, why, "it is listed as no client may be shown it");
                 }
                 found => {
                     let found = found.and_then(Result::ok);
@@ -149,41 +141,7 @@ async fn ask<T: Topology>(worker: &Worker<T>, backend: u16, cursor: Option<&str>
     let source = upstream::tools_list(cursor);
     let head = envelope::incoming(source.as_bytes()).ok()?;
     let call = Call::own(source.as_bytes(), &head, "tools/list", Era::Modern);
-    let caller = Caller {
-        view: &T::SPEC.whole,
-        era: Era::Modern,
-        revision: Revision::MODERN,
-        source: call.source,
-        head: &head,
-        id: b"0",
-        kind: CallKind::Tool,
-        log_level: None,
-        accepts_stream: false,
-        quiet: Duration::MAX,
-        session: None,
-        profile: Profile::NONE,
-        header_keys: &[],
-        desk: None,
-        apart: None,
-    };
-    let taken = Taken::default();
-    attended::exchange_detached(worker, link, &call, &caller, &Erased::new(&taken)).await.ok()?;
-    Some(taken.0.into_inner())
-}
-
-// === impl Taken ===
-
-impl Downstream for Taken {
-    async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone> {
-        self.0.replace(answer.body.concat());
-        Ok(())
-    }
-
-    async fn event(&self, _message: &[&[u8]]) -> Result<(), Gone> {
-        Ok(())
-    }
-
-    fn poll_left(&self, _cx: &mut Context<'_>) -> Poll<Left> {
-        Poll::Pending
-    }
+    let mut answer = Collected::default();
+    link.exchange(&call, &mut answer).await.ok()?;
+    answer.0.map(|(source, _)| source)
 }

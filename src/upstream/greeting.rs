@@ -32,9 +32,9 @@ pub(super) enum Verdict {
     Legacy,
 }
 
-/// Takes the answer to a greeting.
+/// Takes the answer to a request of the gateway's own.
 #[derive(Debug, Default)]
-pub(super) struct Collected(pub(super) Option<(Vec<u8>, Outgoing)>);
+pub(crate) struct Collected(pub(crate) Option<(Vec<u8>, Outgoing)>);
 
 impl Relay for Collected {
     async fn notification(&mut self, _message: Message<'_>) -> Result<(), Error> {

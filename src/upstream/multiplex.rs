@@ -17,7 +17,8 @@ use super::{Dropped, Error, Message, Reason, Relay, greeting};
 use crate::catalog::Era;
 use crate::limits;
 use crate::mcp::client::Profile;
-use crate::mcp::envelope::{self, Id, Outgoing, Shape};
+use crate::mcp::envelope::{Id, Outgoing, Shape};
+use crate::mcp::parts;
 
 pub(super) use asked::Asked;
 
@@ -344,7 +345,7 @@ impl Strays {
         (backend, dropped): (&str, &Dropped),
         source: &[u8],
     ) -> Result<Option<Outgoing>, TooMany> {
-        let error = match envelope::outgoing(source) {
+        let error = match parts::outgoing(source) {
             Ok(head) => return Ok(Some(head)),
             Err(error) => error,
         };
@@ -369,7 +370,7 @@ mod tests {
     use super::*;
 
     fn head(source: &str) -> Outgoing {
-        envelope::outgoing(source.as_bytes()).expect("a message")
+        parts::outgoing(source.as_bytes()).expect("a message")
     }
 
     fn request(id: &str, method: &str, params: &str) -> String {

@@ -18,6 +18,12 @@ fn wants(kind: &str, header: &str) -> String {
     format!(r#"{{"type":"object","properties":{{"region":{{"type":"{kind}","x-mcp-header":"{header}"}}}}}}"#)
 }
 
+/// The same in a schema that nests too deep.
+fn wants_deep(kind: &str, header: &str) -> String {
+    let (schema, open, close) = (wants(kind, header), "[".repeat(10_000), "]".repeat(10_000));
+    format!(r#"{},"allOf":{open}{close}}}"#, schema.strip_suffix('}').expect("an object"))
+}
+
 /// The page that has the tool.
 fn page(schema: &str) -> String {
     format!(r#"{{"tools":[{{"name":"plain","inputSchema":{schema}}}],"resultType":"complete"}}"#)
@@ -68,6 +74,18 @@ async fn a_call_that_is_refused_for_its_headers_is_made_again_as_the_server_list
         assert!(answer.status == 200 && answer.text().contains("done"), "{}", answer.text());
         assert_eq!(asked(&mut near, before).await, expected);
     }
+}
+
+#[tokio::test]
+async fn a_tool_that_nests_too_deep_hides_no_other_on_its_page() {
+    let (deep, plain) = (wants_deep("string", "Region"), wants("string", "Region"));
+    let tool = |name: &str, schema: &str| format!(r#"{{"name":"{name}","inputSchema":{schema}}}"#);
+    let tools = [tool("deep", &deep), tool("plain", &plain), tool("abyss", &deep)].join(",");
+    let mut near = server("mcp-param-region: eu\r\n", format!(r#"{{"tools":[{tools}],"resultType":"complete"}}"#));
+    let gateway = gateway(&near);
+    let answer = Client::ask(gateway.address(), &Request::call("near__plain", ARGUMENTS)).await;
+    assert!(answer.status == 200 && answer.text().contains("done"), "{}", answer.text());
+    assert_eq!(asked(&mut near, 0).await, [2, 2]);
 }
 
 #[tokio::test]
@@ -133,17 +151,24 @@ async fn a_server_that_goes_away_meanwhile_leaves_its_refusal() {
 }
 
 #[tokio::test]
-async fn a_tool_that_is_listed_with_what_it_may_not_have_is_told_of_in_the_log() {
+async fn a_tool_that_is_listed_as_it_may_not_be_is_told_of_in_the_log() {
     let log = log::kept();
-    let near = server("mcp-param-region: eu\r\n", page(&wants("string", "Of\\r\\nForged")));
-    let gateway = gateway(&near);
-    for _ in 0..2 {
-        let answer = Client::ask(gateway.address(), &Request::call("near__plain", ARGUMENTS)).await;
-        assert_eq!((answer.status, answer.code()), (400, Some(-32020)), "{}", answer.text());
+    for (schema, why) in [
+        (
+            wants("string", "Of\\r\\nForged"),
+            r"property `region` asks for a header with `\\r` in its name, which no header has",
+        ),
+        (wants_deep("string", "Zone"), "it nests deeper than 120 levels"),
+    ] {
+        let near = server("mcp-param-region: eu\r\n", page(&schema));
+        let gateway = gateway(&near);
+        for _ in 0..2 {
+            let answer = Client::ask(gateway.address(), &Request::call("near__plain", ARGUMENTS)).await;
+            assert_eq!((answer.status, answer.code()), (400, Some(-32020)), "{}", answer.text());
+        }
+        let told = log.lines_with(why);
+        let [line] = &told[..] else { unreachable!("once, not with each call: {told:?}") };
+        let expected = r#"WARN it is listed as no client may be shown it backend="near" tool="plain" why="#;
+        assert!(line.contains(expected), "{line}");
     }
-    let violation = r"property `region` asks for a header with `\\r` in its name, which no header has";
-    let told = log.lines_with(violation);
-    let [line] = &told[..] else { unreachable!("once, not with each call: {told:?}") };
-    let expected = r#"WARN it is listed with an invalid `x-mcp-header` backend="near" tool="plain" why="#;
-    assert!(line.contains(expected), "{line}");
 }

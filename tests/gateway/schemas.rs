@@ -1,5 +1,5 @@
 //! Schemas of tools. The gateway shows them and does not go by them: what they refuse is the server's to refuse, what they
-//! refer to nobody fetches, and one that no message can hold is not locked.
+//! refer to nobody fetches, and a tool with one that no message can hold is left out.
 
 use std::net::TcpListener;
 
@@ -12,7 +12,7 @@ use crate::support::gateways;
 use crate::support::ledger::Directory;
 use crate::support::program::run;
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
-use crate::support::server::{Server, json_answer, modern};
+use crate::support::server::{Server, event_stream, json_answer, modern};
 
 /// Notices whoever comes.
 struct Canary(TcpListener);
@@ -43,11 +43,15 @@ fn listing(tools: String) -> Server {
     }))
 }
 
-/// A topology with a server at this URL.
-fn topology(directory: &Directory, url: &str) -> String {
+/// A backend with a server at this URL.
+fn http(url: &str) -> String {
+    format!("transport: {{ streamable_http: {{}} }}\n    endpoints: [{{ url: \"{url}\" }}]")
+}
+
+/// A topology with this backend.
+fn topology(directory: &Directory, backend: &str) -> String {
     let path = directory.path("some.yaml");
-    let server = format!("transport: {{ streamable_http: {{}} }}\n    endpoints: [{{ url: \"{url}\" }}]");
-    std::fs::write(&path, format!("name: some\nbackends:\n  web:\n    {server}\n")).expect("a directory of this test");
+    std::fs::write(&path, format!("name: some\nbackends:\n  web:\n    {backend}\n")).expect("a directory of this test");
     path.display().to_string()
 }
 
@@ -79,7 +83,7 @@ async fn what_a_schema_refers_to_is_fetched_by_nobody() {
     let tool = |name: &str| format!(r#"{{"name":"{name}","inputSchema":{schema},"outputSchema":{reference}}}"#);
     let server = listing(format!("[{}]", tool("leads")));
     let directory = Directory::new();
-    let topology = topology(&directory, &server.url());
+    let topology = topology(&directory, &http(&server.url()));
     for command in [
         &["topology", "lock"][..],
         &["topology", "lock", "--check"],
@@ -116,24 +120,71 @@ async fn what_a_schema_refers_to_is_fetched_by_nobody() {
     canary.assert_untouched();
 }
 
+/// A schema whose inside lies so many levels deep, two for each keyword.
+fn nested(keywords: usize) -> String {
+    format!(r#"{}{{}}{}"#, r#"{"allOf":["#.repeat(keywords), "]}".repeat(keywords))
+}
+
+/// A child that greets in the modern way and lists these tools, in an answer whose result comes first.
+fn listing_child(directory: &Directory, tools: &str) -> String {
+    let (list, script) = (directory.path("list.json"), directory.path("list.sh"));
+    std::fs::write(&list, format!(r#"{{"tools":{tools},"resultType":"complete"}}"#)).expect("a directory of this test");
+    let text = format!(
+        r#"while read -r line; do
+  id=${{line#*\"id\":}}; id=${{id%%[,\}}]*}}
+  case $line in
+    *server/discover*) result='{{"supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}}}}' ;;
+    *) result=$(cat {list}) ;;
+  esac
+  printf '{{"result":%s,"jsonrpc":"2.0","id":%s}}\n' "$result" "$id"
+done
+"#,
+        list = list.display()
+    );
+    std::fs::write(&script, text).expect("a directory of this test");
+    format!("transport: {{ stdio: {{ command: sh, args: [\"{}\"] }} }}", script.display())
+}
+
 #[test]
-fn a_list_with_a_schema_that_nests_too_deep_is_not_locked_and_what_was_stays() {
-    let sound = r#"{"name":"sound","inputSchema":{"type":"object"}}"#;
-    let directory = Directory::new();
-    let lock = || std::fs::read_to_string(directory.path("some.lock.json"));
-    let server = listing(format!("[{sound}]"));
-    let path = topology(&directory, &server.url());
-    assert_eq!(run(&["topology", "lock", &path]).code, Some(0));
-    let before = lock().expect("it was written");
-    for depth in [130, 10_000] {
-        let schema = format!(r#"{}{{}}{}"#, r#"{"allOf":["#.repeat(depth), "]}".repeat(depth));
-        let server = listing(format!(r#"[{{"name":"deep","inputSchema":{schema}}},{sound}]"#));
-        topology(&directory, &server.url());
+fn a_tool_with_a_schema_that_nests_too_deep_is_left_out_and_the_others_are_locked() {
+    let (sound, deepest) = (r#"{"name":"sound","inputSchema":{"type":"object"}}"#, nested(59));
+    let tool = |name: &str, schema: &str| format!(r#"{{"name":"{name}","inputSchema":{schema}}}"#);
+    let tools = [
+        tool("deep", &nested(60)),
+        tool("deepest", &deepest),
+        tool("abyss", &nested(10_000)),
+        sound.to_owned(),
+        tool("between", &nested(62)),
+    ];
+    let tools = format!("[{}]", tools.join(","));
+    let answer = {
+        let tools = tools.clone();
+        move |id: String| {
+            let result = format!(r#"{{"tools":{tools},"ttlMs":0,"cacheScope":"public","resultType":"complete"}}"#);
+            format!(r#"{{"result":{result},"jsonrpc":"2.0","id":{id}}}"#)
+        }
+    };
+    let streaming = Server::start(modern(move |request| event_stream(&[&answer(request.id())])));
+    let (plain, directory) = (listing(tools.clone()), Directory::new());
+    for backend in [http(&plain.url()), http(&streaming.url()), listing_child(&directory, &tools)] {
+        let path = topology(&directory, &backend);
         let ran = run(&["topology", "lock", &path]);
-        assert_eq!(ran.code, Some(6), "{ran:?}");
-        assert!(ran.stderr.contains("backend `web` could not be reached: "), "{}", ran.stderr);
-        assert!(ran.stderr.contains("Depth") || ran.stderr.contains("too deep"), "{}", ran.stderr);
+        assert_eq!(ran.code, Some(0), "{backend}: {ran:?}");
+        assert!(ran.stdout.contains("2 tools"), "{backend}: {ran:?}");
+        for name in ["deep", "abyss", "between"] {
+            let warning =
+                format!("warning: backend `web`: tool `{name}` is left out: it nests deeper than 120 levels\n");
+            assert_eq!(ran.stderr.matches(&warning).count(), 1, "{backend}: {ran:?}");
+        }
         assert!(ran.stderr.len() < 1000, "it is not told in full");
-        assert_eq!(lock().expect("it is there"), before);
+        let lock = directory.path("some.lock.json");
+        let text = std::fs::read_to_string(&lock).expect("it was written");
+        let lock = only1mcp_model::lock::Lock::parse(&text).expect("a lock");
+        let tools: Vec<_> = lock.backends["web"].tools.iter().map(|tool| (&*tool.name, tool.json.as_str())).collect();
+        assert_eq!(tools, [("deepest", &*tool("deepest", &deepest)), ("sound", sound)], "{backend}");
+        for command in [&["topology", "lock", "--check"][..], &["topology", "diff"], &["validate"]] {
+            let ran = run(&[command, &[&path]].concat());
+            assert_eq!(ran.code, Some(0), "{command:?}: {ran:?}");
+        }
     }
 }

@@ -37,6 +37,7 @@ async fn an_odd_answer_costs_only_the_call_it_was_for() {
         ("huge_code", &protocol),
         ("not_utf8", &protocol),
         ("neither", &protocol),
+        ("too_deep", &protocol),
         ("tool_error", &Outcome::Error(-32602)),
         ("two_answers", &text("first")),
         ("strays", &text("after strays")),

@@ -89,6 +89,11 @@ fn ok(id: &str) -> String {
     text_body(id, "ok")
 }
 
+fn too_deep(id: &str) -> String {
+    let content = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":{content}}}}}"#)
+}
+
 #[tokio::test]
 async fn answers_that_are_none_are_protocol_errors() {
     static ROWS: &[Row] = &[
@@ -99,6 +104,7 @@ async fn answers_that_are_none_are_protocol_errors() {
         row("empty", Expected::Protocol, |_| vec![json_answer(200, "")]),
         row("accepted", Expected::Protocol, |_| vec![head(202, "content-length: 0\r\n")]),
         row("no_content", Expected::Protocol, |_| vec![head(204, "")]),
+        row("too_deep", Expected::Protocol, |id| vec![json_answer(200, &too_deep(id))]),
         row("cut_json", Expected::Protocol, |id| vec![json_answer(200, &ok(id)[..20])]),
         row("no_result", Expected::Protocol, |id| vec![json_answer(200, &format!(r#"{{"jsonrpc":"2.0","id":{id}}}"#))]),
         row("no_object", Expected::Protocol, |id| vec![json_answer(200, &result_body(id, &json!(7)))]),
@@ -191,6 +197,7 @@ async fn event_streams_give_the_call_its_one_answer() {
         row("no_answer", Expected::Unknown, |_| event_stream(&[])),
         row("cut_off", Expected::Unknown, |_| vec![stream_head(), Step::Close]),
         row("no_json", Expected::Protocol, |_| event_stream(&["hello"])),
+        row("too_deep", Expected::Protocol, |id| event_stream(&[&too_deep(id)])),
         row("two_answers", Expected::Text("ok"), |id| event_stream(&[&ok(id), &text_body(id, "second")])),
         row("another's", Expected::Text("ok"), |id| event_stream(&[&text_body("1000000", "another's"), &ok(id)])),
         row("asks", Expected::Text("ok"), |id| {

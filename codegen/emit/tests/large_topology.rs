@@ -193,7 +193,7 @@ fn lock(backends: &[Backend]) -> String {
             resources: &[],
             templates: &[],
         });
-        (backend.name.clone(), section.unwrap())
+        (backend.name.clone(), section.unwrap().0)
     };
     Lock { backends: backends.iter().map(section).collect() }.render()
 }

@@ -244,6 +244,7 @@ impl Drawn {
             templates: &list("resourceTemplates", "uriTemplate", &self.templates),
         })
         .unwrap()
+        .0
     }
 }
 

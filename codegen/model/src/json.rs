@@ -49,6 +49,8 @@ struct Cursor<'a> {
     rest: &'a str,
     /// How many levels further down there may be.
     levels: usize,
+    /// What lies deeper is passed over.
+    skims: bool,
 }
 
 // === impl Tree ===
@@ -56,7 +58,30 @@ struct Cursor<'a> {
 impl<'a> Tree<'a> {
     /// Reads a text of at most so many levels.
     pub(crate) fn read(text: &'a RawValue, depth_max: usize) -> Result<Self, TreeError<'a>> {
-        Cursor { rest: text.get(), levels: depth_max }.value()
+        Cursor { rest: text.get(), levels: depth_max, skims: false }.value()
+    }
+
+    /// Reads so many levels of a text. An array or object that lies deeper is a scalar, as it is written there, and nobody
+    /// looks into it.
+    pub(crate) fn outline(text: &'a RawValue, levels: usize) -> Result<Self, TreeError<'a>> {
+        Cursor { rest: text.get(), levels, skims: true }.value()
+    }
+
+    /// The inside of a scalar of an outline.
+    pub(crate) fn unfold(&self, depth_max: usize) -> Result<Self, TreeError<'a>> {
+        self.inside(depth_max, false)
+    }
+
+    /// So many levels of it.
+    pub(crate) fn unfold_outline(&self, levels: usize) -> Result<Self, TreeError<'a>> {
+        self.inside(levels, true)
+    }
+
+    fn inside(&self, levels: usize, skims: bool) -> Result<Self, TreeError<'a>> {
+        match self {
+            Self::Scalar(token) => Cursor { rest: token, levels, skims }.value(),
+            read => Ok(read.clone()),
+        }
     }
 
     /// The member of an object with this key.
@@ -223,7 +248,11 @@ impl<'a> Cursor<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<Tree<'a>, TreeError<'a>>,
     ) -> Result<Tree<'a>, TreeError<'a>> {
-        self.levels = self.levels.checked_sub(1).ok_or(TreeError::Depth)?;
+        self.levels = match self.levels.checked_sub(1) {
+            Some(levels) => levels,
+            None if self.skims => return Ok(Tree::Scalar(self.folded())),
+            None => return Err(TreeError::Depth),
+        };
         self.take(Some(1));
         let tree = read(self);
         self.levels += 1;
@@ -254,6 +283,27 @@ impl<'a> Cursor<'a> {
             self.skip_comma();
         }
         Ok(Tree::Object(members))
+    }
+
+    /// Takes an array or object whole.
+    fn folded(&mut self) -> &'a str {
+        let (whole, mut depth) = (self.rest, 0_usize);
+        loop {
+            self.take(self.rest.find(['{', '[', '}', ']', '"']));
+            match self.rest.as_bytes().first() {
+                Some(b'"') => {
+                    self.string();
+                    continue;
+                }
+                Some(b'{' | b'[') => depth += 1,
+                _ => depth = depth.saturating_sub(1),
+            }
+            self.take(Some(1));
+            if depth == 0 {
+                break;
+            }
+        }
+        &whole[..whole.len() - self.rest.len()]
     }
 
     /// Whether the collection ends here; takes its end.

@@ -30,6 +30,7 @@ mod decode;
 mod digest;
 mod features;
 mod json;
+mod json_schema;
 mod limit;
 mod lines;
 mod merge;

@@ -17,7 +17,7 @@ use crate::json::{LOCK_DEPTH_MAX, Member, Tree, token};
 use crate::plan::{Changing, Extension};
 use crate::revision::{Era, Revision};
 
-pub use answers::{Answers, SectionError};
+pub use answers::{Answers, LeftOut, SectionError};
 pub(crate) use diff::printable;
 pub use diff::{Change, ChangeKind, Subject, diff};
 pub(crate) use parse::Marks;
@@ -362,6 +362,16 @@ impl List {
             Self::Prompts => "prompts/list",
             Self::Resources => "resources/list",
             Self::Templates => "resources/templates/list",
+        }
+    }
+
+    /// What one of its items is.
+    const fn item(self) -> &'static str {
+        match self {
+            Self::Tools => "tool",
+            Self::Prompts => "prompt",
+            Self::Resources => "resource",
+            Self::Templates => "resource template",
         }
     }
 

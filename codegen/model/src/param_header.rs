@@ -8,41 +8,27 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::diagnostic::quoted;
-use crate::json::{LOCK_DEPTH_MAX, Tree};
+use crate::json::{ITEM_DEPTH_MAX, Tree, TreeError};
+use crate::json_schema::{self, Inner};
 use crate::lock::Item;
 use crate::plan::ParamHeader;
 
 const ANNOTATION: &str = "x-mcp-header";
-/// Keywords that hold one schema, or a list of them.
-const SCHEMAS: [&str; 16] = [
-    "items",
-    "prefixItems",
-    "additionalItems",
-    "unevaluatedItems",
-    "contains",
-    "additionalProperties",
-    "unevaluatedProperties",
-    "propertyNames",
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "not",
-    "if",
-    "then",
-    "else",
-    "contentSchema",
-];
-/// Keywords that hold schemas by name.
-const NAMED_SCHEMAS: [&str; 5] = ["patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions"];
 
-/// An annotation that the specification forbids.
+/// Why no client may be shown a tool.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("property {} {why}", quoted(property))]
-pub struct Violation {
-    /// The way to the property through the schema, such as `filter.region`.
-    pub(crate) property: String,
-    /// The end of a sentence that begins with the property.
-    pub(crate) why: String,
+pub enum Violation {
+    /// An annotation that the specification forbids.
+    #[error("property {} {why}", quoted(property))]
+    Annotation {
+        /// The way to the property through the schema, such as `filter.region`.
+        property: String,
+        /// The end of a sentence that begins with the property.
+        why: String,
+    },
+    /// Nobody can look for annotations in it.
+    #[error("it nests deeper than {ITEM_DEPTH_MAX} levels")]
+    Depth,
 }
 
 /// What one page of a server's tools says of the headers of a tool.
@@ -71,15 +57,22 @@ pub(crate) fn headers(tool: &Item) -> Result<Vec<ParamHeader>, Violation> {
     of_tree(&tool.json.tree())
 }
 
-/// What an answer to `tools/list` says of a tool; `None` of what is no such answer, or nests too deep to tell.
+/// What an answer to `tools/list` says of a tool; `None` of what is no such answer, or ambiguous. Other tools may be as they
+/// like.
 #[must_use]
 pub fn listed(answer: &RawValue, tool: &str) -> Option<Listed> {
-    let answer = Tree::read(answer, LOCK_DEPTH_MAX).ok()?;
+    // The answer, its result and the list in it.
+    let answer = Tree::outline(answer, 3).ok()?;
     let result = answer.member("result")?;
     let Some(Tree::Array(tools)) = result.member("tools") else { return None };
-    let is_it = |item: &&Tree<'_>| item.member("name").and_then(Tree::string).is_some_and(|name| name == tool);
-    Some(match tools.iter().find(is_it) {
-        Some(item) => Listed::Here(of_tree(item)),
+    let is_it = |item: &&Tree<'_>| {
+        let item = item.unfold_outline(1).ok();
+        item.as_ref().and_then(|item| item.member("name")).and_then(Tree::string).is_some_and(|name| name == tool)
+    };
+    Some(match tools.iter().find(is_it).map(|item| item.unfold(ITEM_DEPTH_MAX)) {
+        Some(Ok(item)) => Listed::Here(of_tree(&item)),
+        Some(Err(TreeError::Depth)) => Listed::Here(Err(Violation::Depth)),
+        Some(Err(TreeError::DuplicateKey(_))) => return None,
         None => Listed::Behind(result.member("nextCursor").and_then(Tree::string).map(Cow::into_owned)),
     })
 }
@@ -104,27 +97,14 @@ impl Walk {
             && let Err(why) = self.annotation(annotation, schema, path, reachable && !path.is_empty())
         {
             let property = if path.is_empty() { "inputSchema".to_owned() } else { path.join(".") };
-            self.violation = Some(Violation { property, why });
+            self.violation = Some(Violation::Annotation { property, why });
         }
         let inside = |path: &[&'t str], name: &'t str| [path, &[name]].concat();
-        for member in schema.members() {
-            let key = member.key.as_ref();
-            if key == "properties" {
-                for property in member.value.members() {
-                    self.schema(&property.value, &inside(path, &property.key), reachable);
-                }
-            } else if NAMED_SCHEMAS.contains(&key) {
-                for named in member.value.members() {
-                    self.schema(&named.value, &inside(&inside(path, key), &named.key), false);
-                }
-            } else if SCHEMAS.contains(&key) {
-                let schemas = match &member.value {
-                    Tree::Array(schemas) => schemas.as_slice(),
-                    schema => std::slice::from_ref(schema),
-                };
-                for schema in schemas {
-                    self.schema(schema, &inside(path, key), false);
-                }
+        for Inner { keyword, name, schema } in json_schema::inner(schema) {
+            match (keyword, name) {
+                ("properties", Some(name)) => self.schema(schema, &inside(path, name), reachable),
+                (keyword, Some(name)) => self.schema(schema, &inside(&inside(path, keyword), name), false),
+                (keyword, None) => self.schema(schema, &inside(path, keyword), false),
             }
         }
     }
@@ -184,7 +164,10 @@ mod tests {
         let raw = RawValue::from_string(schema.to_owned()).expect("a test writes JSON");
         let mut walk = Walk::default();
         walk.schema(&Tree::read(&raw, 32).expect("a flat schema"), &[], true);
-        walk.violation.map(|found| (found.property, found.why))
+        walk.violation.map(|found| match found {
+            Violation::Annotation { property, why } => (property, why),
+            Violation::Depth => unreachable!("its depth was looked at before"),
+        })
     }
 
     /// A schema with these members of `properties`.
@@ -222,7 +205,10 @@ mod tests {
             unreachable!("a number is no header")
         };
         assert_eq!(refused.to_string(), "property `p` asks for a header, and is not a string, an integer or a boolean");
-        assert_eq!(of(&("[".repeat(200) + &"]".repeat(200))), None);
+        let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+        assert_eq!(of(&deep), Some(Listed::Here(Err(Violation::Depth))));
+        assert_eq!(page(&format!(r#"[{{"name":"x","inputSchema":{deep}}}]"#), ""), Some(Listed::Behind(None)));
+        assert_eq!(of(r#"{"type":"object","type":"object"}"#), None);
         assert_eq!(page("[]", ""), Some(Listed::Behind(None)));
         assert_eq!(page("[]", r#","nextCursor":"\u0041""#), Some(Listed::Behind(Some("A".to_owned()))));
         assert_eq!(page("{}", ""), None);

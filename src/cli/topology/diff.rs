@@ -3,7 +3,7 @@
 use clap::Args;
 use only1mcp_model::lock::diff;
 
-use super::{Asked, Chosen, Exit, Opened, ask, complain, print, print_json};
+use super::{Asked, Chosen, Exit, Opened, ask, complain, complain_left_out, print, print_json};
 use crate::catalog::Topology;
 
 /// Compare live backends with the lock, field by field.
@@ -22,7 +22,8 @@ impl Diff {
         let lock = lock.map_err(|damaged| damaged.error)?;
         let (mut differs, mut unreachable) = (false, false);
         let mut report = serde_json::Map::new();
-        for Asked { name, outcome } in ask(&backends)? {
+        for Asked { name, outcome, left_out } in ask(&backends)? {
+            complain_left_out(&name, &left_out);
             let found = match outcome {
                 Err(why) => {
                     unreachable = true;

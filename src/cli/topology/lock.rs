@@ -4,7 +4,7 @@ use clap::Args;
 use only1mcp_model::lock::{self, Section, diff};
 use only1mcp_model::lock_path;
 
-use super::{Asked, Chosen, Exit, Opened, ask, complain, counted, files, print};
+use super::{Asked, Chosen, Exit, Opened, ask, complain, complain_left_out, counted, files, print};
 use crate::catalog::Topology;
 
 /// Ask every backend what it offers and write the lock.
@@ -53,7 +53,8 @@ impl Lock {
 impl Relocked {
     fn ask(opened: &Opened, lock: &lock::Lock) -> anyhow::Result<Self> {
         let mut relocked = Self::default();
-        for Asked { name, outcome } in ask(&opened.backends)? {
+        for Asked { name, outcome, left_out } in ask(&opened.backends)? {
+            complain_left_out(&name, &left_out);
             let before = lock.backends.get(&name);
             let section = match (outcome, before) {
                 (Ok(section), Some(before)) => section.keeping(before),

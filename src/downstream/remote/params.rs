@@ -8,7 +8,8 @@ use std::time::Instant;
 use crate::catalog::Revision;
 use crate::catalog::plan::ParamHeader;
 use crate::limits;
-use crate::mcp::envelope::{self, Shape};
+use crate::mcp::envelope::Shape;
+use crate::mcp::parts;
 use crate::proxy::wanted_headers;
 use crate::upstream::streamable_http::Remote;
 use crate::upstream::tools_list;
@@ -63,7 +64,7 @@ async fn page(remote: &Remote, cursor: Option<&str>) -> Option<Vec<u8>> {
     let mut reply = remote.ask("POST", &fields, tools_list(cursor).as_bytes()).await.ok()?;
     loop {
         let message = reply.next().await.ok()??;
-        if envelope::outgoing(&message).is_ok_and(|head| head.shape == Shape::Response) {
+        if parts::outgoing(&message).is_ok_and(|head| head.shape == Shape::Response) {
             return Some(message);
         }
     }

@@ -11,10 +11,7 @@ use crate::limits;
 use crate::mcp::client::Profile;
 use crate::mcp::envelope;
 use crate::mcp::method::{CallKind, TaskKind};
-use crate::upstream::{Call, Error, Message, Relay, Transport};
-
-/// Takes what nobody reads.
-struct Unread;
+use crate::upstream::{Call, Collected, Error, Transport};
 
 // === impl Journey ===
 
@@ -85,7 +82,8 @@ impl<T: Topology> Journey<'_, T> {
         tokio::task::spawn_local(async move {
             let (Some(link), Ok(head)) = (worker.links.of(backend), scanned(&source)) else { return };
             let call = Call { child, ..call(TaskKind::Cancel, &source, &head, asks) };
-            let cancelled = tokio::time::timeout(limits::ACKNOWLEDGE_TIMEOUT, link.exchange(&call, &mut Unread)).await;
+            let mut unread = Collected::default();
+            let cancelled = tokio::time::timeout(limits::ACKNOWLEDGE_TIMEOUT, link.exchange(&call, &mut unread)).await;
             if !matches!(cancelled, Ok(Ok(()))) {
                 tracing::debug!(backend, "task of a client that left was not cancelled");
             }
@@ -117,16 +115,4 @@ fn call<'a>(kind: TaskKind, source: &'a [u8], head: &'a envelope::Incoming, asks
 
 fn scanned(source: &[u8]) -> Result<envelope::Incoming, Error> {
     envelope::incoming(source).map_err(|error| Error::protocol(format!("its task makes no message: {error:?}")))
-}
-
-// === impl Unread ===
-
-impl Relay for Unread {
-    async fn notification(&mut self, _message: Message<'_>) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn answer(&mut self, _message: Message<'_>) -> Result<(), Error> {
-        Ok(())
-    }
 }

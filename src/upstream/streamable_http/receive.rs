@@ -102,7 +102,7 @@ impl Link {
         }
         let source = attend(in_flight, relay, connection.whole_body(response.framing)).await?;
         let source = source.map_err(|error| self.client.read_error(error))?;
-        let head = match envelope::outgoing(source) {
+        let head = match parts::outgoing(source) {
             Ok(head) => head,
             Err(_) if response.status != 200 => return Ok(Body::Other),
             Err(error) => return Err(Error::protocol(format!("its answer is no JSON-RPC message: {:?}", error.kind))),

@@ -11,9 +11,9 @@ use super::receive::is_answer_to;
 use super::{InFlight, Link, Peer};
 use crate::catalog::Era;
 use crate::limits;
-use crate::mcp::envelope::{self, Outgoing, Shape};
+use crate::mcp::envelope::{Outgoing, Shape};
 use crate::mcp::json::Kind as JsonKind;
-use crate::mcp::sse;
+use crate::mcp::{parts, sse};
 use crate::upstream::heard::is_told;
 use crate::upstream::http::connection::{Connection, Media};
 use crate::upstream::status::Backoff;
@@ -93,7 +93,7 @@ impl Link {
                 if !event.is_message() {
                     continue;
                 }
-                let head = envelope::outgoing(event.data)
+                let head = parts::outgoing(event.data)
                     .map_err(|error| Error::protocol(format!("an event is no JSON-RPC message: {:?}", error.kind)))?;
                 match head.shape {
                     Shape::Response if is_answer_to(event.data, &head, id) => {

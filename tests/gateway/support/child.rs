@@ -360,6 +360,11 @@ fn misanswers(id: &Value, name: &str) -> Vec<u8> {
         "not_utf8" => {
             joined(&[b"{\"jsonrpc\":\"2.0\",\"id\":", id.to_string().as_bytes(), b",\"result\":{\"x\":\"\xff\"}}\n"])
         }
+        // What decides stands behind it.
+        "too_deep" => {
+            let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+            format!("{{\"result\":{{\"content\":{deep}}},\"jsonrpc\":\"2.0\",\"id\":{id}}}\n").into()
+        }
         "unknown_type" => result(id, &json!({ "resultType": "surprise", "content": [] })),
         "two_answers" => joined(&[&text(id, "first"), &text(id, "second")]),
         "strays" => joined(&[&text(&other.into(), "another's"), b"{\"hello\":\"world\"}\n", &text(id, "after strays")]),

@@ -1,4 +1,5 @@
-//! From what a backend answered to its section of the lock.
+//! From what a backend answered to its section of the lock. An item that nests too deep is left out; whatever else is not
+//! as it may be, the answers make no section.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -33,6 +34,16 @@ pub struct Answers<'a> {
     pub templates: &'a [Box<RawValue>],
 }
 
+/// An item that a backend lists, and that nests too deep for any client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} {} is left out: it nests deeper than {ITEM_DEPTH_MAX} levels", list.item(), quoted(name))]
+pub struct LeftOut {
+    /// The list that it stood in.
+    pub list: List,
+    /// Its name, URI or URI template.
+    pub name: String,
+}
+
 /// Why answers make no section.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SectionError {
@@ -62,7 +73,7 @@ pub enum SectionError {
         /// The name.
         name: String,
     },
-    /// An answer nests too deep or repeats a key.
+    /// A greeting nests too deep, or an answer repeats a key.
     #[error("answer to `{method}` is ambiguous or too deep: {reason}")]
     Tree {
         /// The method that was answered.
@@ -75,22 +86,24 @@ pub enum SectionError {
 // === impl Section ===
 
 impl Section {
-    /// Records what a backend answered. Items are sorted by name; their tokens stay.
+    /// Records what a backend answered, and says what of it is left out. Items are sorted by name; their tokens stay.
     ///
     /// # Errors
     /// The first answer that is not as the protocol wants it, or not unambiguous.
-    pub fn new(answers: &Answers<'_>) -> Result<Self, SectionError> {
+    pub fn new(answers: &Answers<'_>) -> Result<(Self, Vec<LeftOut>), SectionError> {
         let (era, method) = match answers.revision.era() {
             Era::Legacy => (Era::Legacy, "initialize"),
             Era::Modern => (Era::Modern, "server/discover"),
         };
-        let greeting = read(answers.greeting, method)?;
+        let greeting = Tree::read(answers.greeting, ITEM_DEPTH_MAX).map_err(|error| wrong(method, error))?;
         let capabilities = greeting.member("capabilities").filter(|value| matches!(value, Tree::Object(_)));
         let server = match era {
             Era::Legacy => greeting.member("serverInfo"),
             Era::Modern => greeting.member("_meta").and_then(|meta| meta.member(SERVER_INFO)),
         };
-        Ok(Self {
+        let mut left_out = Vec::new();
+        let mut items = |list, pages| items(list, pages, &mut left_out);
+        let section = Self {
             transport: answers.transport.record(),
             revision: answers.revision,
             server: server.map(Json::from_tree),
@@ -102,34 +115,51 @@ impl Section {
             prompts: items(List::Prompts, answers.prompts)?,
             resources: items(List::Resources, answers.resources)?,
             templates: items(List::Templates, answers.templates)?,
-        })
+        };
+        Ok((section, left_out))
     }
 }
 
 /// The items of all pages, by name.
-fn items(list: List, pages: &[Box<RawValue>]) -> Result<Vec<Item>, SectionError> {
+fn items(list: List, pages: &[Box<RawValue>], left_out: &mut Vec<LeftOut>) -> Result<Vec<Item>, SectionError> {
     let method = list.method();
     let mut items = Vec::new();
     let mut names = BTreeSet::new();
     for page in pages {
-        let page = read(page, method)?;
+        // The page and its list.
+        let page = Tree::outline(page, 2).map_err(|error| wrong(method, error))?;
         let Some(Tree::Array(found)) = page.member(list.answer_key()) else {
             return Err(SectionError::Member { method, member: list.answer_key() });
         };
-        for tree in found {
-            let item = Item::from_tree(tree, list);
-            let item = item.ok_or(SectionError::Unnamed { method, index: items.len(), key: list.name_key() })?;
-            if !names.insert(item.name.clone()) {
-                return Err(SectionError::Twice { method, name: item.name });
+        for written in found {
+            let item = read(written, list).map_err(|error| wrong(method, error))?;
+            let item = item.ok_or(SectionError::Unnamed { method, index: names.len(), key: list.name_key() })?;
+            let name = item.as_ref().map_or_else(String::clone, |item| item.name.clone());
+            if !names.insert(name.clone()) {
+                return Err(SectionError::Twice { method, name });
             }
-            items.push(item);
+            match item {
+                Ok(item) => items.push(item),
+                Err(name) => left_out.push(LeftOut { list, name }),
+            }
         }
     }
     items.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(items)
 }
 
-fn read<'a>(answer: &'a RawValue, method: &'static str) -> Result<Tree<'a>, SectionError> {
-    let reason = |error: TreeError<'_>| SectionError::Tree { method, reason: error.to_string() };
-    Tree::read(answer, ITEM_DEPTH_MAX).map_err(reason)
+/// An item as it is written; of one that nests too deep its name; `None` of one that has none.
+fn read<'a>(written: &Tree<'a>, list: List) -> Result<Option<Result<Item, String>>, TreeError<'a>> {
+    match written.unfold(ITEM_DEPTH_MAX) {
+        Ok(tree) => Ok(Item::from_tree(&tree, list).map(Ok)),
+        Err(TreeError::Depth) => {
+            let outline = written.unfold_outline(1)?;
+            Ok(outline.member(list.name_key()).and_then(Tree::string).map(|name| Err(name.into_owned())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn wrong(method: &'static str, error: TreeError<'_>) -> SectionError {
+    SectionError::Tree { method, reason: error.to_string() }
 }

@@ -20,6 +20,10 @@ fn stdio() -> Transport {
 }
 
 fn section_of(greeting: &str, tools: &[&str]) -> Result<Section, SectionError> {
+    recorded(greeting, tools).map(|(section, _)| section)
+}
+
+fn recorded(greeting: &str, tools: &[&str]) -> Result<(Section, Vec<LeftOut>), SectionError> {
     let pages = [raw(&format!("{{ \"tools\" : [ {} ] }}", tools.join(" , ")))];
     Section::new(&Answers {
         transport: &stdio(),
@@ -107,7 +111,7 @@ fn the_digest_ignores_white_space_and_key_order_but_no_token() {
 fn a_modern_server_names_itself_in_the_metadata() {
     let greeting = r#"{"supportedVersions":["2026-07-28"],"capabilities":{},"instructions":"Ask.",
         "_meta":{"io.modelcontextprotocol/serverInfo":{"name":"data"}}}"#;
-    let section = Section::new(&Answers {
+    let (section, left_out) = Section::new(&Answers {
         transport: &stdio(),
         revision: Revision::V2026_07_28,
         greeting: &raw(greeting),
@@ -117,7 +121,7 @@ fn a_modern_server_names_itself_in_the_metadata() {
         templates: &[raw(r#"{"resourceTemplates":[{"uriTemplate":"data://{id}","name":"T"}]}"#)],
     })
     .unwrap();
-    assert_eq!(section.era(), Era::Modern);
+    assert_eq!((section.era(), left_out), (Era::Modern, vec![]));
     assert_eq!(section.server.as_ref().unwrap().as_str(), r#"{"name":"data"}"#);
     assert_eq!(section.instructions.as_deref(), Some("Ask."));
     assert_eq!((section.resources[0].name.as_str(), section.templates[0].name.as_str()), ("data://a", "data://{id}"));
@@ -134,7 +138,29 @@ fn answers_that_are_not_unambiguous_make_no_section() {
     assert_eq!(reason(greeting, &[r#"{"name":"\ud800"}"#]), "item 0 of `tools/list` has no `name`");
     assert_eq!(reason(greeting, &[ADD, ADD]), "answer to `tools/list` lists `add` twice");
     assert!(reason(greeting, &[r#"{"name":"a","name":"b"}"#]).contains("key `name` stands twice"));
-    assert!(reason(greeting, &[&("[".repeat(200) + &"]".repeat(200))]).contains("nests deeper"));
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    assert_eq!(reason(greeting, &[&deep]), "item 0 of `tools/list` has no `name`");
+    assert!(reason(&format!(r#"{{"capabilities":{{}},"x":{deep}}}"#), &[]).contains("nests deeper"));
+}
+
+#[test]
+fn a_tool_that_nests_too_deep_is_left_out_alone() {
+    let greeting = r#"{"capabilities":{"tools":{}}}"#;
+    // The item is the first level, its schema the second.
+    let tool = |name: &str, levels: usize| {
+        let (open, close) = ("[".repeat(levels - 2), "]".repeat(levels - 2));
+        format!(r#"{{"inputSchema":{{"allOf":{open}{close}}},"title":"}}]\"","name":"{name}"}}"#)
+    };
+    let (section, left_out) = recorded(greeting, &[ADD, &tool("b", 121), &tool("c", 20_000), &tool("d", 120)]).unwrap();
+    let names: Vec<_> = section.tools.iter().map(|tool| &*tool.name).collect();
+    assert_eq!(names, ["add", "d"]);
+    let told: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+    let is_left_out = |name: &str| format!("tool `{name}` is left out: it nests deeper than 120 levels");
+    assert_eq!(told, [is_left_out("b"), is_left_out("c")]);
+    assert_eq!(Lock::parse(&lock(section.clone()).render()).unwrap(), lock(section), "a lock holds what is not");
+    let reason = |tools: &[&str]| recorded(greeting, tools).unwrap_err().to_string();
+    assert_eq!(reason(&[&tool("add", 121), ADD]), "answer to `tools/list` lists `add` twice");
+    assert_eq!(reason(&[ADD, &tool(r"\ud800", 121)]), "item 1 of `tools/list` has no `name`");
 }
 
 #[test]
