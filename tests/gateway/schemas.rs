@@ -93,6 +93,9 @@ async fn what_a_schema_refers_to_is_fetched_by_nobody() {
     ] {
         let ran = run(&[command, &[&topology]].concat());
         assert_eq!(ran.code, Some(0), "{command:?}: {ran:?}");
+        let warning = format!("warning[E0509]: schema of tool `leads` of backend `web` refers to `{}`", canary.url());
+        let warns = matches!(command, ["topology", "lock"] | ["validate"]);
+        assert_eq!(ran.stderr.matches(&warning).count(), usize::from(warns), "{command:?}: {ran:?}");
     }
     let lock = std::fs::read_to_string(directory.path("some.lock.json")).expect("it was written");
     let lock: Value = serde_json::from_str(&lock).expect("JSON");

@@ -1,8 +1,9 @@
 //! `only1mcp topology lock`: records what backends offer, or checks that it is what was recorded.
 
 use clap::Args;
+use only1mcp_model::diagnostic::{Diagnostic, Severity};
 use only1mcp_model::lock::{self, Section, diff};
-use only1mcp_model::lock_path;
+use only1mcp_model::{Source, lock_path};
 
 use super::{Asked, Chosen, Exit, Opened, ask, complain, complain_left_out, counted, files, print};
 use crate::catalog::Topology;
@@ -76,7 +77,9 @@ impl Relocked {
     }
 
     fn write(&self, opened: &Opened) -> anyhow::Result<Exit> {
-        files::write_whole(&lock_path(&opened.path), &self.lock.render())?;
+        let (path, text) = (lock_path(&opened.path), self.lock.render());
+        files::write_whole(&path, &text)?;
+        warn(&opened.topology, &Source { path: path.display().to_string(), text });
         for (name, why) in &self.unreachable {
             let kept =
                 if self.lock.backends.contains_key(name) { "its section is as it was" } else { "it has no section" };
@@ -126,6 +129,13 @@ impl Relocked {
             (true, true) => Exit::Ok,
         }
     }
+}
+
+/// Says what a build will find in what was recorded. Other problems have been there before.
+fn warn(topology: &Source, lock: &Source) {
+    let (Ok((_, found)) | Err(found)) = files::load(topology, Some(lock));
+    let of_the_lock = |found: &Diagnostic| found.severity == Severity::Warning && found.origin.is_some();
+    files::show(&found.into_iter().filter(of_the_lock).collect::<Vec<_>>(), topology);
 }
 
 /// In what a section differs from the one before.

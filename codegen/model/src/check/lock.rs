@@ -2,13 +2,18 @@
 
 use super::Check;
 use crate::diagnostic::{Code, quoted};
-use crate::lock::{Lock, Marks, Section, era_word};
+use crate::json_schema::remote_references;
+use crate::lock::{Item, List, Lock, Marks, Section, era_word};
 use crate::names::matches;
 use crate::plan;
+use crate::resolve::is_denied;
 use crate::secret::{is_confidential, suspect_variable};
 use crate::topology::Backend;
 use crate::transport::Difference;
 use crate::yaml::{Place, Step, steps};
+
+/// Of how many references beside the first a warning tells.
+const TOLD_MAX: usize = 3;
 
 // === impl Check ===
 
@@ -36,7 +41,34 @@ impl Check<'_> {
                 let tools: Vec<&str> = section.tools.iter().map(|tool| tool.name.as_str()).collect();
                 self.unknown_tools(name, backend, &tools);
                 self.unused_deny(name, backend, &tools);
+                self.remote_schemas(name, backend, section, marks);
             }
+        }
+    }
+
+    /// Says which tools have schemas that whoever reads them may fetch a part of.
+    fn remote_schemas(&mut self, name: &str, backend: &Backend, section: &Section, marks: &Marks) {
+        let shown = |(_, tool): &(usize, &Item)| !is_denied(&backend.tools, &tool.name);
+        for (position, tool) in section.tools.iter().enumerate().filter(shown) {
+            let references = remote_references(tool);
+            let [first, others @ ..] = &references[..] else { continue };
+            let place = self.document.key(steps!["backends", name]);
+            let tool = quoted(&tool.name);
+            let message = format!("schema of tool {tool} of backend `{name}` refers to {}", quoted(first));
+            let problem = self.problems.warning(Code::RemoteSchema, place, message);
+            problem.label("nobody here fetches it").locked(marks.item(name, List::Tools, position));
+            if !others.is_empty() {
+                let more = match others.len().saturating_sub(TOLD_MAX) {
+                    0 => String::new(),
+                    count => format!(", and to {count} more"),
+                };
+                let others: Vec<_> = others.iter().take(TOLD_MAX).map(|other| quoted(other)).collect();
+                problem.note(format!("it refers to {} as well{more}", others.join(", ")));
+            }
+            problem.help(
+                "have the server put it under `$defs` and lock it again, hide the tool under `tools.deny` of its backend, or \
+                 write `allow: [E0509]`",
+            );
         }
     }
 

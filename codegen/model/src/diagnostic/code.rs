@@ -274,6 +274,11 @@ codes! {
         way the specification forbids: the name is empty, no header's name or asked for twice, or the property is no string, integer \
         or boolean, or not reached through `properties` alone. Clients over HTTP must leave such a tool out, so the gateway does.\n\n    \
         \"price\": { \"type\": \"number\", \"x-mcp-header\": \"Price\" }    # not on a number\n"
+    /// The schema of a tool refers to a document on the network.
+    RemoteSchema = warning "E0509": "A schema of a tool refers by a URL to a document that is no part of it. The gateway fetches \
+        none and shows the schema as the server wrote it: a client that follows the reference asks an address which the server \
+        chose, and one that does not follow it knows less of the arguments. A schema can hold all of it, under `$defs`.\n\n    \
+        \"region\": { \"$ref\": \"https://example.com/region.json\" }    # { \"$ref\": \"#/$defs/region\" }\n"
 }
 
 impl Code {
