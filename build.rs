@@ -1,11 +1,11 @@
-//! Compiles the chosen topology into `OUT_DIR`: `topology.rs` and `items.json`. Which one is chosen is decided in
-//! `only1mcp_emit::select`, what it becomes in `only1mcp_emit`. None is compiled, and `cfg(no_topology)` set, where nothing
-//! was chosen and the features of the build do not carry the default one.
+//! Compiles the chosen topology into `OUT_DIR`: `topology.rs`, `items.json` and the texts that they were made of. Which one
+//! is chosen is decided in `only1mcp_emit::select`, what it becomes in `only1mcp_emit`. None is compiled, and
+//! `cfg(no_topology)` set, where nothing was chosen and the features of the build do not carry the default one.
 
 use std::path::PathBuf;
 use std::{env, fs};
 
-use only1mcp_emit::{Files, Module, module, report, select};
+use only1mcp_emit::{Files, module, report, select};
 use only1mcp_model::Features;
 
 fn main() {
@@ -42,9 +42,9 @@ fn build() -> Result<(), Vec<String>> {
     }
     // Seen with `cargo build -vv`.
     println!("{}", report(&loaded.plan, &loaded.found).map_err(|error| vec![error.to_string()])?);
-    let Module { code, items } = module(&loaded.plan, files.topology()).map_err(|error| vec![error.to_string()])?;
-    fs::write(out_dir.join("topology.rs"), code).map_err(|error| vec![error.to_string()])?;
-    fs::write(out_dir.join("items.json"), items).map_err(|error| vec![error.to_string()])
+    let module = module(&loaded.plan, files.topology()).map_err(|error| vec![error.to_string()])?;
+    let write = |(name, bytes)| fs::write(out_dir.join(name), bytes).map_err(|error| vec![error.to_string()]);
+    module.files().into_iter().try_for_each(write)
 }
 
 fn variable(name: &str) -> String {

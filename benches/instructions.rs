@@ -7,7 +7,7 @@ use std::hint::black_box;
 use iai_callgrind::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use only1mcp::SessionSteps;
 use only1mcp::catalog::plan::{Balance, HashKey};
-use only1mcp::catalog::{Entry, ListKind, NameTable, Revision, Spec, Topology};
+use only1mcp::catalog::{Entry, InForce, ListKind, NameTable, Revision, Spec, Topology};
 use only1mcp::mcp::envelope::{self, Id, Incoming, Outgoing};
 use only1mcp::mcp::json::ScanError;
 use only1mcp::mcp::splice::Splice;
@@ -191,6 +191,18 @@ fn route_many(name: &str) -> Option<u16> {
     compiled::<Many>(black_box(name))
 }
 
+// No more than `route_mixed` and what it takes to see that there is none.
+#[library_benchmark(config = at_most(104))]
+#[bench::hit(args = ("math__add"), setup = asked)]
+#[bench::miss(args = ("math__sub"), setup = asked)]
+fn route_in_force((catalogs, name): (&'static InForce, &'static str)) -> Option<u16> {
+    catalogs.tool::<Mixed>(black_box(name)).map(|entry| entry.backend)
+}
+
+fn asked(name: &'static str) -> (&'static InForce, &'static str) {
+    (Box::leak(Box::default()), name)
+}
+
 fn last_name(spec: &'static Spec) -> &'static str {
     spec.tools.last().expect("it has tools").name
 }
@@ -333,6 +345,6 @@ fn pick_by_key((strategy, endpoints): (ConsistentHash, Endpoints)) -> (usize, Co
 }
 
 library_benchmark_group!(name = steps; benchmarks =
-    scan_call, scan_answer, splice_call, lookup, route_mixed, route_many, control_through_a_vtable, list_answer, open_session,
-    call_in_session, pick_in_turn, pick_least, pick_by_chance, pick_by_key);
+    scan_call, scan_answer, splice_call, lookup, route_mixed, route_many, route_in_force, control_through_a_vtable,
+    list_answer, open_session, call_in_session, pick_in_turn, pick_least, pick_by_chance, pick_by_key);
 main!(library_benchmark_groups = steps);

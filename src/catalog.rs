@@ -3,8 +3,14 @@
 //! The types here surround generated data: `build.rs` and `topology!` write a type that implements [`Topology`], and
 //! the engine is generic over it. Pure lookups; no sockets, no clock, no allocation.
 
+mod amended;
 pub mod table;
 
+#[doc(hidden)]
+pub use amended::InForce;
+#[cfg(feature = "amendments")]
+pub(crate) use amended::{Amended, Digests};
+pub(crate) use amended::{Amendments, Catalog, NOBODY};
 use only1mcp_model::Features;
 pub use only1mcp_model::plan;
 pub use only1mcp_model::revision::{Era, Revision};
@@ -27,6 +33,9 @@ pub trait Topology: 'static {
     /// objects with `path`, `value` and the `line` that says so, null for what nobody wrote. No secrets. A constant, so
     /// that it is not linked where nobody asks for it.
     const SETTINGS: &'static str = "[]";
+    /// The texts of the topology and of its lock, which is empty where there is none: of them a gateway that runs makes
+    /// another catalog when its overlay amends this one. Constants as well.
+    const SOURCES: [&'static str; 2] = ["", ""];
     /// Whether its clients come over TLS: a constant, so that nothing of TLS is linked where they do not.
     const SERVES_TLS: bool = Self::SPEC.listen.tls.is_some();
     /// Whether the URIs of any backend bear its name, so that nobody else's calls look for that.

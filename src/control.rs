@@ -29,7 +29,7 @@ pub(crate) use listener::Listener;
 pub(crate) use listener::{Access, Facts, Settings, Token};
 #[cfg(not(feature = "admin"))]
 use no_listener as listener;
-pub(crate) use overlay::Beginning;
+pub(crate) use overlay::{Amender, Beginning};
 pub use overlay::{By, OverlayError, OverlayStore, Published, Rejected, Reload};
 
 /// The thread of the control plane. It ends when this is dropped.
@@ -73,6 +73,8 @@ impl Control {
         let thread = std::thread::Builder::new().name("control".to_owned());
         let thread = thread.spawn(move || {
             LocalSet::new().block_on(&runtime, run::<T>(&overlay, listener, shared, Stop(stop)));
+            // Nobody waits for a backend that is being asked what it offers.
+            runtime.shutdown_background();
         })?;
         Ok(Self { course, thread: Some(thread) })
     }
@@ -93,14 +95,14 @@ impl Drop for Control {
 }
 
 /// Does what there is to do until the gateway stops.
-async fn run<T: Topology>(overlay: &OverlayStore, listener: Option<Entered>, shared: Arc<Shared>, stop: Stop) {
+async fn run<T: Topology>(overlay: &Arc<OverlayStore>, listener: Option<Entered>, shared: Arc<Shared>, stop: Stop) {
     let serving = async {
         if let Some(listener) = listener {
             listener.serve(stop.clone()).await;
         }
     };
     let asking = health::begin::<T>(shared, &stop);
-    tokio::join!(serving, overlay::watch(overlay, &stop), stop.reached());
+    tokio::join!(serving, overlay::watch(overlay, &stop), overlay::relist(overlay, &stop), stop.reached());
     if let Some(asking) = asking {
         // It has stopped as well, and lets go of what it holds open.
         drop(tokio::time::timeout(limits::CHILD_GRACE, asking).await);

@@ -29,7 +29,7 @@ use tokio::sync::watch;
 
 use crate::catalog::Topology;
 use crate::catalog::plan::{self, Reference};
-use crate::control::{Control, OverlayError, OverlayStore};
+use crate::control::{Amender, Control, OverlayError, OverlayStore};
 use crate::proxy::{Counts, Site, Tie, Tuned};
 use crate::references::{References, Unresolved};
 use crate::upstream::{OpenError, Patient};
@@ -421,7 +421,7 @@ impl<T: Topology> Builder<T> {
             kept.seal_keys.clone_from(&seal_keys);
         }
         let listeners = listen::share(listeners, workers).map_err(StartError::Listener)?;
-        let (tuned, overlay) = overlay(&self.provisions, spec.backends)?;
+        let (tuned, overlay) = overlay::<T>(&self.provisions)?;
         let (draining, drain) = watch::channel(false);
         let listen = &spec.listen;
         let shown = tls.as_ref().map(tls::Watch::shown);
@@ -500,7 +500,7 @@ impl<T: Topology> Builder<T> {
         // No request comes by HTTP: there is no site to check, and no session to seal.
         let site = Site::new(Vec::new(), Vec::new());
         let seal_keys = worker::seal_key_of_this_process()?;
-        let (tuned, overlay) = overlay(&self.provisions, spec.backends)?;
+        let (tuned, overlay) = overlay::<T>(&self.provisions)?;
         let crew = Crew::new::<T>(1, site, &seal_keys, self.provisions, tuned, drain)?;
         let _control = Control::start::<T>(overlay, None, crew.upstream()).map_err(StartError::Worker)?;
         let place = crew.place(0, Arc::new(Counts::new(spec.backends.len())));
@@ -515,13 +515,12 @@ fn shown(secret: &Reference) -> String {
 }
 
 /// What the workers go by, with who keeps it.
-fn overlay(
-    provisions: &Provisions,
-    backends: &'static [plan::Backend],
-) -> Result<(Arc<Tuned>, Arc<OverlayStore>), StartError> {
+fn overlay<T: Topology>(provisions: &Provisions) -> Result<(Arc<Tuned>, Arc<OverlayStore>), StartError> {
+    let backends = T::SPEC.backends;
     let beginning = provisions.beginning(backends)?;
     let tuned = Arc::new(Tuned::new(backends, &beginning.overlay));
-    Ok((Arc::clone(&tuned), Arc::new(OverlayStore::new(backends, tuned, beginning))))
+    let store = OverlayStore::new(backends, Amender::of::<T>(&provisions.references), Arc::clone(&tuned), beginning)?;
+    Ok((tuned, Arc::new(store)))
 }
 
 /// Under which names clients may ask at this address.

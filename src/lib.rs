@@ -10,7 +10,8 @@
 //! Lower layers never name higher ones: `limits, clock, file, references, seal, telemetry, http1, http2, mcp` and the crate
 //! `only1mcp-model` → [`catalog`], `websocket` → [`upstream`] → `proxy` → `downstream` → `control` → [`Gateway`] →
 //! [`cli`]. Two names go upwards: [`catalog::Topology`] says which [`upstream::Transport`] dispatches to the backends of
-//! the topology, and which [`upstream::balance::Strategy`] chooses among their endpoints. The crate `only1mcp-emit` is named by the commands about topologies alone.
+//! the topology, and which [`upstream::balance::Strategy`] chooses among their endpoints. The crate `only1mcp-emit` is named
+//! by the commands about topologies, and by what makes another catalog for an overlay, alone.
 //!
 //! * `mcp`: the protocol's vocabulary without input or output: one scan of a message, splices, events.
 //! * `http1`: HTTP/1.1 without input or output, strict where general servers are lenient.
@@ -25,9 +26,10 @@
 //! # Features
 //!
 //! `transport-*`, `http2` and `tls` say what can be reached, `websocket`, `http2` and `tls` how clients may come, `authoring` and
-//! `demo` which commands there are, `admin` whether there may be a listener for administration and metrics, `topology-NAME`
-//! what is compiled into the program. Dependencies can only be dropped by features; a transport that no topology uses is
-//! dropped by the linker, since nothing but the generated dispatch (and `authoring`, for any topology there is) names it.
+//! `demo` which commands there are, `amendments` whether overlays may make another catalog, `admin` whether there may be a
+//! listener for administration and metrics, `topology-NAME` what is compiled into the program. Dependencies can only be
+//! dropped by features; a transport that no topology uses is dropped by the linker, since nothing but the generated
+//! dispatch (and `authoring` and `amendments`, for any topology and any backend there is) names it.
 //!
 //! # Threads
 //!
@@ -43,6 +45,7 @@
 //! **Invariant:** everything that can grow has a bound in [`limits`].
 //! **Invariant:** the workers never wait for the control plane: it reads what they count.
 //! **Invariant:** lists and greetings are answered without asking any backend.
+//! **Invariant:** where no overlay amends the catalog, that costs a call one load and one comparison.
 
 // A build without some transport is not fenced item by item; one with all of them shows what nothing uses.
 #![cfg_attr(

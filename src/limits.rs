@@ -85,6 +85,25 @@ pub const HTTP2_ANSWER_BYTES_MAX: usize = 64 << 10;
 pub const HTTP2_TAKEN_BACK_MAX: usize = 20;
 /// Requests of HTTP/2 that broke a rule, for each connection: above it the same.
 pub const HTTP2_BROKEN_MAX: usize = 1024;
+/// Catalogs that overlays make of the compiled one while the process runs, each counted once however often it is in force:
+/// they are kept for good. An overlay that would make one more is refused until the gateway is started anew.
+pub const AMENDMENTS_MAX: usize = 1024;
+/// Bytes that these may come to together; the same.
+pub const AMENDMENTS_BYTES_MAX: usize = 256 << 20;
+/// Backends that an overlay may add.
+pub const ADDED_BACKENDS_MAX: usize = 64;
+/// Backends that overlays may add while the process runs, one after the other: one that comes back as it was is none more.
+pub const ADDED_BACKENDS_EVER_MAX: usize = 256;
+/// The same, of this build.
+#[must_use]
+pub const fn added_ever() -> usize {
+    if cfg!(feature = "amendments") { ADDED_BACKENDS_EVER_MAX } else { 0 }
+}
+/// How long an overlay is not in force yet because a backend that it adds does not say what it offers. Then the overlay is
+/// in force without what that has.
+pub const LISTING_TIMEOUT: Duration = Duration::from_secs(10);
+/// After how long such a backend is asked again, from the first to the longest.
+pub const LISTING_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Admin connections: above it new ones wait in the accept queue.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 /// The head of an admin request: above it 431.

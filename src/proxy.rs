@@ -76,11 +76,11 @@ pub(crate) use settings::{Settings, Tuned};
 #[cfg(feature = "admin")]
 pub(crate) use site::Foreign;
 pub(crate) use site::Site;
-pub(crate) use subscriptions::{Feed, tell};
+pub(crate) use subscriptions::{Amends, Feeds, tell};
 pub(crate) use tasks::{Errands, TaskIds};
 pub(crate) use teams::Teams;
 
-use crate::catalog::{Era, Revision, Topology, View, plan};
+use crate::catalog::{Catalog, Era, Revision, Topology, View, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
 use crate::limits;
@@ -96,7 +96,12 @@ use session::Session;
 use target::Named;
 
 /// The link of a worker to a backend.
+#[cfg(not(feature = "amendments"))]
 pub(crate) type Link<T> = Cluster<<T as Topology>::Upstream, <T as Topology>::Balance>;
+/// The same where overlays may add some.
+#[cfg(feature = "amendments")]
+pub(crate) type Link<T> =
+    Cluster<crate::upstream::Reached<<T as Topology>::Upstream>, crate::upstream::Chosen<<T as Topology>::Balance>>;
 
 /// One worker: a thread, its clock, and its link to every backend.
 #[derive(Debug)]
@@ -111,8 +116,10 @@ pub(crate) struct Worker<T: Topology> {
     /// Written by this worker, read by whoever shows it.
     pub(crate) counts: Arc<Counts>,
     pub(crate) drain: Drain,
-    /// What backends tell by themselves, by the index of the backend.
-    pub(crate) feeds: Box<[Rc<Feed>]>,
+    /// What backends tell by themselves.
+    pub(crate) feeds: Feeds,
+    /// Who is told of lists that overlays change.
+    pub(crate) amends: Rc<Amends>,
     /// What backends want otherwise than was locked.
     pub(crate) relisted: Relisted,
     /// Held by each client that listens.
@@ -239,11 +246,26 @@ pub(crate) enum Carrier<'a> {
 /// A client's message, scanned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Post<'a> {
-    /// What its client sees.
+    /// The catalog that it is about.
+    pub(crate) catalog: Catalog,
+    /// What its client sees of that.
     pub(crate) view: &'static View,
     pub(crate) carrier: Carrier<'a>,
     pub(crate) body: &'a [u8],
     pub(crate) message: &'a Incoming,
+}
+
+impl<'a> Post<'a> {
+    /// One to a view as it is compiled.
+    pub(crate) fn new(view: &'static View, carrier: Carrier<'a>, body: &'a [u8], message: &'a Incoming) -> Self {
+        Self { catalog: Catalog::default(), view, carrier, body, message }
+    }
+
+    /// The same to what the view is in this catalog.
+    #[inline]
+    fn in_catalog(&self, catalog: Catalog) -> Self {
+        Self { catalog, view: catalog.view(self.view), ..*self }
+    }
 }
 
 impl<'a> Carrier<'a> {
@@ -318,7 +340,13 @@ impl Shared {
 impl<T: Topology> Worker<T> {
     /// Refuses what a head alone shows to be out of place.
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
-        self.shared.gate.admit(head)
+        self.shared.gate.admit(head, self.catalog())
+    }
+
+    /// The catalog that is in force.
+    #[inline]
+    pub(crate) fn catalog(&self) -> Catalog {
+        self.shared.tuned.amendments.catalog()
     }
 
     /// A session is over: what backends keep for it alone may go.
@@ -359,7 +387,7 @@ pub(crate) async fn handle<T: Topology, D: Downstream>(
             batch.serve(worker, &Erased::new(downstream)).await
         }
         Ok(message) => {
-            let post = Post { view, carrier: Carrier::Http(head), body, message: &message };
+            let post = Post::new(view, Carrier::Http(head), body, &message);
             answer(worker, &post, accepts_stream, downstream).await
         }
         Err(error) => unreadable(error, body, downstream).await,
@@ -379,6 +407,8 @@ pub(crate) async fn answer<T: Topology, D: Downstream>(
     accepts_stream: bool,
     downstream: &D,
 ) -> Result<(), Gone> {
+    let (catalog, current) = (worker.catalog(), &post.in_catalog(worker.catalog()));
+    let post = if catalog.is_compiled() { post } else { current };
     let modern = modern::is_modern(post);
     let era = if modern { Era::Modern } else { Era::Legacy };
     let refused = match classify(worker, post, modern) {
@@ -482,7 +512,7 @@ async fn serve<T: Topology, D: Downstream>(
     accepts_stream: bool,
     downstream: &D,
 ) -> Result<(), Gone> {
-    let spec = T::SPEC;
+    let spec = post.catalog.spec::<T>();
     let Request { method, revision, id, session, .. } = *request;
     // Kept until the answer is written.
     let under_way = load::begin(worker, method, post.message);
@@ -552,6 +582,7 @@ fn caller<'a>(
     let Request { revision, id, log_level, session, .. } = *request;
     let profile = session.map(|session| session.profile).unwrap_or_default();
     Caller {
+        catalog: post.catalog,
         view: post.view,
         era: revision.era(),
         revision,
@@ -607,8 +638,8 @@ async fn call<'a, T: Topology, D: Downstream>(
         plan::Subject::Resources => "resource",
     };
     let route = match caller.kind {
-        CallKind::Completion => route::completion::<T>(post.view, subject, &name),
-        _ => route::route::<T>(post.view, subject, &name).ok_or(Unroutable::Unknown),
+        CallKind::Completion => route::completion::<T>(post.catalog, post.view, subject, &name),
+        _ => route::route::<T>(post.catalog, post.view, subject, &name).ok_or(Unroutable::Unknown),
     };
     let route = match route {
         Ok(route) => route,

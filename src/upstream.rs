@@ -5,6 +5,8 @@
 //!
 //! **Invariant:** a call is written to a backend at most once, unless it is proven that nothing of it was sent.
 
+#[cfg(feature = "amendments")]
+mod added;
 pub mod any;
 pub mod balance;
 #[cfg(any(feature = "transport-stdio", feature = "transport-ws"))]
@@ -13,6 +15,8 @@ mod channel;
 mod children;
 mod cluster;
 mod context;
+#[cfg(any(feature = "authoring", feature = "amendments"))]
+mod contract;
 #[cfg(any(feature = "transport-http", feature = "transport-sse", feature = "transport-ws"))]
 mod credentials;
 mod dropped;
@@ -50,6 +54,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+#[cfg(feature = "amendments")]
+pub(crate) use added::{Addition, Additions, Chosen, Reached};
 #[cfg(feature = "transport-stdio")]
 pub use children::{CHILD_VARIABLES, Children};
 pub use cluster::Cluster;
@@ -58,6 +64,8 @@ pub(crate) use cluster::{Breaking, HealthState, Standing};
 pub(crate) use cluster::{Group, Others, seconds};
 pub(crate) use context::Tuning;
 pub use context::{Context, Shared};
+#[cfg(any(feature = "authoring", feature = "amendments"))]
+pub(crate) use contract::contract;
 pub(crate) use dropped::{Dropped, Reason};
 pub use error::{Error, Kind, OpenError};
 pub use greeting::Greeting;

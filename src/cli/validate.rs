@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use only1mcp_model::Source;
 use only1mcp_model::diagnostic::{Diagnostic, Finding, Severity, findings};
+use only1mcp_model::overlay::base::{Base, Sections};
+use only1mcp_model::overlay::{self, Overlay};
 use only1mcp_model::plan::Plan;
-use only1mcp_model::{Source, overlay};
 use serde::Serialize;
 
 use super::{Exit, complain, counted, files, print, print_json};
-use crate::catalog::Topology;
+use crate::catalog::{self, Topology};
 use crate::references::References;
 
 /// Check a topology and the lock beside it.
@@ -52,6 +54,16 @@ struct Checked<'a> {
     found: Vec<Diagnostic>,
 }
 
+/// Whether what an overlay makes of a topology passes the checks, as far as that is known without asking anybody.
+fn amended(topology: &Source, lock: Option<&Source>, overlay: (&Source, &Overlay)) -> Result<(), Vec<Diagnostic>> {
+    let (source, read) = overlay;
+    if !read.amends() {
+        return Ok(());
+    }
+    let base = Base::read(topology.clone(), lock.cloned(), catalog::features())?;
+    base.with(source, read, &Sections::new()).map(|_plan| ())
+}
+
 impl Validate {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
         let (path, topology) = files::read_topology::<T>(self.topology.as_deref())?;
@@ -70,7 +82,10 @@ impl Validate {
         }
         let mut checked = vec![Checked { source: &topology, found }];
         if let (Some(overlay), Some(plan)) = (&overlay, &plan) {
-            let found = overlay::load(overlay, &plan.backends).err().unwrap_or_default();
+            let found = overlay::load(overlay, &plan.backends)
+                .and_then(|read| amended(&topology, lock.as_ref(), (overlay, &read)))
+                .err()
+                .unwrap_or_default();
             checked.push(Checked { source: overlay, found });
         }
         let count = |severity| {

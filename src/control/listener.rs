@@ -20,7 +20,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::rc::Rc;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ impl Entered {
     /// Accepts until the gateway stops, then lets the answers in hand be taken.
     pub(super) async fn serve(self, stop: Stop) {
         let Self { socket, endpoints } = self;
-        let endpoints = Rc::new(endpoints);
+        let endpoints = Arc::new(endpoints);
         let connections = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
         loop {
             // At the bound, connections wait in the accept queue.
@@ -88,7 +88,7 @@ impl Entered {
             };
             match accepted {
                 Ok((stream, peer, permit)) => {
-                    let (endpoints, stop) = (Rc::clone(&endpoints), stop.clone());
+                    let (endpoints, stop) = (Arc::clone(&endpoints), stop.clone());
                     tokio::task::spawn_local(async move {
                         connection(stream, peer, &endpoints, stop).await;
                         drop(permit);
@@ -109,7 +109,7 @@ impl Entered {
     }
 }
 
-async fn connection(stream: TcpStream, peer: IpAddr, endpoints: &Endpoints, stop: Stop) {
+async fn connection(stream: TcpStream, peer: IpAddr, endpoints: &Arc<Endpoints>, stop: Stop) {
     let service = service_fn(async |request| Ok::<_, Infallible>(endpoints.answer(peer, request).await));
     let mut http = http1::Builder::new();
     // The timeout is also that of a connection without a request.

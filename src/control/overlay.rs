@@ -5,8 +5,13 @@
 //!
 //! **Invariant:** what does not pass the checks of an overlay changes nothing.
 
+#[cfg(feature = "amendments")]
+mod amender;
 mod found;
+#[cfg(not(feature = "amendments"))]
+mod no_amender;
 mod refused;
+mod relisting;
 mod watch;
 
 use std::collections::VecDeque;
@@ -23,9 +28,14 @@ use only1mcp_model::{Source, plan};
 
 use crate::proxy::{Settings, Tuned};
 use crate::{file, limits, telemetry};
+pub(crate) use amender::Amender;
+use amender::{Amended, Amendment};
 pub(crate) use found::Beginning;
 use found::Found;
+#[cfg(not(feature = "amendments"))]
+use no_amender as amender;
 pub use refused::{OverlayError, Rejected};
+pub(super) use relisting::relist;
 pub(super) use watch::watch;
 
 /// What the path of an overlay is for messages where it has none.
@@ -35,6 +45,7 @@ const NAMELESS: &str = "overlay";
 #[derive(Debug)]
 pub struct OverlayStore {
     backends: &'static [plan::Backend],
+    amender: Amender,
     tuned: Arc<Tuned>,
     file: Option<PathBuf>,
     #[expect(clippy::disallowed_types, reason = "no worker takes it")]
@@ -131,17 +142,31 @@ impl Reload {
 // === impl OverlayStore ===
 
 impl OverlayStore {
-    /// Goes on from what a gateway started with.
-    pub(crate) fn new(backends: &'static [plan::Backend], tuned: Arc<Tuned>, beginning: Beginning) -> Self {
+    /// Goes on from what a gateway starts with.
+    ///
+    /// # Errors
+    /// When that does not go with what is compiled.
+    pub(crate) fn new(
+        backends: &'static [plan::Backend],
+        amender: Amender,
+        tuned: Arc<Tuned>,
+        beginning: Beginning,
+    ) -> Result<Self, OverlayError> {
         let Beginning { file, found, overlay, text } = beginning;
+        let path = file.as_ref().map_or(NAMELESS.to_owned(), |file| file.display().to_string());
+        let source = Source { path, text: text.clone() };
+        let amendment = amender.check(&source, &overlay);
+        let amendment = amendment.map_err(|problems| OverlayError::Refused { file: source, problems })?;
+        amender.publish(amender.make(amendment, &tuned)?, &overlay, &tuned);
         let (generation, since) = (0, SystemTime::now());
         let current = Arc::new(Published { text, overlay, generation, by: By::Start, since });
         let state = State { current, earlier: VecDeque::new(), judged: found, rejected: None };
         #[expect(clippy::disallowed_types, reason = "no worker takes it")]
         let state = Mutex::new(state);
-        let own = Self { backends, tuned, file, state, reloads: Default::default(), taken_ms: AtomicU64::default() };
+        let (reloads, taken_ms) = (Default::default(), AtomicU64::default());
+        let own = Self { backends, amender, tuned, file, state, reloads, taken_ms };
         own.note_taken(since);
-        own
+        Ok(own)
     }
 
     /// The file that it is kept in, if it is.
@@ -191,7 +216,14 @@ impl OverlayStore {
     /// # Errors
     /// Every problem that it has.
     pub fn check(&self, text: &str) -> Result<Overlay, Vec<Diagnostic>> {
-        overlay::load(&self.source(text), self.backends)
+        self.read(&self.source(text)).map(|(overlay, _amendment)| overlay)
+    }
+
+    /// What a document says, and what it makes of the compiled catalog.
+    fn read(&self, source: &Source) -> Result<(Overlay, Amendment), Vec<Diagnostic>> {
+        let overlay = overlay::load(source, self.backends)?;
+        let amendment = self.amender.check(source, &overlay)?;
+        Ok((overlay, amendment))
     }
 
     /// Puts a document in force, once it stands in the file.
@@ -199,11 +231,13 @@ impl OverlayStore {
     /// # Errors
     /// When it does not pass its checks or cannot be written. Then nothing has changed.
     pub fn apply(&self, text: &str) -> Result<Arc<Published>, OverlayError> {
-        let overlay =
-            self.check(text).map_err(|problems| OverlayError::Refused { file: self.source(text), problems })?;
+        let read = self.read(&self.source(text));
+        let (overlay, amendment) =
+            read.map_err(|problems| OverlayError::Refused { file: self.source(text), problems })?;
         let mut state = self.state();
+        let amended = self.amender.make(amendment, &self.tuned)?;
         self.write(&mut state, text)?;
-        Ok(self.publish(&mut state, text.to_owned(), overlay, By::Edit))
+        Ok(self.publish(&mut state, text.to_owned(), (overlay, amended), By::Edit))
     }
 
     /// Puts the overlay in force that was before the current one, once it stands in the file.
@@ -213,55 +247,65 @@ impl OverlayStore {
     pub fn rollback(&self) -> Result<Arc<Published>, OverlayError> {
         let mut state = self.state();
         let before = state.earlier.back().cloned().ok_or(OverlayError::NoEarlier)?;
+        let read = self.amender.check(&self.source(&before.text), &before.overlay);
+        let amendment = read.map_err(|problems| OverlayError::Refused { file: self.source(&before.text), problems })?;
+        let amended = self.amender.make(amendment, &self.tuned)?;
         self.write(&mut state, &before.text)?;
-        Ok(self.publish(&mut state, before.text.clone(), before.overlay.clone(), By::Rollback))
+        Ok(self.publish(&mut state, before.text.clone(), (before.overlay.clone(), amended), By::Rollback))
     }
 
     /// Reads the file anew, whether or not it has changed.
     pub fn reload(&self) -> Reload {
-        let mut state = self.state();
-        let found = self.found();
-        let reload = if found == state.judged && found.is_usable() {
-            tracing::info!("overlay is unchanged");
-            Reload::Unchanged
-        } else {
-            self.judge(&mut state, found)
+        let reload = loop {
+            let (found, generation) = {
+                let state = self.state();
+                let found = self.found();
+                if found == state.judged && found.is_usable() {
+                    tracing::info!("overlay is unchanged");
+                    break Reload::Unchanged;
+                }
+                (found, state.current.generation)
+            };
+            if let Some(reload) = self.judge(found, generation) {
+                break reload;
+            }
         };
         self.reloads[reload as usize].fetch_add(1, Relaxed);
         reload
     }
 
-    /// The same where somebody may have written it. What was judged before is not judged again, and not counted.
+    /// The same where somebody may have written it. What was judged before is not judged again, and not counted. What is
+    /// written meanwhile is seen at the next look.
     fn look(&self) {
-        let mut state = self.state();
-        let found = self.found();
-        if found != state.judged {
-            let reload = self.judge(&mut state, found);
+        let (found, generation) = {
+            let state = self.state();
+            let found = self.found();
+            if found == state.judged {
+                return;
+            }
+            (found, state.current.generation)
+        };
+        if let Some(reload) = self.judge(found, generation) {
             self.reloads[reload as usize].fetch_add(1, Relaxed);
         }
     }
 
-    /// Takes up what the file holds.
-    fn judge(&self, state: &mut State, found: Found) -> Reload {
-        let text = match &found {
-            Found::Text(source) => overlay::load(source, self.backends)
-                .map(|overlay| (overlay, source.text.clone()))
-                .map_err(|problems| OverlayError::Refused { file: source.clone(), problems }),
-            Found::Absent => {
-                tracing::warn!(file = self.name(), "overlay is deleted: all settings are as they were compiled");
-                Ok((Overlay::default(), Overlay::default().to_string()))
-            }
-            Found::Nowhere => Err(self.unreadable("its directory is not there")),
-            Found::Unreadable(why) => Err(self.unreadable(why)),
-        };
+    /// Takes up what the file holds; `None` where it was written, or another overlay came, while backends were asked what they
+    /// offer: whoever asks what is in force does not wait for that.
+    fn judge(&self, found: Found, generation: u64) -> Option<Reload> {
+        let taken = self.take(&found);
+        let mut state = self.state();
+        if state.current.generation != generation || self.found() != found {
+            return None;
+        }
         state.judged = found;
-        match text {
+        Some(match taken {
             Ok((_, text)) if text == state.current.text => {
                 state.rejected = None;
                 Reload::Unchanged
             }
-            Ok((overlay, text)) => {
-                self.publish(state, text, overlay, By::File);
+            Ok((taken, text)) => {
+                self.publish(&mut state, text, taken, By::File);
                 Reload::Applied
             }
             Err(error) => {
@@ -269,11 +313,58 @@ impl OverlayStore {
                 state.rejected = Some(Rejected { at: SystemTime::now(), error: Arc::new(error) });
                 Reload::Rejected
             }
+        })
+    }
+
+    /// What the file says, and its text.
+    fn take(&self, found: &Found) -> Result<((Overlay, Amended), String), OverlayError> {
+        match found {
+            Found::Text(source) => {
+                let refused = |problems| OverlayError::Refused { file: source.clone(), problems };
+                let (overlay, amendment) = self.read(source).map_err(refused)?;
+                Ok(((overlay, self.amender.make(amendment, &self.tuned)?), source.text.clone()))
+            }
+            Found::Absent => {
+                tracing::warn!(file = self.name(), "overlay is deleted: all settings are as they were compiled");
+                Ok((Default::default(), Overlay::default().to_string()))
+            }
+            Found::Nowhere => Err(self.unreadable("its directory is not there")),
+            Found::Unreadable(why) => Err(self.unreadable(why)),
         }
     }
 
-    /// Puts an overlay in force.
-    fn publish(&self, state: &mut State, text: String, overlay: Overlay, by: By) -> Arc<Published> {
+    /// Whether the overlay in force adds a backend that has not said what it offers.
+    fn lacks(&self) -> bool {
+        self.amender.lacks(&self.current().overlay)
+    }
+
+    /// Asks such backends once more. What they offer is added to what is in force, unless that has changed meanwhile.
+    fn relist(&self) {
+        let current = self.current();
+        let source = self.source(&current.text);
+        let made = self.amender.check(&source, &current.overlay);
+        let made = made.map_err(|problems| OverlayError::Refused { file: source, problems });
+        let made = made.and_then(|amendment| self.amender.make(amendment, &self.tuned));
+        let state = self.state();
+        match made {
+            Ok(amended) if state.current.generation == current.generation => {
+                self.amender.publish(amended, &current.overlay, &self.tuned);
+                self.tuned.publish(self.backends, &current.overlay);
+            }
+            Ok(_) => {}
+            Err(error) => error.log(),
+        }
+    }
+
+    /// Puts an overlay in force, with the catalog that it makes.
+    fn publish(
+        &self,
+        state: &mut State,
+        text: String,
+        (overlay, amended): (Overlay, Amended),
+        by: By,
+    ) -> Arc<Published> {
+        self.amender.publish(amended, &overlay, &self.tuned);
         self.tuned.publish(self.backends, &overlay);
         let (generation, since) = (state.current.generation + 1, SystemTime::now());
         let changes: Vec<String> = overlay.changes(self.backends).iter().map(ToString::to_string).collect();

@@ -246,7 +246,7 @@ impl<'a> Answers<'a> {
     where
         'a: 'm,
     {
-        Post { view: self.peer.view, carrier: Carrier::Connection(&self.peer.agreement), body, message }
+        Post::new(self.peer.view, Carrier::Connection(&self.peer.agreement), body, message)
     }
 
     async fn refuse(&self, refusal: &Refusal<'_>, id: Option<&[u8]>) -> Result<(), Gone> {

@@ -19,8 +19,8 @@ use crate::control::{Beginning, OverlayError};
 use crate::downstream::{self, Entrance, Shown, Stream};
 use crate::limits;
 use crate::proxy::{
-    Calls, Counts, Drain, Errands, Feed, Flights, Gate, Links, Load, Mailboxes, OpenedTokens, Parked, Relisted,
-    Sessions, Shared, Site, TaskIds, Teams, Tie, Tuned, Worker,
+    Amends, Calls, Counts, Drain, Errands, Feeds, Flights, Gate, Links, Load, Mailboxes, OpenedTokens, Parked,
+    Relisted, Sessions, Shared, Site, TaskIds, Teams, Tie, Tuned, Worker,
 };
 use crate::references::References;
 use crate::seal::Seal;
@@ -30,6 +30,10 @@ use crate::upstream::{self, Gone, Transport};
 const SWEEP: Duration = Duration::from_secs(30);
 /// How long to wait after an `accept` that failed: it fails again at once while descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often it is looked whether calls to a backend that is no more are over.
+#[cfg(feature = "amendments")]
+const RETIRE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is needed to reach the backends.
 #[derive(Debug, Default)]
@@ -128,7 +132,10 @@ impl Crew {
         let (gate, load) = (Gate::new(spec, site), Load::new(spec.limits.calls_max));
         let shared = Arc::new(Shared { gate, load, sessions, mailboxes, parked, flights, tasks, errands, tuned });
         let tuning = shared.tuned.tuning();
-        let upstream = Arc::new(upstream::Shared::new(references, program, spec.backends, &tuning));
+        let upstream = upstream::Shared::new(references, program, spec.backends, &tuning);
+        #[cfg(feature = "amendments")]
+        let upstream = upstream.with(Arc::clone(&shared.tuned.additions));
+        let upstream = Arc::new(upstream);
         let (all_drained, working) = watch::channel(());
         let connections = Arc::new(Semaphore::new(spec.limits.connections_max as usize));
         Ok(Self { workers, shared, upstream, connections, draining, working, all_drained: Arc::new(all_drained) })
@@ -248,7 +255,7 @@ impl Place {
         let links = Links::open(context, &shared.tuned)?;
         let teams = Teams::open(T::SPEC.teams, self.worker);
         let (opened, calls, drain) = (OpenedTokens::default(), Calls::open(tie), Drain::default());
-        let (feeds, relisted) = (T::SPEC.backends.iter().map(|_| Rc::<Feed>::default()).collect(), Relisted::default());
+        let (feeds, relisted) = (Feeds::new(T::SPEC.backends.len()), Relisted::default());
         let (listeners, subscriptions) = (Rc::default(), Rc::default());
         // More than a `u16` has no machine.
         let index = u16::try_from(self.worker).unwrap_or(u16::MAX);
@@ -264,6 +271,7 @@ impl Place {
                 counts,
                 drain,
                 feeds,
+                amends: Rc::new(Amends::default()),
                 relisted,
                 listeners,
                 subscriptions,
@@ -316,7 +324,7 @@ impl Place {
         // A worker that never started did not take the hubs that were to live on it: nobody may wait for those.
         drop(self.crew.upstream);
         worker.links.seal();
-        let closing: Vec<_> = (0..T::SPEC.backends.len())
+        let closing: Vec<_> = (0..worker.links.places())
             .map(|index| {
                 let worker = Rc::clone(&worker);
                 tokio::task::spawn_local(async move {
@@ -336,7 +344,26 @@ impl Place {
 async fn follow<T: Topology>(worker: Weak<Worker<T>>, mut published: watch::Receiver<u64>) {
     while published.changed().await.is_ok() {
         let Some(worker) = worker.upgrade() else { return };
-        worker.links.follow(&worker.shared.tuned);
+        let catalog = worker.catalog();
+        for removed in worker.links.follow(&worker.shared.tuned) {
+            tokio::task::spawn_local(retire(Rc::clone(&worker), removed));
+        }
+        worker.amends.follow(catalog);
+    }
+}
+
+/// Ends what a worker holds open at a backend that the overlay has no more, once its calls are over.
+async fn retire<T: Topology>(worker: Rc<Worker<T>>, backend: usize) {
+    let Some(link) = worker.links.of(backend) else { return };
+    #[cfg(feature = "amendments")]
+    while !link.is_idle() {
+        tokio::select! {
+            () = worker.drain.begun() => return,
+            () = tokio::time::sleep(RETIRE_PAUSE) => {}
+        }
+    }
+    if worker.shared.tuned.of(backend).is_some_and(|own| own.is_disabled()) {
+        link.close().await;
     }
 }
 

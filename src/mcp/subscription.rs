@@ -48,6 +48,12 @@ pub enum Told {
 // === impl Filter ===
 
 impl Filter {
+    /// The lists of it alone.
+    #[must_use]
+    pub fn lists(&self) -> Self {
+        Self { resource_subscriptions: BTreeSet::new(), task_ids: BTreeSet::new(), ..self.clone() }
+    }
+
     /// Whether nothing is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

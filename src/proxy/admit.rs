@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::error::Refusal;
 use super::plain;
 use super::site::Site;
-use crate::catalog::{Spec, View};
+use crate::catalog::{Catalog, Spec, View};
 use crate::http1::{Field, Method, RequestHead};
 
 /// Who may connect, from the topology and the address listened on.
@@ -16,6 +16,8 @@ pub(crate) struct Gate {
     paths: HashMap<String, (&'static View, Place)>,
     /// What is seen at the plain routes.
     whole: &'static View,
+    /// The path of the MCP endpoint.
+    path: &'static str,
 }
 
 /// What a path serves.
@@ -86,14 +88,15 @@ impl Gate {
             // What the topology names comes first: it may be one of the others.
             paths.entry(path).or_insert((view, place));
         }
-        Self { site, paths, whole: &spec.whole }
+        Self { site, paths, whole: &spec.whole, path: &spec.listen.path }
     }
 
     /// Checks a head, in the order of MCP 2026-07-28, streamable HTTP, server validation.
-    pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
+    pub(crate) fn admit(&self, head: &RequestHead<'_>, catalog: Catalog) -> Result<Admitted, Refusal<'static>> {
         self.site.check(head.host, head.origin, head.fetch_site)?;
         let path = head.target.split('?').next().unwrap_or_default();
-        let Some(&(view, place)) = self.paths.get(path) else {
+        let found = self.paths.get(path).copied().or_else(|| self.amended(path, catalog));
+        let Some((view, place)) = found else {
             let route = plain::PlainRoute::of(path).ok_or(Refusal::NotFound)?;
             return admit_plain(head).map(|()| Admitted { view: self.whole, kind: RequestKind::Plain(route) });
         };
@@ -120,6 +123,22 @@ impl Gate {
         }
         let accepts_stream = accepts(&head.accept, b"text/event-stream");
         Ok(Admitted { view, kind: RequestKind::Post { accepts_stream } })
+    }
+
+    /// The same for paths that an overlay has added.
+    fn amended(&self, path: &str, catalog: Catalog) -> Option<(&'static View, Place)> {
+        if catalog.is_compiled() {
+            return None;
+        }
+        let (above, name) = path.rsplit_once('/')?;
+        let place = match above {
+            above if above == self.path => Place::Streamable,
+            EVENTS_PATH => Place::Events,
+            #[cfg(feature = "websocket")]
+            WEBSOCKET_PATH => Place::WebSockets,
+            _ => return None,
+        };
+        Some((catalog.named(name)?, place))
     }
 }
 
@@ -228,12 +247,13 @@ mod tests {
         ];
         let paths = paths.into_iter().map(|(path, view, place)| (path, (view, place))).collect();
         let site = Site::new(vec!["Gw.example".to_owned()], vec!["https://app.example".to_owned()]);
-        let gate = Gate { site, paths, whole: &WHOLE };
+        let gate = Gate { site, paths, whole: &WHOLE, path: "/mcp" };
         let head = format!("{lines}\r\n\r\n");
         let Ok(Parsed::Head(head, _)) = RequestHead::parse(head.as_bytes(), &[]) else {
             panic!("{head:?} is well formed")
         };
-        gate.admit(&head).map_err(|refusal| refusal.verdict(only1mcp_model::revision::Era::Modern).status)
+        gate.admit(&head, Catalog::default())
+            .map_err(|refusal| refusal.verdict(only1mcp_model::revision::Era::Modern).status)
     }
 
     fn admit(lines: &str) -> Result<RequestKind, u16> {

@@ -105,7 +105,7 @@ impl<'a> Batch<'a> {
             let refusal = Refusal::InvalidRequest("`initialize` must not be part of a batch".into());
             return respond::refuse(place, &refusal, Era::Legacy, id).await;
         }
-        let post = Post { view: self.view, carrier: self.carrier, body, message };
+        let post = Post::new(self.view, self.carrier, body, message);
         answer(worker, &post, false, place).await
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn call<'a, T: Topology>(
     let Some(asked) = own.or(others) else { return Err(Refusal::MethodNotFound(method)) };
     // A server may be of another era by now than its lock says.
     if own.is_none() || parked::era(worker, asked).is_some_and(|era| era != caller.era) {
-        let name = T::SPEC.backends.get(usize::from(asked)).map_or("?", |backend| &*backend.name);
+        let name = post.catalog.name_of::<T>(asked);
         return Err(Refusal::OtherEra(method, name));
     }
     if post.message.params.is_some_and(|params| params.kind != Kind::Object) {

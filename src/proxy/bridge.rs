@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::edition::Edits;
 use super::parked::Desk;
 use super::tasks;
-use crate::catalog::{Era, Revision, View};
+use crate::catalog::{Catalog, Era, Revision, View};
 use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{Cut, Id, Incoming, Outgoing};
 use crate::mcp::json::{Kind, Span, Text, Value};
@@ -24,7 +24,9 @@ use crate::upstream::{Error, Message};
 /// The client's side of one call.
 #[derive(Debug)]
 pub(crate) struct Caller<'a> {
-    /// What it sees.
+    /// The catalog that its call is about.
+    pub(crate) catalog: Catalog,
+    /// What it sees of that.
     pub(crate) view: &'static View,
     /// The era it speaks.
     pub(crate) era: Era,

@@ -58,7 +58,9 @@ pub(super) async fn call<T: Topology>(
     }
     let Landing::Answer(told) = landing else { return None };
     if !is_first {
-        worker.counts.backends[usize::from(route.backend)].coalesced.add(1);
+        if let Some(counts) = worker.counts.of(usize::from(route.backend)) {
+            counts.coalesced.add(1);
+        }
     }
     Some(tell(&told, caller.id, downstream).await)
 }
@@ -212,8 +214,10 @@ impl Shared {
         // It was scanned before.
         let head = &envelope::incoming(&self.body).ok()?;
         let apart = Cell::new(false);
+        let catalog = worker.catalog();
         let caller = Caller {
-            view,
+            catalog,
+            view: catalog.view(view),
             era,
             revision,
             source: &self.body,

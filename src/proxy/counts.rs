@@ -3,9 +3,11 @@
 //! **Invariant:** a counter is written by one worker only, so that counting is a load and a store: no lock, no locked
 //! instruction, no allocation. Others may read it at any time.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
+use crate::limits;
 use crate::upstream::Kind;
 
 /// The upper bounds of the ranges in which durations are counted, in microseconds; one range more has none.
@@ -36,7 +38,9 @@ pub(crate) struct Counts {
     /// Calls that were refused because as many were under way as may be.
     pub(crate) shed: Counter,
     /// By the index of the backend.
-    pub(crate) backends: Box<[CallCounts]>,
+    backends: Box<[CallCounts]>,
+    /// The same of those that overlays added, behind the compiled ones.
+    added: Box<[OnceLock<Box<CallCounts>>]>,
 }
 
 /// The calls of one worker to one backend.
@@ -84,7 +88,19 @@ impl Counts {
     pub(crate) fn new(backends: usize) -> Self {
         let backends = (0..backends).map(|_| CallCounts::default()).collect();
         let (accepted, closed, dropped_answers, dropped_notifications, refused_states, shed) = Default::default();
-        Self { accepted, closed, dropped_answers, dropped_notifications, refused_states, shed, backends }
+        let added = (0..limits::added_ever()).map(|_| OnceLock::new()).collect();
+        Self { accepted, closed, dropped_answers, dropped_notifications, refused_states, shed, backends, added }
+    }
+
+    /// Those of the backend of this index.
+    #[inline]
+    pub(crate) fn of(&self, backend: usize) -> Option<&CallCounts> {
+        self.backends.get(backend).or_else(|| self.of_added(backend - self.backends.len()))
+    }
+
+    #[cold]
+    fn of_added(&self, position: usize) -> Option<&CallCounts> {
+        self.added.get(position).map(|counts| &**counts.get_or_init(Box::default))
     }
 }
 

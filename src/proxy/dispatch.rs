@@ -94,7 +94,8 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         tried: Cell::new(0),
         asked: Cell::new(false),
     };
-    let origin = Origin { backend: name_of::<T>(course.backend), worker: worker.index, child: None };
+    let catalog = caller.catalog;
+    let origin = Origin { backend: catalog.name_of::<T>(course.backend), worker: worker.index, child: None };
     let client = (caller, route.rewrites);
     let mut relay = ClientRelay::new(client, downstream, &deadline, timeout, &worker.shared, origin);
     let mut failed: Option<(u16, Error)> = None;
@@ -106,7 +107,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
             Err(Error { kind: Kind::ClientGone, .. }) => return Err(Gone),
             Err(error) => error,
         };
-        let (backend_name, method) = (name_of::<T>(backend), journey.method());
+        let (backend_name, method) = (catalog.name_of::<T>(backend), journey.method());
         tracing::warn!(backend = backend_name, method, name = &*route.upstream, %error, sent = error.sent, "call got no answer");
         if relay.answered() {
             return Err(Gone);
@@ -131,7 +132,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         times = journey.counted(backend, step, times);
     }
     let Some((backend, error)) = failed else { return Err(Gone) };
-    let refusal = Refusal::Upstream(name_of::<T>(backend), &error);
+    let refusal = Refusal::Upstream(catalog.name_of::<T>(backend), &error);
     if downstream.streaming() {
         downstream.event(&[&refusal.verdict(caller.era).body(Some(caller.id))]).await?;
         return downstream.finish().await;
@@ -155,11 +156,6 @@ pub(super) async fn stay<T: Topology>(
     if left.get() { Err(Error::client_gone()) } else { Ok(()) }
 }
 
-/// The compiler checked every index; a table that disagrees is a broken build, not a client's mistake.
-fn name_of<T: Topology>(backend: u16) -> &'static str {
-    T::SPEC.backends.get(usize::from(backend)).map_or("?", |backend| &backend.name)
-}
-
 // === impl Journey ===
 
 impl<T: Topology> Journey<'_, T> {
@@ -171,17 +167,23 @@ impl<T: Topology> Journey<'_, T> {
         relay: &mut ClientRelay<'_, D>,
     ) -> Result<(), Error> {
         let (worker, index) = (self.worker, usize::from(backend));
-        let (Some(settings), Some(counts)) = (worker.shared.tuned.of(index), worker.counts.backends.get(index)) else {
+        let (Some(settings), Some(counts)) = (worker.shared.tuned.of(index), worker.counts.of(index)) else {
             return Err(Error::unavailable("the topology has no such backend"));
         };
-        let link = match settings.admit(self.goes_on_there()).and_then(|()| worker.links.for_call(index)) {
-            Ok(link) => link,
-            Err(error) => {
-                counts.refused(error.kind);
-                return Err(error);
-            }
-        };
-        relay.turn_to(name_of::<T>(backend), self.asks(backend), T::HAS_TEAMS && self.route.team.is_some());
+        let link =
+            match settings.admit(self.goes_on_there()).and_then(|()| worker.links.for_call(self.caller.catalog, index))
+            {
+                Ok(link) => link,
+                Err(error) => {
+                    counts.refused(error.kind);
+                    return Err(error);
+                }
+            };
+        relay.turn_to(
+            self.caller.catalog.name_of::<T>(backend),
+            self.asks(backend),
+            T::HAS_TEAMS && self.route.team.is_some(),
+        );
         let before = relay.elapsed();
         let mut outcome = if D::DETACHED && self.needs_task(backend) {
             // Boxed: few tools run as tasks alone.
@@ -247,7 +249,11 @@ impl<T: Topology> Journey<'_, T> {
 
     /// What the tool of the call wants to see in headers at a backend, by its lock.
     fn locked_headers(&self, backend: u16) -> &'static [ParamHeader] {
-        if self.route.has_headers { T::SPEC.headers_of(backend, &self.route.upstream) } else { &[] }
+        if self.route.has_headers {
+            self.caller.catalog.spec::<T>().headers_of(backend, &self.route.upstream)
+        } else {
+            &[]
+        }
     }
 
     /// The call to a backend that wants these headers, with this message, in which the name stands there.
@@ -344,7 +350,7 @@ impl<T: Topology> Journey<'_, T> {
     /// Another backend has the call from now on.
     fn turn(&self, before: &str, step: Step) {
         let (Step::Passed(to) | Step::Elsewhere(to) | Step::Fallback(to)) = step else { return };
-        let (method, name, to) = (self.method(), &*self.route.upstream, name_of::<T>(to));
+        let (method, name, to) = (self.method(), &*self.route.upstream, self.caller.catalog.name_of::<T>(to));
         match step {
             Step::Fallback(_) => tracing::info!(backend = before, fallback = to, method, name, "call fails over"),
             _ => {
@@ -358,7 +364,9 @@ impl<T: Topology> Journey<'_, T> {
     fn counted(&self, backend: u16, step: Option<Step>, times: u32) -> u32 {
         match step {
             Some(Step::Again(_) | Step::Elsewhere(_)) => {
-                self.worker.counts.backends[usize::from(backend)].retries.add(1);
+                if let Some(counts) = self.worker.counts.of(usize::from(backend)) {
+                    counts.retries.add(1);
+                }
                 times + 1
             }
             // A place that it never came to.

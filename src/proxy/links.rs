@@ -6,13 +6,16 @@ use std::fmt;
 
 use super::Link;
 use super::settings::Tuned;
-use crate::catalog::{Topology, plan};
+use crate::catalog::{Catalog, Topology, plan};
+use crate::limits;
 use crate::upstream::{self, Error, OpenError, Transport as _};
 
 /// See the module.
 pub(crate) struct Links<T: Topology> {
     /// By the index of the backend.
     links: Box<[OnceCell<Link<T>>]>,
+    /// The same of those that overlays added, behind the compiled ones.
+    added: Box<[OnceCell<Box<Link<T>>>]>,
     /// What further ones are opened with, until the gateway stops.
     context: RefCell<Option<upstream::Context>>,
 }
@@ -36,28 +39,46 @@ impl<T: Topology> Links<T> {
             Ok(link)
         };
         let links = T::SPEC.backends.iter().enumerate().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { links, context: RefCell::new(Some(context)) })
+        let added = (0..limits::added_ever()).map(|_| OnceCell::new()).collect();
+        Ok(Self { links, added, context: RefCell::new(Some(context)) })
+    }
+
+    /// How many backends it may have links to.
+    pub(crate) fn places(&self) -> usize {
+        self.links.len() + self.added.len()
     }
 
     /// The link to the backend of this index, whether or not it takes calls now; `None` while none was needed.
     #[inline]
     pub(crate) fn of(&self, backend: impl Into<usize>) -> Option<&Link<T>> {
-        self.links.get(backend.into())?.get()
+        let backend = backend.into();
+        match self.links.get(backend) {
+            Some(link) => link.get(),
+            None => self.of_added(backend),
+        }
+    }
+
+    #[cold]
+    fn of_added(&self, backend: usize) -> Option<&Link<T>> {
+        self.added.get(backend - self.links.len())?.get().map(|link| &**link)
     }
 
     /// The same for a call that the backend takes.
     #[inline]
-    pub(crate) fn for_call(&self, backend: usize) -> Result<&Link<T>, Error> {
+    pub(crate) fn for_call(&self, catalog: Catalog, backend: usize) -> Result<&Link<T>, Error> {
         match self.links.get(backend).and_then(OnceCell::get) {
             Some(link) => Ok(link),
-            None => self.open_late(backend),
+            None => self.open_late(catalog, backend),
         }
     }
 
     /// Opens one that was not needed before.
     #[cold]
-    fn open_late(&self, index: usize) -> Result<&Link<T>, Error> {
-        let (Some(link), Some(backend)) = (self.links.get(index), T::SPEC.backends.get(index)) else {
+    fn open_late(&self, catalog: Catalog, index: usize) -> Result<&Link<T>, Error> {
+        if let Some(link) = self.of(index) {
+            return Ok(link);
+        }
+        let Some(backend) = catalog.backend::<T>(index) else {
             return Err(Error::unavailable("the topology has no such backend"));
         };
         let Some(context) = &*self.context.borrow() else { return Err(Error::unavailable("the gateway stops")) };
@@ -65,24 +86,36 @@ impl<T: Topology> Links<T> {
             tracing::error!(backend = &*backend.name, error = error.why(), "backend cannot be enabled");
             Error::unavailable("it cannot be enabled: the log of the gateway says why")
         })?;
-        Ok(link.get_or_init(|| opened))
+        match (self.links.get(index), index.checked_sub(self.links.len()).and_then(|own| self.added.get(own))) {
+            (Some(link), _) => Ok(link.get_or_init(|| opened)),
+            (None, Some(link)) => Ok(link.get_or_init(|| Box::new(opened))),
+            (None, None) => Err(Error::unavailable("the topology has no such backend")),
+        }
     }
 
     /// All that were opened.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Link<T>> {
-        self.links.iter().filter_map(OnceCell::get)
+        let added = self.added.iter().filter_map(|link| Some(&**link.get()?));
+        self.links.iter().filter_map(OnceCell::get).chain(added)
     }
 
-    /// Takes up that settings were published: opens what is needed from now on, tells the others to look.
-    pub(crate) fn follow(&self, tuned: &Tuned) {
+    /// Takes up that settings were published: opens what is needed from now on, tells the others to look. Those that the
+    /// overlay has added are opened when they are called; returns the indices of open ones that it has no more.
+    pub(crate) fn follow(&self, tuned: &Tuned) -> Vec<usize> {
         for (index, link) in self.links.iter().enumerate() {
             match link.get() {
                 Some(link) => link.reconsider(),
                 None if tuned.of(index).is_some_and(super::Settings::is_disabled) => {}
                 // What goes wrong has been logged, and is what calls come to.
-                None => drop(self.open_late(index)),
+                None => drop(self.open_late(Catalog::default(), index)),
             }
         }
+        let open = self.added.iter().enumerate().filter_map(|(position, link)| Some((position, link.get()?)));
+        let looked = open.map(|(position, link)| {
+            link.reconsider();
+            self.links.len() + position
+        });
+        looked.filter(|index| tuned.of(*index).is_some_and(super::Settings::is_gone)).collect()
     }
 
     /// Opens no more from now on, and holds on to nothing that workers share.

@@ -28,7 +28,7 @@ use super::route::Route;
 use super::session::random_bits;
 use super::target::Named;
 use super::{Downstream, Erased, Post, Worker, attended, respond, route};
-use crate::catalog::{Era, Revision, Topology, View};
+use crate::catalog::{Catalog, Era, Revision, Topology, View};
 use crate::clock::Deadline;
 use crate::limits;
 use crate::mcp::client::Profile;
@@ -111,8 +111,8 @@ pub(super) fn is_served<T: Topology>(worker: &Worker<T>, caller: &Caller<'_>, ro
     let Some(meta) = caller.head.meta.filter(|_| may_ask) else { return false };
     let declares = meta.client_capabilities.is_some_and(|declared| declared.span.of(caller.source).len() > "{}".len());
     // Its task is cancelled when its client leaves, however that went.
-    let led = || T::SPEC.led(route.backend, route.team);
-    let requires_task = || led().any(|backend| T::SPEC.requires_task(backend, &route.upstream));
+    let led = || caller.catalog.spec::<T>().led(route.backend, route.team);
+    let requires_task = || led().any(|backend| caller.catalog.spec::<T>().requires_task(backend, &route.upstream));
     let runs_task = || caller.kind == CallKind::Tool && (caller.head.task.is_some() || requires_task());
     (declares || caller.head.resumes || runs_task()) && led().any(|backend| era(worker, backend) != Some(Era::Modern))
 }
@@ -120,7 +120,7 @@ pub(super) fn is_served<T: Topology>(worker: &Worker<T>, caller: &Caller<'_>, ro
 /// The era of a backend, as far as it is known.
 pub(super) fn era<T: Topology>(worker: &Worker<T>, backend: u16) -> Option<Era> {
     let index = usize::from(backend);
-    let pinned = T::SPEC.backends.get(index).and_then(|backend| backend.era);
+    let pinned = worker.catalog().backend::<T>(index).and_then(|backend| backend.era);
     pinned.or_else(|| worker.links.of(index)?.era())
 }
 
@@ -168,6 +168,7 @@ fn resumption<'a>(post: &Post<'a>) -> Result<Option<Resumption<'a>>, Refusal<'a>
 
 /// A call that needs nothing of the connection that it came on.
 struct Detached {
+    catalog: Catalog,
     view: &'static View,
     body: Vec<u8>,
     id: Vec<u8>,
@@ -188,6 +189,7 @@ impl Detached {
         let passed_on = post.carrier.passed_on().iter();
         let &Caller { accepts_stream, log_level, kind, quiet, .. } = caller;
         Self {
+            catalog: post.catalog,
             view: post.view,
             body: post.body.to_vec(),
             id: caller.id.to_vec(),
@@ -204,6 +206,7 @@ impl Detached {
 
     async fn run<T: Topology>(self, worker: Rc<Worker<T>>, outputs: mpsc::Sender<Output>) {
         let Self {
+            catalog,
             view,
             body,
             id,
@@ -219,13 +222,14 @@ impl Detached {
         // It was scanned and routed before.
         let Ok(head) = envelope::incoming(&body) else { return };
         let name = asked.name.clone();
-        let Some(route) = route::route::<T>(view, subject, &name) else { return };
+        let Some(route) = route::route::<T>(catalog, view, subject, &name) else { return };
         let parked = &worker.shared.parked;
         let desk = Desk::new(parked, (asked, body.len()), &id, outputs, worker.clock.deadline());
         let (era, session, profile) = (Era::Modern, None, declared(&body, &head));
         let (source, head, id) = (&body[..], &head, &id[..]);
         let desk = &desk;
         let caller = Caller {
+            catalog,
             view,
             era,
             revision: Revision::MODERN,

@@ -124,7 +124,7 @@ async fn completed<T: Topology>(
         Err(error) => return super::unreadable(error, &body, downstream).await,
     };
     let agreement = Agreement::with(keys);
-    let post = Post { view, carrier: Carrier::Connection(&agreement), body: &body, message: &message };
+    let post = Post::new(view, Carrier::Connection(&agreement), &body, &message);
     answer(worker, &post, false, downstream).await
 }
 

@@ -84,7 +84,7 @@ async fn wanted<T: Topology>(
     had: &[ParamHeader],
     deadline: &Deadline,
 ) -> Option<Rc<[ParamHeader]>> {
-    let spec = T::SPEC.backends.get(usize::from(backend))?;
+    let spec = worker.catalog().backend::<T>(backend)?;
     if !matches!(spec.transport, Transport::StreamableHttp(_)) {
         return None;
     }

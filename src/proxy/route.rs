@@ -7,7 +7,7 @@ use only1mcp_model::uri::Uri;
 use only1mcp_model::uri_prefix::backend_name;
 
 use crate::catalog::plan::{Backend, ParamHeader, Subject};
-use crate::catalog::{Alone, Entry, Template, Topology, View};
+use crate::catalog::{Alone, Catalog, Entry, Template, Topology, View};
 use crate::limits;
 
 /// The decision for one call.
@@ -57,14 +57,19 @@ impl<'a> Route<'a> {
 
 /// Where a call goes; `None` for a name nobody offers, and just so for one that the view does not show.
 #[inline]
-pub(crate) fn route<'a, T: Topology>(view: &View, subject: Subject, name: &'a str) -> Option<Route<'a>> {
+pub(crate) fn route<'a, T: Topology>(
+    catalog: Catalog,
+    view: &View,
+    subject: Subject,
+    name: &'a str,
+) -> Option<Route<'a>> {
     if let Some(alone) = &view.alone {
-        return own::<T>(alone, subject, name);
+        return own::<T>(catalog, alone, subject, name);
     }
     let entry = match subject {
-        Subject::Tools => T::tool(name),
-        Subject::Prompts => T::prompt(name),
-        Subject::Resources => T::resource(name),
+        Subject::Tools => catalog.tool::<T>(name),
+        Subject::Prompts => catalog.prompt::<T>(name),
+        Subject::Resources => catalog.resource::<T>(name),
     };
     match entry {
         Some(entry) => view.shows(entry.views).then_some(Route {
@@ -74,32 +79,32 @@ pub(crate) fn route<'a, T: Topology>(view: &View, subject: Subject, name: &'a st
             upstream: Cow::Borrowed(entry.upstream),
             fallbacks: entry.fallbacks,
             repeatable: entry.read_only || entry.idempotent,
-            headers: headers::<T>(entry),
+            headers: headers::<T>(catalog, entry),
             has_headers: entry.has_headers,
             // What a URI was asked under, what is in it is answered under; a tool speaks of its own.
-            rewrites: rewriting::<T>(if subject == Subject::Resources { entry.origin } else { entry.backend }),
+            rewrites: rewriting::<T>(catalog, if subject == Subject::Resources { entry.origin } else { entry.backend }),
             child: None,
         }),
-        None => uncatalogued::<T>(view, subject, name),
+        None => uncatalogued::<T>(catalog, view, subject, name),
     }
 }
 
 /// The backend, if its URIs bear its name.
 #[inline]
-fn rewriting<T: Topology>(backend: u16) -> Option<&'static Backend> {
-    let backend = T::SPEC.backends.get(usize::from(backend)).filter(|_| T::REWRITES_URIS);
+fn rewriting<T: Topology>(catalog: Catalog, backend: u16) -> Option<&'static Backend> {
+    let backend = catalog.backend::<T>(backend).filter(|_| catalog.rewrites_uris::<T>());
     backend.filter(|backend| backend.rewrites_uris)
 }
 
 /// What a backend calls a URI that clients know.
-fn own_uri<T: Topology>(backend: u16, uri: &str) -> Cow<'_, str> {
-    rewriting::<T>(backend).map_or(Cow::Borrowed(uri), |backend| backend.own_uri(uri))
+fn own_uri<T: Topology>(catalog: Catalog, backend: u16, uri: &str) -> Cow<'_, str> {
+    rewriting::<T>(catalog, backend).map_or(Cow::Borrowed(uri), |backend| backend.own_uri(uri))
 }
 
 /// Which arguments a tool wants to see as headers, going by the one that is listed.
 #[inline]
-fn headers<T: Topology>(entry: &Entry) -> &'static [ParamHeader] {
-    if entry.has_headers { T::SPEC.headers_of(entry.origin, entry.upstream) } else { &[] }
+fn headers<T: Topology>(catalog: Catalog, entry: &Entry) -> &'static [ParamHeader] {
+    if entry.has_headers { catalog.spec::<T>().headers_of(entry.origin, entry.upstream) } else { &[] }
 }
 
 /// Why a completion leads nowhere.
@@ -116,31 +121,33 @@ pub(crate) enum Unroutable {
 /// Where the arguments of a prompt, a resource or a template are completed: at whoever would be asked for it. A template
 /// is named as it is listed.
 pub(crate) fn completion<'a, T: Topology>(
+    catalog: Catalog,
     view: &View,
     subject: Subject,
     name: &'a str,
 ) -> Result<Route<'a>, Unroutable> {
     let is_listed = |template: &&Template| subject == Subject::Resources && template.uri_template == name;
-    let listed = T::SPEC.templates.iter().find(is_listed).filter(|_| view.alone.is_none());
+    let listed = catalog.spec::<T>().templates.iter().find(is_listed).filter(|_| view.alone.is_none());
     let route = match listed {
         Some(&Template { backend, team, origin, views, fallbacks, .. }) => {
-            let upstream = own_uri::<T>(origin, name);
+            let upstream = own_uri::<T>(catalog, origin, name);
             let route = Route { team, fallbacks, repeatable: true, ..Route::to(backend, upstream) };
             view.shows(views).then_some(route)
         }
-        None => route::<T>(view, subject, name),
+        None => route::<T>(catalog, view, subject, name),
     };
     let route = route.ok_or(if view.declared.completions { Unroutable::Unknown } else { Unroutable::NotOffered })?;
     let completes = |backend: &u16| {
-        let backend = T::SPEC.backends.get(usize::from(*backend));
+        let backend = catalog.backend::<T>(*backend);
         backend.is_some_and(|backend| backend.completions != Some(false))
     };
     // Who has the item need not complete its arguments.
-    let (backend, team) = match T::SPEC.led(route.backend, route.team).find(completes) {
+    let (backend, team) = match catalog.spec::<T>().led(route.backend, route.team).find(completes) {
         None => return Err(Unroutable::NoCompletions),
-        Some(first) => {
-            (first, route.team.filter(|_| T::SPEC.led(route.backend, route.team).all(|own| completes(&own))))
-        }
+        Some(first) => (
+            first,
+            route.team.filter(|_| catalog.spec::<T>().led(route.backend, route.team).all(|own| completes(&own))),
+        ),
     };
     let fallbacks = if route.fallbacks.iter().all(completes) { route.fallbacks } else { &[] };
     Ok(Route { backend, team, fallbacks, repeatable: true, ..route })
@@ -148,7 +155,7 @@ pub(crate) fn completion<'a, T: Topology>(
 
 /// Where a name leads of which its backend alone is asked: there or nowhere. It is looked up as the catalog has it,
 /// whoever the catalog would send it to.
-fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Option<Route<'a>> {
+fn own<'a, T: Topology>(catalog: Catalog, alone: &Alone, subject: Subject, name: &'a str) -> Option<Route<'a>> {
     let &Alone { backend, prefix, tools, prompts, resources, templates } = alone;
     let length_max = if subject == Subject::Resources { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
     if name.len() > length_max {
@@ -157,30 +164,37 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
     let prefixed = match subject {
         Subject::Tools | Subject::Prompts if !prefix.is_empty() => Cow::Owned([prefix, name].concat()),
         Subject::Tools | Subject::Prompts => Cow::Borrowed(name),
-        Subject::Resources => rewriting::<T>(backend).map_or(Cow::Borrowed(name), |backend| backend.exposed_uri(name)),
+        Subject::Resources => {
+            rewriting::<T>(catalog, backend).map_or(Cow::Borrowed(name), |backend| backend.exposed_uri(name))
+        }
     };
-    let shortened =
-        !prefix.is_empty() && subject != Subject::Resources && !names::is_exposable(&prefixed, T::SPEC.name_bytes_max);
+    let shortened = !prefix.is_empty()
+        && subject != Subject::Resources
+        && !names::is_exposable(&prefixed, catalog.spec::<T>().name_bytes_max);
     let entry = match subject {
-        Subject::Tools if shortened => T::tool(&names::fit(prefixed.to_string(), T::SPEC.name_bytes_max)),
-        Subject::Prompts if shortened => T::prompt(&names::fit(prefixed.to_string(), T::SPEC.name_bytes_max)),
-        Subject::Tools => T::tool(&prefixed),
-        Subject::Prompts => T::prompt(&prefixed),
-        Subject::Resources => T::resource(&prefixed),
+        Subject::Tools if shortened => {
+            catalog.tool::<T>(&names::fit(prefixed.to_string(), catalog.spec::<T>().name_bytes_max))
+        }
+        Subject::Prompts if shortened => {
+            catalog.prompt::<T>(&names::fit(prefixed.to_string(), catalog.spec::<T>().name_bytes_max))
+        }
+        Subject::Tools => catalog.tool::<T>(&prefixed),
+        Subject::Prompts => catalog.prompt::<T>(&prefixed),
+        Subject::Resources => catalog.resource::<T>(&prefixed),
     };
     // Prefixes may begin alike, and what a shortened name looks like may be somebody's own.
     let entry = entry
         .filter(|entry| entry.origin == backend && (subject == Subject::Resources || entry.shortened == shortened));
     let unlisted = || {
-        let mut wildcards = T::SPEC.wildcards.iter().filter(|route| route.subject == subject);
+        let mut wildcards = catalog.spec::<T>().wildcards.iter().filter(|route| route.subject == subject);
         wildcards.any(|route| {
-            T::SPEC.led(route.backend, route.team).any(|own| own == backend)
+            catalog.spec::<T>().led(route.backend, route.team).any(|own| own == backend)
                 && names::matches(&route.pattern, &prefixed)
                 && route.upstream(&prefixed).is_some()
         })
     };
     let template = || {
-        let of_catalog = T::SPEC.templates.iter().filter(|template| template.origin == backend);
+        let of_catalog = catalog.spec::<T>().templates.iter().filter(|template| template.origin == backend);
         let mut all = of_catalog.map(|template| template.uri_template).chain(templates.iter().copied());
         // As listed, it is named by who wants its arguments completed; nothing fills it so.
         let leads = |template: &str| template == prefixed || names::fills(template, &prefixed);
@@ -195,9 +209,9 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
     };
     let shared = || shared.binary_search_by_key(&name, |(own, _)| own).ok().map(|index| shared[index].1);
     let (upstream, headers) = match entry {
-        Some(entry) => (entry.upstream, headers::<T>(entry)),
+        Some(entry) => (entry.upstream, headers::<T>(catalog, entry)),
         None => match shared() {
-            Some(upstream) => (upstream, T::SPEC.headers_of(backend, upstream)),
+            Some(upstream) => (upstream, catalog.spec::<T>().headers_of(backend, upstream)),
             None if template() || unlisted() => (name, &[][..]),
             None => return None,
         },
@@ -207,44 +221,51 @@ fn own<'a, T: Topology>(alone: &Alone, subject: Subject, name: &'a str) -> Optio
 }
 
 #[cold]
-fn uncatalogued<'a, T: Topology>(view: &View, subject: Subject, name: &'a str) -> Option<Route<'a>> {
+fn uncatalogued<'a, T: Topology>(catalog: Catalog, view: &View, subject: Subject, name: &'a str) -> Option<Route<'a>> {
     let length_max = if subject == Subject::Resources { limits::URI_BYTES_MAX } else { limits::NAME_BYTES_MAX };
-    if name.len() > length_max || !is_shown::<T>(view, subject, name) {
+    if name.len() > length_max || !is_shown::<T>(catalog, view, subject, name) {
         return None;
     }
     // The most specific template decides, also where the view does not show it: a wider one would lead elsewhere.
-    let mut templates = T::SPEC.templates.iter().filter(|_| subject == Subject::Resources);
+    let mut templates = catalog.spec::<T>().templates.iter().filter(|_| subject == Subject::Resources);
     let template = templates.find(|template| names::fills(template.uri_template, name));
     if template.is_some_and(|template| !view.shows(template.views)) {
         return None;
     }
-    let mut wildcards = T::SPEC.wildcards.iter().filter(|wildcard| wildcard.subject == subject);
+    let mut wildcards = catalog.spec::<T>().wildcards.iter().filter(|wildcard| wildcard.subject == subject);
     let wildcard = wildcards.find(|wildcard| names::matches(&wildcard.pattern, name));
     let (backend, team, upstream) = match (wildcard, template) {
         (Some(wildcard), _) => (wildcard.backend, wildcard.team, wildcard.upstream(name)?),
         (None, Some(template)) => (template.backend, template.team, name),
-        (None, None) if subject == Subject::Resources => (bearing::<T>(name)?, None, name),
+        (None, None) if subject == Subject::Resources => (bearing::<T>(catalog, name)?, None, name),
         (None, None) => return None,
     };
     // A template is spelled as its origin has it, wherever it leads.
     let origin = template.filter(|_| wildcard.is_none()).map_or(backend, |template| template.origin);
-    let upstream = if subject == Subject::Resources { own_uri::<T>(origin, upstream) } else { upstream.into() };
+    let upstream =
+        if subject == Subject::Resources { own_uri::<T>(catalog, origin, upstream) } else { upstream.into() };
     // Of a name that no lock holds, and no template leads to, nobody knows who else has it.
     let fallbacks = template.filter(|own| own.backend == backend).map_or(&[][..], |own| own.fallbacks);
     // Nobody was shown what the tool wants; it may be one that the lock has under another name.
     let has_headers = subject == Subject::Tools;
-    Some(Route { team, fallbacks, has_headers, rewrites: rewriting::<T>(origin), ..Route::to(backend, upstream) })
+    Some(Route {
+        team,
+        fallbacks,
+        has_headers,
+        rewrites: rewriting::<T>(catalog, origin),
+        ..Route::to(backend, upstream)
+    })
 }
 
 /// The backend whose name a URI bears: what it speaks of without listing it leads back to it.
-fn bearing<T: Topology>(uri: &str) -> Option<u16> {
-    let backend = T::backend(backend_name(uri).filter(|_| T::REWRITES_URIS)?)?;
-    rewriting::<T>(backend).map(|_| backend)
+fn bearing<T: Topology>(catalog: Catalog, uri: &str) -> Option<u16> {
+    let backend = catalog.index_of::<T>(backend_name(uri).filter(|_| catalog.rewrites_uris::<T>())?)?;
+    rewriting::<T>(catalog, backend).map(|_| backend)
 }
 
 /// Whether a view shows a name that no list holds. A URI gets one verdict however it is spelled: its backend may decode
 /// it. So do templates, of which the most specific one has to be shown under every spelling.
-fn is_shown<T: Topology>(view: &View, subject: Subject, name: &str) -> bool {
+fn is_shown<T: Topology>(catalog: Catalog, view: &View, subject: Subject, name: &str) -> bool {
     if view.is_whole() {
         return true;
     }
@@ -252,6 +273,6 @@ fn is_shown<T: Topology>(view: &View, subject: Subject, name: &str) -> bool {
         return view.patterns.shows(name);
     }
     let uri = Uri::new(name);
-    let template = T::SPEC.templates.iter().find(|template| uri.fills(template.uri_template));
+    let template = catalog.spec::<T>().templates.iter().find(|template| uri.fills(template.uri_template));
     view.patterns.shows_unlisted(&uri) && template.is_none_or(|template| view.shows(template.views))
 }

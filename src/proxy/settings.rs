@@ -5,13 +5,17 @@
 //!
 //! **Invariant:** reading a setting is one relaxed load: no lock, and nothing to wait for.
 
+#[cfg(feature = "amendments")]
+use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use only1mcp_model::overlay::{BackendSettings, Overlay};
 use tokio::sync::watch;
 
-use crate::catalog::plan;
+use crate::catalog::{Amendments, plan};
+use crate::limits;
 use crate::mcp::client::Profile;
 use crate::upstream::{self, Error, Tuning, Upkeep};
 
@@ -20,6 +24,13 @@ use crate::upstream::{self, Error, Tuning, Upkeep};
 pub(crate) struct Tuned {
     /// By the index of the backend.
     backends: Box<[Settings]>,
+    /// The same of those that overlays added, behind the compiled ones.
+    added: Box<[OnceLock<Settings>]>,
+    /// What workers share of these towards them.
+    #[cfg(feature = "amendments")]
+    pub(crate) additions: Arc<upstream::Additions>,
+    /// The catalogs that overlays make.
+    pub(crate) amendments: Amendments,
     /// Counts how often they were set.
     published: watch::Sender<u64>,
 }
@@ -45,6 +56,8 @@ enum Admission {
     /// Those that go on with what was begun.
     Draining,
     Disabled,
+    /// The overlay that added the backend is no more.
+    Gone,
 }
 
 // === impl Tuned ===
@@ -53,7 +66,16 @@ impl Tuned {
     /// The compiled settings with what an overlay says.
     pub(crate) fn new(backends: &[plan::Backend], overlay: &Overlay) -> Self {
         let (published, _) = watch::channel(0);
-        let own = Self { backends: backends.iter().map(Settings::new).collect(), published };
+        let backends_tuned = backends.iter().map(Settings::new).collect();
+        let added = (0..limits::added_ever()).map(|_| OnceLock::new()).collect();
+        let own = Self {
+            backends: backends_tuned,
+            added,
+            #[cfg(feature = "amendments")]
+            additions: Arc::default(),
+            amendments: Amendments::default(),
+            published,
+        };
         own.set(backends, overlay);
         own
     }
@@ -66,10 +88,28 @@ impl Tuned {
         }
     }
 
-    /// The same, and tells the workers.
+    /// The same, and tells the workers, also of another catalog.
     pub(crate) fn publish(&self, backends: &[plan::Backend], overlay: &Overlay) {
         self.set(backends, overlay);
         self.published.send_modify(|count| *count += 1);
+    }
+
+    /// Sets those of the backends that an overlay adds, each at its position; those that are not among them are gone.
+    #[cfg(feature = "amendments")]
+    pub(crate) fn set_added(&self, added: &[(plan::Backend, upstream::Addition)], overlay: &Overlay) {
+        for (backend, addition) in added {
+            let Some(settings) = self.added.get(addition.position) else { continue };
+            let settings = settings.get_or_init(|| Settings::with(backend, addition.tuning.clone()));
+            settings.set(backend, overlay.backends.get(&backend.name).unwrap_or(&BackendSettings::default()));
+            // No worker may have a link yet that is told to look.
+            addition.group.reconsider();
+        }
+        for (position, settings) in self.added.iter().enumerate() {
+            if let Some(settings) = settings.get().filter(|_| added.iter().all(|(_, own)| own.position != position)) {
+                settings.admission.store(Admission::Gone as u8, Relaxed);
+                settings.tuning.upkeep.set(false);
+            }
+        }
     }
 
     /// Hears of each time that they are set from now on.
@@ -79,7 +119,13 @@ impl Tuned {
 
     /// Those of the backend of this index.
     pub(crate) fn of(&self, backend: impl Into<usize>) -> Option<&Settings> {
-        self.backends.get(backend.into())
+        let backend = backend.into();
+        self.backends.get(backend).or_else(|| self.of_added(backend))
+    }
+
+    #[cold]
+    fn of_added(&self, backend: usize) -> Option<&Settings> {
+        self.added.get(backend - self.backends.len())?.get()
     }
 
     /// What the links to each backend go by.
@@ -99,10 +145,14 @@ impl Tuned {
 
 impl Settings {
     fn new(backend: &plan::Backend) -> Self {
+        Self::with(backend, Tuning::new(backend))
+    }
+
+    fn with(backend: &plan::Backend, tuning: Tuning) -> Self {
         Self {
             timeout_ms: AtomicU64::new(backend.timeout_ms),
             admission: AtomicU8::new(Admission::Open as u8),
-            tuning: Tuning::new(backend),
+            tuning,
             asks: upstream::asks(backend),
         }
     }
@@ -134,7 +184,12 @@ impl Settings {
 
     /// Whether calls to it are refused, all of them.
     pub(crate) fn is_disabled(&self) -> bool {
-        self.admission.load(Relaxed) == Admission::Disabled as u8
+        self.admission.load(Relaxed) >= Admission::Disabled as u8
+    }
+
+    /// Whether the backend was added, and is no more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.admission.load(Relaxed) == Admission::Gone as u8
     }
 
     /// Whether it takes new calls.

@@ -5,7 +5,11 @@
 //! **Invariant:** a client is told of nothing that was not acknowledged to it. What has changed and was not told yet is a
 //! set, of tasks the last word on each: a client that does not read makes nothing grow.
 
+#[cfg(feature = "amendments")]
+mod amended;
 mod feed;
+#[cfg(not(feature = "amendments"))]
+mod not_amended;
 mod own;
 mod window;
 
@@ -18,8 +22,13 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-pub(crate) use feed::Feed;
+pub(crate) use amended::Amends;
+use amended::Placed;
+use feed::Feed;
+pub(crate) use feed::Feeds;
 use feed::{Enrolled, Wish};
+#[cfg(not(feature = "amendments"))]
+use not_amended as amended;
 pub(crate) use own::{OwnStream, tell};
 pub(super) use own::{subscribe, unsubscribe};
 pub(super) use window::Window;
@@ -29,7 +38,7 @@ use super::error::Refusal;
 use super::session::Hearing;
 use super::{Downstream as _, Post, Worker, route, tasks, teams};
 use crate::catalog::plan::Subject;
-use crate::catalog::{Topology, View};
+use crate::catalog::{Catalog, NOBODY, Topology, View};
 use crate::limits;
 use crate::mcp::json::Value;
 use crate::mcp::subscription::{self, Filter};
@@ -81,11 +90,14 @@ pub(super) async fn listen<'a, T: Topology>(
     }
     let request = Rc::new(Request { id: String::from_utf8_lossy(id).into_owned(), ..Request::default() });
     let listener = Rc::new(Listener::Request(Rc::clone(&request)));
-    let mut wishes = wishes(worker, post.view, &wanted);
+    let mut wishes = wishes(worker, post.catalog, post.view, &wanted);
     about_tasks(worker, post.view, &wanted, &mut wishes);
     let enrolled: Vec<Enrolled> =
         wishes.into_iter().filter_map(|(backend, wish)| Feed::enrol(worker, backend, wish, &listener)).collect();
-    Ok(request.tell(worker, &enrolled, downstream).await)
+    let _placed = worker.amends.enrol((post.catalog, worker.catalog()), post.view, &wanted, &listener);
+    // The lists are the gateway's own.
+    let own = if cfg!(feature = "amendments") { wanted.lists() } else { Filter::default() };
+    Ok(request.tell(worker, (&enrolled, own), downstream).await)
 }
 
 /// What the client wants to be told of.
@@ -111,7 +123,9 @@ fn wanted(post: &Post<'_>) -> Result<Filter, Refusal<'static>> {
 fn about_tasks<T: Topology>(worker: &Worker<T>, view: &'static View, wanted: &Filter, wishes: &mut Vec<(u16, Wish)>) {
     for id in &wanted.task_ids {
         let task = worker.shared.tasks.listened_for(view, id);
-        let Some((backend, task)) = task.and_then(|(backend, task)| Some((T::backend(&backend)?, task))) else {
+        let Some((backend, task)) =
+            task.and_then(|(backend, task)| Some((worker.catalog().index_of::<T>(&backend)?, task)))
+        else {
             continue;
         };
         let known = wishes.iter().position(|(other, _)| *other == backend);
@@ -127,9 +141,9 @@ fn about_tasks<T: Topology>(worker: &Worker<T>, view: &'static View, wanted: &Fi
 
 /// What of it is to be heard from which backend: a list from every one that the view shows something of, a resource from
 /// the one that would be asked for it.
-fn wishes<T: Topology>(worker: &Worker<T>, view: &View, wanted: &Filter) -> Vec<(u16, Wish)> {
-    let spec = T::SPEC;
-    let all = 0..u16::try_from(spec.backends.len()).unwrap_or(u16::MAX);
+fn wishes<T: Topology>(worker: &Worker<T>, catalog: Catalog, view: &View, wanted: &Filter) -> Vec<(u16, Wish)> {
+    let spec = catalog.spec::<T>();
+    let all = (0..).zip(spec.backends).filter(|(_, backend)| backend.name != NOBODY).map(|(index, _)| index);
     let of = |subject: Subject| -> BTreeSet<u16> {
         let entries = match subject {
             Subject::Tools => spec.tools,
@@ -150,7 +164,7 @@ fn wishes<T: Topology>(worker: &Worker<T>, view: &View, wanted: &Filter) -> Vec<
     let (tools, prompts, resources) = (of(Subject::Tools), of(Subject::Prompts), of(Subject::Resources));
     let uris = wanted.resource_subscriptions.iter();
     let uris: Vec<_> = uris
-        .filter_map(|uri| Some((uri, route::route::<T>(view, Subject::Resources, uri)?)))
+        .filter_map(|uri| Some((uri, route::route::<T>(catalog, view, Subject::Resources, uri)?)))
         .map(|(uri, route)| (uri, teams::heard(worker, &route), route))
         .collect();
     let wishes = all.clone().map(|backend| {
@@ -215,7 +229,7 @@ impl Request {
     async fn tell<T: Topology>(
         &self,
         worker: &Worker<T>,
-        enrolled: &[Enrolled],
+        (enrolled, own): (&[Enrolled], Filter),
         downstream: &Erased<'_>,
     ) -> Result<(), Gone> {
         let id = &*self.id;
@@ -231,7 +245,7 @@ impl Request {
             _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
             _late = tokio::time::timeout(limits::ACKNOWLEDGE_TIMEOUT, answered) => {}
         }
-        let mut acknowledged = Filter::default();
+        let mut acknowledged = own;
         enrolled.iter().for_each(|place| acknowledged.merge(&place.acknowledged()));
         let first = acknowledged.acknowledgement(id);
         downstream.event(&[first.as_bytes()]).await?;

@@ -58,7 +58,7 @@ pub(super) fn check<T: Topology>(
     backend: u16,
     name: &str,
 ) -> Result<(), Refusal<'static>> {
-    let locked = || T::SPEC.backends.get(usize::from(backend))?.locked_era;
+    let locked = || caller.catalog.backend::<T>(backend)?.locked_era;
     let modern = parked::era(worker, backend).or_else(locked) == Some(Era::Modern);
     match (caller.era, caller.revision == Revision::LEGACY) {
         _ if caller.kind != CallKind::Tool => Ok(()),
@@ -91,7 +91,7 @@ pub(super) async fn call<'a, T: Topology>(
     let value = target::task(post.message);
     let id = value.as_ref().ok().and_then(|value| value.text()).map(|text| text.decode(post.body));
     let task = id.as_ref().and_then(|id| worker.shared.tasks.open(caller, id));
-    let task = task.and_then(|task| Some((T::backend(&task.backend)?, task)));
+    let task = task.and_then(|task| Some((caller.catalog.index_of::<T>(&task.backend)?, task)));
     // A server whose lock says otherwise may have begun one.
     if !offered && task.is_none() {
         return Err(Refusal::MethodNotFound(caller.kind.as_str().into()));

@@ -33,6 +33,9 @@ pub trait Members {
 
 /// How one worker chooses among the endpoints of one backend, or among the backends of one route.
 pub trait Strategy: Sized + 'static {
+    /// Whether it chooses at all.
+    const CHOOSES: bool = true;
+
     /// Whether it is the one that a topology names so.
     fn is(balance: &Balance) -> bool;
 
@@ -127,6 +130,8 @@ impl Chance {
 // === impl Strategy ===
 
 impl Strategy for Only {
+    const CHOOSES: bool = false;
+
     fn is(_balance: &Balance) -> bool {
         true
     }

@@ -165,6 +165,12 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
 }
 
 impl<U: Transport, B: Strategy> Cluster<U, B> {
+    /// Whether no worker has a call under way there.
+    #[cfg(feature = "amendments")]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.group.is_idle()
+    }
+
     /// Nobody waits for a call any longer, because its time is over: the endpoint that has it has failed. One that nobody
     /// wants any more says nothing of it.
     pub(crate) fn expired(&self, call: &Call<'_>, kind: Kind) {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+#[cfg(feature = "amendments")]
+use super::Additions;
 use super::heard::Lists;
 use super::{Dropped, Group, OpenError, Patient, Rules, Upkeep, Weights};
 use crate::catalog::plan;
@@ -55,6 +57,9 @@ pub struct Shared {
     accounts: HashMap<String, Account>,
     /// The same of its endpoints.
     groups: HashMap<String, Arc<Group>>,
+    /// What overlays add to both.
+    #[cfg(feature = "amendments")]
+    additions: Arc<Additions>,
     #[cfg(feature = "transport-stdio")]
     pub(super) hubs: super::stdio::Hubs,
 }
@@ -94,10 +99,19 @@ impl Shared {
             references,
             program,
             groups: backends.iter().enumerate().map(group).collect(),
+            #[cfg(feature = "amendments")]
+            additions: Arc::default(),
             #[cfg(feature = "transport-stdio")]
             hubs: super::stdio::Hubs::new(backends, &accounts),
             accounts,
         }
+    }
+
+    /// The same, with what overlays add.
+    #[cfg(feature = "amendments")]
+    #[must_use]
+    pub(crate) fn with(self, additions: Arc<Additions>) -> Self {
+        Self { additions, ..self }
     }
 
     /// Every child that the workers will own, in the order of the backends.
@@ -110,7 +124,10 @@ impl Shared {
 
     /// What is kept of this backend.
     pub(super) fn account(&self, backend: &plan::Backend) -> Account {
-        self.accounts.get(&*backend.name).cloned().unwrap_or_default()
+        let account = self.accounts.get(&*backend.name).cloned();
+        #[cfg(feature = "amendments")]
+        let account = account.or_else(|| self.additions.of(backend).map(|own| own.account));
+        account.unwrap_or_default()
     }
 
     /// What nobody got of each of these backends.
@@ -120,7 +137,10 @@ impl Shared {
 
     /// What workers share of the endpoints of this backend.
     pub(crate) fn group(&self, backend: &plan::Backend) -> Arc<Group> {
-        self.groups.get(&*backend.name).cloned().unwrap_or_else(|| Arc::new(Group::new(backend, Tuning::new(backend))))
+        let group = self.groups.get(&*backend.name).cloned();
+        #[cfg(feature = "amendments")]
+        let group = group.or_else(|| self.additions.of(backend).map(|own| own.group));
+        group.unwrap_or_else(|| Arc::new(Group::new(backend, Tuning::new(backend))))
     }
 
     /// What workers share of the endpoints of every backend, in the order of these.

@@ -127,7 +127,9 @@ async fn tells_what_is_listened_for(rig: &Rig) {
         "toolsListChanged": true, "promptsListChanged": true, "resourceSubscriptions": [a, refused, "nobody://has/it"],
     });
     let (mut first, acknowledged) = rig.listen("1", &wanted).await;
-    assert_eq!(acknowledged, json!({ "toolsListChanged": true, "resourceSubscriptions": [a] }));
+    // Lists are the gateway's own: it tells of them whether or not the server does.
+    let lists = json!({ "toolsListChanged": true, "promptsListChanged": true, "resourceSubscriptions": [a] });
+    assert_eq!(acknowledged, lists);
     let mut asked = rig.asked("resources/subscribe");
     asked.sort();
     assert_eq!(asked, [a.clone(), refused.clone()]);
@@ -330,7 +332,7 @@ async fn a_server_without_a_stream_cannot_be_heard() {
     let (rig, _server) = over_http(Web::none);
     let wanted = json!({ "toolsListChanged": true, "resourceSubscriptions": [rig.uri("a")] });
     let (_client, acknowledged) = rig.listen("1", &wanted).await;
-    assert_eq!(acknowledged, json!({}));
+    assert_eq!(acknowledged, json!({ "toolsListChanged": true }), "by the gateway itself");
     assert!(rig.asked("resources/subscribe").is_empty());
 }
 
@@ -477,7 +479,7 @@ async fn a_lazy_child_is_started_by_who_listens_and_is_not_idle_while_it_is_hear
     eventually("its rest", || state() == (State::Asleep, 1)).await;
     // Nobody is told anything by a child that has nothing to tell of it: it may rest.
     let (_deaf, acknowledged) = rig.listen("2", &json!({ "promptsListChanged": true })).await;
-    assert_eq!((acknowledged, state().1), (json!({}), 2));
+    assert_eq!((acknowledged, state().1), (json!({ "promptsListChanged": true }), 2));
     eventually("its rest", || state() == (State::Asleep, 2)).await;
     let wanted = json!({ "resourceSubscriptions": [rig.uri("a")] });
     let (client, acknowledged) = rig.listen("3", &wanted).await;

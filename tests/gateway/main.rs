@@ -4,6 +4,7 @@
 mod support;
 
 #[cfg(feature = "admin")]
+mod additions;
 mod admin;
 #[cfg(feature = "admin")]
 mod admin_api;
@@ -11,6 +12,8 @@ mod admin_api;
 mod admin_overlay;
 mod aggregation;
 mod alone;
+mod amended_names;
+mod amendments;
 mod at_most_once;
 mod attrition;
 mod authoring;

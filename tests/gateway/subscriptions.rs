@@ -169,14 +169,20 @@ async fn a_server_on_a_shared_connection_is_listened_to_beside_its_calls() {
 }
 
 #[tokio::test]
-async fn a_server_without_subscriptions_is_not_waited_for_and_not_acknowledged() {
+async fn a_server_without_subscriptions_is_not_waited_for_and_the_gateway_tells_of_its_own_lists_alone() {
     let upstream = Recorder::play(async |post: Post, wire: &mut Wire<'_>| {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32601,"message":"no"}}}}"#, post.id);
         wire.answer(404, &body).await
     });
     let gateway = gateways::recorded(&upstream);
-    let (_client, acknowledged) = listen(gateway.address(), "/mcp/data", "1", TOOLS).await;
-    assert_eq!((acknowledged, upstream.calls()), (json!({}), 1));
+    let (_client, acknowledged) = listen(
+        gateway.address(),
+        "/mcp/data",
+        "1",
+        r#"{"toolsListChanged":true,"resourceSubscriptions":["data://tables/elements"]}"#,
+    )
+    .await;
+    assert_eq!((acknowledged, upstream.calls()), (json!({ "toolsListChanged": true }), 1));
 }
 
 #[tokio::test]

@@ -66,7 +66,8 @@ async fn the_greeting_of_a_view_speaks_of_what_it_shows() {
         Client::ask(gateway.address(), &at("pictures", Request::modern("server/discover", None, ""))).await;
     let discovered = &discovered.json()["result"];
     // A route by pattern leads to tools that no list holds: whether this view shows one is known when it is called.
-    assert_eq!(discovered["capabilities"], json!({ "completions": {}, "tools": {}, "resources": {} }));
+    let changing = json!({ "listChanged": true });
+    assert_eq!(discovered["capabilities"], json!({ "completions": {}, "tools": changing, "resources": changing }));
     assert!(discovered["instructions"].as_str().is_some_and(|text| text.starts_with("# data")), "{discovered}");
     let greeted = Client::ask(gateway.address(), &at("operations", initialize("2025-06-18"))).await;
     let greeted = &greeted.json()["result"];

@@ -45,15 +45,15 @@ pub(crate) struct Greeting {
 
 /// What of the capabilities methods depend on that no list shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Declared {
+pub struct Declared {
     /// Completions of arguments.
-    pub(crate) completions: bool,
+    pub completions: bool,
     /// Tasks of 2025-11-25.
-    pub(crate) tasks: bool,
+    pub tasks: bool,
     /// Tasks of the modern era, an extension.
-    pub(crate) task_extension: bool,
-    /// Who is asked what the gateway does not know, see [`beyond`]: in the legacy era, in the modern one.
-    pub(crate) beyond: [Option<u16>; 2],
+    pub task_extension: bool,
+    /// The index of the backend that is asked what the gateway does not know: in the legacy era, in the modern one.
+    pub beyond: [Option<u16>; 2],
 }
 
 impl Greeting {
@@ -161,6 +161,10 @@ fn routed(plan: &Plan, about: impl Fn(Subject) -> bool, to: impl Fn(u16) -> bool
 /// Whether a backend declares that it tells of this; of a view one of which it shows something of this kind.
 fn tells(plan: &Plan, scope: Scope, kind: Kind, change: Changing) -> bool {
     let declares = |backend: u16| plan.backends[usize::from(backend)].tells.contains(&change);
+    // The lists are the gateway's own; what a resource holds is not.
+    if plan.relists && change != Changing::Contents {
+        return true;
+    }
     match scope {
         Scope::Whole => plan.backends.iter().any(|backend| backend.tells.contains(&change)),
         Scope::Backend(index) => declares(index),

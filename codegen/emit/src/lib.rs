@@ -1,14 +1,15 @@
 //! From a checked [`Plan`] to Rust source: name tables, precomputed catalogs and the dispatch over transports.
 //!
 //! Every decision is in the plan; this crate only writes it down. The generated code holds data and no logic of its
-//! own. `build.rs` and `topology!` are the two callers of that; of the gateway only the commands about topologies link
-//! this crate, for [`report()`].
+//! own. `build.rs` and `topology!` are the two callers of that. Of the gateway the commands about topologies link this
+//! crate, for [`report()`], and what makes another catalog of an overlay, for [`parts()`].
 
 mod error;
 mod greeting;
 mod json;
 mod lists;
 mod load;
+mod parts;
 mod perfect;
 pub mod report;
 mod scope;
@@ -22,7 +23,9 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 
 pub use error::Error;
+pub use greeting::Declared;
 pub use load::{Files, Loaded};
+pub use parts::{Named, Page, Parts, Shown, parts};
 pub use perfect::{Perfect, perfect};
 pub use report::{Report, report};
 
@@ -54,6 +57,19 @@ pub struct Module {
     pub code: String,
     /// `items.json`
     pub items: Vec<u8>,
+    /// `topology.yaml` and `lock.json`.
+    pub sources: [String; 2],
+}
+
+impl Module {
+    /// Every file, with its name.
+    #[must_use]
+    pub fn files(&self) -> [(&'static str, &[u8]); 4] {
+        let [topology, lock] = &self.sources;
+        let texts = [("topology.rs", &self.code), ("topology.yaml", topology), ("lock.json", lock)];
+        let [code, topology, lock] = texts.map(|(name, text)| (name, text.as_bytes()));
+        [code, ("items.json", &self.items), topology, lock]
+    }
 }
 
 /// Writes `plan` as an implementation of `Topology` for the type `name`.
@@ -69,6 +85,7 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
         Items::File => quote!(include_bytes!(concat!(env!("OUT_DIR"), "/items.json"))),
         Items::Inline => Literal::byte_string(&lists.blob).to_token_stream(),
     };
+    let [topology, lock] = sources(plan, items);
     let (upstream, balance) = (upstream::alias_or_enum(plan)?, upstream::balance(plan));
     let backends = tables::backends(plan)?;
     let tools = tables::tools(plan)?;
@@ -87,6 +104,7 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
             const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
             const SETTINGS: &'static str = #settings;
             #key_headers
+            const SOURCES: [&'static str; 2] = [#topology, #lock];
             #(#lookups)*
         }
 
@@ -113,7 +131,20 @@ pub fn module(plan: &Plan, path: &str) -> Result<Module, Error> {
     };
     let file = syn::parse2(file).map_err(Error::Syntax)?;
     let origin = format!("// generated from {path} (sha256 {}); do not edit\n\n", plan.topology_digest);
-    Ok(Module { code: origin + &prettyplease::unparse(&file), items })
+    let sources = [plan.sources.topology.clone(), plan.sources.lock.clone().unwrap_or_default()];
+    Ok(Module { code: origin + &prettyplease::unparse(&file), items, sources })
+}
+
+/// The texts of the topology and of its lock, which is empty where there is none.
+fn sources(plan: &Plan, items: Items) -> [TokenStream; 2] {
+    let lock = plan.sources.lock.as_deref().unwrap_or_default();
+    match items {
+        Items::File => [
+            quote!(include_str!(concat!(env!("OUT_DIR"), "/topology.yaml"))),
+            quote!(include_str!(concat!(env!("OUT_DIR"), "/lock.json"))),
+        ],
+        Items::Inline => [plan.sources.topology.to_token_stream(), lock.to_token_stream()],
+    }
 }
 
 /// `static SPEC`.
@@ -168,9 +199,14 @@ pub(crate) fn constant(value: &impl Constant) -> Result<TokenStream, Error> {
     syn::parse_str(&value.expression()).map_err(Error::Syntax)
 }
 
+/// What the whole catalog shows.
+pub(crate) fn everything() -> plan::View {
+    plan::View { name: "".into(), include: vec!["*".into()].into(), exclude: vec![].into() }
+}
+
 /// What the view with this index has to say; without one, the whole catalog.
 fn view(plan: &Plan, lists: &Lists, index: Option<usize>) -> Result<TokenStream, Error> {
-    let everything = plan::View { name: "".into(), include: vec!["*".into()].into(), exclude: vec![].into() };
+    let everything = everything();
     let view = index.map(|index| &plan.views[index]);
     let scope = index.map_or(Scope::Whole, Scope::View);
     let (patterns, bit) = (constant(view.unwrap_or(&everything))?, tables::view_bit(index));

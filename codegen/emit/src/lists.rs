@@ -12,7 +12,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use crate::json::Edit;
-use crate::{Error, Scope, greeting, json};
+use crate::{Error, Scope, greeting, json, parts};
 
 /// The lists of the protocol, in the order of `catalog::ListKind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -196,6 +196,16 @@ impl Lists {
         quote!([#(#lists),*])
     }
 
+    /// The pages of every list of a scope, by `ListKind as usize`, those of the legacy era first.
+    pub(crate) fn pages(&self, scope: Scope) -> [[Vec<parts::Page>; 2]; 4] {
+        Kind::ALL.map(|kind| {
+            [Era::Legacy, Era::Modern].map(|era| {
+                let pages = &self.find(kind, era, scope).pages;
+                pages.iter().map(|page| page.part(&self.cuts)).collect()
+            })
+        })
+    }
+
     fn name(&self, kind: Kind, era: Era, scope: Scope) -> Ident {
         let list = self.find(kind, era, scope);
         let List { kind, era, scope, .. } = list.same.map_or(list, |same| &self.lists[same]);
@@ -371,6 +381,12 @@ impl Page {
         let (start, end) = self.items;
         let cut = self.cuts.map_or(0, |(set, length)| lists.cuts.sets[set].len() * length);
         self.head.len() + (end - start) as usize - cut + self.tail.len()
+    }
+
+    fn part(&self, sets: &Cuts) -> parts::Page {
+        let Self { cursor, head, items, cuts, tail } = self.clone();
+        let cuts = cuts.map(|(set, length)| (u32::try_from(length).unwrap_or(u32::MAX), sets.sets[set].clone()));
+        parts::Page { cursor, head, items, cuts: cuts.unwrap_or_default(), tail }
     }
 
     fn literal(&self) -> TokenStream {

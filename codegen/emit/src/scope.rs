@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use only1mcp_model::plan::{Alone, Exposed, Plan, of_backend, visible};
+use only1mcp_model::plan::{Exposed, Plan, of_backend, visible};
 use only1mcp_model::tokens::tokens_as;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
@@ -59,6 +59,11 @@ impl Scope {
     }
 }
 
+/// What the tools of a backend alone take of a model's context.
+pub(crate) fn alone_tokens(plan: &Plan, backend: u16) -> usize {
+    Scope::Backend(backend).items(plan, Kind::Tools).into_iter().map(|tool| tokens_as(tool, &tool.own)).sum()
+}
+
 /// The `catalog::View`s of the backends alone, and the greetings, which many of them share.
 pub(crate) fn backends(plan: &Plan, lists: &Lists) -> (Vec<TokenStream>, TokenStream) {
     let mut greetings: HashMap<Greeting, Ident> = HashMap::new();
@@ -76,8 +81,12 @@ pub(crate) fn backends(plan: &Plan, lists: &Lists) -> (Vec<TokenStream>, TokenSt
             });
             next
         });
-        let [tools, prompts] = [Kind::Tools, Kind::Prompts].map(|kind| renamed(plan, (index, alone), kind));
-        let tokens = scope.items(plan, Kind::Tools).into_iter().map(|tool| tokens_as(tool, &tool.own)).sum();
+        let [tools, prompts] = [Kind::Tools, Kind::Prompts].map(|kind| {
+            let names = renamed(plan, index, kind);
+            let names = names.iter().map(|(own, upstream)| quote!((#own, #upstream)));
+            quote!(&[#(#names),*])
+        });
+        let tokens = alone_tokens(plan, index);
         let (index, tokens) = (Literal::u16_unsuffixed(index), Literal::usize_unsuffixed(tokens));
         let (name, prefix, pages) = (&*backend.name, &alone.prefix, lists.by_kind_and_era(scope));
         let [resources, templates] = [&alone.resources, &alone.templates].map(|shadowed| {
@@ -96,7 +105,8 @@ pub(crate) fn backends(plan: &Plan, lists: &Lists) -> (Vec<TokenStream>, TokenSt
 
 /// What a backend has that the tables of the catalog do not hold behind its prefix: under the name by which it alone shows
 /// each, what it calls that, in the order of names.
-fn renamed(plan: &Plan, (index, alone): (u16, &Alone), kind: Kind) -> TokenStream {
+pub(crate) fn renamed(plan: &Plan, index: u16, kind: Kind) -> Vec<(&str, &str)> {
+    let alone = &plan.alone[usize::from(index)];
     let is_behind = |item: &&Exposed| item.origin == index && item.team.is_none_or(|_| item.name != item.own);
     let in_catalog: HashSet<&str> = kind.of(plan).iter().filter(is_behind).map(|item| &*item.own).collect();
     let items = Scope::Backend(index).items(plan, kind).into_iter().filter(|item| !in_catalog.contains(&*item.own));
@@ -104,6 +114,5 @@ fn renamed(plan: &Plan, (index, alone): (u16, &Alone), kind: Kind) -> TokenStrea
     // Without a prefix, every name is its own.
     names.retain(|_| !alone.prefix.is_empty());
     names.sort_unstable();
-    let names = names.into_iter().map(|(own, upstream)| quote!((#own, #upstream)));
-    quote!(&[#(#names),*])
+    names
 }

@@ -87,10 +87,15 @@ pub(crate) fn backends(plan: &Plan) -> Result<Table, Error> {
     Ok(Table { statics, lookup })
 }
 
-/// `catalog::Template`s, the longest literal part first: the most specific one is tried before those it begins with.
-pub(crate) fn templates(plan: &Plan) -> Vec<TokenStream> {
+/// The templates, the longest literal part first: the most specific one is tried before those it begins with.
+pub(crate) fn by_length(plan: &Plan) -> Vec<&Exposed> {
     let mut sorted: Vec<&Exposed> = plan.templates.iter().collect();
     sorted.sort_by_key(|template| std::cmp::Reverse(literal_part(&template.name).len()));
+    sorted
+}
+
+/// `catalog::Template`s, in that order.
+pub(crate) fn templates(plan: &Plan) -> Vec<TokenStream> {
     let literal = |template: &Exposed| {
         let name = &template.name;
         let [backend, origin] = [template.backend, template.origin].map(Literal::u16_unsuffixed);
@@ -101,7 +106,7 @@ pub(crate) fn templates(plan: &Plan) -> Vec<TokenStream> {
             }
         }
     };
-    sorted.into_iter().map(literal).collect()
+    by_length(plan).into_iter().map(literal).collect()
 }
 
 fn names<'a>(kind: &'static str, items: &'a [Exposed]) -> Result<Vec<&'a str>, Error> {
@@ -116,7 +121,7 @@ fn entries(name: &Ident, items: &[Exposed], plan: &Plan, has_headers: impl Fn(&E
         let Exposed { name, upstream, own, origin, backend, read_only, idempotent, .. } = item;
         let (fallbacks, team) = (fallbacks(item), team(item));
         let [backend, origin] = [*backend, *origin].map(Literal::u16_unsuffixed);
-        let (views, shortened) = (mask(plan, name), !name.ends_with(own.as_str()));
+        let (views, shortened) = (mask(plan, name), is_shortened(name, own));
         let has_headers = has_headers(item);
         quote! {
             ::only1mcp::catalog::Entry {
@@ -137,8 +142,13 @@ fn entries(name: &Ident, items: &[Exposed], plan: &Plan, has_headers: impl Fn(&E
     quote!(static #name: [::only1mcp::catalog::Entry; #count] = [#(#entries),*];)
 }
 
+/// Whether an exposed name is not that of the backend behind its prefix.
+pub(crate) fn is_shortened(name: &str, own: &str) -> bool {
+    !name.ends_with(own)
+}
+
 /// Whether whoever may be asked for a tool wants to see some argument of it as a header.
-fn has_headers(plan: &Plan, tool: &Exposed) -> bool {
+pub(crate) fn has_headers(plan: &Plan, tool: &Exposed) -> bool {
     let wanted = |backend: u16| {
         let key = (backend, tool.upstream.as_str());
         plan.tool_headers.binary_search_by(|known| (known.backend, &*known.tool).cmp(&key)).is_ok()
@@ -160,10 +170,14 @@ fn fallbacks(item: &Exposed) -> TokenStream {
     quote!(&[#(#backends),*])
 }
 
-/// The bits of the views that show a name: the lowest is that of the whole catalog.
 fn mask(plan: &Plan, name: &str) -> Literal {
+    Literal::u64_unsuffixed(bits(plan, name))
+}
+
+/// The bits of the views that show a name: the lowest is that of the whole catalog.
+pub(crate) fn bits(plan: &Plan, name: &str) -> u64 {
     let bits = (0..).zip(&plan.views).filter(|(_, view)| view.shows(name)).map(|(index, _)| view_bit(Some(index)));
-    Literal::u64_unsuffixed(bits.fold(view_bit(None), |mask, bit| mask | bit))
+    bits.fold(view_bit(None), |mask, bit| mask | bit)
 }
 
 /// The bit of a view, by its index; `None` is the whole catalog. The plan has no more views than there are bits.

@@ -14,6 +14,9 @@ pub(crate) const DEMO: &str = "demo";
 /// The cargo feature for the admin listener.
 pub(crate) const ADMIN: &str = "admin";
 
+/// The cargo feature for overlays that make another catalog of what is compiled.
+pub(crate) const AMENDMENTS: &str = "amendments";
+
 /// The features of one build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Features {
@@ -25,9 +28,9 @@ pub struct Features {
 // === impl Features ===
 
 impl Features {
-    /// Every feature that a topology may need, in the order in which manifests have them.
+    /// Every feature that a topology or an overlay may need, in the order in which manifests have them.
     pub fn known() -> impl Iterator<Item = &'static str> {
-        transport::KINDS.iter().map(|kind| kind.feature).chain([HTTP2, TLS, DEMO, ADMIN])
+        transport::KINDS.iter().map(|kind| kind.feature).chain([HTTP2, TLS, DEMO, ADMIN, AMENDMENTS])
     }
 
     /// Everything there is.

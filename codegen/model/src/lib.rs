@@ -109,7 +109,7 @@ pub fn load(
         }
         problems.allow(&decoded.allow);
         let settings = settings(&document, &decoded);
-        plan::Plan { settings, ..resolve::plan(&decoded, &contracts, backends, catalog, (topology, lock)) }
+        plan::Plan { settings, ..resolve::plan(&decoded, &contracts, backends, catalog, ((topology, lock), features)) }
     });
     let mut diagnostics: Vec<Diagnostic> =
         lock_problem.map(|found| *found).into_iter().chain(problems.locate(&document, lock)).collect();

@@ -1,8 +1,11 @@
-//! The overlay: what a process sets otherwise than its compiled topology. It tunes and restricts, it never loosens.
+//! The overlay: what a process sets otherwise than its compiled topology. It tunes, restricts and adds, it never loosens.
 //!
 //! One more setting is one more key of [`BackendSettings`] and one more line of `SETTINGS`; that it takes effect is the
-//! gateway's. How settings become a part of the topology is in [`promote`].
+//! gateway's. What is added is read in [`added`], and what it makes of the compiled topology is in [`base`]. How settings
+//! become a part of the topology is in [`promote`].
 
+pub mod added;
+pub mod base;
 pub mod promote;
 mod setting;
 mod traffic;
@@ -10,24 +13,30 @@ mod traffic;
 use std::fmt;
 
 use crate::decode::{self, Decode, Entries, record};
-use crate::diagnostic::{Code, Diagnostic, Problems, Severity};
+use crate::diagnostic::{Code, Diagnostic, Problems, Severity, quoted};
+use crate::features::AMENDMENTS;
 use crate::json::token;
-use crate::topology::{Millis, TIMEOUT};
+use crate::topology::{BACKEND_NAME, Backend, Millis, TIMEOUT, View};
 use crate::traffic::{BreakerSettings, ConcurrencySettings, HealthSettings, Optional, RetrySettings, WEIGHT};
 use crate::yaml::{Document, Node, Place, Value, steps};
 use crate::{Source, plan};
+pub use added::Added;
+pub use base::Base;
 pub use setting::Change;
 use setting::SETTINGS;
 
 /// The longest text of an overlay that is read.
 pub const OVERLAY_BYTES_MAX: usize = 1 << 20;
 
-record! {
-    /// An overlay.
-    default struct Overlay: "an overlay" {
-        /// Settings of compiled backends, by name.
-        backends: Entries<BackendSettings> = Entries::default(),
-    }
+/// An overlay.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overlay {
+    /// Settings of backends, compiled and added, by name.
+    pub backends: Entries<BackendSettings>,
+    /// Backends that it adds, by name.
+    pub added: Entries<Added<Backend>>,
+    /// Views that it adds, by name.
+    pub views: Entries<Added<View>>,
 }
 
 record! {
@@ -52,6 +61,16 @@ record! {
         /// How its endpoints are asked whether they are well, instead of what is compiled, as a whole: nobody is asked who is not by
         /// the topology.
         health: Option<Optional<HealthSettings>> = None,
+        /// Which of its tools are hidden besides those that the topology hides.
+        tools: Denied = Denied::default(),
+    }
+}
+
+record! {
+    /// Which tools of a compiled backend are hidden.
+    default struct Denied: "tool settings of an overlay" {
+        /// Tools to hide, by their own name; `*` stands for any run of characters.
+        deny: Vec<String> = Vec::new(),
     }
 }
 
@@ -63,7 +82,37 @@ impl Overlay {
     pub fn changes(&self, backends: &[plan::Backend]) -> Vec<Change> {
         let tuned = |backend: &plan::Backend| self.backends.iter().find(|(name, _)| *name == backend.name);
         let all = backends.iter().filter_map(|backend| Some((backend, tuned(backend)?.1)));
-        all.flat_map(|(backend, tuned)| SETTINGS.iter().filter_map(|setting| setting.change(backend, tuned))).collect()
+        let set = all.flat_map(|(backend, tuned)| SETTINGS.iter().filter_map(|own| own.change(backend, tuned)));
+        set.chain(self.additions()).collect()
+    }
+
+    /// What it adds.
+    fn additions(&self) -> impl Iterator<Item = Change> {
+        let change = |name: &str, setting, json: &str| Change {
+            backend: name.to_owned(),
+            setting,
+            compiled: "none".to_owned(),
+            overlay: json.to_owned(),
+        };
+        let backends = self.added.iter().map(move |(name, own)| change(name, promote::ADDED, &own.json));
+        backends.chain(self.views.iter().map(move |(name, own)| change(name, promote::VIEW, &own.json)))
+    }
+
+    /// What it makes another catalog of, as text: overlays of which this is the same make the same.
+    #[must_use]
+    pub fn amendment(&self) -> String {
+        let denies = self.backends.iter().filter(|(_, own)| !own.tools.deny.is_empty());
+        let denies = denies.map(|(name, own)| format!("deny {name} {}", setting::denied(&own.tools.deny)));
+        let added = self.added.iter().map(|(name, own)| format!("backend {name} {}", own.json));
+        let views = self.views.iter().map(|(name, own)| format!("view {name} {}", own.json));
+        denies.chain(added).chain(views).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether it makes another catalog of what is compiled.
+    #[must_use]
+    pub fn amends(&self) -> bool {
+        let denies = self.backends.iter().any(|(_, own)| !own.tools.deny.is_empty());
+        denies || !self.added.is_empty() || !self.views.is_empty()
     }
 }
 
@@ -71,21 +120,38 @@ impl Overlay {
     /// What it sets, in JSON.
     #[must_use]
     pub fn json(&self) -> String {
-        let backends =
-            self.backends.iter().map(|(name, tuned)| format!("{}:{{{}}}", token(name), setting::json(tuned)));
-        format!(r#"{{"backends":{{{}}}}}"#, backends.collect::<Vec<_>>().join(","))
+        let backend = |(name, tuned): (&str, &BackendSettings)| {
+            let (settings, added) = (setting::json(tuned), self.added.get(name).map(Added::members));
+            let members: Vec<&str> =
+                [added.unwrap_or_default(), &settings].into_iter().filter(|own| !own.is_empty()).collect();
+            format!("{}:{{{}}}", token(name), members.join(","))
+        };
+        let backends = self.backends.iter().map(backend).collect::<Vec<_>>().join(",");
+        let views = self.views.iter().map(|(name, view)| format!("{}:{}", token(name), view.json));
+        let views = views.collect::<Vec<_>>().join(",");
+        let views = if views.is_empty() { views } else { format!(r#","views":{{{views}}}"#) };
+        format!(r#"{{"backends":{{{backends}}}{views}}}"#)
     }
 }
 
 impl fmt::Display for Overlay {
     /// As a document.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut written = self.backends.iter().map(|(name, tuned)| (name, setting::written(tuned))).peekable();
-        if written.peek().is_none() {
+        if self.backends.is_empty() && self.views.is_empty() {
             return f.write_str("{}\n");
         }
-        f.write_str("backends:\n")?;
-        written.try_for_each(|(name, settings)| writeln!(f, "  {name}: {{ {} }}", settings.join(", ")))
+        if !self.backends.is_empty() {
+            f.write_str("backends:\n")?;
+        }
+        for (name, tuned) in self.backends.iter() {
+            let added = self.added.get(name).map(|own| own.members().to_owned());
+            let settings: Vec<String> = added.into_iter().chain(setting::written(tuned)).collect();
+            writeln!(f, "  {name}: {{ {} }}", settings.join(", "))?;
+        }
+        if !self.views.is_empty() {
+            f.write_str("views:\n")?;
+        }
+        self.views.iter().try_for_each(|(name, view)| writeln!(f, "  {name}: {}", view.json))
     }
 }
 
@@ -111,7 +177,7 @@ impl Decode for bool {
     }
 }
 
-/// Reads an overlay for these backends.
+/// Reads an overlay for these backends. What it makes of their catalog is not looked at: see [`Base`].
 ///
 /// # Errors
 /// Every problem, each with its place.
@@ -120,11 +186,27 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
     let mut problems = Problems::default();
     decode::duplicate_keys(&document.root, &mut problems);
     let overlay = Overlay::decode(&document.root, &mut problems);
+    for (name, _) in overlay.iter().flat_map(|overlay| overlay.added.iter()) {
+        BACKEND_NAME.report(name, document.key(steps!["backends", name]), &mut problems);
+        if backends.iter().any(|backend| backend.name == name) {
+            let place = document.key(steps!["backends", name, "transport"]);
+            let message = format!("backend {} is compiled, and not added once more", quoted(name));
+            problems
+                .error(Code::Shadowed, place, message)
+                .label("how to reach it is compiled")
+                .help("take `transport` out to set something of it, or name the backend otherwise");
+        }
+    }
     for (name, settings) in overlay.iter().flat_map(|overlay| overlay.backends.iter()) {
         let known = || backends.iter().map(|backend| &*backend.name);
-        if !known().any(|known| known == name) {
+        let added = overlay.as_ref().and_then(|overlay| overlay.added.get(name));
+        if !known().any(|known| known == name) && added.is_none() {
             let place = document.key(steps!["backends", name]);
-            problems.unknown_backend(place, name, known(), "not in the compiled topology");
+            problems.unknown_backend(place, name, known(), "not in the compiled topology, and without a `transport`");
+        }
+        if let (Some(weights), Some(Added { value, .. })) = (&settings.weights, added) {
+            let place = document.value(steps!["backends", name, "weights"]);
+            check_weights((name, weights), value.endpoints.len(), place, &mut problems);
         }
         if let (Some(weights), Some(backend)) = (&settings.weights, backends.iter().find(|own| own.name == name)) {
             let place = document.value(steps!["backends", name, "weights"]);
@@ -152,6 +234,27 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
         Some(overlay) if found.iter().all(|found| found.severity == Severity::Warning) => Ok(overlay),
         _ => Err(found),
     }
+}
+
+/// What is said of an overlay that [amends](Overlay::amends) the catalog to a build that has no means to: of the first of
+/// each kind.
+#[must_use]
+pub fn refuse_amendments(source: &Source, overlay: &Overlay) -> Vec<Diagnostic> {
+    let document = match Document::parse(&source.text) {
+        Ok(document) => document,
+        Err(refused) => return vec![*refused],
+    };
+    let mut problems = Problems::default();
+    let denies = overlay.backends.iter().filter(|(_, own)| !own.tools.deny.is_empty());
+    let denies = denies.map(|(name, _)| document.value(steps!["backends", name, "tools", "deny"])).take(1);
+    let added = overlay.added.iter().map(|(name, _)| document.key(steps!["backends", name])).take(1);
+    let views = overlay.views.iter().map(|(name, _)| document.key(steps!["views", name])).take(1);
+    for place in denies.chain(added).chain(views) {
+        problems
+            .error(Code::AmendmentsOff, place, "overlay amends the catalog, which this build does not take")
+            .help(format!("build with `--features {AMENDMENTS}`, or compile it into the topology"));
+    }
+    problems.locate(&document, None)
 }
 
 /// Whether the weights of a backend are some for its endpoints.
@@ -266,6 +369,27 @@ mod tests {
         ] {
             assert_eq!(read(text).expect("a good overlay").to_string(), text);
         }
+    }
+
+    #[test]
+    fn what_an_overlay_adds_is_written_as_it_is_read() {
+        let text = concat!(
+            "backends:\n  math: { tools: {\"deny\":[\"add\",\"sub_*\"]} }\n",
+            "  more: { \"transport\":{\"streamable_http\":{}},\"endpoints\":[{\"url\":\"http://h:1/mcp\"}], disabled: true }\n",
+            "views:\n  both: {\"include\":[\"*\"]}\n",
+        );
+        let overlay = read(text).expect("a good overlay");
+        assert!(overlay.amends());
+        assert_eq!(overlay.to_string(), text);
+        assert_eq!(read(&overlay.json()), Ok(overlay.clone()));
+        let changes: Vec<String> = overlay.changes(&backends()).iter().map(ToString::to_string).collect();
+        let expected = [
+            r#"math.tools: {"deny":[]} -> {"deny":["add","sub_*"]}"#,
+            r#"more.added: none -> {"transport":{"streamable_http":{}},"endpoints":[{"url":"http://h:1/mcp"}]}"#,
+            r#"both.view: none -> {"include":["*"]}"#,
+        ];
+        assert_eq!(changes, expected);
+        assert!(!read("backends: { math: { drain: true, tools: {} } }").expect("a good overlay").amends());
     }
 
     #[test]

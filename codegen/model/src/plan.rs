@@ -346,6 +346,15 @@ pub struct Size {
     pub tokens: usize,
 }
 
+/// What a plan was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources {
+    /// The text of the topology.
+    pub topology: String,
+    /// The text of its lock, where there is one.
+    pub lock: Option<String>,
+}
+
 /// One setting of a topology as it is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stated {
@@ -366,6 +375,10 @@ pub struct Plan {
     pub topology_digest: String,
     /// SHA-256 of the lock's text, in hex; empty without one.
     pub lock_digest: String,
+    /// Both texts.
+    pub sources: Sources,
+    /// Whether the gateway itself may change its lists while it runs.
+    pub relists: bool,
     /// Where clients connect.
     pub listen: Listen,
     /// How sessions of clients are kept.

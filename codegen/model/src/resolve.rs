@@ -6,13 +6,15 @@ use crate::check::subject;
 use crate::lock::{self, Item, List, Lock, Section};
 use crate::names::{expose, is_exposable, matches, prefix};
 use crate::param_header::{self, Violation};
-use crate::plan::{self, Alone, Exposed, Instructions, Plan, Subject, TaskTool, ToolHeaders, View, WildcardRoute};
+use crate::plan::{
+    self, Alone, Exposed, Instructions, Plan, Sources, Subject, TaskTool, ToolHeaders, View, WildcardRoute,
+};
 use crate::revision::Era;
 use crate::topology::{
     Backend, BatchingSettings, BreakerSettings, EraChoice, HealthSettings, Names, RetrySettings, Route, Tools,
     Topology, Uris,
 };
-use crate::{Source, features};
+use crate::{Features, Source, features};
 
 /// Everything that clients would see, before it is known to be unambiguous.
 #[derive(Debug, Default)]
@@ -201,7 +203,7 @@ pub(crate) fn plan(
     lock: &Lock,
     backends: Vec<plan::Backend>,
     catalog: Catalog,
-    sources: (&Source, Option<&Source>),
+    (sources, features): ((&Source, Option<&Source>), &Features),
 ) -> Plan {
     let mcp = &topology.listen.mcp;
     let table = |texts: &[String]| texts.iter().map(|text| text.clone().into()).collect();
@@ -211,6 +213,8 @@ pub(crate) fn plan(
         name: topology.name.clone(),
         topology_digest: sources.0.digest(),
         lock_digest: sources.1.map(Source::digest).unwrap_or_default(),
+        sources: Sources { topology: sources.0.text.clone(), lock: sources.1.map(|lock| lock.text.clone()) },
+        relists: features.has(features::AMENDMENTS),
         listen: plan::Listen {
             address: mcp.address.clone(),
             tls: mcp.tls.as_ref().map(|tls| plan::ListenerTls {

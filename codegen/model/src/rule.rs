@@ -129,7 +129,7 @@ impl Word {
         format!("{first}[{class}]{times}")
     }
 
-    fn report(&self, text: &str, place: Place, problems: &mut Problems) {
+    pub(crate) fn report(&self, text: &str, place: Place, problems: &mut Problems) {
         if !self.holds(text) {
             let message = format!("{} {} is not {}", self.noun, quoted(text), self.expected());
             problems.error(self.code, place, message).label(self.flaw(text));

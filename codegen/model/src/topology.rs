@@ -59,7 +59,7 @@ pub(crate) const VARIABLE: Word = Word {
 };
 const BACKENDS: Keyed =
     Keyed { name: BACKEND_NAME, empty: Some("topology without backends"), snippet: TransportSettings::first_snippet };
-const VIEWS: Keyed = Keyed { name: Word { noun: "view", ..NAME }, empty: None, snippet: || None };
+pub(crate) const VIEWS: Keyed = Keyed { name: Word { noun: "view", ..NAME }, empty: None, snippet: || None };
 const CERTIFICATE: InFile = InFile { said: "certificate is" };
 const PRIVATE_KEY: InFile = InFile { said: "private key is" };
 const CLIENT_AUTHORITIES: InFile = InFile { said: "authorities of clients are" };

@@ -2,11 +2,12 @@
 //!
 //! `BLESS=1 cargo test -p only1mcp-model` writes the expected texts anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use only1mcp_model::diagnostic::{Code, Diagnostic, explain, hint, render};
+use only1mcp_model::overlay::{self, Base};
 use only1mcp_model::plan::{Plan, Reference};
 use only1mcp_model::{Features, Source, load, lock_path, unresolved};
 
@@ -31,13 +32,19 @@ fn source(path: &Path) -> Source {
 
 /// Loads a fixture. A first line such as `# without: tls` says what the build leaves out, `# without: tls, by:
 /// topology-prod` which feature selected the topology, `# unset: NAME` which references do not resolve, and `# set: NAME=VALUE`
-/// what some resolve to.
+/// what some resolve to. `# overlay of: NAME` makes it an overlay of that topology among those that are accepted.
 fn load_fixture(path: &Path) -> (Source, Outcome) {
     let topology = source(path);
     let first = topology.text.lines().next().unwrap_or_default();
     let without = first.strip_prefix("# without: ").unwrap_or_default();
     let (without, by) = without.split_once(", by: ").map_or((without, None), |(without, by)| (without, Some(by)));
     let features = Features::of(|feature| !without.contains(feature)).in_line_of(by.map(str::to_owned));
+    if let Some(of) = first.strip_prefix("# overlay of: ") {
+        let (of, without) = of.split_once(", without: ").unwrap_or((of, "nothing"));
+        let features = Features::of(|feature| !without.contains(feature));
+        let outcome = load_overlay(&topology, &path.with_file_name(format!("../pass/{of}.yaml")), &features);
+        return (topology, outcome);
+    }
     let lock = lock_path(path);
     let lock = lock.exists().then(|| source(&lock));
     let mut outcome = load(&topology, lock.as_ref(), &features);
@@ -63,6 +70,16 @@ fn load_fixture(path: &Path) -> (Source, Outcome) {
         outcome = if found.is_empty() { outcome } else { Err(found) };
     }
     (topology, outcome)
+}
+
+/// What an overlay makes of a topology.
+fn load_overlay(overlay: &Source, of: &Path, features: &Features) -> Outcome {
+    let (topology, lock) = (source(of), lock_path(of));
+    let lock = lock.exists().then(|| source(&lock));
+    let (plan, _) = load(&topology, lock.as_ref(), &Features::all()).expect("a topology that is accepted");
+    let base = Base::read(topology, lock, features.clone()).expect("the same");
+    let read = overlay::load(overlay, &plan.backends)?;
+    base.with(overlay, &read, &BTreeMap::new()).map(|plan| (plan, Vec::new()))
 }
 
 /// Compares the diagnostics with the file beside the fixture; no file stands for none.

@@ -86,13 +86,17 @@ impl Promote {
         let promotion = promote(&topology, &plan, &overlay)?;
         print(&edits(&topology.path, &topology.text, &promotion.text))?;
         for change in &promotion.left {
-            complain(&format!("note: no topology has `{}`; it stays in the overlay: {change}", change.setting));
+            let why = if change.setting == "tools" { "is written by hand" } else { "is what no topology has" };
+            complain(&format!("note: `{}` {why}; it stays in the overlay: {change}", change.setting));
         }
         if promotion.promoted.is_empty() {
             complain("note: the topology has all of it");
         } else if self.write {
             files::write_whole(&path, &promotion.text)?;
             complain(&format!("note: `{}` is written; a build makes a binary of it", topology.path));
+            if overlay.amends() {
+                complain("note: what is compiled is not added once more: take it out of the overlay for that binary");
+            }
         } else {
             complain("note: nothing is written; `--write` writes it");
         }

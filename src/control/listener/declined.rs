@@ -152,7 +152,8 @@ impl From<&OverlayError> for Declined {
         match error {
             OverlayError::Refused { file, problems } => Self::Overlay(message, findings(problems, file)),
             OverlayError::Unreadable { .. } => Self::Overlay(message, Vec::new()),
-            OverlayError::Unwritten { .. } => Self::Failed(message),
+            OverlayError::Unwritten { .. } | OverlayError::Unmakeable(_) => Self::Failed(message),
+            OverlayError::Exhausted => Self::Conflict("gateway keeps as many catalogs as it may: start it anew"),
             OverlayError::NoEarlier => Self::Conflict("no overlay is known that was in force before"),
         }
     }

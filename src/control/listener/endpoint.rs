@@ -35,7 +35,7 @@ impl Endpoints {
     }
 
     /// Answers one request.
-    pub(super) async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response<Full<Bytes>>
+    pub(super) async fn answer<B>(self: &Arc<Self>, peer: IpAddr, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
@@ -44,7 +44,7 @@ impl Endpoints {
         answer.into_response()
     }
 
-    async fn take<B>(&self, peer: IpAddr, request: Request<B>) -> Result<Told, Declined>
+    async fn take<B>(self: &Arc<Self>, peer: IpAddr, request: Request<B>) -> Result<Told, Declined>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
@@ -57,6 +57,12 @@ impl Endpoints {
             self.access.check_change(&request)?;
         }
         let asked = Petition::read(operation, name, request).await?;
-        (operation.answer)(self, &asked)
+        if !operation.changes {
+            return (operation.answer)(self, &asked);
+        }
+        // It may wait for backends that are asked what they offer: others are answered meanwhile.
+        let own = Arc::clone(self);
+        let changed = tokio::task::spawn_blocking(move || (operation.answer)(&own, &asked)).await;
+        changed.unwrap_or(Err(Declined::Internal("change ended by itself")))
     }
 }

@@ -9,14 +9,14 @@ use only1mcp_model::overlay::BackendSettings;
 use tokio::sync::watch;
 
 use super::settings::Settings;
-use crate::catalog::plan::Subject;
-use crate::catalog::{Spec, View};
+use crate::catalog::plan::{Backend, Subject};
+use crate::catalog::{Catalog, NOBODY, Spec, View};
 use crate::control::OverlayStore;
 use crate::proxy::{Counts, Route, Shared};
 use crate::upstream::{Dropped, Group, Patient};
 
 /// Where a call about a name goes, as the workers decide it.
-pub(crate) type Routing = for<'a> fn(&View, Subject, &'a str) -> Option<Route<'a>>;
+pub(crate) type Routing = for<'a> fn(Catalog, &View, Subject, &'a str) -> Option<Route<'a>>;
 
 /// What a running gateway is.
 #[derive(Debug)]
@@ -62,10 +62,48 @@ impl Facts {
         (!self.spec.lock_digest.is_empty()).then(|| format!("sha256:{}", self.spec.lock_digest))
     }
 
+    /// The catalog that is in force.
+    pub(super) fn catalog(&self) -> Catalog {
+        self.shared.tuned.amendments.catalog()
+    }
+
+    /// Everything constant about it.
+    pub(super) fn current(&self) -> &'static Spec {
+        self.catalog().spec_or(self.spec)
+    }
+
+    /// Every backend that is there now, with its index.
+    pub(super) fn backends(&self) -> impl Iterator<Item = (usize, &'static Backend)> + use<> {
+        self.current().backends.iter().enumerate().filter(|(_, backend)| backend.name != NOBODY)
+    }
+
+    /// What the backend of this index is from: it is compiled, or the overlay adds it.
+    pub(super) fn from(&self, backend: usize) -> &'static str {
+        if backend < self.spec.backends.len() { "topology" } else { "overlay" }
+    }
+
     /// The name of a backend, by its index.
     pub(super) fn name_of(&self, backend: u16) -> &'static str {
-        // The compiler checked every index.
-        self.spec.backends.get(usize::from(backend)).map_or("?", |backend| &backend.name)
+        // The compiler checked every index, and so was what an overlay makes.
+        self.current().backends.get(usize::from(backend)).map_or("?", |backend| &backend.name)
+    }
+
+    /// The endpoints of a backend, by its index.
+    pub(super) fn group(&self, backend: usize) -> Option<Arc<Group>> {
+        #[cfg(feature = "amendments")]
+        if let Some(position) = backend.checked_sub(self.spec.backends.len()) {
+            return self.shared.tuned.additions.group(position);
+        }
+        self.groups.get(backend).cloned()
+    }
+
+    /// What a backend said and nobody got, by its index.
+    pub(super) fn dropped_of(&self, backend: usize) -> Option<Dropped> {
+        #[cfg(feature = "amendments")]
+        if let Some(position) = backend.checked_sub(self.spec.backends.len()) {
+            return self.shared.tuned.additions.dropped(position);
+        }
+        self.dropped.get(backend).cloned()
     }
 
     /// The children of a backend that are there.

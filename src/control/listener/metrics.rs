@@ -248,10 +248,10 @@ impl Collector for Sums {
             SHED.of(vec![counter(&[], self.sum(|worker| worker.shed.read()))]),
             RETRIES.of(self.backends().map(|(name, calls)| retries(name, &calls)).collect()),
             COALESCED.of(self.backends().map(|(name, calls)| coalesced(name, &calls)).collect()),
-            UNDER_WAY.of(self.groups().flat_map(|(name, group)| under_way(name, group)).collect()),
-            WAITING.of(self.groups().map(|(name, group)| waiting(name, group)).collect()),
-            BREAKER.of(self.groups().flat_map(|(name, group)| breakers(name, group)).collect()),
-            HEALTH.of(self.groups().flat_map(|(name, group)| health(name, group)).collect()),
+            UNDER_WAY.of(self.groups().flat_map(|(name, group)| under_way(name, &group)).collect()),
+            WAITING.of(self.groups().map(|(name, group)| waiting(name, &group)).collect()),
+            BREAKER.of(self.groups().flat_map(|(name, group)| breakers(name, &group)).collect()),
+            HEALTH.of(self.groups().flat_map(|(name, group)| health(name, &group)).collect()),
             ADMIN_REQUESTS.of(self.admin_requests()),
         ]
     }
@@ -283,8 +283,10 @@ impl Sums {
     }
 
     fn upstream_dropped(&self) -> Vec<Metric> {
-        let backends = self.facts.spec.backends.iter().zip(&self.facts.dropped);
-        let every = backends.flat_map(|backend| Reason::ALL.map(|reason| (backend, reason)));
+        let facts = &self.facts;
+        let backends = facts.backends().filter_map(|(index, backend)| Some((backend, facts.dropped_of(index)?)));
+        let backends: Vec<_> = backends.collect();
+        let every = backends.iter().flat_map(|backend| Reason::ALL.map(|reason| (backend, reason)));
         let counted = every.map(|((backend, dropped), reason)| {
             counter(&[("backend", &*backend.name), ("reason", reason.as_str())], dropped.read(reason))
         });
@@ -292,13 +294,9 @@ impl Sums {
     }
 
     /// Every backend with its endpoints.
-    fn groups(&self) -> impl Iterator<Item = (&'static str, &Group)> {
-        self.facts
-            .spec
-            .backends
-            .iter()
-            .map(|backend| &*backend.name)
-            .zip(self.facts.groups.iter().map(|group| &**group))
+    fn groups(&self) -> impl Iterator<Item = (&'static str, Arc<Group>)> {
+        let groups = self.facts.backends().map(|(index, backend)| (&*backend.name, self.facts.group(index)));
+        groups.filter_map(|(name, group)| Some((name, group?)))
     }
 
     fn admin_requests(&self) -> Vec<Metric> {
@@ -308,13 +306,8 @@ impl Sums {
 
     /// Every backend with what each worker counts of it.
     fn backends(&self) -> impl Iterator<Item = (&'static str, Vec<&CallCounts>)> {
-        let counts = |index: usize| self.facts.counts.iter().filter_map(move |worker| worker.backends.get(index));
-        self.facts
-            .spec
-            .backends
-            .iter()
-            .enumerate()
-            .map(move |(index, backend)| (&*backend.name, counts(index).collect()))
+        let counts = |index: usize| self.facts.counts.iter().filter_map(move |worker| worker.of(index));
+        self.facts.backends().map(move |(index, backend)| (&*backend.name, counts(index).collect()))
     }
 }
 

@@ -37,6 +37,12 @@ pub enum OverlayError {
         #[source]
         source: io::Error,
     },
+    /// As many catalogs were made by overlays as are kept: see [`limits::AMENDMENTS_MAX`](crate::limits::AMENDMENTS_MAX).
+    #[error("overlay would make one more catalog than are kept until the gateway is started anew")]
+    Exhausted,
+    /// The catalog that it would make has no tables.
+    #[error("catalog of the overlay cannot be made: {0}")]
+    Unmakeable(String),
     /// No overlay was in force before the current one, or it was too long ago.
     #[error("overlay has none before it")]
     NoEarlier,

@@ -12,6 +12,7 @@ mod no_events;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -34,7 +35,7 @@ const POLL: Duration = Duration::from_secs(2);
 type Look = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
 
 /// Looks after the file, if there is one to be, until the gateway stops.
-pub(in crate::control) async fn watch(store: &OverlayStore, stop: &Stop) {
+pub(in crate::control) async fn watch(store: &Arc<OverlayStore>, stop: &Stop) {
     let Some(path) = store.file() else { return };
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut events = Events::open();
@@ -59,7 +60,9 @@ pub(in crate::control) async fn watch(store: &OverlayStore, stop: &Stop) {
             }
             // Before it is read: what changes meanwhile is seen at the next look.
             last = Some(look(path));
-            store.look();
+            let own = Arc::clone(store);
+            // It may wait for backends that are asked what they offer.
+            drop(tokio::task::spawn_blocking(move || own.look()).await);
         }
     }
 }

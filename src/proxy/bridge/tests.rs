@@ -27,6 +27,7 @@ impl Case {
     fn with<R>(&self, message: &str, bridge: impl FnOnce(&Message<'_>, &Caller<'_>) -> R) -> R {
         let head = envelope::incoming(self.request.as_bytes()).expect("the request is one");
         let caller = Caller {
+            catalog: Default::default(),
             view: &WHOLE,
             era: self.client,
             revision: if self.client == Era::Modern { Revision::MODERN } else { Revision::LEGACY },

@@ -20,7 +20,7 @@ impl<T: Topology> Journey<'_, T> {
     pub(super) fn needs_task(&self, backend: u16) -> bool {
         let caller = self.caller;
         (caller.kind, caller.era) == (CallKind::Tool, Era::Modern)
-            && (caller.head.task.is_some() || T::SPEC.requires_task(backend, &self.route.upstream))
+            && (caller.head.task.is_some() || caller.catalog.spec::<T>().requires_task(backend, &self.route.upstream))
             && parked::era(self.worker, backend) != Some(Era::Modern)
     }
 

@@ -30,6 +30,7 @@ fn answer((revision, kind): (Revision, CallKind), backend: Era, rewrites: Option
     let request = br#"{"jsonrpc":"2.0","id":1,"method":"m"}"#;
     let head = envelope::incoming(request).expect("a message");
     let caller = Caller {
+        catalog: Default::default(),
         view: &WHOLE,
         era: revision.era(),
         revision,

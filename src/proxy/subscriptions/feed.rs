@@ -4,7 +4,7 @@
 mod legacy;
 mod modern;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Instant;
@@ -42,6 +42,13 @@ pub(crate) struct Feed {
     answered: Notify,
 }
 
+/// Those of all backends.
+#[derive(Debug)]
+pub(crate) struct Feeds {
+    /// By the index of the backend.
+    all: Box<[OnceCell<Rc<Feed>>]>,
+}
+
 /// What a client wants to hear from one backend.
 #[derive(Debug, Default)]
 pub(super) struct Wish {
@@ -68,6 +75,20 @@ enum Ended {
     Over,
 }
 
+// === impl Feeds ===
+
+impl Feeds {
+    /// For so many compiled backends, and those that overlays add.
+    pub(crate) fn new(backends: usize) -> Self {
+        Self { all: (0..backends + limits::added_ever()).map(|_| OnceCell::new()).collect() }
+    }
+
+    /// That of the backend of this index.
+    pub(super) fn of(&self, backend: usize) -> Option<Rc<Feed>> {
+        self.all.get(backend).map(|feed| Rc::clone(feed.get_or_init(Rc::default)))
+    }
+}
+
 // === impl Feed ===
 
 impl Feed {
@@ -79,7 +100,7 @@ impl Feed {
         listener: &Rc<Listener>,
     ) -> Option<Enrolled> {
         let index = usize::from(backend);
-        let (feed, worker) = (Rc::clone(worker.feeds.get(index)?), worker.own.upgrade()?);
+        let (feed, worker) = (worker.feeds.of(index)?, worker.own.upgrade()?);
         let mut all = feed.wanted();
         all.merge(&wish.filter);
         if all.resource_subscriptions.len() > limits::FEED_URIS_MAX {
@@ -167,7 +188,7 @@ impl Feed {
 
 /// Keeps listening to the backend until nobody wants anything of it.
 async fn keep<T: Topology>(worker: &Rc<Worker<T>>, index: usize) {
-    let feed = Rc::clone(&worker.feeds[index]);
+    let Some(feed) = worker.feeds.of(index) else { return };
     let mut backoff = Backoff::new(limits::RESPAWN_BACKOFF);
     // A request to a modern backend that is listened to until a wider one is acknowledged.
     let mut narrower = None;
@@ -180,7 +201,7 @@ async fn keep<T: Topology>(worker: &Rc<Worker<T>>, index: usize) {
             }
             Ok(Ended::Over) => Some(backoff.after(opened.elapsed())),
             Err(error) => {
-                tracing::debug!(backend = &*T::SPEC.backends[index].name, %error, "what it tells is not heard");
+                tracing::debug!(backend = worker.catalog().backend::<T>(index).map(|backend| &*backend.name), %error, "what it tells is not heard");
                 Some(backoff.after(opened.elapsed()))
             }
         };
@@ -231,7 +252,7 @@ async fn listen_by_era<T: Topology>(
     feed: &Rc<Feed>,
     narrower: &mut Option<modern::Listening>,
 ) -> Result<Ended, Error> {
-    let link = worker.links.for_call(index)?;
+    let link = worker.links.for_call(worker.catalog(), index)?;
     let greeting = tokio::select! {
         greeting = link.greet() => greeting?,
         () = feed.deserted() => return Ok(Ended::Over),

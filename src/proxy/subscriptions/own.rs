@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::feed::{Enrolled, Feed, Wish};
-use super::{Listener, Window, wishes};
+use super::{Listener, Placed, Window, wishes};
 use crate::catalog::plan::{Changing, Subject};
-use crate::catalog::{Topology, View};
+use crate::catalog::{Catalog, Topology, View};
 use crate::limits;
 use crate::mcp::method::CallKind;
 use crate::mcp::subscription::Filter;
@@ -27,6 +27,8 @@ pub(crate) struct OwnStream<'a, T: Topology> {
     worker: &'a Worker<T>,
     view: &'static View,
     outlet: Outlet,
+    /// The catalog whose lists the session knew when the stream was opened.
+    known: Catalog,
     /// What is listened for while the session is told on this one.
     lists: Option<Lists>,
 }
@@ -34,6 +36,7 @@ pub(crate) struct OwnStream<'a, T: Topology> {
 /// The places of a session that hears of lists.
 #[derive(Debug)]
 struct Lists {
+    _placed: Placed,
     _enrolled: Vec<Enrolled>,
     _counted: Option<Rc<()>>,
 }
@@ -49,7 +52,7 @@ pub(in crate::proxy) async fn subscribe<'a, T: Topology>(
     let named = target::of(post, CallKind::Resource)?;
     let uri = named.value.text().ok_or(Refusal::InvalidParams("`params.uri` must be a string".into()))?;
     let uri = uri.decode(post.body);
-    let Some(route) = route::route::<T>(post.view, Subject::Resources, &uri) else {
+    let Some(route) = route::route::<T>(post.catalog, post.view, Subject::Resources, &uri) else {
         return Err(Refusal::Unknown("resource", uri));
     };
     let hearing = hearing(worker, post.carrier, session);
@@ -81,7 +84,7 @@ pub(in crate::proxy) async fn subscribe<'a, T: Topology>(
         Ok(place) => place,
         Err(None) => return Err(Refusal::NoSubscriptions(uri)),
         Err(Some(error)) => {
-            let name = T::SPEC.backends.get(usize::from(backend)).map_or("?", |backend| &backend.name);
+            let name = post.catalog.name_of::<T>(backend);
             let refusal = Refusal::Upstream(name, &error);
             return Ok(respond::refuse(downstream, &refusal, session.revision.era(), Some(id)).await);
         }
@@ -143,13 +146,13 @@ async fn acknowledged<T: Topology>(
     if !place.acknowledged().is_empty() {
         return Ok(place);
     }
-    let declares = tells::<T>(backend, Changing::Contents);
+    let declares = tells::<T>(worker.catalog(), backend, Changing::Contents);
     Err(declares.then(|| Error::unavailable("it does not acknowledge the subscription")))
 }
 
 /// Whether a backend declared in the lock that it tells of this.
-fn tells<T: Topology>(backend: u16, change: Changing) -> bool {
-    T::SPEC.backends.get(usize::from(backend)).is_some_and(|backend| backend.tells.contains(&change))
+fn tells<T: Topology>(catalog: Catalog, backend: u16, change: Changing) -> bool {
+    catalog.backend::<T>(backend).is_some_and(|backend| backend.tells.contains(&change))
 }
 
 /// Keeps a place for as long as the session is subscribed, or until the gateway stops.
@@ -185,7 +188,8 @@ pub(crate) async fn tell<T: Topology>(
 impl<'a, T: Topology> OwnStream<'a, T> {
     /// A new one.
     pub(crate) fn open(worker: &'a Worker<T>, view: &'static View, hearing: &Arc<Hearing>) -> Self {
-        Self { worker, view, outlet: hearing.open(Window::new(T::SPEC.batching)), lists: None }
+        let outlet = hearing.open(Window::new(T::SPEC.batching));
+        Self { worker, view, outlet, known: worker.catalog(), lists: None }
     }
 
     /// What is to be told next, once there is something. Cancel safe.
@@ -207,21 +211,23 @@ impl<'a, T: Topology> OwnStream<'a, T> {
             resources_list_changed: true,
             ..Filter::default()
         };
+        let catalog = self.worker.catalog();
         let declared = |(backend, mut wish): (u16, Wish)| {
             let filter = &mut wish.filter;
-            filter.tools_list_changed &= tells::<T>(backend, Changing::Tools);
-            filter.prompts_list_changed &= tells::<T>(backend, Changing::Prompts);
-            filter.resources_list_changed &= tells::<T>(backend, Changing::Resources);
+            filter.tools_list_changed &= tells::<T>(catalog, backend, Changing::Tools);
+            filter.prompts_list_changed &= tells::<T>(catalog, backend, Changing::Prompts);
+            filter.resources_list_changed &= tells::<T>(catalog, backend, Changing::Resources);
             (!wish.filter.is_empty()).then_some((backend, wish))
         };
-        let wishes: Vec<_> = wishes(self.worker, self.view, &all).into_iter().filter_map(declared).collect();
+        let wishes: Vec<_> = wishes(self.worker, catalog, self.view, &all).into_iter().filter_map(declared).collect();
+        let listener = Rc::new(Listener::Session(Arc::clone(self.outlet.hearing())));
+        let _placed = self.worker.amends.enrol((self.known, catalog), self.view, &all, &listener);
         let counted = Rc::clone(&self.worker.listeners);
         if wishes.is_empty() || Rc::strong_count(&counted) > limits::LISTENERS_MAX + 1 {
-            return Lists { _enrolled: Vec::new(), _counted: None };
+            return Lists { _placed, _enrolled: Vec::new(), _counted: None };
         }
-        let listener = Rc::new(Listener::Session(Arc::clone(self.outlet.hearing())));
         let enrolled = wishes.into_iter();
         let enrolled = enrolled.filter_map(|(backend, wish)| Feed::enrol(self.worker, backend, wish, &listener));
-        Lists { _enrolled: enrolled.collect(), _counted: Some(counted) }
+        Lists { _placed, _enrolled: enrolled.collect(), _counted: Some(counted) }
     }
 }

@@ -137,8 +137,10 @@ impl Errand {
         // It was scanned and opened before.
         let Ok(head) = envelope::incoming(&body) else { return };
         let (era, source, head, id) = (Era::Legacy, &body[..], &head, &id[..]);
+        let catalog = worker.catalog();
         let caller = Caller {
-            view,
+            catalog,
+            view: catalog.view(view),
             era,
             revision,
             source,
@@ -160,7 +162,7 @@ impl Errand {
         };
         let name = text.decode(source);
         let Some(task) = worker.shared.tasks.open(&caller, &name) else { return };
-        let Some(backend) = T::backend(&task.backend) else { return };
+        let Some(backend) = catalog.index_of::<T>(&task.backend) else { return };
         let (afar, route) = (Afar::new(outputs), task.route(backend));
         let downstream = Erased::new(&afar);
         // Who is gone is told nothing.

@@ -182,6 +182,12 @@ impl Group {
         self.bulkhead.waiting()
     }
 
+    /// Whether no call is under way, at any endpoint.
+    #[cfg(feature = "amendments")]
+    pub(crate) fn is_idle(&self) -> bool {
+        (0..self.stations.len()).all(|index| self.in_flight(index) == 0)
+    }
+
     /// How each endpoint stands.
     pub(crate) fn standings(&self) -> Vec<Standing> {
         let now = self.now_ms();
@@ -375,7 +381,7 @@ impl Group {
     }
 
     /// Weights and rules may have changed.
-    pub(super) fn reconsider(&self) {
+    pub(crate) fn reconsider(&self) {
         let rules = self.tuning.rules.now();
         self.bulkhead.set(rules.concurrency);
         self.breaks.store(rules.circuit_breaker.is_some(), Relaxed);

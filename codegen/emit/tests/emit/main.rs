@@ -21,7 +21,7 @@ fn emitted(plan: &Plan) -> Emitted {
 
 #[track_caller]
 fn snapshot(name: &str, plan: &Plan) {
-    let Module { code, items } = module(plan, &format!("topologies/{name}.yaml")).unwrap();
+    let Module { code, items, .. } = module(plan, &format!("topologies/{name}.yaml")).unwrap();
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
     let versioned = format!(r#"\"version\":\"{}\""#, env!("CARGO_PKG_VERSION"));
     assert!(code.contains(&versioned), "{name}.rs does not name the gateway's version");

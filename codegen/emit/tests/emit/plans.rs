@@ -242,6 +242,8 @@ fn plan(name: &str, backends: Vec<Backend>) -> Plan {
         name: name.to_owned(),
         topology_digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
         lock_digest: String::new(),
+        sources: only1mcp_model::plan::Sources { topology: format!("name: {name}\n"), lock: None },
+        relists: false,
         sessions: only1mcp_model::plan::Sessions { seal_key: None },
         limits: only1mcp_model::plan::Limits::default(),
         coalesce: only1mcp_model::plan::Coalesce::NONE,

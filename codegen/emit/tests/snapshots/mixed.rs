@@ -16,6 +16,10 @@ impl ::only1mcp::catalog::Topology for Compiled {
     type Balance = ::only1mcp::upstream::balance::Only;
     const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
     const SETTINGS: &'static str = "[{\"path\":\"name\",\"value\":\"mixed\",\"line\":1}]";
+    const SOURCES: [&'static str; 2] = [
+        include_str!(concat!(env!("OUT_DIR"), "/topology.yaml")),
+        include_str!(concat!(env!("OUT_DIR"), "/lock.json")),
+    ];
     #[inline]
     fn tool(name: &str) -> Option<&'static ::only1mcp::catalog::Entry> {
         TOOL_BY_NAME.get(name)

@@ -97,8 +97,8 @@ impl Check<'_> {
             let message = format!("{noun} {} is exposed twice", quoted(&second.exposed.name));
             self.problems
                 .error(Code::DuplicateExposed, place, message)
-                .label(format!("from {}", quoted(&second.exposed.upstream)))
-                .also(earlier, format!("and from {}", quoted(&first.exposed.upstream)))
+                .label(format!("from {} of backend `{}`", quoted(&second.exposed.upstream), second.origin))
+                .also(earlier, format!("and from {} of backend `{}`", quoted(&first.exposed.upstream), first.origin))
                 .help("rename one of them under `tools.rename` of its backend, or name a backend otherwise");
         }
     }
@@ -109,8 +109,8 @@ impl Check<'_> {
             let uri = &second.exposed.name;
             self.problems
                 .error(Code::DuplicateResource, place, format!("{noun} {} is in two backends", quoted(uri)))
-                .label("here")
-                .also(earlier, "and here")
+                .label(format!("of backend `{}`", second.origin))
+                .also(earlier, format!("and of backend `{}`", first.origin))
                 .help(format!(
                     "decide with a route: `{{ resources: \"{}\", to: … }}`; or tell them apart by `resources: {{ uris: rewrite }}` of a backend",
                     uri.escape_debug()

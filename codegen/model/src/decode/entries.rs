@@ -46,6 +46,22 @@ impl<T> Entries<T> {
         self.entries.is_empty()
     }
 
+    /// Those of which something is left, in the same order.
+    pub(crate) fn filter_map<U>(&self, map: impl Fn(&T) -> Option<U>) -> Entries<U> {
+        let entries = self.iter().filter_map(|(name, value)| Some((name.to_owned(), map(value)?))).collect();
+        Entries { entries, refused: self.refused.clone() }
+    }
+
+    /// The value of a name, to be changed.
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
+        self.entries.iter_mut().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// One more, behind all others.
+    pub(crate) fn push(&mut self, name: &str, value: T) {
+        self.entries.push((name.to_owned(), value));
+    }
+
     /// Every name, also of values that were refused.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|(name, _)| name).chain(&self.refused).map(String::as_str)

@@ -200,6 +200,15 @@ codes! {
         prompt) once, as the first of them that has it; by the lock, another one takes other arguments: its input schema is not the \
         same, whatever the order of its members.\n\n    \
         routes: [{ tools: \"math_*\", to: [math-a, math-b] }]    # of one version, or allow: [E0219]\n"
+    /// An overlay adds what is compiled.
+    Shadowed = "E0226": "An overlay adds a backend or a view under a name that is compiled. What is compiled stays what it is: an \
+        overlay sets something of it, restricts it, or adds others beside it.\n\n    \
+        backends: { math: { transport: { streamable_http: {} }, endpoints: [{ url: \"http://10.0.0.9/mcp\" }] } }    # math-2\n"
+    /// An overlay adds a backend that would be started.
+    StartedByOverlay = "E0227": "An overlay adds a backend with the transport `stdio`, which the gateway would start. Who may write \
+        an overlay does not choose what runs on the machine of the gateway: compile the backend, or start it beside the gateway \
+        and add it by its URL.\n\n    \
+        backends: { files: { transport: { stdio: { command: npx } } } }    # streamable_http and its endpoints\n"
     /// Two items are exposed under one name.
     DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
         a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"
@@ -248,6 +257,10 @@ codes! {
     /// HTTP/2 is asked for and left out of this build.
     Http2Off = "E0406": "A backend says `http: 2`, and the cargo feature `http2` is off in this build. Without that key a server is \
         spoken to in HTTP/1.1 there.\n\n    cargo build --features http2\n"
+    /// The cargo feature for overlays that amend the catalog is off.
+    AmendmentsOff = "E0407": "An overlay adds backends or views, or hides tools, and the cargo feature `amendments` is off in this \
+        build: it has no means to make another catalog while it runs.\n\n    \
+        backends: { math: { tools: { deny: [\"add\"] } } }    # --features amendments\n"
     /// There is no lock.
     NoLock = warning "E0501": "The topology has no lock, so nothing is known of what its backends offer: the catalog is empty until \
         they are asked once.\n\n    only1mcp topology lock prod\n"

@@ -1,4 +1,5 @@
-//! The settings of an overlay as an edit of the topology's text: comments and all that is not set stay as they are.
+//! The settings of an overlay, and what it adds, as an edit of the topology's text: comments and all that is not set stay as
+//! they are.
 //!
 //! What an edit makes of the topology is not believed but read again: it must set what it is to set, and nothing else.
 
@@ -6,6 +7,7 @@ use std::ops::Range;
 
 use super::setting::SETTINGS;
 use super::{Change, Overlay};
+use crate::json::token;
 use crate::plan::Plan;
 use crate::yaml::{Document, steps};
 use crate::{Features, Source};
@@ -41,7 +43,9 @@ pub struct Unwritable {
 /// When an alias stands where one of the settings belongs.
 pub fn promote(topology: &Source, plan: &Plan, overlay: &Overlay) -> Result<Promotion, Unwritable> {
     let compiles = |change: &Change| SETTINGS.iter().any(|own| own.name == change.setting && own.compiles);
-    let (promoted, left): (Vec<_>, Vec<_>) = overlay.changes(&plan.backends).into_iter().partition(compiles);
+    let adds = |change: &Change| ADDITIONS.iter().any(|(setting, _)| *setting == change.setting);
+    let (mut added, changes): (Vec<_>, Vec<_>) = overlay.changes(&plan.backends).into_iter().partition(adds);
+    let (mut promoted, left): (Vec<_>, Vec<_>) = changes.into_iter().partition(compiles);
     let (mut text, mut edited) = (topology.text.clone(), Some(plan.clone()));
     for change in &promoted {
         let Change { backend, setting, overlay: value, .. } = change;
@@ -56,7 +60,62 @@ pub fn promote(topology: &Source, plan: &Plan, overlay: &Overlay) -> Result<Prom
         }
         (text, edited) = (source.text, Some(after));
     }
+    for change in &added {
+        let next = add(&text, change).ok_or_else(|| unwritable(change))?;
+        let source = Source { path: topology.path.clone(), text: next };
+        let Some((before, Ok((after, _)))) =
+            edited.take().map(|own| (own, crate::load(&source, None, &Features::all())))
+        else {
+            return Err(unwritable(change));
+        };
+        if !adds_to(&before, &after, change) {
+            return Err(unwritable(change));
+        }
+        (text, edited) = (source.text, Some(after));
+    }
+    promoted.append(&mut added);
     Ok(Promotion { text, promoted, left })
+}
+
+/// What a change that adds something is called, and where that stands in a topology.
+pub(super) const ADDITIONS: [(&str, &str); 2] = [(ADDED, "backends"), (VIEW, "views")];
+/// An added backend.
+pub(super) const ADDED: &str = "added";
+/// An added view.
+pub(super) const VIEW: &str = "view";
+
+/// A text with one more entry; `None` where there is no place for it.
+fn add(text: &str, change: &Change) -> Option<String> {
+    let (_, section) = ADDITIONS.into_iter().find(|(setting, _)| *setting == change.setting)?;
+    let document = Document::parse(text).ok()?;
+    let name = &change.backend;
+    // A name may be of digits alone, or a word that YAML knows.
+    let is_text = Document::parse(&format!("{name}: 1")).is_ok_and(|own| own.has(steps![name]));
+    let entry = format!("{}: {}", if is_text { name.clone() } else { token(name) }, change.overlay);
+    if !document.has(steps![section]) {
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        return Some(format!("{text}{end}{section}:\n  {entry}\n"));
+    }
+    let start = document.locate(document.value(steps![section])).start;
+    if text[start..].starts_with('{') {
+        return Some(replaced(text, start + 1..start + 1, &format!(" {entry},")));
+    }
+    let line = text[..start].rfind('\n').map_or(0, |end| end + 1);
+    let indent = &text[line..start];
+    let is_indent = indent.chars().all(|char| char == ' ');
+    is_indent.then(|| replaced(text, start..start, &format!("{entry}\n{indent}")))
+}
+
+/// Whether this is all that there is besides.
+fn adds_to(before: &Plan, after: &Plan, change: &Change) -> bool {
+    let is_own = |name: &str| name == change.backend;
+    let backends = |plan: &Plan| plan.backends.iter().filter(|own| !is_own(&own.name)).cloned().collect::<Vec<_>>();
+    let views = |plan: &Plan| plan.views.iter().filter(|own| !is_own(&own.name)).cloned().collect::<Vec<_>>();
+    let has = |plan: &Plan| match change.setting {
+        ADDED => plan.backends.iter().any(|own| is_own(&own.name)),
+        _ => plan.views.iter().any(|own| is_own(&own.name)),
+    };
+    has(after) && !has(before) && backends(before) == backends(after) && views(before) == views(after)
 }
 
 fn unwritable(change: &Change) -> Unwritable {
@@ -140,6 +199,35 @@ mod tests {
             let promotion = check(before, overlay).expect("it can be edited");
             assert_eq!(promotion.text, after);
             assert_eq!((promotion.promoted.len(), promotion.left.len()), (1, 0));
+        }
+    }
+
+    #[test]
+    fn what_is_added_becomes_a_part_of_the_text() {
+        let adds = concat!(
+            "backends: { more: { transport: { streamable_http: {} }, endpoints: [{ url: \"http://h:1/mcp\" }], drain: true } }\n",
+            "views: { both: { include: [\"*\"] } }\n",
+        );
+        let more = r#"more: {"transport":{"streamable_http":{}},"endpoints":[{"url":"http://h:1/mcp"}]}"#;
+        for (before, after) in [
+            (
+                "name: t\nbackends:\n  # Adds.\n  math: { transport: { stdio: { command: self } } }\n".to_owned(),
+                format!(
+                    "name: t\nbackends:\n  # Adds.\n  {more}\n  math: {{ transport: {{ stdio: {{ command: self }} }} }}\n\
+                     views:\n  both: {{\"include\":[\"*\"]}}\n"
+                ),
+            ),
+            (
+                "name: t\nviews:\n  one: { include: [a] }\nbackends: { math: { transport: { stdio: { command: self } } } }".to_owned(),
+                format!(
+                    "name: t\nviews:\n  both: {{\"include\":[\"*\"]}}\n  one: {{ include: [a] }}\n\
+                     backends: {{ {more}, math: {{ transport: {{ stdio: {{ command: self }} }} }} }}"
+                ),
+            ),
+        ] {
+            let promotion = check(&before, adds).expect("it can be edited");
+            assert_eq!(promotion.text, after);
+            assert_eq!((promotion.promoted.len(), promotion.left.len()), (2, 0));
         }
     }
 

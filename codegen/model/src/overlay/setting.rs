@@ -25,7 +25,7 @@ pub(super) struct Setting {
 }
 
 /// Every setting, in the order of the keys.
-pub(super) const SETTINGS: [Setting; 8] = [
+pub(super) const SETTINGS: [Setting; 9] = [
     Setting {
         name: "timeout",
         set: |own| own.timeout.map(|timeout| timeout.to_string()),
@@ -65,11 +65,24 @@ pub(super) const SETTINGS: [Setting; 8] = [
         compiled: |backend| on_or_off(backend.health.as_ref()),
         compiles: true,
     },
+    Setting {
+        name: "tools",
+        set: |own| Some(denied(&own.tools.deny)).filter(|_| !own.tools.deny.is_empty()),
+        // What is denied adds to what is compiled.
+        compiled: |_| denied(&[]),
+        compiles: false,
+    },
 ];
 
 /// Settings that may be off.
 fn on_or_off(settings: Option<impl ToString>) -> String {
     settings.map_or_else(|| "off".to_owned(), |settings| settings.to_string())
+}
+
+/// Patterns of tools that are denied, as a mapping.
+pub(super) fn denied(patterns: &[String]) -> String {
+    let patterns: Vec<String> = patterns.iter().map(|pattern| token(pattern)).collect();
+    format!(r#"{{"deny":[{}]}}"#, patterns.join(","))
 }
 
 /// Numbers as a list.
@@ -119,7 +132,7 @@ pub(super) fn json(tuned: &BackendSettings) -> String {
 }
 
 /// What stands in YAML, in JSON.
-fn of_node(node: &Node) -> String {
+pub(super) fn of_node(node: &Node) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),

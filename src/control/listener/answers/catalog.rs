@@ -35,9 +35,10 @@ pub(in super::super) fn tools(endpoints: &Endpoints, asked: &Petition) -> Result
     let facts = &*endpoints.facts;
     let filter = Choice::of(facts, asked)?;
     let shown = |tool: &&Entry| filter.view.shows(tool.views) && filter.leads(facts, tool.backend, tool.team);
-    let part = Window::of(asked)?.cut(facts.spec.tools.iter().filter(shown), |tool| {
+    let part = Window::of(asked)?.cut(facts.current().tools.iter().filter(shown), |tool| {
         json!({
             "name": tool.name,
+            "from": facts.from(tool.origin.into()),
             "server": facts.name_of(tool.backend),
             "origin": facts.name_of(tool.origin),
             "upstream": tool.upstream,
@@ -55,7 +56,7 @@ pub(in super::super) fn tools(endpoints: &Endpoints, asked: &Petition) -> Result
 pub(in super::super) fn routes(endpoints: &Endpoints, asked: &Petition) -> Result<Told, Declined> {
     let facts = &*endpoints.facts;
     let filter = Choice::of(facts, asked)?;
-    let spec = facts.spec;
+    let spec = facts.current();
     let exact = |(subject, entries): (Subject, &'static [Entry])| entries.iter().map(move |e| Rule::Exact(subject, e));
     let exact = [(Subject::Tools, spec.tools), (Subject::Prompts, spec.prompts), (Subject::Resources, spec.resources)]
         .into_iter()
@@ -69,14 +70,14 @@ pub(in super::super) fn routes(endpoints: &Endpoints, asked: &Petition) -> Resul
 /// The view that is asked about; the whole catalog where none is.
 pub(super) fn view(facts: &Facts, asked: &Petition) -> Result<&'static View, Declined> {
     match asked.parameter("view") {
-        None => Ok(&facts.spec.whole),
-        Some(name) => facts.spec.view(name).ok_or_else(|| Declined::Nothing("view", name.to_owned())),
+        None => Ok(&facts.current().whole),
+        Some(name) => facts.current().view(name).ok_or_else(|| Declined::Nothing("view", name.to_owned())),
     }
 }
 
 /// The names of the views that show what has these bits.
 pub(super) fn views(facts: &Facts, bits: u64) -> Vec<&'static str> {
-    facts.spec.views.iter().filter(|view| view.shows(bits)).map(|view| &*view.patterns.name).collect()
+    facts.current().views.iter().filter(|view| view.shows(bits)).map(|view| &*view.patterns.name).collect()
 }
 
 /// The names of backends.
@@ -140,6 +141,7 @@ impl Rule {
             "subject": word(subject),
             "rule": rule,
             "name": name,
+            "from": facts.from(server.into()),
             "server": facts.name_of(server),
             "balanced": balanced(facts, team),
             "upstream": upstream,

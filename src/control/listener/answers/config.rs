@@ -42,7 +42,7 @@ pub(in super::super) fn config(endpoints: &Endpoints, _: &Petition) -> Result<To
     for (path, value) in &facts.given {
         put(path, value.as_str().into(), SetBy::START);
     }
-    for backend in facts.spec.backends {
+    for (_, backend) in facts.backends() {
         let name = &backend.name;
         let Timeout { ms, by } = timeout(facts, backend);
         put(&format!("backends.{name}.timeout"), Millis(ms).to_string().into(), by);
@@ -91,6 +91,9 @@ fn tell(path: &str, value: &Value, leaves: &mut Vec<Setting>) {
 pub(super) fn timeout(facts: &Facts, backend: &Backend) -> Timeout {
     if let Some(timeout) = facts.tuned(&backend.name).timeout {
         return Timeout { ms: timeout.0, by: SetBy::OVERLAY };
+    }
+    if facts.spec.backends.iter().all(|own| own.name != backend.name) {
+        return Timeout { ms: backend.timeout_ms, by: SetBy::OVERLAY };
     }
     let own = facts.settings.by(&format!("backends.{}.timeout", backend.name));
     let by = own.or_else(|| facts.settings.by("defaults.timeout")).unwrap_or(SetBy::NOBODY);

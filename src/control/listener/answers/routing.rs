@@ -19,7 +19,8 @@ const SUBJECTS: [Subject; 3] = [Subject::Tools, Subject::Prompts, Subject::Resou
 pub(in super::super) fn explain(endpoints: &Endpoints, asked: &Petition) -> Result<Told, Declined> {
     let (facts, name) = (&*endpoints.facts, asked.name());
     let view = catalog::view(facts, asked)?;
-    let decide = |subject: Subject| Some(decision(facts, subject, name, (facts.routing)(view, subject, name)?));
+    let decide =
+        |subject: Subject| Some(decision(facts, subject, name, (facts.routing)(facts.catalog(), view, subject, name)?));
     let decisions: Vec<Value> = SUBJECTS.into_iter().filter_map(decide).collect();
     if decisions.is_empty() {
         return Err(Declined::Nothing("name", name.to_owned()));
@@ -29,12 +30,13 @@ pub(in super::super) fn explain(endpoints: &Endpoints, asked: &Petition) -> Resu
 
 fn decision(facts: &Facts, subject: Subject, name: &str, route: Route<'_>) -> Value {
     let (rule, by) = rule(facts, subject, name);
-    let leads = |view: &&View| (facts.routing)(view, subject, name).is_some();
-    let views = facts.spec.views.iter().filter(leads).map(|view| &*view.patterns.name);
+    let leads = |view: &&View| (facts.routing)(facts.catalog(), view, subject, name).is_some();
+    let views = facts.current().views.iter().filter(leads).map(|view| &*view.patterns.name);
     json!({
         "subject": catalog::word(subject),
         "rule": rule,
         "by": by,
+        "from": facts.from(route.backend.into()),
         "server": facts.name_of(route.backend),
         "upstream": route.upstream,
         "balanced": catalog::balanced(facts, route.team),
@@ -46,7 +48,7 @@ fn decision(facts: &Facts, subject: Subject, name: &str, route: Route<'_>) -> Va
 
 /// Which rule leads a name that leads somewhere, and as it stands in the topology or the lock.
 fn rule(facts: &Facts, subject: Subject, name: &str) -> (&'static str, Option<&'static str>) {
-    let spec = facts.spec;
+    let spec = facts.current();
     let entries = match subject {
         Subject::Tools => spec.tools,
         Subject::Prompts => spec.prompts,

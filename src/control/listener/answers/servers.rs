@@ -39,9 +39,9 @@ pub(super) fn find<'f>(facts: &'f Facts, name: &str) -> Result<Report<'f>, Decli
     server.ok_or_else(|| Declined::Nothing("server", name.to_owned()))
 }
 
-/// Every backend, in the order of the topology.
+/// Every backend, in the order of the topology, and behind them those that the overlay adds.
 pub(super) fn all(facts: &Facts) -> impl Iterator<Item = Report<'_>> {
-    facts.spec.backends.iter().enumerate().map(move |(index, backend)| Report { facts, index, backend })
+    facts.backends().map(move |(index, backend)| Report { facts, index, backend })
 }
 
 // === impl Report ===
@@ -53,11 +53,12 @@ impl Report<'_> {
 
     fn whole(&self) -> Value {
         let Self { facts, backend, .. } = *self;
-        let spec = facts.spec;
+        let spec = facts.current();
         let templates = spec.templates.iter().filter(|own| spec.leads((own.backend, own.team), self.index)).count();
         let era = |era: Option<Era>| era.map(era_word);
         let mut server = self.health();
         let more = json!({
+            "from": facts.from(self.index),
             "transport": backend.transport.kind().key,
             "place": backend.transport.place().split_whitespace().skip(1).collect::<Vec<_>>().join(" "),
             "era": { "pinned": era(backend.era), "locked": era(backend.locked_era) },
@@ -127,11 +128,11 @@ impl Report<'_> {
 
     /// Closes the circuits of its endpoints that are not, and says how many.
     pub(super) fn close_circuits(&self) -> usize {
-        self.facts.groups.get(self.index).map_or(0, |group| group.close_circuits())
+        self.facts.group(self.index).map_or(0, |group| group.close_circuits())
     }
 
     pub(super) fn standings(&self) -> Vec<Standing> {
-        self.facts.groups.get(self.index).map(|group| group.standings()).unwrap_or_default()
+        self.facts.group(self.index).map(|group| group.standings()).unwrap_or_default()
     }
 
     /// How each of its endpoints stands; one without URL where it is started.
@@ -150,7 +151,7 @@ impl Report<'_> {
 
     /// What its calls came to.
     fn calls(&self) -> Value {
-        let counts = || self.facts.counts.iter().filter_map(|worker| worker.backends.get(self.index));
+        let counts = || self.facts.counts.iter().filter_map(|worker| worker.of(self.index));
         let sum = |of: &dyn Fn(&CallCounts) -> u64| counts().map(of).sum::<u64>();
         let failed: Map<String, Value> = Kind::ALL
             .into_iter()

@@ -60,13 +60,15 @@ pub(super) async fn listen<T: Topology>(
 
 /// Makes a request of the backend, and takes what it tells until it ends.
 async fn hear<T: Topology>(worker: Rc<Worker<T>>, index: usize, wanted: Filter, request: u64) -> Result<Ended, Error> {
-    let Some(link) = worker.links.of(index) else { return Ok(Ended::Unsupported) };
+    let (Some(link), Some(feed)) = (worker.links.of(index), worker.feeds.of(index)) else {
+        return Ok(Ended::Unsupported);
+    };
     let source = upstream::subscriptions_listen(&wanted);
     let head = envelope::incoming(source.as_bytes())
         .map_err(|error| Error::protocol(format!("what it is asked is no message: {error:?}")))?;
     let call = Call::own(source.as_bytes(), &head, "subscriptions/listen", Era::Modern);
     let asks = worker.shared.tuned.of(index).map_or(Profile::NONE, |own| own.asks());
-    let mut ear = Ear { feed: Rc::clone(&worker.feeds[index]), request, asks, unsupported: false };
+    let mut ear = Ear { feed, request, asks, unsupported: false };
     link.exchange(&call, &mut ear).await?;
     Ok(if ear.unsupported { Ended::Unsupported } else { Ended::Over })
 }

@@ -1,0 +1,170 @@
+//! What makes another catalog of the compiled one, as an overlay says: the topology is resolved once more, with the overlay
+//! and with what the backends that it adds say they offer, by what has compiled it. How they are asked is in [`listing`],
+//! how the tables of the catalog come to be in [`tables`].
+//!
+//! **Invariant:** what was made once is not made again: an overlay that comes back finds its catalog.
+
+mod listing;
+mod tables;
+
+use std::collections::{BTreeMap, HashMap};
+#[expect(clippy::disallowed_types, reason = "no worker takes it")]
+use std::sync::Mutex;
+use std::sync::{MutexGuard, OnceLock, PoisonError};
+
+use only1mcp_model::diagnostic::Diagnostic;
+use only1mcp_model::lock::{self, Section};
+use only1mcp_model::overlay::base::Sections;
+use only1mcp_model::overlay::{Base, Overlay};
+use only1mcp_model::plan::{self, Plan};
+use only1mcp_model::{Source, lock_path};
+
+use super::OverlayError;
+use crate::catalog::{self, Spec, Topology};
+use crate::limits;
+use crate::proxy::Tuned;
+use crate::references::References;
+use crate::upstream::Addition;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Amender {
+    spec: &'static Spec,
+    sources: [&'static str; 2],
+    references: References,
+    /// The compiled topology, once an overlay asks for it.
+    base: OnceLock<Result<Base, Vec<Diagnostic>>>,
+    #[expect(clippy::disallowed_types, reason = "no worker takes it")]
+    made: Mutex<Made>,
+}
+
+/// What was made.
+#[derive(Debug, Default)]
+struct Made {
+    /// The position of each catalog, by the digest of what it was made of.
+    positions: HashMap<String, usize>,
+    bytes: usize,
+    /// What the backends offer that the overlay in force adds, by their names; each with how the overlay writes it.
+    listed: BTreeMap<String, (String, Section)>,
+}
+
+/// What an overlay makes of the compiled catalog, checked: nothing, or another one.
+#[derive(Debug, Default)]
+pub(super) struct Amendment {
+    plan: Option<Plan>,
+    /// The text that it was made of.
+    of: String,
+    listed: BTreeMap<String, (String, Section)>,
+}
+
+/// The same, made.
+#[derive(Debug, Default)]
+pub(super) struct Amended {
+    /// The position of the catalog; 0 for the compiled one.
+    catalog: usize,
+    added: Vec<(plan::Backend, Addition)>,
+    listed: BTreeMap<String, (String, Section)>,
+}
+
+// === impl Amender ===
+
+impl Amender {
+    /// Makes catalogs of this one. Backends are asked with these references.
+    pub(crate) fn of<T: Topology>(references: &References) -> Self {
+        let (base, made, references) = (OnceLock::new(), Default::default(), references.clone());
+        Self { spec: T::SPEC, sources: T::SOURCES, references, base, made }
+    }
+
+    /// Checks what an overlay, which was read from `source`, makes of the compiled catalog. Backends that it adds are asked
+    /// what they offer, unless that is known; one that does not say is left out for now.
+    pub(super) fn check(&self, source: &Source, overlay: &Overlay) -> Result<Amendment, Vec<Diagnostic>> {
+        if !overlay.amends() {
+            return Ok(Amendment::default());
+        }
+        let base = self.base.get_or_init(|| self.read()).as_ref().map_err(Vec::clone)?;
+        let mut listed = self.made().listed.clone();
+        listed.retain(|name, (written, _)| overlay.added.get(name).is_some_and(|own| own.json == *written));
+        // What is wrong by itself is told without asking anybody.
+        let mut plan = base.with(source, overlay, &sections(&listed))?;
+        let unlisted: Vec<plan::Backend> = plan.backends[self.spec.backends.len()..]
+            .iter()
+            .filter(|backend| !listed.contains_key(&*backend.name))
+            .filter(|backend| overlay.backends.get(&backend.name).is_none_or(|own| !own.disabled))
+            .cloned()
+            .collect();
+        if !unlisted.is_empty() {
+            for (name, asked) in listing::ask_all(&unlisted, &self.references) {
+                let Some(added) = overlay.added.get(&name) else { continue };
+                match asked {
+                    Ok(section) => drop(listed.insert(name, (added.json.clone(), section))),
+                    Err(why) => tracing::warn!(backend = name, why, "added backend does not say what it offers"),
+                }
+            }
+            plan = base.with(source, overlay, &sections(&listed))?;
+        }
+        let contracts = lock::Lock { backends: sections(&listed) };
+        let of = format!("{}\n{}", overlay.amendment(), contracts.render());
+        Ok(Amendment { plan: Some(plan), of, listed })
+    }
+
+    /// Makes it, unless that was done before.
+    pub(super) fn make(&self, amendment: Amendment, tuned: &Tuned) -> Result<Amended, OverlayError> {
+        let Amendment { plan: Some(plan), of, listed } = amendment else { return Ok(Amended::default()) };
+        let compiled = self.spec.backends.len();
+        if plan.backends.len() - compiled > limits::ADDED_BACKENDS_MAX {
+            return Err(OverlayError::Exhausted);
+        }
+        let enter = |backend: &plan::Backend| Some((backend.clone(), tuned.additions.enter(backend)?));
+        let added: Option<Vec<_>> = plan.backends[compiled..].iter().map(enter).collect();
+        let added = added.ok_or(OverlayError::Exhausted)?;
+        let places: Vec<usize> = added.iter().map(|(_, addition)| compiled + addition.position).collect();
+        let made_of = Source { path: String::new(), text: format!("{of}\n{places:?}") }.digest();
+        let mut made = self.made();
+        if let Some(known) = made.positions.get(&made_of) {
+            return Ok(Amended { catalog: *known, added, listed });
+        }
+        let parts = only1mcp_emit::parts(&plan).map_err(|error| OverlayError::Unmakeable(error.to_string()))?;
+        let bytes = made.bytes + tables::bytes(&parts);
+        if bytes > limits::AMENDMENTS_BYTES_MAX || made.positions.len() >= limits::AMENDMENTS_MAX {
+            return Err(OverlayError::Exhausted);
+        }
+        let amended = tables::amended(self.spec, &plan, parts, &places);
+        let catalog = tuned.amendments.keep(amended).ok_or(OverlayError::Exhausted)?;
+        made.bytes = bytes;
+        made.positions.insert(made_of, catalog);
+        Ok(Amended { catalog, added, listed })
+    }
+
+    /// Puts it in force for all workers.
+    pub(super) fn publish(&self, amended: Amended, overlay: &Overlay, tuned: &Tuned) {
+        let Amended { catalog, added, listed } = amended;
+        self.made().listed = listed;
+        tuned.set_added(&added, overlay);
+        tuned.amendments.publish(catalog);
+        let positions: Vec<usize> = added.iter().map(|(_, addition)| addition.position).collect();
+        tuned.additions.keep(&positions);
+    }
+
+    /// Whether a backend that an overlay adds has not said yet what it offers, and could.
+    pub(super) fn lacks(&self, overlay: &Overlay) -> bool {
+        let made = self.made();
+        let is_asked = |name: &str| overlay.backends.get(name).is_none_or(|own| !own.disabled);
+        overlay.added.iter().any(|(name, _)| is_asked(name) && !made.listed.contains_key(name))
+    }
+
+    fn read(&self) -> Result<Base, Vec<Diagnostic>> {
+        let [topology, lock] = self.sources.map(str::to_owned);
+        let path = format!("{}.yaml", self.spec.name);
+        let beside = lock_path(path.as_ref()).display().to_string();
+        let lock = (!lock.is_empty()).then(|| Source { path: beside, text: lock });
+        Base::read(Source { path, text: topology }, lock, catalog::features())
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn sections(listed: &BTreeMap<String, (String, Section)>) -> Sections {
+    listed.iter().map(|(name, (_, section))| (name.clone(), section.clone())).collect()
+}

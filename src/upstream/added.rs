@@ -1,0 +1,227 @@
+//! Links to backends that an overlay has added: over a transport, and with a strategy, that need not be among those of the
+//! topology. What workers share of such a backend is kept here.
+//!
+//! **Invariant:** a call to a compiled backend pays one comparison for it, and its future is no larger.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+#[expect(clippy::disallowed_types, reason = "taken when a link is opened, and by whoever adds")]
+use std::sync::Mutex;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use super::any::Any;
+use super::balance::{ConsistentHash, Either, LeastConnections, Members, Random, RoundRobin, Strategy, WeightedRandom};
+use super::context::Account;
+use super::plan::{Backend, Balance};
+use super::{
+    Call, Context, Dropped, Error, Greeting, Group, Hearer, OpenError, Relay, SessionKey, Transport, Tuning, plan,
+};
+use crate::catalog::Era;
+use crate::limits;
+
+/// A link to a backend, compiled or added.
+#[derive(Debug)]
+pub(crate) enum Reached<U> {
+    /// Over a transport of the topology.
+    Compiled(U),
+    /// Over another one.
+    Otherwise(Box<Any>),
+}
+
+/// A strategy of the topology, or another one.
+#[derive(Debug)]
+pub(crate) enum Chosen<B> {
+    /// Of the topology.
+    Compiled(B),
+    /// Another one.
+    Otherwise(Box<Strategies>),
+}
+
+/// Every strategy there is.
+pub(crate) type Strategies =
+    Either<RoundRobin, Either<LeastConnections, Either<Random, Either<WeightedRandom, ConsistentHash>>>>;
+
+/// What workers share of added backends.
+#[derive(Debug, Default)]
+pub(crate) struct Additions {
+    #[expect(clippy::disallowed_types, reason = "taken when a link is opened, and by whoever adds")]
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// By how they are reached.
+    places: HashMap<String, Addition>,
+    /// How many there were.
+    count: usize,
+}
+
+/// What is kept of one of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Addition {
+    /// Its position among all that were ever added.
+    pub(crate) position: usize,
+    pub(crate) tuning: Tuning,
+    pub(crate) group: Arc<Group>,
+    pub(super) account: Account,
+    /// Its links open again once they were closed.
+    reopens: bool,
+}
+
+// === impl Additions ===
+
+impl Additions {
+    /// What is kept of a backend, from now on if it is new; `None` where there were as many as may be.
+    pub(crate) fn enter(&self, backend: &Backend) -> Option<Addition> {
+        let mut known = self.known();
+        let (key, position) = (key(backend), known.count);
+        if let Some(addition) = known.places.get(&key) {
+            return Some(addition.clone());
+        }
+        if position >= limits::ADDED_BACKENDS_EVER_MAX {
+            return None;
+        }
+        let tuning = Tuning::new(backend);
+        let account = Account { upkeep: tuning.upkeep.clone(), ..Account::default() };
+        let group = Arc::new(Group::new(backend, tuning.clone()));
+        let reopens = matches!(backend.transport, plan::Transport::StreamableHttp(_));
+        let addition = Addition { position, tuning, group, account, reopens };
+        known.count += 1;
+        known.places.insert(key, addition.clone());
+        Some(addition)
+    }
+
+    /// Forgets all but these, of those whose links do not open again once they are closed.
+    pub(crate) fn keep(&self, positions: &[usize]) {
+        self.known().places.retain(|_, own| own.reopens || positions.contains(&own.position));
+    }
+
+    /// The endpoints of the one at this position, if it is kept.
+    #[cfg(feature = "admin")]
+    pub(crate) fn group(&self, position: usize) -> Option<Arc<Group>> {
+        self.known().places.values().find(|own| own.position == position).map(|own| Arc::clone(&own.group))
+    }
+
+    /// What the one at this position said and nobody got.
+    #[cfg(feature = "admin")]
+    pub(crate) fn dropped(&self, position: usize) -> Option<Dropped> {
+        self.known().places.values().find(|own| own.position == position).map(|own| own.account.dropped.clone())
+    }
+
+    /// What is kept of a backend, if it is.
+    pub(super) fn of(&self, backend: &Backend) -> Option<Addition> {
+        self.known().places.get(&key(backend)).cloned()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a backend is reached, and all else that its links go by; not what it offers, which may change while they are open.
+fn key(backend: &Backend) -> String {
+    let own = Backend {
+        timeout_ms: 0,
+        locked_era: None,
+        completions: None,
+        tells: [].as_slice().into(),
+        tasks: false,
+        extensions: [].as_slice().into(),
+        beyond: [].as_slice().into(),
+        rewrites_uris: false,
+        ..backend.clone()
+    };
+    format!("{own:?}")
+}
+
+// === impl Reached ===
+
+impl<U: Transport> Transport for Reached<U> {
+    fn carries(transport: &plan::Transport) -> bool {
+        U::carries(transport) || Any::carries(transport)
+    }
+
+    fn open(context: &Context, backend: &Backend) -> Result<Self, OpenError> {
+        if U::carries(&backend.transport) {
+            U::open(context, backend).map(Self::Compiled)
+        } else {
+            Any::open(context, backend).map(|link| Self::Otherwise(Box::new(link)))
+        }
+    }
+
+    #[inline]
+    async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
+        match self {
+            Self::Compiled(link) => link.exchange(call, relay).await,
+            Self::Otherwise(link) => Box::pin(link.exchange(call, relay)).await,
+        }
+    }
+
+    async fn greet(&self) -> Result<Greeting, Error> {
+        match self {
+            Self::Compiled(link) => link.greet().await,
+            Self::Otherwise(link) => Box::pin(link.greet()).await,
+        }
+    }
+
+    #[inline]
+    fn era(&self) -> Option<Era> {
+        match self {
+            Self::Compiled(link) => link.era(),
+            Self::Otherwise(link) => link.era(),
+        }
+    }
+
+    async fn hear<H: Hearer>(&self, hearer: Rc<H>) -> Result<(), Error> {
+        match self {
+            Self::Compiled(link) => link.hear(hearer).await,
+            Self::Otherwise(link) => Box::pin(link.hear(hearer)).await,
+        }
+    }
+
+    fn leave(&self, session: SessionKey) {
+        match self {
+            Self::Compiled(link) => link.leave(session),
+            Self::Otherwise(link) => link.leave(session),
+        }
+    }
+
+    fn reconsider(&self) {
+        match self {
+            Self::Compiled(link) => link.reconsider(),
+            Self::Otherwise(link) => link.reconsider(),
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            Self::Compiled(link) => link.close().await,
+            Self::Otherwise(link) => link.close().await,
+        }
+    }
+}
+
+// === impl Chosen ===
+
+impl<B: Strategy> Strategy for Chosen<B> {
+    fn is(balance: &Balance) -> bool {
+        B::is(balance) || Strategies::is(balance)
+    }
+
+    fn open(balance: &Balance, worker: usize) -> Self {
+        // Where every backend has one endpoint, the topology's takes anything.
+        if B::CHOOSES && B::is(balance) {
+            Self::Compiled(B::open(balance, worker))
+        } else {
+            Self::Otherwise(Box::new(Strategies::open(balance, worker)))
+        }
+    }
+
+    #[inline]
+    fn pick(&self, members: &impl Members, among: u64, key: Option<u64>) -> usize {
+        match self {
+            Self::Compiled(strategy) => strategy.pick(members, among, key),
+            Self::Otherwise(strategies) => strategies.pick(members, among, key),
+        }
+    }
+}
