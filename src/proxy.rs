@@ -407,8 +407,14 @@ pub(crate) async fn answer<T: Topology, D: Downstream>(
     accepts_stream: bool,
     downstream: &D,
 ) -> Result<(), Gone> {
-    let (catalog, current) = (worker.catalog(), &post.in_catalog(worker.catalog()));
-    let post = if catalog.is_compiled() { post } else { current };
+    let catalog = worker.catalog();
+    let current;
+    let post = if catalog.is_compiled() {
+        post
+    } else {
+        current = post.in_catalog(catalog);
+        &current
+    };
     let modern = modern::is_modern(post);
     let era = if modern { Era::Modern } else { Era::Legacy };
     let refused = match classify(worker, post, modern) {
