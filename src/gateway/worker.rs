@@ -271,7 +271,7 @@ impl Place {
                 counts,
                 drain,
                 feeds,
-                amends: Rc::new(Amends::default()),
+                amends: Rc::<Amends>::default(),
                 relisted,
                 listeners,
                 subscriptions,

@@ -57,10 +57,8 @@ pub(super) async fn call<T: Topology>(
         return Some(Err(Gone));
     }
     let Landing::Answer(told) = landing else { return None };
-    if !is_first {
-        if let Some(counts) = worker.counts.of(usize::from(route.backend)) {
-            counts.coalesced.add(1);
-        }
+    if let Some(counts) = worker.counts.of(usize::from(route.backend)).filter(|_| !is_first) {
+        counts.coalesced.add(1);
     }
     Some(tell(&told, caller.id, downstream).await)
 }

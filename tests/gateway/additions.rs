@@ -76,7 +76,11 @@ fn serving_one(tool: &'static str, calls: impl Fn(&str) -> Vec<Step> + Send + Sy
 /// The message of the first problem of an overlay that is refused, and its labels.
 fn refused(gateway: &Running, text: &str) -> (String, Vec<String>) {
     let refused = gateway.overlay().apply(text).expect_err("it is refused");
-    let OverlayError::Refused { problems, .. } = refused else { panic!("{refused}") };
+    let problems = match refused {
+        OverlayError::Refused { problems, .. } => problems,
+        _ => Vec::new(),
+    };
+    assert!(!problems.is_empty(), "it is refused for what it says");
     let labels = problems[0].primary.iter().chain(&problems[0].secondary).map(|label| label.text.clone());
     (problems[0].message.clone(), labels.collect())
 }

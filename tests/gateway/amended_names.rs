@@ -141,7 +141,7 @@ fn compiled_and_amended_names_lead_where_a_plain_map_leads() {
             Ok(())
         })
     };
-    check(nothing.clone()).expect("the compiled catalog is what it is");
+    check(nothing).expect("the compiled catalog is what it is");
     let mut runner = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
     runner.run(&amended(), check).expect("every overlay leads where a map does");
 }

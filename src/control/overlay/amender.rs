@@ -156,7 +156,7 @@ impl Amender {
         let [topology, lock] = self.sources.map(str::to_owned);
         let path = format!("{}.yaml", self.spec.name);
         let beside = lock_path(path.as_ref()).display().to_string();
-        let lock = (!lock.is_empty()).then(|| Source { path: beside, text: lock });
+        let lock = (!lock.is_empty()).then_some(Source { path: beside, text: lock });
         Base::read(Source { path, text: topology }, lock, catalog::features())
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Amended;
 
 // === impl Amender ===
 
-#[expect(clippy::unused_self, reason = "as in a build with the feature")]
+#[expect(clippy::unused_self, clippy::extra_unused_type_parameters, reason = "as in a build with the feature")]
 impl Amender {
     pub(crate) fn of<T: Topology>(_references: &References) -> Self {
         Self

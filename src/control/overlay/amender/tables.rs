@@ -69,9 +69,9 @@ pub(super) fn amended(compiled: &'static Spec, plan: &Plan, parts: Parts<'_>, pl
         lock_digest: compiled.lock_digest,
         listen: compiled.listen.clone(),
         sessions: compiled.sessions.clone(),
-        limits: compiled.limits.clone(),
+        limits: compiled.limits,
         coalesce: compiled.coalesce.clone(),
-        batching: compiled.batching.clone(),
+        batching: compiled.batching,
         // Routes are compiled, and so are the backends that they lead to.
         teams: compiled.teams,
         backends: places.arrange(plan.backends.iter().cloned(), nobody),
