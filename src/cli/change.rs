@@ -17,9 +17,13 @@ pub(super) struct Reload {
     dry_run: bool,
 }
 
-/// Take a backend out of service and back, or weigh its endpoints.
+/// Add a backend, take one out of service and back, or weigh its endpoints.
 #[derive(Debug, Subcommand)]
 pub(super) enum Backend {
+    /// Add one to those that are compiled.
+    Add(Added),
+    /// Take one out that was added.
+    Remove(Named),
     /// Let calls to it go again.
     Enable(Named),
     /// Refuse all calls to it.
@@ -28,6 +32,22 @@ pub(super) enum Backend {
     Drain(Named),
     /// Set how much of its calls each of its endpoints gets.
     Weight(Weighed),
+}
+
+/// A backend that is added.
+#[derive(Args, Debug)]
+pub(super) struct Added {
+    #[command(flatten)]
+    named: Named,
+    /// Where it is reached, or `env:NAME` of the gateway; several are endpoints of one backend.
+    #[arg(long = "url", required = true)]
+    urls: Vec<String>,
+    /// How it is reached; by default `websocket` for `ws:` and `wss:`, else `streamable_http`.
+    #[arg(long, value_parser = ["streamable_http", "legacy_sse", "websocket"])]
+    transport: Option<String>,
+    /// What it is shown, `env:NAME` or `file:PATH` of the gateway.
+    #[arg(long)]
+    bearer: Option<String>,
 }
 
 /// The weights of a backend.
@@ -67,31 +87,47 @@ impl Reload {
 impl Backend {
     pub(super) fn run<T: Topology>(&self) -> anyhow::Result<Exit> {
         let (named, settings) = match self {
+            Self::Add(added) => return added.named.change::<T>("POST", "/servers", Some(&added.server())),
+            Self::Remove(named) => return named.change::<T>("DELETE", &named.path(), None),
             Self::Enable(named) => (named, json!({ "disabled": null, "drain": null })),
             Self::Disable(named) => (named, json!({ "disabled": true, "drain": null })),
             Self::Drain(named) => (named, json!({ "disabled": null, "drain": true })),
             Self::Weight(Weighed { named, weights }) if weights.is_empty() => (named, json!({ "weights": null })),
             Self::Weight(Weighed { named, weights }) => (named, json!({ "weights": weights })),
         };
-        named.set::<T>(&settings)
+        named.change::<T>("PATCH", &named.path(), Some(&settings))
     }
 }
 
 impl Named {
-    fn set<T: Topology>(&self, settings: &Value) -> anyhow::Result<Exit> {
+    /// Names of backends have no letters that a path could not; what is none is not found.
+    fn path(&self) -> String {
+        let letter = |byte: u8| match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        };
+        format!("/servers/{}", self.name.bytes().map(letter).collect::<String>())
+    }
+
+    fn change<T: Topology>(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Exit> {
         let place = self.admin.place::<T>()?;
-        // Names of backends have no letters that a path could not; what is none is not found.
-        let name: String = self
-            .name
-            .bytes()
-            .map(|byte| match byte {
-                b'a'..=b'z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
-                byte => format!("%{byte:02X}"),
-            })
-            .collect();
-        let outcome = place.change("PATCH", &format!("/servers/{name}{}", query(self.dry_run)), Some(settings))?;
+        let outcome = place.change(method, &format!("{path}{}", query(self.dry_run)), body)?;
         print(&shown(&outcome))?;
         Ok(Exit::Ok)
+    }
+}
+
+// === impl Added ===
+
+impl Added {
+    /// As a topology would have it, with its name.
+    fn server(&self) -> Value {
+        let is_socket = |url: &String| url.starts_with("ws:") || url.starts_with("wss:");
+        let by_url = if self.urls.iter().any(is_socket) { "websocket" } else { "streamable_http" };
+        let transport = self.transport.as_deref().unwrap_or(by_url);
+        let settings = self.bearer.as_ref().map_or_else(|| json!({}), |bearer| json!({ "auth": { "bearer": bearer } }));
+        let endpoints: Vec<Value> = self.urls.iter().map(|url| json!({ "url": url })).collect();
+        json!({ "name": self.named.name, "transport": { transport: settings }, "endpoints": endpoints })
     }
 }
 

@@ -137,6 +137,8 @@ async fn every_operation_answers_as_it_is_described() {
     check("put", &format!("{BASE}/log-level"), &format!("{BASE}/log-level"), 401).await;
     // What they do is tried in `admin_overlay`.
     check("patch", &server, &format!("{BASE}/servers/data"), 401).await;
+    check("delete", &server, &format!("{BASE}/servers/data"), 401).await;
+    check("post", &format!("{BASE}/servers"), &format!("{BASE}/servers"), 401).await;
     for (method, path) in [
         ("put", "overlay"),
         ("patch", "overlay"),

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use only1mcp::catalog::plan::Reference;
+use only1mcp::demo::Eras;
 use only1mcp::{Gateway, Running};
 use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Client, Request, within};
+use crate::support::demo::over_http;
 use crate::support::ledger::Directory;
 use crate::support::openapi::Document;
 use crate::support::program::{Ran, run};
@@ -229,6 +231,49 @@ async fn the_file_is_read_anew_when_somebody_asks() {
     assert_eq!(unkept.patch("odd", r#"{"disabled":true}"#).await.status, 200);
     assert!(!unkept.is_served().await);
     assert_eq!(unkept.get("/overlay").await["file"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_server_is_added_and_taken_out_by_name() {
+    let operated = Operated::start("{}\n").await;
+    let more = over_http(Eras::Modern, ([127, 0, 0, 1], 0).into());
+    let url = format!("http://{}/mcp", more.address);
+    let address = operated.gateway.address();
+    let tried = operated.command(&["backend", "add", "more", "--url", &url, "--dry-run"]);
+    assert!(tried.code == Some(0) && tried.stdout.starts_with("applied (nothing is changed)"), "{tried:?}");
+    let added = operated.command(&["backend", "add", "more", "--url", &url]);
+    assert!(added.code == Some(0) && added.stdout.starts_with("applied\n"), "{added:?}");
+    let echoed = call(address, "more__echo", "x").await;
+    assert_eq!(echoed, Outcome::Text(r#"{"text":"x"}"#.to_owned()));
+    let servers = operated.get("/servers").await["items"].take();
+    let of_more = servers.as_array().into_iter().flatten().find(|server| server["name"] == "more").expect("it is told");
+    assert_eq!((&of_more["from"], &of_more["offers"]["tools"]), (&json!("overlay"), &json!(5)), "{of_more}");
+    let kept = fs::read_to_string(&operated.file).expect("a file");
+    assert!(kept.contains(&url), "{kept}");
+    for (server, expected) in [
+        (
+            json!({ "name": "more", "transport": { "streamable_http": {} }, "endpoints": [{ "url": url }] }),
+            (409, "conflict"),
+        ),
+        (
+            json!({ "name": "odd", "transport": { "streamable_http": {} }, "endpoints": [{ "url": url }] }),
+            (409, "conflict"),
+        ),
+        (json!({ "transport": { "streamable_http": {} }, "endpoints": [{ "url": url }] }), (400, "invalid_body")),
+        (json!({ "name": "third", "transport": { "stdio": { "command": "sh" } } }), (422, "invalid_overlay")),
+        (json!({ "name": "third", "transport": { "streamable_http": {} } }), (422, "invalid_overlay")),
+    ] {
+        let refused = operated.change("POST", "/servers", "/servers", &server.to_string()).await;
+        let (status, word) = expected;
+        assert_eq!(kind(&refused), (status, word.to_owned()), "{server}: {}", refused.text());
+    }
+    let compiled = operated.command(&["backend", "remove", "odd"]);
+    assert!(compiled.code == Some(1) && compiled.stderr.contains("server is compiled"), "{compiled:?}");
+    let removed = operated.command(&["backend", "remove", "more"]);
+    assert_eq!((removed.code, removed.stdout.as_str()), (Some(0), "applied\n"));
+    assert!(matches!(call(address, "more__echo", "x").await, Outcome::Error(_) | Outcome::Other(_)));
+    let nobody = operated.change("DELETE", "/servers/{name}", "/servers/more", "").await;
+    assert_eq!(kind(&nobody), (404, "not_found".to_owned()));
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ fn method(operation: &Operation) -> &'static str {
         Verb::Post => "post",
         Verb::Put => "put",
         Verb::Patch => "patch",
+        Verb::Delete => "delete",
     }
 }
 

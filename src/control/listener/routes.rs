@@ -30,6 +30,7 @@ pub(super) enum Verb {
     Post,
     Put,
     Patch,
+    Delete,
 }
 
 /// One method of a path.
@@ -144,7 +145,19 @@ const fn path(path: &'static str, operations: &'static [Operation]) -> Path {
 /// All of them. No path of two with segments in common is matched by both.
 pub(super) static ROUTES: [Path; 19] = [
     path("/system", &[get("system", "What runs here, since when, built from what.", &[], "System", system::system)]),
-    path("/servers", &[get("servers", "Every server behind the gateway.", &[LIMIT, OFFSET], "Servers", servers::list)]),
+    path(
+        "/servers",
+        &[
+            get("servers", "Every server behind the gateway.", &[LIMIT, OFFSET], "Servers", servers::list),
+            change(
+                Verb::Post,
+                "add_server",
+                "Add a server to those that are compiled.",
+                Some(Takes::Json("NewServer")),
+                overlay::add_server,
+            ),
+        ],
+    ),
     path(
         "/servers/{name}",
         &[
@@ -156,6 +169,7 @@ pub(super) static ROUTES: [Path; 19] = [
                 Some(Takes::Json("ServerSettings")),
                 overlay::patch_server,
             ),
+            change(Verb::Delete, "remove_server", "Take a server out that was added.", None, overlay::remove_server),
         ],
     ),
     path(
@@ -283,6 +297,7 @@ impl Path {
             Verb::Post => &["POST"][..],
             Verb::Put => &["PUT"][..],
             Verb::Patch => &["PATCH"][..],
+            Verb::Delete => &["DELETE"][..],
         });
         words.copied().collect::<Vec<_>>().join(", ")
     }
@@ -295,6 +310,7 @@ impl Path {
             Method::POST => Verb::Post,
             Method::PUT => Verb::Put,
             Method::PATCH => Verb::Patch,
+            Method::DELETE => Verb::Delete,
             _ => return None,
         };
         self.operations.iter().find(|operation| operation.verb == verb)

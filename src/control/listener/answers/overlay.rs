@@ -65,6 +65,27 @@ pub(in super::super) fn patch_server(endpoints: &Endpoints, petition: &Petition)
     merge(facts, json!({ "backends": { name: change } }), petition)
 }
 
+/// The body is a server that is added: its name, and what a topology says of one.
+pub(in super::super) fn add_server(endpoints: &Endpoints, petition: &Petition) -> Result<Told, Declined> {
+    let facts = &*endpoints.facts;
+    let mut server: Map<String, Value> = petition.json()?;
+    let Some(Value::String(name)) = server.remove("name") else {
+        return Err(Declined::Unexpected("member `name` is missing, or no text".to_owned()));
+    };
+    if servers::find(facts, &name).is_ok() {
+        return Err(Declined::Conflict("server is there already: `PATCH` changes what the overlay has of it"));
+    }
+    merge(facts, json!({ "backends": { name: server } }), petition)
+}
+
+pub(in super::super) fn remove_server(endpoints: &Endpoints, petition: &Petition) -> Result<Told, Declined> {
+    let (facts, name) = (&*endpoints.facts, petition.name());
+    if !servers::find(facts, name)?.is_added() {
+        return Err(Declined::Conflict("server is compiled: it may be disabled, and is not taken out"));
+    }
+    merge(facts, json!({ "backends": { name: null } }), petition)
+}
+
 pub(in super::super) fn rollback(endpoints: &Endpoints, _: &Petition) -> Result<Told, Declined> {
     let facts = &*endpoints.facts;
     let published = facts.overlay.rollback().map_err(|error| Declined::from(&error))?;

@@ -126,6 +126,11 @@ impl Report<'_> {
         &self.backend.name
     }
 
+    /// Whether the overlay adds it.
+    pub(super) fn is_added(&self) -> bool {
+        self.facts.from(self.index) == "overlay"
+    }
+
     /// Closes the circuits of its endpoints that are not, and says how many.
     pub(super) fn close_circuits(&self) -> usize {
         self.facts.group(self.index).map_or(0, |group| group.close_circuits())
