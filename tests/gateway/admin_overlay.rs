@@ -247,7 +247,7 @@ async fn a_server_is_added_and_taken_out_by_name() {
     assert_eq!(echoed, Outcome::Text(r#"{"text":"x"}"#.to_owned()));
     let servers = operated.get("/servers").await["items"].take();
     let of_more = servers.as_array().into_iter().flatten().find(|server| server["name"] == "more").expect("it is told");
-    assert_eq!((&of_more["from"], &of_more["offers"]["tools"]), (&json!("overlay"), &json!(5)), "{of_more}");
+    assert_eq!((&of_more["from"], &of_more["offers"]["tools"]), (&json!("overlay"), &json!(4)), "{of_more}");
     let kept = fs::read_to_string(&operated.file).expect("a file");
     assert!(kept.contains(&url), "{kept}");
     for (server, expected) in [

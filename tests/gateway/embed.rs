@@ -19,6 +19,9 @@ use crate::support::serving::bind;
 
 const GATEWAY: &str = env!("CARGO_BIN_EXE_only1mcp");
 
+const ALL_BUT_AMENDMENTS: &str =
+    "transport-stdio,transport-http,transport-sse,transport-ws,websocket,http2,tls,authoring,demo,admin";
+
 /// The example as the tree has it: `cargo test --test gateway` alone builds none, and may find that of an earlier tree.
 fn example() -> &'static Path {
     static EXAMPLE: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -30,6 +33,8 @@ fn example() -> &'static Path {
         };
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--example", "embed", "--message-format", "json", "--profile", profile]);
+        // Overlays that add backends reach them over any transport.
+        build.args(["--no-default-features", "--features", ALL_BUT_AMENDMENTS]);
         build.arg("--target-dir").arg(directory).current_dir(env!("CARGO_MANIFEST_DIR"));
         // What cargo says to tests: build scripts that watch it would find it changed, and dependencies be built anew.
         let of_cargo =
