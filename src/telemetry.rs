@@ -77,7 +77,7 @@ pub(crate) fn one_line(text: &[u8]) -> String {
 }
 
 /// Something said, with the causes of an error behind it, in one line.
-#[cfg(any(feature = "admin", feature = "authoring", feature = "tls"))]
+#[cfg(any(feature = "admin", feature = "amendments", feature = "authoring", feature = "tls"))]
 pub(crate) fn chain(said: String, error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(said, |text, cause| format!("{text}: {cause}"))

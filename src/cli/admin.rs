@@ -20,7 +20,7 @@ use crate::catalog::{Topology, plan};
 use crate::references::References;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Below it stands everything.

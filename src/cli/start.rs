@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -87,6 +88,9 @@ pub(super) fn keep_from_children() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// For how long a gateway that is to stop waits for the one that is starting in its place.
+const GIVEN_MAX: Duration = Duration::from_secs(5);
+
 // === impl Start ===
 
 impl Start {
@@ -104,11 +108,13 @@ impl Start {
         }
         let mut successor = handover.map(|handover| handover.serves(&mut running)).transpose()?;
         notify::ready();
+        let giving = successor.as_ref().map(Successor::giving).unwrap_or_default();
         let is_succeeded = runtime.block_on(async {
             // One for all: a gateway that takes over is not to be left alone because of a signal that comes meanwhile.
             let mut succession = pin!(succeeded(&mut successor, &running));
             loop {
                 tokio::select! {
+                    biased;
                     () = &mut succession => return true,
                     heard = signals.next() => match heard {
                         Heard::Hangup if T::SPEC.listen.tls.is_some() || self.overlay.is_there() => {
@@ -117,7 +123,9 @@ impl Start {
                             running.overlay().reload();
                             notify::ready();
                         }
-                        // Also where the terminal closed, and there is nothing to be read anew.
+                        // Also where the terminal closed, and there is nothing to be read anew. Another one that starts in the place
+                        // of this one finds its sockets as they were.
+                        _ if giving.get() => return tokio::time::timeout(GIVEN_MAX, succession).await.is_ok(),
                         _ => return false,
                     },
                 }

@@ -231,13 +231,27 @@ impl OverlayStore {
     /// # Errors
     /// When it does not pass its checks or cannot be written. Then nothing has changed.
     pub fn apply(&self, text: &str) -> Result<Arc<Published>, OverlayError> {
+        let applied = self.apply_over(text, None)?;
+        Ok(applied.unwrap_or_else(|| self.current()))
+    }
+
+    /// The same, unless another overlay has come into force than the one of this generation, if one is given: then nothing
+    /// has changed, and there is nothing to tell.
+    pub(crate) fn apply_over(
+        &self,
+        text: &str,
+        generation: Option<u64>,
+    ) -> Result<Option<Arc<Published>>, OverlayError> {
         let read = self.read(&self.source(text));
         let (overlay, amendment) =
             read.map_err(|problems| OverlayError::Refused { file: self.source(text), problems })?;
         let mut state = self.state();
+        if generation.is_some_and(|generation| generation != state.current.generation) {
+            return Ok(None);
+        }
         let amended = self.amender.make(amendment, &self.tuned)?;
         self.write(&mut state, text)?;
-        Ok(self.publish(&mut state, text.to_owned(), (overlay, amended), By::Edit))
+        Ok(Some(self.publish(&mut state, text.to_owned(), (overlay, amended), By::Edit)))
     }
 
     /// Puts the overlay in force that was before the current one, once it stands in the file.
@@ -245,10 +259,20 @@ impl OverlayStore {
     /// # Errors
     /// When none is known or it cannot be written. Then nothing has changed.
     pub fn rollback(&self) -> Result<Arc<Published>, OverlayError> {
-        let mut state = self.state();
-        let before = state.earlier.back().cloned().ok_or(OverlayError::NoEarlier)?;
-        let read = self.amender.check(&self.source(&before.text), &before.overlay);
-        let amendment = read.map_err(|problems| OverlayError::Refused { file: self.source(&before.text), problems })?;
+        let (before, amendment, mut state) = loop {
+            let (before, generation) = {
+                let state = self.state();
+                (state.earlier.back().cloned().ok_or(OverlayError::NoEarlier)?, state.current.generation)
+            };
+            // Whoever asks what is in force does not wait for backends that are asked what they offer.
+            let read = self.amender.check(&self.source(&before.text), &before.overlay);
+            let amendment =
+                read.map_err(|problems| OverlayError::Refused { file: self.source(&before.text), problems })?;
+            let state = self.state();
+            if state.current.generation == generation {
+                break (before, amendment, state);
+            }
+        };
         let amended = self.amender.make(amendment, &self.tuned)?;
         self.write(&mut state, &before.text)?;
         Ok(self.publish(&mut state, before.text.clone(), (before.overlay.clone(), amended), By::Rollback))

@@ -301,15 +301,15 @@ impl Place {
         }
         worker.drain.begin();
         // What waits in the accept queue was accepted by the kernel: closing the listener would reset it.
-        for client in listener.waiting() {
-            // Whoever has to wait for a place keeps the others from being accepted.
-            let (Ok(turn), Ok(own)) =
-                (Arc::clone(&doors.turn).try_acquire_owned(), Arc::clone(&doors.own).try_acquire_owned())
-            else {
-                break;
-            };
+        let mut waiting = listener.waiting();
+        // Whoever has to wait for a place keeps the others from being accepted, and they are not.
+        while let (Ok(turn), Ok(own)) =
+            (Arc::clone(&doors.turn).try_acquire_owned(), Arc::clone(&doors.own).try_acquire_owned())
+        {
+            let Some(client) = waiting.next() else { break };
             begin(&worker, &entrance, &doors, client, (turn, own));
         }
+        drop(waiting);
         if tokio::time::timeout(limits::DRAIN_GRACE, doors.empty()).await.is_err() {
             tracing::warn!(worker = self.worker, "connections are left at the end of the grace period");
         }

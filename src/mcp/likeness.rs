@@ -8,9 +8,12 @@ use super::json::{Cursor, Kind};
 const TRACE: [&[u8]; 2] = [b"traceparent", b"tracestate"];
 
 /// Adds what requests that are alike have in common of their parameters, which is all but the context of a trace; `None`
-/// for one without parameters.
+/// for one without parameters, or with members beside them that some server might read.
 pub(crate) fn write(source: &[u8], message: &Incoming, out: &mut Vec<u8>) -> Option<()> {
     let params = message.params?.span;
+    if !is_plain(source) {
+        return None;
+    }
     let Some(meta) = message.meta.filter(|_| message.meta_kind == Some(Kind::Object)) else {
         out.extend_from_slice(params.of(source));
         return Some(());
@@ -32,6 +35,23 @@ pub(crate) fn write(source: &[u8], message: &Incoming, out: &mut Vec<u8>) -> Opt
     Some(())
 }
 
+/// Whether a request has the members of its kind and no others.
+fn is_plain(source: &[u8]) -> bool {
+    const MEMBERS: [&[u8]; 4] = [b"jsonrpc", b"id", b"method", b"params"];
+    let plain = || {
+        let mut cursor = Cursor::new(source)?;
+        let mut members = cursor.open().ok()?;
+        while members.next(&mut cursor).ok()? {
+            if members.escaped || !MEMBERS.contains(&members.key) {
+                return None;
+            }
+            cursor.value().ok()?;
+        }
+        Some(())
+    };
+    plain().is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +63,15 @@ mod tests {
         let mut out = Vec::new();
         write(source.as_bytes(), &message, &mut out).expect("it has parameters");
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_request_with_other_members_is_like_none() {
+        for (members, is_one) in [("", true), (r#","Params":{"b":1}"#, false), (r#","x":{}"#, false)] {
+            let source = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"a":1}}{members}}}"#);
+            let message = envelope::incoming(source.as_bytes()).expect("a message");
+            assert_eq!(write(source.as_bytes(), &message, &mut Vec::new()).is_some(), is_one, "{source}");
+        }
     }
 
     #[test]

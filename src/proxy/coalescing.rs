@@ -91,7 +91,9 @@ fn likeness<T: Topology>(
     if !is_meant || wants_log || wants_progress || head.resumes || head.task.is_some() || too_long {
         return None;
     }
-    let session = caller.session.filter(|_| led().any(|own| is_of_session(worker, own)));
+    let places = || led().chain(route.fallbacks.iter().copied());
+    let by_session = places().any(|own| is_of_session(worker, own)) || is_led_by_session(worker, route);
+    let session = caller.session.filter(|_| by_session);
     let fields = || post.carrier.passed_on().iter().filter(|(name, _)| !is_trace(name));
     let mut likeness = Vec::with_capacity(256);
     likeness.extend_from_slice(&std::ptr::from_ref(caller.view).addr().to_ne_bytes());
@@ -128,6 +130,14 @@ fn is_of_session<T: Topology>(worker: &Worker<T>, backend: u16) -> bool {
         other => other.endpoints().len() > 1,
     };
     several && (by_session || parked::era(worker, backend) != Some(Era::Modern))
+}
+
+/// Whether calls of different sessions may find different backends of a route to several.
+fn is_led_by_session<T: Topology>(worker: &Worker<T>, route: &Route<'_>) -> bool {
+    let Some(team) = route.team.and_then(|team| T::SPEC.teams.get(usize::from(team))) else { return false };
+    let is_legacy = |own| parked::era(worker, own) != Some(Era::Modern);
+    matches!(team.balance, Balance::ConsistentHash(HashKey::Session))
+        || T::SPEC.led(route.backend, route.team).any(is_legacy)
 }
 
 /// Writes the answer to one of them.

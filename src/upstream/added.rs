@@ -13,9 +13,7 @@ use super::any::Any;
 use super::balance::{ConsistentHash, Either, LeastConnections, Members, Random, RoundRobin, Strategy, WeightedRandom};
 use super::context::Account;
 use super::plan::{Backend, Balance};
-use super::{
-    Call, Context, Dropped, Error, Greeting, Group, Hearer, OpenError, Relay, SessionKey, Transport, Tuning, plan,
-};
+use super::{Call, Context, Error, Greeting, Group, Hearer, OpenError, Relay, SessionKey, Transport, Tuning, plan};
 use crate::catalog::Era;
 use crate::limits;
 
@@ -104,7 +102,7 @@ impl Additions {
 
     /// What the one at this position said and nobody got.
     #[cfg(feature = "admin")]
-    pub(crate) fn dropped(&self, position: usize) -> Option<Dropped> {
+    pub(crate) fn dropped(&self, position: usize) -> Option<super::Dropped> {
         self.known().places.values().find(|own| own.position == position).map(|own| own.account.dropped.clone())
     }
 

@@ -78,6 +78,8 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
         let member = |endpoint| U::open(&Context { endpoint, ..context.clone() }, backend);
         let members = (0..backend.transport.endpoints().len().max(1)).map(member).collect::<Result<_, _>>()?;
         let group = context.shared.group(backend);
+        // What was set while nothing of it was open holds from the beginning.
+        group.reconsider();
         let retry = group.retry();
         let legacy = backend.era.or(backend.locked_era) == Some(Era::Legacy);
         Ok(Self {

@@ -278,7 +278,9 @@ impl Link {
                 Err(error) => return refused(self.client.read_error(error)),
             };
             if let Err(error) = self.judge(response.status, generation) {
-                refused(Error { retry_after: response.rest, ..error });
+                // Who asks to be left alone may be a proxy that has lost a request which the server is at.
+                let sent = error.sent || response.rest.is_some();
+                refused(Error { sent, retry_after: response.rest, ..error });
             }
             if connection.whole_body(response.framing).await.is_ok() {
                 self.client.give_back(connection);

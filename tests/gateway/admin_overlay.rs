@@ -259,6 +259,7 @@ async fn a_server_is_added_and_taken_out_by_name() {
             json!({ "name": "odd", "transport": { "streamable_http": {} }, "endpoints": [{ "url": url }] }),
             (409, "conflict"),
         ),
+        (json!({ "name": "third" }), (400, "invalid_body")),
         (json!({ "transport": { "streamable_http": {} }, "endpoints": [{ "url": url }] }), (400, "invalid_body")),
         (json!({ "name": "third", "transport": { "stdio": { "command": "sh" } } }), (422, "invalid_overlay")),
         (json!({ "name": "third", "transport": { "streamable_http": {} } }), (422, "invalid_overlay")),

@@ -44,7 +44,7 @@ struct Made {
     /// The position of each catalog, by the digest of what it was made of.
     positions: HashMap<String, usize>,
     bytes: usize,
-    /// What the backends offer that the overlay in force adds, by their names; each with how the overlay writes it.
+    /// What the backends offer that the overlay in force adds, by their names; each with how it is reached.
     listed: BTreeMap<String, (String, Section)>,
 }
 
@@ -83,7 +83,7 @@ impl Amender {
         }
         let base = self.base.get_or_init(|| self.read()).as_ref().map_err(Vec::clone)?;
         let mut listed = self.made().listed.clone();
-        listed.retain(|name, (written, _)| overlay.added.get(name).is_some_and(|own| own.json == *written));
+        listed.retain(|name, (written, _)| overlay.added.get(name).is_some_and(|own| reach(&own.json) == *written));
         // What is wrong by itself is told without asking anybody.
         let mut plan = base.with(source, overlay, &sections(&listed))?;
         let unlisted: Vec<plan::Backend> = plan.backends[self.spec.backends.len()..]
@@ -96,7 +96,7 @@ impl Amender {
             for (name, asked) in listing::ask_all(&unlisted, &self.references) {
                 let Some(added) = overlay.added.get(&name) else { continue };
                 match asked {
-                    Ok(section) => drop(listed.insert(name, (added.json.clone(), section))),
+                    Ok(section) => drop(listed.insert(name, (reach(&added.json), section))),
                     Err(why) => tracing::warn!(backend = name, why, "added backend does not say what it offers"),
                 }
             }
@@ -163,6 +163,13 @@ impl Amender {
     fn made(&self) -> MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What of an added backend decides what it says that it offers: everything else may change without its being asked again.
+fn reach(json: &str) -> String {
+    const KEYS: [&str; 4] = ["transport", "endpoints", "era", "client_capabilities"];
+    let own: BTreeMap<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    KEYS.iter().filter_map(|key| Some(format!("{key}: {}\n", own.get(*key)?))).collect()
 }
 
 fn sections(listed: &BTreeMap<String, (String, Section)>) -> Sections {

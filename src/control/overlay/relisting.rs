@@ -36,7 +36,10 @@ pub(in crate::control) async fn relist(store: &Arc<OverlayStore>, stop: &Stop) {
         }
         let own = Arc::clone(store);
         // Ending with an error means that it panicked, which has been said.
-        drop(tokio::task::spawn_blocking(move || own.relist()).await);
+        tokio::select! {
+            () = stop.reached() => return,
+            _ended = tokio::task::spawn_blocking(move || own.relist()) => {}
+        }
         // What this has published itself is no news.
         published.mark_unchanged();
     }

@@ -62,7 +62,10 @@ pub(in crate::control) async fn watch(store: &Arc<OverlayStore>, stop: &Stop) {
             last = Some(look(path));
             let own = Arc::clone(store);
             // It may wait for backends that are asked what they offer.
-            drop(tokio::task::spawn_blocking(move || own.look()).await);
+            tokio::select! {
+                () = stop.reached() => return,
+                _ended = tokio::task::spawn_blocking(move || own.look()) => {}
+            }
         }
     }
 }

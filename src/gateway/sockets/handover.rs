@@ -4,12 +4,14 @@
 //! The giver writes a line for each socket with the descriptor beside it, and `end`; the taker answers `ready`. Whatever
 //! becomes of the taker before, the giver goes on as if nothing had been.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
@@ -29,6 +31,8 @@ const READY: &[u8] = b"ready\n";
 const GIVEN_WITHIN: Duration = Duration::from_secs(30);
 /// How long a gateway that was given everything may take until it serves.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// So long before that a gateway that has taken over gives up by itself.
+const READY_MARGIN: Duration = Duration::from_secs(5);
 /// More than any gateway has to say.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 /// Descriptors that come at once; each is sent by itself.
@@ -58,7 +62,7 @@ pub(crate) struct Handover {
     listener: std::os::unix::net::UnixListener,
     file: SocketFile,
     /// To the gateway that still serves.
-    before: Option<UnixStream>,
+    before: Option<(UnixStream, Instant)>,
 }
 
 /// The same while the gateway serves.
@@ -66,6 +70,7 @@ pub(crate) struct Handover {
 pub(crate) struct Successor {
     listener: UnixListener,
     file: SocketFile,
+    giving: Rc<Cell<bool>>,
 }
 
 // === impl Handover ===
@@ -92,12 +97,21 @@ impl Handover {
     pub(crate) fn serves(self, running: &mut Running) -> io::Result<Successor> {
         let Self { listener, mut file, before } = self;
         let listener = UnixListener::from_std(listener)?;
+        if let Some((mut before, taken)) = before {
+            // It does not wait for longer, and goes on: two of them are not to serve side by side.
+            if taken.elapsed() + READY_MARGIN >= READY_WITHIN {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "it took too long to come up: the gateway before goes on",
+                ));
+            }
+            if let Err(error) = before.write_all(READY) {
+                tracing::info!(%error, "the gateway before has ended by itself");
+            }
+        }
         file.own(true);
         running.own_socket(true);
-        if let Some(Err(error)) = before.map(|mut before| before.write_all(READY)) {
-            tracing::info!(%error, "the gateway before has ended by itself");
-        }
-        Ok(Successor { listener, file })
+        Ok(Successor { listener, file, giving: Rc::default() })
     }
 }
 
@@ -125,7 +139,7 @@ fn take(mut stream: UnixStream, path: &Path) -> Result<(Handover, Sockets), Hand
         }
     }
     let file = SocketFile::of(path).map_err(silent)?;
-    Ok((Handover { listener: own.ok_or_else(foreign)?, file, before: Some(stream) }, sockets))
+    Ok((Handover { listener: own.ok_or_else(foreign)?, file, before: Some((stream, Instant::now())) }, sockets))
 }
 
 /// Everything up to the line that ends it.
@@ -154,12 +168,22 @@ fn receive(stream: &mut UnixStream) -> io::Result<(String, Vec<OwnedFd>)> {
 // === impl Successor ===
 
 impl Successor {
+    /// Whether another gateway is starting in the place of this one at the moment.
+    pub(crate) fn giving(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.giving)
+    }
+
     /// Ready once another gateway serves in the place of this one, which has to stop then. Cancel safe: who was not ready
     /// yet is given nothing that this one lacks.
     pub(crate) async fn serves(&mut self, running: &Running) {
         loop {
             let asked = match self.listener.accept().await {
-                Ok((stream, _)) => self.give(stream, running).await,
+                Ok((stream, _)) => {
+                    self.giving.set(true);
+                    let given = self.give(stream, running).await;
+                    self.giving.set(false);
+                    given
+                }
                 Err(error) => Err(error),
             };
             match asked {

@@ -198,6 +198,9 @@ impl Outlet {
             }
             false
         });
+        if !carries {
+            self.window.close();
+        }
         if carries != self.carries {
             self.carries = carries;
             return Some(Turn::Carries(carries));

@@ -26,7 +26,7 @@ impl Window {
     /// What of that which has changed is to be told now, taken out. So many notifications of lists have come to it.
     pub(crate) fn due(&mut self, changed: &mut Filter, notifications: &mut u32) -> Filter {
         let Some(Batching { window_ms, max }) = self.batching.filter(|_| changed.has_lists()) else {
-            *notifications = 0;
+            (self.until, *notifications) = (None, 0);
             return std::mem::take(changed);
         };
         let now = Instant::now();
@@ -36,6 +36,11 @@ impl Window {
         }
         (self.until, *notifications) = (None, 0);
         std::mem::take(changed)
+    }
+
+    /// Ends it without anything being told: somebody else does that.
+    pub(crate) fn close(&mut self) {
+        self.until = None;
     }
 
     /// Ready once it is over; never, while nothing is collected.
@@ -88,6 +93,23 @@ mod tests {
         assert!(window.due(&mut changed, &mut notifications).is_empty());
         notifications = 3;
         assert_eq!((window.due(&mut changed, &mut notifications), notifications), (tools(), 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_nothing_is_collected_it_is_not_over() {
+        for told_by_others in [false, true] {
+            let mut window = Window::new(Some(BATCHING));
+            let (mut changed, mut notifications) = (tools(), 1);
+            assert!(window.due(&mut changed, &mut notifications).is_empty());
+            if told_by_others {
+                window.close();
+            } else {
+                changed = Filter::default();
+                assert!(window.due(&mut changed, &mut notifications).is_empty());
+            }
+            let over = tokio::time::timeout(Duration::from_secs(1), window.over()).await;
+            assert!(over.is_err(), "whoever waits for it would look again and again");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -39,6 +39,16 @@ impl Breaker {
         Self { settings, state: State::Closed, failures: VecDeque::new(), opened: 0 }
     }
 
+    /// One that takes over from another: no trial of that is one of its own.
+    pub(super) fn after(before: Trial, settings: CircuitBreaker) -> Self {
+        Self { opened: before, ..Self::new(settings) }
+    }
+
+    /// The number of the trials that were last.
+    pub(super) fn opened(&self) -> Trial {
+        self.opened
+    }
+
     /// Goes by these from now on. What it is at stays: an open one stays open for as long as it was to be.
     pub(super) fn set(&mut self, settings: CircuitBreaker) {
         self.settings = settings;

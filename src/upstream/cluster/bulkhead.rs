@@ -46,7 +46,8 @@ impl Bulkhead {
         self.queue.store(settings.queue, Relaxed);
         self.patience_ms.store(settings.queue_timeout_ms, Relaxed);
         if self.max.swap(settings.max, SeqCst) < settings.max {
-            self.freed.notify_waiters();
+            // Kept for one who is about to wait; each that finds a place wakes the next.
+            self.freed.notify_one();
         }
     }
 

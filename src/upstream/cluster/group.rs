@@ -56,6 +56,8 @@ struct Station {
 #[derive(Debug)]
 struct Condition {
     breaker: Option<Breaker>,
+    /// The last trials of the breaker before, where it was off for a while.
+    opened: Trial,
     /// By what it answers to being asked.
     health: Option<Health>,
     /// When a connection broke last.
@@ -135,6 +137,7 @@ impl Group {
             name: name.into(),
             condition: Mutex::new(Condition {
                 breaker: rules.circuit_breaker.map(Breaker::new),
+                opened: 0,
                 health: rules.health.as_ref().map(Health::new),
                 broke_ms: None,
                 back_ms: None,
@@ -476,7 +479,10 @@ impl Condition {
     fn go_by(&mut self, rules: &plan::Traffic) {
         match (&mut self.breaker, rules.circuit_breaker) {
             (Some(own), Some(settings)) => own.set(settings),
-            (own, settings) => *own = settings.map(Breaker::new),
+            (own, settings) => {
+                self.opened = own.as_ref().map_or(self.opened, Breaker::opened);
+                *own = settings.map(|settings| Breaker::after(self.opened, settings));
+            }
         }
         match (&mut self.health, &rules.health) {
             (Some(own), Some(settings)) => own.set(settings),

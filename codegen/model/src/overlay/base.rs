@@ -13,7 +13,8 @@ use crate::decode::Decode as _;
 use crate::diagnostic::{Code, Diagnostic, Problems, Severity, quoted};
 use crate::features::AMENDMENTS;
 use crate::lock::{Lock, Section};
-use crate::plan::Plan;
+use crate::names::matches;
+use crate::plan::{self, Plan};
 use crate::topology::{Optional, Topology, TransportSettings};
 use crate::yaml::{Document, steps};
 use crate::{Features, Source, resolve};
@@ -78,6 +79,7 @@ impl Base {
         let backends = resolve::backends(&topology, &lock);
         let catalog = resolve::catalog(&topology, &lock, &backends);
         check.exposure(&catalog);
+        led_there(&document, overlay, (&backends, &catalog), &mut problems);
         let mut found = problems.locate(&document, None);
         found.retain(|found| found.severity == Severity::Error);
         if !found.is_empty() {
@@ -158,6 +160,35 @@ fn started(document: &Document<'_>, overlay: &Overlay, problems: &mut Problems) 
                 )
                 .label("an overlay adds what is connected to")
                 .help("compile it, or start it yourself and add it by its URL");
+        }
+    }
+}
+/// Reports patterns that hide a tool at a backend to which a route leads calls of it from elsewhere: they would go on.
+fn led_there(
+    document: &Document<'_>,
+    overlay: &Overlay,
+    (backends, catalog): (&[plan::Backend], &resolve::Catalog),
+    problems: &mut Problems,
+) {
+    for (name, settings) in overlay.backends.iter() {
+        let leads_there = |item: &&resolve::Found| {
+            let team = item.exposed.team.and_then(|team| catalog.teams.get(usize::from(team)));
+            let members = team.map_or(&[][..], |team| &team.members).iter().map(|member| member.backend);
+            let mut led = members.chain([item.exposed.backend]).filter_map(|own| backends.get(usize::from(own)));
+            item.origin != *name && led.any(|own| own.name == *name)
+        };
+        for (index, pattern) in settings.tools.deny.iter().enumerate() {
+            let Some(item) =
+                catalog.tools.iter().filter(leads_there).find(|item| matches(pattern, &item.exposed.upstream))
+            else {
+                continue;
+            };
+            let place = document.value(steps!["backends", name, "tools", "deny", index]);
+            let message = format!("a route leads calls of tool {} to backend `{name}`", quoted(&item.exposed.name));
+            problems
+                .error(Code::Unserved, place, message)
+                .label("they would be made all the same")
+                .help("deny it where it comes from, or `drain` the backend");
         }
     }
 }

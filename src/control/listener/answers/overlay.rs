@@ -72,6 +72,9 @@ pub(in super::super) fn add_server(endpoints: &Endpoints, petition: &Petition) -
     let Some(Value::String(name)) = server.remove("name") else {
         return Err(Declined::Unexpected("member `name` is missing, or no text".to_owned()));
     };
+    if !server.get("transport").is_some_and(Value::is_object) {
+        return Err(Declined::Unexpected("member `transport` is missing, or no object".to_owned()));
+    }
     if servers::find(facts, &name).is_ok() {
         return Err(Declined::Conflict("server is there already: `PATCH` changes what the overlay has of it"));
     }
@@ -133,12 +136,18 @@ pub(super) fn settings(overlay: &Overlay) -> Value {
 
 /// Puts a change of the overlay in force, or only checks it.
 fn merge(facts: &Facts, change: Value, petition: &Petition) -> Result<Told, Declined> {
-    let mut whole = settings(&facts.overlay.current().overlay);
-    apply(&mut whole, change);
-    if let Some(backends) = whole["backends"].as_object_mut() {
-        backends.retain(|_, settings| settings != &json!({}));
+    loop {
+        let current = facts.overlay.current();
+        let mut whole = settings(&current.overlay);
+        apply(&mut whole, change.clone());
+        if let Some(backends) = whole["backends"].as_object_mut() {
+            backends.retain(|_, settings| settings != &json!({}));
+        }
+        // Once more where somebody else has changed it meanwhile, or what they did would be undone.
+        if let Some(told) = take_over(facts, &whole.to_string(), petition, Some(current.generation))? {
+            return Ok(told);
+        }
     }
-    take(facts, &whole.to_string(), petition)
 }
 
 /// RFC 7396.
@@ -162,15 +171,29 @@ fn apply(target: &mut Value, change: Value) {
 
 /// Puts a document in force, or only checks it. One that was JSON is written as overlays are.
 fn take(facts: &Facts, text: &str, petition: &Petition) -> Result<Told, Declined> {
+    let told = take_over(facts, text, petition, None)?;
+    told.ok_or(Declined::Internal("overlay of any generation was not taken"))
+}
+
+/// The same, unless another overlay is in force than that of this generation.
+fn take_over(
+    facts: &Facts,
+    text: &str,
+    petition: &Petition,
+    generation: Option<u64>,
+) -> Result<Option<Told>, Declined> {
     let (overlay, _) = check(facts, text)?;
     let written = if petition.is_yaml() { text.to_owned() } else { overlay.to_string() };
     let result = if written == facts.overlay.current().text { Reload::Unchanged } else { Reload::Applied };
     let dry_run = petition.is_dry_run()?;
     // What is in force already may not stand in the file.
     if !dry_run && (result == Reload::Applied || facts.overlay.rejected().is_some()) {
-        facts.overlay.apply(&written).map_err(|error| Declined::from(&error))?;
+        let applied = facts.overlay.apply_over(&written, generation).map_err(|error| Declined::from(&error))?;
+        if applied.is_none() {
+            return Ok(None);
+        }
     }
-    Ok(told(facts, &Outcome { result, dry_run, text: &written, overlay: &overlay }))
+    Ok(Some(told(facts, &Outcome { result, dry_run, text: &written, overlay: &overlay })))
 }
 
 fn told(facts: &Facts, outcome: &Outcome<'_>) -> Told {

@@ -56,6 +56,9 @@ fn run(
         ticking.abort();
         asked
     });
+    drop(local);
+    // A name that is being resolved is not waited for.
+    runtime.shutdown_background();
     Ok(asked)
 }
 
