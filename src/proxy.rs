@@ -15,6 +15,7 @@ mod cancellation;
 mod coalescing;
 mod counts;
 mod dispatch;
+mod downstream;
 mod edition;
 mod erased;
 mod error;
@@ -29,6 +30,7 @@ mod outputs;
 mod params;
 mod parked;
 mod plain;
+mod post;
 mod relay;
 mod relisting;
 mod respond;
@@ -40,15 +42,9 @@ mod subscriptions;
 mod target;
 mod tasks;
 mod teams;
+mod worker;
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::rc::{Rc, Weak};
-use std::sync::Arc;
-use std::task::{Context, Poll};
-
-use tokio::sync::Notify;
-use tokio::time::Instant;
 
 pub(crate) use admit::{Admitted, Gate, MESSAGES_PATH, RequestKind};
 pub(crate) use batch::Batch;
@@ -58,6 +54,7 @@ pub(crate) use cancellation::Cancellation;
 pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
 pub(crate) use counts::{BOUNDS_MICROS, CallCounts, LastFailure};
+pub(crate) use downstream::{Answer, Downstream, Left};
 pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
 pub(crate) use flights::Flights;
@@ -65,6 +62,7 @@ pub(crate) use links::Links;
 pub(crate) use load::Load;
 pub(crate) use mailbox::{Mailbox, Mailboxes};
 pub(crate) use parked::Parked;
+pub(crate) use post::{Carrier, Post, header_keys};
 pub(crate) use relisting::Relisted;
 #[cfg(feature = "transport-http")]
 pub(crate) use relisting::wanted_headers;
@@ -79,281 +77,22 @@ pub(crate) use site::Site;
 pub(crate) use subscriptions::{Amends, Feeds, tell};
 pub(crate) use tasks::{Errands, TaskIds};
 pub(crate) use teams::Teams;
+#[cfg(feature = "admin")]
+pub(crate) use worker::Holdings;
+pub(crate) use worker::{Drain, Link, Shared, Worker};
 
-use crate::catalog::{Catalog, Era, Revision, Topology, View, plan};
-use crate::clock::Clock;
+use crate::catalog::{Era, Revision, Topology, plan};
 use crate::http1::RequestHead;
-use crate::limits;
 use crate::mcp::envelope::{self, Id, Incoming, Shape};
 use crate::mcp::json::{Kind, ScanError, ScanErrorKind, Value};
 use crate::mcp::method::{CallKind, Level, Method};
-use crate::upstream::balance::{HeaderKey, HeaderKeys};
-use crate::upstream::{Cluster, Gone, SessionKey, Transport as _};
+use crate::upstream::balance::HeaderKey;
+use crate::upstream::{Gone, SessionKey};
 use bridge::Caller;
 use load::Shed;
 use route::Unroutable;
 use session::Session;
 use target::Named;
-
-/// The link of a worker to a backend.
-#[cfg(not(feature = "amendments"))]
-pub(crate) type Link<T> = Cluster<<T as Topology>::Upstream, <T as Topology>::Balance>;
-/// The same where overlays may add some.
-#[cfg(feature = "amendments")]
-pub(crate) type Link<T> =
-    Cluster<crate::upstream::Reached<<T as Topology>::Upstream>, crate::upstream::Chosen<<T as Topology>::Balance>>;
-
-/// One worker: a thread, its clock, and its link to every backend.
-#[derive(Debug)]
-pub(crate) struct Worker<T: Topology> {
-    pub(crate) clock: Clock,
-    pub(crate) links: Links<T>,
-    /// Who gets a call, where a route leads to several backends.
-    pub(crate) teams: Teams<T::Balance>,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) opened: OpenedTokens,
-    pub(crate) calls: Rc<Calls>,
-    /// Written by this worker, read by whoever shows it.
-    pub(crate) counts: Arc<Counts>,
-    pub(crate) drain: Drain,
-    /// What backends tell by themselves.
-    pub(crate) feeds: Feeds,
-    /// Who is told of lists that overlays change.
-    pub(crate) amends: Rc<Amends>,
-    /// What backends want otherwise than was locked.
-    pub(crate) relisted: Relisted,
-    /// Held by each client that listens.
-    pub(crate) listeners: Rc<()>,
-    /// Held by each subscription of a legacy session.
-    pub(crate) subscriptions: Rc<()>,
-    /// Its number among the others.
-    pub(crate) index: u16,
-    /// Itself, for calls that outlive the connection that they came on.
-    pub(crate) own: Weak<Self>,
-}
-
-/// Whether a worker is to come to an end; of its own, so that asking touches nothing that is shared.
-#[derive(Debug, Default)]
-pub(crate) struct Drain {
-    begun: Cell<Option<Instant>>,
-    notify: Notify,
-}
-
-/// What the workers of one gateway share towards its clients.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) gate: Gate,
-    pub(crate) load: Load,
-    pub(crate) sessions: Sessions,
-    pub(crate) mailboxes: Mailboxes,
-    pub(crate) parked: Parked,
-    pub(crate) flights: Flights,
-    pub(crate) tasks: TaskIds,
-    pub(crate) errands: Errands,
-    /// Also what the control plane writes.
-    pub(crate) tuned: Arc<Tuned>,
-}
-
-/// How much is kept of clients.
-#[cfg(feature = "admin")]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Holdings {
-    /// Sessions of which something is kept.
-    pub(crate) live: usize,
-    /// Sessions that their clients ended, until their tokens end.
-    pub(crate) ended: usize,
-    /// Streams of which what was said can be said again.
-    pub(crate) replays: usize,
-    /// Questions of servers that clients have not answered.
-    pub(crate) questions: usize,
-    /// Calls that wait for their client to come back.
-    pub(crate) parked: usize,
-}
-
-/// The client's side of one request: where its answer goes.
-///
-/// All methods take `&self`, because a call writes to its client and watches whether it is still there at once.
-pub(crate) trait Downstream {
-    /// Whether it is a client of calls that need nothing of a connection. What only these need is compiled for them alone.
-    const DETACHED: bool = false;
-
-    /// Writes a whole answer.
-    async fn answer(&self, answer: &Answer<'_>) -> Result<(), Gone>;
-    /// Begins an answer of known length whose body comes in parts, if it [takes](Self::takes_parts) them.
-    async fn begin(&self, _length: u64, _parts: &[&[u8]]) -> Result<(), Gone> {
-        Err(Gone)
-    }
-    /// More of its body.
-    async fn part(&self, _parts: &[&[u8]]) -> Result<(), Gone> {
-        Err(Gone)
-    }
-    /// Writes one message, in pieces, to the request's stream, which begins with the first.
-    async fn event(&self, message: &[&[u8]]) -> Result<(), Gone>;
-    /// Writes what is encoded as events already.
-    async fn raw(&self, _events: &[u8]) -> Result<(), Gone> {
-        Err(Gone)
-    }
-    /// Shows on the stream that the request is alive; begins the stream if need be.
-    async fn keep_alive(&self) -> Result<(), Gone> {
-        Ok(())
-    }
-    /// Ends the stream.
-    async fn finish(&self) -> Result<(), Gone> {
-        Ok(())
-    }
-    /// Whether a stream was begun.
-    fn streaming(&self) -> bool {
-        false
-    }
-    /// Whether a long answer may come in parts: nothing else has to wait until the last of them is there.
-    fn takes_parts(&self) -> bool {
-        false
-    }
-    /// Ready once nobody waits for the answer.
-    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Left>;
-}
-
-/// Why nobody waits for an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// The client went away. In the legacy era that is no cancellation.
-    Away,
-    /// The client said that it does not want the answer, or the connection that belongs to it alone is over.
-    Cancelled,
-}
-
-/// A whole answer.
-#[derive(Debug)]
-pub(crate) struct Answer<'a> {
-    pub(crate) status: u16,
-    /// Fields beside the usual ones, each with its line end.
-    pub(crate) fields: &'a str,
-    /// The body in pieces; empty for none.
-    pub(crate) body: &'a [&'a [u8]],
-    /// The connection is of no use afterwards.
-    pub(crate) close: bool,
-}
-
-/// What brought a message, with what that says beside it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Carrier<'a> {
-    /// A request of Streamable HTTP. Its head repeats parts of the message and names the session.
-    Http(&'a RequestHead<'a>),
-    /// A connection that carries messages and nothing else. What was agreed on stands in here.
-    Connection(&'a Agreement),
-}
-
-/// A client's message, scanned.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Post<'a> {
-    /// The catalog that it is about.
-    pub(crate) catalog: Catalog,
-    /// What its client sees of that.
-    pub(crate) view: &'static View,
-    pub(crate) carrier: Carrier<'a>,
-    pub(crate) body: &'a [u8],
-    pub(crate) message: &'a Incoming,
-}
-
-impl<'a> Post<'a> {
-    /// One to a view as it is compiled.
-    pub(crate) fn new(view: &'static View, carrier: Carrier<'a>, body: &'a [u8], message: &'a Incoming) -> Self {
-        Self { catalog: Catalog::default(), view, carrier, body, message }
-    }
-
-    /// The same to what the view is in this catalog.
-    #[inline]
-    fn in_catalog(&self, catalog: Catalog) -> Self {
-        Self { catalog, view: catalog.view(self.view), ..*self }
-    }
-}
-
-impl<'a> Carrier<'a> {
-    /// The head of an HTTP request.
-    fn head(self) -> Option<&'a RequestHead<'a>> {
-        match self {
-            Self::Http(head) => Some(head),
-            Self::Connection(_) => None,
-        }
-    }
-
-    /// What it says that decides where calls go.
-    fn header_keys<T: Topology>(self) -> Cow<'a, [HeaderKey]> {
-        match self {
-            _ if T::KEY_HEADERS.is_empty() => Cow::Borrowed(&[]),
-            Self::Http(head) => Cow::Owned(header_keys::<T>(head).into()),
-            Self::Connection(agreement) => Cow::Borrowed(agreement.header_keys()),
-        }
-    }
-
-    /// Fields that servers over HTTP get as they came.
-    fn passed_on(self) -> &'a [(&'a str, &'a [u8])] {
-        self.head().map_or(&[], |head| &head.passed_on)
-    }
-}
-
-/// What a head says that decides where calls go.
-pub(crate) fn header_keys<T: Topology>(head: &RequestHead<'_>) -> HeaderKeys {
-    if T::KEY_HEADERS.is_empty() {
-        return HeaderKeys::default();
-    }
-    head.kept.iter().map(|(name, value)| HeaderKey::of(name, value)).collect()
-}
-
-impl Drain {
-    /// From now on, connections are let go.
-    pub(crate) fn begin(&self) {
-        self.begun.set(Some(Instant::now()));
-        self.notify.notify_waiters();
-    }
-
-    /// Whether it has begun.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.begun.get().is_some()
-    }
-
-    /// Waits until it begins.
-    pub(crate) async fn begun(&self) {
-        if !self.has_begun() {
-            self.notify.notified().await;
-        }
-    }
-
-    /// Waits until it has begun and what was on its way then has come, or had its time: for those who learn only by what
-    /// is no longer answered. Asked anew after each message, it waits as long as they keep coming, up to a bound.
-    pub(crate) async fn passed(&self) {
-        self.begun().await;
-        let begun = self.begun.get().unwrap_or_else(Instant::now);
-        tokio::time::sleep_until((Instant::now() + limits::LAST_CALL).min(begun + limits::LAST_CALLS)).await;
-    }
-}
-
-#[cfg(feature = "admin")]
-impl Shared {
-    /// How much is kept of clients now.
-    pub(crate) fn holdings(&self) -> Holdings {
-        let (live, ended, replays, questions) = self.sessions.holdings();
-        Holdings { live, ended, replays, questions, parked: self.parked.waiting() }
-    }
-}
-
-impl<T: Topology> Worker<T> {
-    /// Refuses what a head alone shows to be out of place.
-    pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<Admitted, Refusal<'static>> {
-        self.shared.gate.admit(head, self.catalog())
-    }
-
-    /// The catalog that is in force.
-    #[inline]
-    pub(crate) fn catalog(&self) -> Catalog {
-        self.shared.tuned.amendments.catalog()
-    }
-
-    /// A session is over: what backends keep for it alone may go.
-    pub(crate) fn leave(&self, session: SessionKey) {
-        self.links.iter().for_each(|link| link.leave(session));
-    }
-}
 
 /// Answers one admitted request.
 pub(crate) async fn handle<T: Topology, D: Downstream>(
