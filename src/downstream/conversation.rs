@@ -134,11 +134,15 @@ impl<T: Topology> Conversation<T> {
         self.calls.len() >= Self::CALLS_MAX || self.peer.held_bytes.get() + bytes > limits::CONNECTION_BYTES_MAX
     }
 
-    /// Waits for the calls in flight.
+    /// Waits for the calls in flight, and where the gateway stops, until its session is told of what was collected for it.
     pub(crate) async fn finish(&mut self) {
         let standing = |call: &&InFlight| call.standing;
         self.peer.in_flight.borrow().values().filter(standing).for_each(|call| call.cancellation.cancel());
         while self.calls.join_next().await.is_some() {}
+        // Otherwise it is told until somebody hangs up.
+        if let Some((_, telling)) = self.told.as_mut().filter(|_| self.worker.drain.has_begun()) {
+            while telling.join_next().await.is_some() {}
+        }
     }
 
     /// Takes a batch, where this client may send one; its calls cannot be cancelled one by one.

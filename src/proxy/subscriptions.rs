@@ -263,12 +263,8 @@ impl Request {
                 () = worker.drain.begun() => break,
                 _left = poll_fn(|cx| downstream.poll_left(cx)) => return Err(Gone),
                 () = changed => {
-                    for notification in self.due(&mut window).common(&acknowledged).notifications(Some(id)) {
-                        downstream.event(&[notification.as_bytes()]).await?;
-                    }
-                    for (_, told) in self.tasks.take().iter().filter(|(task, _)| acknowledged.task_ids.contains(task)) {
-                        downstream.event(&[told]).await?;
-                    }
+                    let due = self.due(&mut window);
+                    self.write(&due, &acknowledged, downstream).await?;
                     if self.missed.get() {
                         break;
                     }
@@ -276,8 +272,22 @@ impl Request {
                 () = poll_fn(|cx| quiet.poll(cx)) => downstream.keep_alive().await?,
             }
         }
+        // What is collected has no later time to be told.
+        let collected = self.changed.take();
+        self.write(&collected, &acknowledged, downstream).await?;
         downstream.event(&[subscription::end(id).as_bytes()]).await?;
         downstream.finish().await
+    }
+
+    /// Writes that this has changed, and what was said of tasks, as far as it was acknowledged.
+    async fn write(&self, changed: &Filter, acknowledged: &Filter, downstream: &Erased<'_>) -> Result<(), Gone> {
+        for notification in changed.common(acknowledged).notifications(Some(&self.id)) {
+            downstream.event(&[notification.as_bytes()]).await?;
+        }
+        for (_, told) in self.tasks.take().iter().filter(|(task, _)| acknowledged.task_ids.contains(task)) {
+            downstream.event(&[told]).await?;
+        }
+        Ok(())
     }
 
     /// What is to be told now.

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::subscriptions::{hear, listen};
+use crate::support::client::within;
 use crate::support::front::{Ask, Era, Front, Way};
 use crate::support::telling::{ELEMENTS, Telling};
 
@@ -55,11 +56,9 @@ async fn a_modern_client_is_told_once_of_each_list_and_at_once_of_all_else() {
     assert_eq!(method(&hear(&mut client, "1").await), UPDATED);
 }
 
-#[tokio::test]
-async fn so_is_a_legacy_session() {
-    let mut upstream = Telling::start();
-    let gateway = upstream.gateway_of::<Batched>(1);
-    let mut client = Front::open(Way::Http(gateway.address()), Era::Legacy).await;
+/// A legacy client that hears of lists and of one resource.
+async fn subscribed(upstream: &mut Telling, way: Way) -> Front {
+    let mut client = Front::open(way, Era::Legacy).await;
     client.listen().await;
     let lists = json!({ "toolsListChanged": true, "resourcesListChanged": true });
     upstream.listened(&lists).await;
@@ -67,6 +66,14 @@ async fn so_is_a_legacy_session() {
     assert_eq!(subscribed["result"], json!({}), "{subscribed}");
     let all = json!({ "toolsListChanged": true, "resourcesListChanged": true, "resourceSubscriptions": [ELEMENTS] });
     upstream.listened(&all).await;
+    client
+}
+
+#[tokio::test]
+async fn so_is_a_legacy_session() {
+    let mut upstream = Telling::start();
+    let gateway = upstream.gateway_of::<Batched>(1);
+    let mut client = subscribed(&mut upstream, Way::Http(gateway.address())).await;
     tools(&upstream);
     update(&upstream);
     assert_eq!(method(&client.told().await), UPDATED);
@@ -79,4 +86,35 @@ async fn so_is_a_legacy_session() {
     assert_eq!(method(&client.told().await), UPDATED);
     tools(&upstream);
     assert_eq!(method(&client.told().await), TOOLS);
+}
+
+#[tokio::test]
+async fn what_is_collected_when_the_gateway_stops_is_told_before_the_stream_ends() {
+    let upstream = Telling::start();
+    let gateway = upstream.gateway_of::<Batched>(1);
+    let wanted = json!({ "toolsListChanged": true, "resourceSubscriptions": [ELEMENTS] });
+    let (mut client, _) = listen(gateway.address(), "/mcp", "1", &wanted.to_string()).await;
+    tools(&upstream);
+    update(&upstream);
+    assert_eq!(method(&hear(&mut client, "1").await), UPDATED);
+    let stopping = tokio::task::spawn_blocking(|| gateway.stop());
+    assert_eq!(method(&hear(&mut client, "1").await), TOOLS);
+    let last = hear(&mut client, "1").await;
+    assert_eq!(last["result"]["resultType"], "complete", "{last}");
+    within("it stops", stopping).await.expect("it stopped");
+}
+
+#[tokio::test]
+async fn so_it_is_to_a_legacy_session_whichever_way_it_came() {
+    for way in [Way::Http, Way::Events, Way::Socket] {
+        let mut upstream = Telling::start();
+        let gateway = upstream.gateway_of::<Batched>(1);
+        let mut client = subscribed(&mut upstream, way(gateway.address())).await;
+        tools(&upstream);
+        update(&upstream);
+        assert_eq!(method(&client.told().await), UPDATED);
+        let stopping = tokio::task::spawn_blocking(|| gateway.stop());
+        assert_eq!(method(&client.told().await), TOOLS);
+        within("it stops", stopping).await.expect("it stopped");
+    }
 }

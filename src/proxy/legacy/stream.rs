@@ -58,7 +58,7 @@ fn last_event(field: Field<'_>) -> Result<Option<EventId>, Refusal<'static>> {
 }
 
 /// The stream of the session itself: it says what the session hears of, comments while there is nothing to say, and ends
-/// with the session. It has no past: a client that comes back to it gets a new one, and what was not written yet.
+/// with the session, or with the gateway once all is told. It has no past: a client that comes back to it gets a new one, and what was not written yet.
 async fn listen<T: Topology, D: Downstream>(
     worker: &Worker<T>,
     view: &'static View,
@@ -81,7 +81,10 @@ async fn listen<T: Topology, D: Downstream>(
             telling = own.next() => Box::pin(telling.write(downstream)).await?,
             // Ending with an error means that the sender is gone: the same to a stream.
             _ = over.wait_for(|over| *over) => return downstream.finish().await,
-            () = worker.drain.begun() => return downstream.finish().await,
+            () = worker.drain.begun() => {
+                Box::pin(own.rest().write(downstream)).await?;
+                return downstream.finish().await;
+            }
         }
     }
 }

@@ -155,11 +155,16 @@ impl State {
         }
     }
 
-    /// What is to be told now. Who tells hears of more than is asked for, such as what is not acknowledged yet.
+    /// What is to be told now.
     fn take(&mut self, window: &mut Window) -> Option<Filter> {
-        let mut told = window.due(&mut self.untold, &mut self.notifications);
+        let told = window.due(&mut self.untold, &mut self.notifications);
+        Some(self.wanted(told)).filter(|told| !told.is_empty())
+    }
+
+    /// What of it is asked for. Who tells hears of more, such as what is not acknowledged yet.
+    fn wanted(&self, mut told: Filter) -> Filter {
         told.resource_subscriptions.retain(|uri| self.subscribed.contains_key(uri));
-        (!told.is_empty()).then_some(told)
+        told
     }
 }
 
@@ -183,6 +188,21 @@ impl Outlet {
                 () = self.window.over() => {}
             }
         }
+    }
+
+    /// All that there is to tell, whether its window is over or not; nothing where another stream is to tell it.
+    pub(crate) fn rest(&mut self) -> Telling {
+        let mut left = Filter::default();
+        self.hearing.0.send_if_modified(|state| {
+            if state.told_on == self.number {
+                self.window.close();
+                state.notifications = 0;
+                let untold = std::mem::take(&mut state.untold);
+                left = state.wanted(untold);
+            }
+            false
+        });
+        Telling { hearing: Arc::clone(&self.hearing), left }
     }
 
     fn turn(&mut self) -> Option<Turn> {

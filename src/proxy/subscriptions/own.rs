@@ -167,7 +167,8 @@ fn hold<T: Topology>(worker: &Worker<T>, place: (Enrolled, Rc<()>), subscribed: 
     });
 }
 
-/// Tells a session on the connection that carries it, until the gateway stops or nobody reads any more.
+/// Tells a session on the connection that carries it, until the gateway stops or nobody reads any more. What is collected
+/// by then is told as well.
 pub(crate) async fn tell<T: Topology>(
     worker: &Worker<T>,
     view: &'static View,
@@ -177,7 +178,7 @@ pub(crate) async fn tell<T: Topology>(
     let mut own = OwnStream::open(worker, view, hearing);
     loop {
         tokio::select! {
-            () = worker.drain.begun() => return Ok(()),
+            () = worker.drain.begun() => return own.rest().write(downstream).await,
             telling = own.next() => telling.write(downstream).await?,
         }
     }
@@ -200,6 +201,11 @@ impl<'a, T: Topology> OwnStream<'a, T> {
                 Turn::Tell(telling) => return telling,
             }
         }
+    }
+
+    /// All that there is to tell, also what is still collected: the stream is about to end.
+    pub(crate) fn rest(&mut self) -> Telling {
+        self.outlet.rest()
     }
 
     /// Listens for the lists of the view, at the servers that declared that they tell of theirs: others are not asked for
