@@ -66,6 +66,15 @@ pub fn encode(data: &[&[u8]], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\n");
 }
 
+/// One such event.
+#[must_use]
+pub fn encoded(data: &[&[u8]]) -> Vec<u8> {
+    let length: usize = data.iter().map(|piece| piece.len()).sum();
+    let mut event = Vec::with_capacity(length + 32);
+    encode(data, &mut event);
+    event
+}
+
 /// Appends the id of the event that follows: a client that lost its connection names the last one it has.
 pub fn identify(id: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"id: ");

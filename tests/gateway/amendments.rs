@@ -2,15 +2,13 @@
 //! never was, everybody's lists are others, and whoever listens is told of exactly that.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 
-use only1mcp::{Gateway, OverlayError, Running};
+use only1mcp::{Gateway, OverlayError};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::subscriptions::{hear, listen};
 use crate::support::client::{Answer, Client, Request};
-use crate::support::front::{Ask, Era, Front, Way};
+use crate::support::front::{Ask, Era, Front, ways};
 use crate::support::gateways::{self, Recorded};
 use crate::support::ledger::Directory;
 use crate::support::recorder::Recorder;
@@ -110,22 +108,6 @@ fn amended_on_pipes() {
     }
 }
 
-/// Every way for a client to come.
-fn ways(gateway: &Running, upstream: &Recorder, overlay: &str) -> [(&'static str, Way); 5] {
-    let mut bridged = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
-    bridged.args(["stdio", "--connect", &gateway.url()]).stderr(Stdio::null());
-    let mut on_pipes = Command::new(std::env::current_exe().expect("this binary has a path"));
-    on_pipes.args(["amended_on_pipes", "--ignored", "--nocapture", "-q"]).stderr(Stdio::null());
-    on_pipes.envs(["ADMIN_URL", "DATA_URL"].map(|name| (name, upstream.url()))).env("OVERLAY", overlay);
-    [
-        ("HTTP", Way::Http(gateway.address())),
-        ("HTTP+SSE", Way::Events(gateway.address())),
-        ("WebSocket", Way::Socket(gateway.address())),
-        ("stdio --connect", Way::Lines(bridged)),
-        ("stdio", Way::Lines(on_pipes)),
-    ]
-}
-
 #[tokio::test]
 async fn a_legacy_client_is_told_that_its_list_changed_whichever_way_it_came() {
     let (upstream, directory) = (Recorder::start(), Directory::new());
@@ -135,7 +117,9 @@ async fn a_legacy_client_is_told_that_its_list_changed_whichever_way_it_came() {
     let builder = builder.reference("ADMIN_URL", upstream.url()).reference("DATA_URL", upstream.url());
     let gateway = builder.start().expect("the gateway starts");
     let list = |id: u32| Ask::new(id, "tools/list", json!({}));
-    for (name, way) in ways(&gateway, &upstream, &overlay.display().to_string()) {
+    let url = upstream.url();
+    let variables = [("ADMIN_URL", url.clone()), ("DATA_URL", url), ("OVERLAY", overlay.display().to_string())];
+    for (name, way) in ways(&gateway, "amended_on_pipes", variables) {
         gateway.overlay().apply("{}\n").expect("it is taken");
         let mut client = Front::open(way, Era::Legacy).await;
         client.listen().await;

@@ -1,5 +1,6 @@
 //! The legacy era: handshake, sessions, their stream, and both eras side by side.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use serde_json::json;
@@ -8,6 +9,7 @@ use crate::support::client::{Answer, Client, Event, Request};
 use crate::support::gateways;
 use crate::support::recorder::Recorder;
 use crate::support::rows::{Row, error, refused, run, served};
+use crate::support::server::{self, Server, json_answer, text_body};
 
 /// An `initialize` that asks for a version.
 pub(crate) fn initialize(version: &str) -> Request {
@@ -25,6 +27,31 @@ pub(crate) async fn session(address: SocketAddr) -> String {
 /// A request that is not framed yet.
 pub(crate) fn message(method: &str, params: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
+}
+
+/// A server that answers the calls of its sessions with its name.
+pub(crate) fn answering(name: &'static str) -> Server {
+    Server::start(server::legacy(
+        move || format!("session-of-{name}"),
+        move |request| vec![json_answer(200, &text_body(&request.id(), name))],
+    ))
+}
+
+/// Asserts that calls of each session find the same of several such servers, and those of all sessions more than one.
+pub(crate) async fn assert_sessions_stay(address: SocketAddr, tool: &str) {
+    let mut found = BTreeSet::new();
+    for _ in 0..8 {
+        let session = session(address).await;
+        let mut names = BTreeSet::new();
+        for _ in 0..4 {
+            let body = message("tools/call", &format!(r#"{{"name":"{tool}","arguments":{{}}}}"#));
+            let answer = Client::ask(address, &Request::legacy(&session, body)).await;
+            names.insert(answer.message()["result"]["content"][0]["text"].as_str().expect("a text").to_owned());
+        }
+        assert_eq!(names.len(), 1, "{names:?}");
+        found.append(&mut names);
+    }
+    assert!(found.len() > 1, "{found:?}");
 }
 
 fn list() -> Request {

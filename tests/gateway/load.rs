@@ -1,13 +1,11 @@
 //! More than the gateway takes on at once: calls that are shed before anything is done for them, and what is served
 //! meanwhile.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use only1mcp::catalog::Topology;
 use only1mcp::{Gateway, Running};
 use serde_json::{Value, json};
-use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use crate::admin;
@@ -157,13 +155,10 @@ async fn clients_whose_connection_carries_messages_are_told_by_the_error_alone()
         for way in ["HTTP+SSE", "WebSocket", "stdio"] {
             let mut held = Held::start();
             let gateway = gateway(&held);
-            let mut on_pipes = Command::new(std::env::current_exe().expect("this binary has a path"));
-            on_pipes.args(["loaded_on_pipes", "--ignored", "--nocapture", "-q"]).stderr(Stdio::null());
-            on_pipes.env("ONE_URL", held.recorder.url());
             let way = match way {
                 "HTTP+SSE" => Way::Events(gateway.address()),
                 "WebSocket" => Way::Socket(gateway.address()),
-                _ => Way::Lines(on_pipes),
+                _ => Way::on_pipes("loaded_on_pipes", [("ONE_URL", held.recorder.url())]),
             };
             let name = format!("{era:?}, {way:?}");
             let mut client = Front::open(way, era).await;

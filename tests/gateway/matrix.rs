@@ -5,18 +5,16 @@
 //! greeted in it), and what is particular to one transport, which has a topic of its own.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use only1mcp::demo::Eras;
 use only1mcp::{Builder, Gateway, Running};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::support::client::PATIENCE;
 use crate::support::demo::{over_events, over_http, over_socket};
-use crate::support::front::{Ask, Era, Front, Way};
+use crate::support::front::{self, Ask, Era, Front, Way};
 use crate::support::scripted::{descendants_of, signal};
 
 only1mcp::topology!(Matrix = "tests/gateway/topologies/matrix.yaml");
@@ -182,18 +180,8 @@ fn started() -> (Running, Vec<Upstream>) {
 
 /// Every way for a client to come.
 fn ways(gateway: &Running, upstreams: &[Upstream]) -> [(&'static str, Way); 5] {
-    let mut bridged = Command::new(BIN);
-    bridged.args(["stdio", "--connect", &gateway.url()]).stderr(Stdio::null());
-    let mut on_pipes = Command::new(std::env::current_exe().expect("this binary has a path"));
-    on_pipes.args(["matrix_on_pipes", "--ignored", "--nocapture", "-q"]).stderr(Stdio::null());
-    on_pipes.envs(upstreams.iter().map(|upstream| (upstream.variable, &upstream.url)));
-    [
-        ("HTTP", Way::Http(gateway.address())),
-        ("HTTP+SSE", Way::Events(gateway.address())),
-        ("WebSocket", Way::Socket(gateway.address())),
-        ("stdio --connect", Way::Lines(bridged)),
-        ("stdio", Way::Lines(on_pipes)),
-    ]
+    let urls = upstreams.iter().map(|upstream| (upstream.variable, upstream.url.clone()));
+    front::ways(gateway, "matrix_on_pipes", urls)
 }
 
 // === impl Upstream ===

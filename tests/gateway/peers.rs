@@ -119,6 +119,17 @@ impl Peer {
         result["content"][0]["text"].as_str().expect("text").to_owned()
     }
 
+    /// Asks `everything` for a tool of each kind and a prompt.
+    async fn check_everything(&mut self) {
+        assert_eq!(self.call("everything__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
+        assert!(self.call("everything__get-sum", r#"{"a":2,"b":40}"#).await.contains("42"));
+        let name = "everything__args-prompt";
+        let params = format!(r#""name":"{name}","arguments":{{"city":"Lyon"}}"#);
+        let prompt = self.result("prompts/get", Some(name), &params).await;
+        let text = prompt["messages"][0]["content"]["text"].as_str();
+        assert!(text.is_some_and(|text| text.contains("Lyon")), "{prompt}");
+    }
+
     /// Every item of a list.
     async fn list(&mut self, method: &str, member: &str) -> Vec<Value> {
         let mut items = Vec::new();

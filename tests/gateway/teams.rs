@@ -8,16 +8,16 @@ use only1mcp::catalog::Topology as _;
 use only1mcp::{Builder, Gateway, Running};
 use serde_json::{Value, json};
 
-use crate::admin;
 use crate::legacy;
 use crate::subscriptions::listen;
 use crate::support::client::{Client, META, Request, within};
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
 use crate::support::scripted::{Outcome, call};
-use crate::support::server::{self, Counted, Server, Step, json_answer, nowhere, result_body, text_body};
+use crate::support::server::{Counted, Server, Step, json_answer, nowhere, result_body, text_body};
 #[cfg(feature = "websocket")]
 use crate::support::socket::SocketClient;
 use crate::support::telling::Telling;
+use crate::traffic::{answered, sample};
 
 only1mcp::topology!(Teams = "tests/gateway/topologies/teams.yaml");
 
@@ -49,24 +49,8 @@ fn overlay(text: &str) -> only1mcp_model::overlay::Overlay {
     only1mcp_model::overlay::load(&source, Teams::SPEC.backends).expect("sound")
 }
 
-/// Which servers answer so many calls.
-async fn answered(gateway: &Running, tool: &str, texts: impl IntoIterator<Item = &str>) -> String {
-    let mut names = String::new();
-    for text in texts {
-        match call(gateway.address(), tool, text).await {
-            Outcome::Text(name) => names.push_str(&name),
-            other => names.push_str(&format!("{other:?}")),
-        }
-    }
-    names
-}
-
 fn shares(names: &str) -> [usize; 3] {
     ["1", "2", "3"].map(|name| names.matches(name).count())
-}
-
-async fn sample(gateway: &Running, series: &str) -> Option<f64> {
-    admin::samples(gateway.admin_address().expect("there is an admin listener")).await.get(series).copied()
 }
 
 async fn retries(gateway: &Running, backend: &str) -> Option<f64> {
@@ -292,30 +276,10 @@ async fn a_fallback_follows_after_the_other_backends_of_the_route() {
 
 #[tokio::test]
 async fn calls_of_one_session_find_the_same_legacy_backend() {
-    let start = |name: &'static str| {
-        Server::start(server::legacy(
-            move || format!("session-of-{name}"),
-            move |request| vec![json_answer(200, &text_body(&request.id(), name))],
-        ))
-    };
-    let servers = ["1", "2", "3"].map(start);
+    let servers = ["1", "2", "3"].map(legacy::answering);
     let urls = servers.each_ref().map(Server::url);
     let gateway = gateway(urls.each_ref().map(String::as_str));
-    let mut found = Vec::new();
-    for _ in 0..8 {
-        let session = legacy::session(gateway.address()).await;
-        let mut names = Vec::new();
-        for _ in 0..4 {
-            let body = legacy::message("tools/call", r#"{"name":"old_write","arguments":{}}"#);
-            let answer = Client::ask(gateway.address(), &Request::legacy(&session, body)).await;
-            names.push(answer.message()["result"]["content"][0]["text"].to_string());
-        }
-        assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
-        found.push(names.swap_remove(0));
-    }
-    found.sort();
-    found.dedup();
-    assert!(found.len() > 1, "{found:?}");
+    legacy::assert_sessions_stay(gateway.address(), "old_write").await;
     // A modern client has no session: its calls go round.
     let names = answered(&gateway, "old_write", ["x"; 6]).await;
     assert_eq!(shares(&names), [2, 2, 2], "{names}");

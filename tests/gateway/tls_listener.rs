@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::support::authority::Authority;
-use crate::support::client::{Client, Event, PATIENCE, Request, within};
+use crate::support::client::{Client, PATIENCE, Request, within};
 use crate::support::gateways::Demo;
 use crate::support::ledger::Directory;
 
@@ -54,13 +54,7 @@ async fn every_way_to_ask_leads_over_tls() {
         assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
         let mut client = Client::over(tls);
         assert_eq!(client.exchange(&sum()).await.json()["result"]["content"][0]["text"], "3");
-        // More than many records, both ways.
-        let big = format!(r#"{{"own":"{}"}}"#, "x".repeat(2 << 20));
-        let answer = client.exchange(&Request::call("admin__echo", &big)).await;
-        assert_eq!(answer.json()["result"]["content"][0]["text"], big);
-        client.write(&Request::bare("GET /sse HTTP/1.1").bytes()).await;
-        assert_eq!(client.head().await.field("content-type"), Some("text/event-stream"));
-        assert!(matches!(client.event().await, Some(Event::Endpoint(_))));
+        client.assert_carries().await;
     }
 }
 

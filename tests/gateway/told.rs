@@ -1,16 +1,14 @@
 //! What servers tell by themselves, and the legacy clients that hear of it: of resources that they subscribe to, and of lists.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 
-use only1mcp::{Gateway, Running, limits};
+use only1mcp::{Gateway, limits};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::legacy::{delete, initialize, opened, session};
 use crate::stdio_client;
 use crate::support::client::{Answer, Client, Request};
-use crate::support::front::{Ask, Era, Front, Way};
+use crate::support::front::{Ask, Era, Front, ways};
 use crate::support::gateways::{self, Recorded};
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
 use crate::support::scripted::eventually;
@@ -72,27 +70,12 @@ fn told_on_pipes() {
     }
 }
 
-/// Every way for a client to come.
-fn ways(gateway: &Running, upstream: &Telling) -> [(&'static str, Way); 5] {
-    let mut bridged = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
-    bridged.args(["stdio", "--connect", &gateway.url()]).stderr(Stdio::null());
-    let mut on_pipes = Command::new(std::env::current_exe().expect("this binary has a path"));
-    on_pipes.args(["told_on_pipes", "--ignored", "--nocapture", "-q"]).stderr(Stdio::null());
-    on_pipes.envs(["ADMIN_URL", "DATA_URL"].map(|name| (name, upstream.recorder.url())));
-    [
-        ("HTTP", Way::Http(gateway.address())),
-        ("HTTP+SSE", Way::Events(gateway.address())),
-        ("WebSocket", Way::Socket(gateway.address())),
-        ("stdio --connect", Way::Lines(bridged)),
-        ("stdio", Way::Lines(on_pipes)),
-    ]
-}
-
 #[tokio::test]
 async fn every_client_is_told_of_what_it_subscribed_to_and_of_lists() {
     let mut upstream = Telling::start();
     let gateway = upstream.gateway(1);
-    for (name, way) in ways(&gateway, &upstream) {
+    let urls = ["ADMIN_URL", "DATA_URL"].map(|name| (name, upstream.recorder.url()));
+    for (name, way) in ways(&gateway, "told_on_pipes", urls) {
         let mut client = Front::open(way, Era::Legacy).await;
         client.listen().await;
         upstream.listened(&wanted(&[])).await;

@@ -50,7 +50,7 @@ fn in_front_of([a, b, c]: &[Counted; 3]) -> Running {
     gateway([&a.server.url(), &b.server.url(), &c.server.url()])
 }
 
-/// Which endpoints answer so many calls.
+/// Which servers answer so many calls.
 pub(crate) async fn answered(gateway: &Running, tool: &str, texts: impl IntoIterator<Item = &str>) -> String {
     let mut names = String::new();
     for text in texts {
@@ -344,29 +344,8 @@ async fn a_call_whose_turn_does_not_come_is_refused_and_one_that_is_given_up_lea
 
 #[tokio::test]
 async fn calls_of_one_session_find_the_same_endpoint_of_a_legacy_server() {
-    let start = |name: &'static str| {
-        Server::start(server::legacy(
-            move || format!("session-of-{name}"),
-            move |request| vec![json_answer(200, &text_body(&request.id(), name))],
-        ))
-    };
-    let servers = ["a", "b", "c"].map(start);
+    let servers = ["a", "b", "c"].map(legacy::answering);
     let urls = servers.each_ref().map(Server::url);
     let gateway = gateway(urls.each_ref().map(String::as_str));
-    let mut found = Vec::new();
-    for _ in 0..8 {
-        let session = legacy::session(gateway.address()).await;
-        let mut names = Vec::new();
-        for _ in 0..4 {
-            let body =
-                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"legacy__write","arguments":{}}}"#;
-            let answer = Client::ask(gateway.address(), &Request::legacy(&session, body)).await;
-            names.push(answer.message()["result"]["content"][0]["text"].to_string());
-        }
-        assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
-        found.push(names.swap_remove(0));
-    }
-    found.sort();
-    found.dedup();
-    assert!(found.len() > 1, "{found:?}");
+    legacy::assert_sessions_stay(gateway.address(), "legacy__write").await;
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::net::UnixStream;
 
 use crate::stdio_client;
-use crate::support::client::{Client, Event, Request, within};
+use crate::support::client::{Client, Request, within};
 use crate::support::gateways::{Demo, Recorded, SEAL_KEY, Views};
 use crate::support::ledger::Directory;
 
@@ -40,13 +40,7 @@ async fn every_way_to_ask_leads_over_a_unix_socket() {
         let answer = client.exchange(&Request::call("math__add", &arguments)).await;
         assert_eq!(answer.json()["result"]["content"][0]["text"], sum, "{}", answer.text());
     }
-    // More than a socket takes at once.
-    let big = format!(r#"{{"own":"{}"}}"#, "x".repeat(2 << 20));
-    let answer = client.exchange(&Request::call("admin__echo", &big)).await;
-    assert_eq!(answer.json()["result"]["content"][0]["text"], big);
-    client.write(&Request::bare("GET /sse HTTP/1.1").bytes()).await;
-    assert_eq!(client.head().await.field("content-type"), Some("text/event-stream"));
-    assert!(matches!(client.event().await, Some(Event::Endpoint(_))));
+    client.assert_carries().await;
     drop(client);
 
     gateway.stop();

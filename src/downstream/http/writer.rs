@@ -198,10 +198,7 @@ impl Downstream for Writer<'_, '_> {
     }
 
     async fn event(&self, message: &[&[u8]]) -> Result<(), Gone> {
-        let length: usize = message.iter().map(|slice| slice.len()).sum();
-        let mut event = Vec::with_capacity(length + 32);
-        sse::encode(message, &mut event);
-        self.raw(&event).await
+        self.raw(&sse::encoded(message)).await
     }
 
     async fn raw(&self, events: &[u8]) -> Result<(), Gone> {

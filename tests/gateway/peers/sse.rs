@@ -102,13 +102,7 @@ async fn published_servers_over_sse_serve_clients_of_both_eras() {
     let builder = builder.reference("STREAMED_URL", streamed.url("/mcp"));
     let gateway = builder.start().expect("the gateway starts");
     for mut peer in Peer::of_both_eras(&gateway).await {
-        assert_eq!(peer.call("everything__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
-        assert!(peer.call("everything__get-sum", r#"{"a":2,"b":40}"#).await.contains("42"));
-        let name = "everything__args-prompt";
-        let params = format!(r#""name":"{name}","arguments":{{"city":"Lyon"}}"#);
-        let prompt = peer.result("prompts/get", Some(name), &params).await;
-        let text = prompt["messages"][0]["content"]["text"].as_str();
-        assert!(text.is_some_and(|text| text.contains("Lyon")), "{prompt}");
+        peer.check_everything().await;
         assert_eq!(peer.call("python__add", r#"{"a":2,"b":40}"#).await, "42");
         assert_eq!(peer.call("streamed__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
     }

@@ -84,12 +84,7 @@ async fn a_server_behind_supergateway_serves_clients_of_both_eras_and_is_found_a
         let _bridge = bridge(peers, port);
         answering(&gateway).await;
         for mut peer in Peer::of_both_eras(&gateway).await {
-            assert_eq!(peer.call("everything__echo", r#"{"message":"hé\n\"q\""}"#).await, "Echo: hé\n\"q\"");
-            assert!(peer.call("everything__get-sum", r#"{"a":2,"b":40}"#).await.contains("42"));
-            let name = "everything__args-prompt";
-            let params = format!(r#""name":"{name}","arguments":{{"city":"Lyon"}}"#);
-            let prompt = peer.result("prompts/get", Some(name), &params).await;
-            assert!(prompt["messages"][0]["content"]["text"].as_str().is_some_and(|text| text.contains("Lyon")));
+            peer.check_everything().await;
         }
     }
 }

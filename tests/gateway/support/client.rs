@@ -217,6 +217,16 @@ impl Client {
         }
     }
 
+    /// Asserts that its connection to the demo servers carries more than is sent at once, both ways, and then a stream.
+    pub(crate) async fn assert_carries(&mut self) {
+        let big = format!(r#"{{"own":"{}"}}"#, "x".repeat(2 << 20));
+        let answer = self.exchange(&Request::call("admin__echo", &big)).await;
+        assert_eq!(answer.json()["result"]["content"][0]["text"], big);
+        self.write(&Request::bare("GET /sse HTTP/1.1").bytes()).await;
+        assert_eq!(self.head().await.field("content-type"), Some("text/event-stream"));
+        assert!(matches!(self.event().await, Some(Event::Endpoint(_))));
+    }
+
     /// The id of the last event that had one.
     pub(crate) fn last_event_id(&self) -> &str {
         self.last_event_id.as_deref().expect("an event with an id")

@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::process::Stdio;
 
+use only1mcp::Running;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -65,6 +67,34 @@ pub(crate) struct Ask {
 pub(crate) struct Begun {
     ask: Ask,
     client: Option<Client>,
+}
+
+/// Every way for a client to come: to a gateway, or to one like it that is a role of this binary with these variables.
+pub(crate) fn ways(
+    gateway: &Running,
+    role: &str,
+    variables: impl IntoIterator<Item = (&'static str, String)>,
+) -> [(&'static str, Way); 5] {
+    let mut bridged = Command::new(env!("CARGO_BIN_EXE_only1mcp"));
+    bridged.args(["stdio", "--connect", &gateway.url()]).stderr(Stdio::null());
+    [
+        ("HTTP", Way::Http(gateway.address())),
+        ("HTTP+SSE", Way::Events(gateway.address())),
+        ("WebSocket", Way::Socket(gateway.address())),
+        ("stdio --connect", Way::Lines(bridged)),
+        ("stdio", Way::on_pipes(role, variables)),
+    ]
+}
+
+// === impl Way ===
+
+impl Way {
+    /// To a gateway on the pipes of this binary: in the role that the ignored test of this name has, with these variables.
+    pub(crate) fn on_pipes(role: &str, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("this binary has a path"));
+        command.args([role, "--ignored", "--nocapture", "-q"]).stderr(Stdio::null()).envs(variables);
+        Self::Lines(command)
+    }
 }
 
 // === impl Ask ===
