@@ -16,6 +16,7 @@ use crate::support::held::Held;
 use crate::support::recorder::{DONE, Post, Recorder, Wire};
 use crate::support::scripted::eventually;
 use crate::support::server::nowhere;
+use crate::teams;
 
 only1mcp::topology!(Coalesced = "tests/gateway/topologies/coalesced.yaml");
 
@@ -110,6 +111,36 @@ async fn one_call_is_made_for_all_and_each_reads_the_answer_under_its_own_id() {
         assert_eq!((held.recorder.calls(), coalesced(&gateway, backend).await), (calls + 2, before + 15.0));
         held.recorder.post().await;
     }
+}
+
+#[tokio::test]
+async fn one_call_is_made_where_a_route_leads_to_several_backends() {
+    let mut held = Held::start();
+    let url = held.recorder.url();
+    let gateway = teams::builder([&url; 3]).workers(2).start().expect("the gateway starts");
+    let read = Request::call("least_read", r#"{"a":1}"#);
+    for round in 1..=3 {
+        let asks: Vec<_> = (0..8).map(|id| ask(&gateway, with_id(id, &read))).collect();
+        under_way(&gateway, 8).await;
+        held.release(1);
+        for (id, answer) in asks.into_iter().enumerate() {
+            let answer = answer.await.expect("an answer").json();
+            let told = (&answer["id"], &answer["result"]["content"][0]["text"]);
+            assert_eq!(told, (&json!(format!("own-{id}")), &json!("done")), "{answer}");
+        }
+        held.recorder.post().await;
+        assert_eq!(held.recorder.calls(), round, "one call of the route, whichever backend has it");
+    }
+    assert_eq!(coalesced(&gateway, "one").await, 3.0 * 7.0);
+    // At the path of one of them as well, where it is another call.
+    let own = read.line("POST /mcp/two HTTP/1.1");
+    let asks: Vec<_> = (0..2).map(|id| ask(&gateway, with_id(id, &own))).collect();
+    under_way(&gateway, 2).await;
+    held.release(1);
+    for answer in asks {
+        assert_eq!(answer.await.expect("an answer").status, 200);
+    }
+    assert_eq!((held.recorder.calls(), coalesced(&gateway, "two").await), (4, 1.0));
 }
 
 #[tokio::test]

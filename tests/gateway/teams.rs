@@ -19,7 +19,7 @@ use crate::support::socket::SocketClient;
 use crate::support::telling::Telling;
 use crate::traffic::{answered, sample};
 
-only1mcp::topology!(Teams = "tests/gateway/topologies/teams.yaml");
+only1mcp::topology!(pub(crate) Teams = "tests/gateway/topologies/teams.yaml");
 
 /// A server that takes calls and breaks off.
 fn losing() -> Counted {
@@ -30,7 +30,8 @@ fn three() -> [Counted; 3] {
     ["1", "2", "3"].map(Counted::answering)
 }
 
-fn builder(urls: [&str; 3]) -> Builder<Teams> {
+/// A gateway in front of these, with one worker.
+pub(crate) fn builder(urls: [&str; 3]) -> Builder<Teams> {
     let builder = Gateway::<Teams>::builder().workers(1).admin_address("127.0.0.1:0").reference("SPARE_URL", nowhere());
     let references = ["ONE_URL", "TWO_URL", "THREE_URL"].into_iter().zip(urls);
     references.fold(builder, |builder, (name, url)| builder.reference(name, url))

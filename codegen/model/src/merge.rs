@@ -4,7 +4,7 @@
 use crate::constant::constant;
 use crate::decode::record;
 use crate::names::matches;
-use crate::plan::{Exposed, Table, Text};
+use crate::plan::{Exposed, Table, Team, Text, led};
 use crate::rule::Within;
 use crate::topology::Millis;
 
@@ -70,10 +70,14 @@ constant! {
 // === impl CoalesceSettings ===
 
 impl CoalesceSettings {
-    pub(crate) fn planned<'a>(&self, tools: impl Iterator<Item = &'a Exposed>) -> Coalesce {
+    /// Of a tool of several backends, that of each of them.
+    pub(crate) fn planned<'a>(&self, tools: impl Iterator<Item = &'a Exposed>, teams: &[Team]) -> Coalesce {
         let named = tools.filter(|tool| tool.read_only && self.names(&tool.name));
-        let own = |tool: &Exposed| CoalescedTool { backend: tool.backend, tool: tool.upstream.clone().into() };
-        let mut tools: Vec<CoalescedTool> = named.map(own).collect();
+        let own = |tool: &'a Exposed| {
+            let led = led(teams, tool.backend, tool.team);
+            led.map(|backend| CoalescedTool { backend, tool: tool.upstream.clone().into() })
+        };
+        let mut tools: Vec<CoalescedTool> = named.flat_map(own).collect();
         tools.sort_unstable();
         tools.dedup();
         Coalesce { tools: tools.into(), resources: self.resources, prompts: self.prompts }

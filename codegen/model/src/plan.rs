@@ -477,14 +477,19 @@ impl View {
     }
 }
 
+/// The backends that something leads to: this one, or the team that it is the first of.
+pub(crate) fn led(teams: &[Team], backend: u16, team: Option<u16>) -> impl Iterator<Item = u16> {
+    let team = team.and_then(|team| teams.get(usize::from(team)));
+    let members = team.map_or(&[][..], |team| &team.members).iter().map(|member| member.backend);
+    members.chain(Some(backend).filter(|_| team.is_none()))
+}
+
 // === impl Plan ===
 
 impl Plan {
     /// The backends that something leads to: this one, or the team that it is the first of.
     pub fn led(&self, backend: u16, team: Option<u16>) -> impl Iterator<Item = u16> {
-        let team = team.and_then(|team| self.teams.get(usize::from(team)));
-        let members = team.map_or(&[][..], |team| &team.members).iter().map(|member| member.backend);
-        members.chain(Some(backend).filter(|_| team.is_none()))
+        led(&self.teams, backend, team)
     }
 
     /// Whether calls of an item may go to a backend, by what leads there.

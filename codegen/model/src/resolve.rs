@@ -235,7 +235,7 @@ pub(crate) fn plan(
         sessions: plan::Sessions { seal_key: topology.sessions.seal_key.clone() },
         limits: topology.limits.planned(),
         batching: topology.batching.as_ref().map(BatchingSettings::planned),
-        coalesce: topology.coalesce.planned(catalog.tools.iter().map(|found| &found.exposed)),
+        coalesce: topology.coalesce.planned(catalog.tools.iter().map(|found| &found.exposed), &catalog.teams),
         wildcards,
         tool_headers: tool_headers(topology, lock),
         task_tools: task_tools(topology, lock),

@@ -178,6 +178,9 @@ fn calls_of_tools_that_only_read_become_one_where_the_topology_says_so() {
     assert!(coalesce.any() && coalesce.resources && !coalesce.prompts);
     assert_eq!(plan("minimal").coalesce, Coalesce::NONE);
     assert!(!Coalesce::NONE.any());
+    // Of a tool of several backends, whichever of them has the call; one of them has another that does more than read.
+    let tools = [0, 1].map(|backend| CoalescedTool { backend, tool: "math_add".into() });
+    assert_eq!(plan("team").coalesce.tools[..], tools);
 }
 
 #[test]

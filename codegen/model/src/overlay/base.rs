@@ -172,9 +172,8 @@ fn led_there(
 ) {
     for (name, settings) in overlay.backends.iter() {
         let leads_there = |item: &&resolve::Found| {
-            let team = item.exposed.team.and_then(|team| catalog.teams.get(usize::from(team)));
-            let members = team.map_or(&[][..], |team| &team.members).iter().map(|member| member.backend);
-            let mut led = members.chain([item.exposed.backend]).filter_map(|own| backends.get(usize::from(own)));
+            let led = plan::led(&catalog.teams, item.exposed.backend, item.exposed.team);
+            let mut led = led.filter_map(|own| backends.get(usize::from(own)));
             item.origin != *name && led.any(|own| own.name == *name)
         };
         for (index, pattern) in settings.tools.deny.iter().enumerate() {
