@@ -441,10 +441,12 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
     }
 
     fn takes_parts(&self, era: Era) -> bool {
+        let may_be_marked = self.marks && state::may_mark(self.caller);
         // What may change inside has to be there whole, and a stream that began carries whole messages.
         era == self.caller.era
             && !edition::may_differ(self.caller, self.rewrites, era)
             && !tasks::changes_results(self.caller)
+            && !may_be_marked
             && self.downstream.takes_parts()
             && !self.downstream.streaming()
             && !self.left.get()

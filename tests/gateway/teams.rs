@@ -286,14 +286,14 @@ async fn calls_of_one_session_find_the_same_legacy_backend() {
     assert_eq!(shares(&names), [2, 2, 2], "{names}");
 }
 
-/// A server that asks what it has not been told, and says what it was told with which state.
-fn asking(name: &'static str) -> Counted {
+/// A server that asks what it has not been told, in so many bytes and more, and says what it was told with which state.
+fn asking(name: &'static str, length: usize) -> Counted {
     Counted::start(move |request| {
         let params = &request.body["params"];
         let body = if params["inputResponses"].is_object() {
             text_body(&request.id(), &format!("{name} {}", params["requestState"].as_str().unwrap_or("none")))
         } else {
-            let asked = json!({ "method": "roots/list" });
+            let asked = json!({ "method": "roots/list", "params": { "_meta": { "x": "x".repeat(length) } } });
             let state = format!("of \"{name}\"");
             let mut result = json!({ "resultType": "input_required", "inputRequests": { "r": asked } });
             result["requestState"] = state.into();
@@ -312,20 +312,28 @@ fn able(tool: &str, further: &str) -> Request {
 
 #[tokio::test]
 async fn what_answers_a_backends_question_goes_to_that_backend_with_its_own_state() {
-    let servers = [asking("1"), asking("2"), asking("3")];
-    let gateway = in_front_of(&servers);
-    for _ in 0..6 {
-        let asked = Client::ask(gateway.address(), &able("turn_write", "")).await.json();
-        assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
-        let state = asked["result"]["requestState"].as_str().expect("a state");
-        let name = state.chars().rev().find(char::is_ascii_digit).expect("the name of a server");
-        // Others have their turn meanwhile.
-        Client::ask(gateway.address(), &able("turn_write", "")).await;
-        let further = format!(r#","inputResponses":{{"r":{{"roots":[]}}}},"requestState":{}"#, Value::from(state));
-        let answer = Client::ask(gateway.address(), &able("turn_write", &further)).await;
-        assert_eq!(Outcome::of(&answer), Outcome::Text(format!("{name} of \"{name}\"")), "{}", answer.text());
+    // Other answers of the second length pass through in parts.
+    for length in [0, 256 << 10] {
+        let servers = ["1", "2", "3"].map(|name| asking(name, length));
+        let gateway = in_front_of(&servers);
+        for _ in 0..6 {
+            let asked = Client::ask(gateway.address(), &able("turn_write", "")).await.json();
+            assert_eq!(asked["result"]["resultType"], "input_required", "{length}");
+            let state = asked["result"]["requestState"].as_str().expect("a state");
+            let name = state.chars().rev().find(char::is_ascii_digit).expect("the name of a server");
+            // Others have their turn meanwhile.
+            Client::ask(gateway.address(), &able("turn_write", "")).await;
+            let further = format!(r#","inputResponses":{{"r":{{"roots":[]}}}},"requestState":{}"#, Value::from(state));
+            let answer = Client::ask(gateway.address(), &able("turn_write", &further)).await;
+            assert_eq!(Outcome::of(&answer), Outcome::Text(format!("{name} of \"{name}\"")), "{}", answer.text());
+        }
     }
-    // One that has no state is for any of them; one that was never given is for none.
+}
+
+#[tokio::test]
+async fn a_state_that_no_backend_gave_is_for_none_and_an_answer_without_one_for_any() {
+    let servers = ["1", "2", "3"].map(|name| asking(name, 0));
+    let gateway = in_front_of(&servers);
     let answer = Client::ask(gateway.address(), &able("turn_write", r#","inputResponses":{"r":{"roots":[]}}"#)).await;
     assert!(matches!(Outcome::of(&answer), Outcome::Text(text) if text.ends_with("none")), "{}", answer.text());
     let before = servers.each_ref().map(Counted::calls);

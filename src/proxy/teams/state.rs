@@ -26,10 +26,14 @@ pub(in super::super) struct Resumed {
     head: Incoming,
 }
 
-/// Where in an answer the state of a backend stands, and what the client is handed in its place. A question that is so long
-/// that it goes to the client in parts is not looked at: it comes back to nobody.
+/// Whether the answer to a call may be a question whose state is to be marked, wherever in it that stands.
+pub(in super::super) fn may_mark(caller: &Caller<'_>) -> bool {
+    caller.era == Era::Modern && caller.kind.may_require_input()
+}
+
+/// Where in an answer the state of a backend stands, and what the client is handed in its place.
 pub(in super::super) fn marked(message: &Message<'_>, caller: &Caller<'_>, backend: &str) -> Option<(Span, String)> {
-    if caller.era != Era::Modern || !bridge::requires_input(message, caller.kind) {
+    if !may_mark(caller) || !bridge::requires_input(message, caller.kind) {
         return None;
     }
     let state = path::find(message.source, message.head.result?, &["requestState"]).ok()??;
