@@ -5,13 +5,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const MONTHS: [&[u8]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 const DAY_SECS: u64 = 86_400;
+/// 50 years of the calendar.
+const AHEAD_SECS: u64 = 50 * 31_556_952;
 
-/// How long from now, by a number of seconds or a date; `None` for what is neither, and where that has passed. Dates in one of
-/// the two forms that nobody writes any more are no dates here.
+/// The form of dates that is written: `a` stands for a letter, `0` for a digit, `_` for a digit or a space.
+const IMF: &[u8] = b"aaa, 00 aaa 0000 00:00:00 GMT";
+/// That of `asctime`.
+const ASCTIME: &[u8] = b"aaa aaa _0 00:00:00 0000";
+/// That of RFC 850, behind the whole name of a day of the week.
+const AFTER_LONG_WEEKDAY: &[u8] = b", 00-aaa-00 00:00:00 GMT";
+
+/// How long from now, by a number of seconds or a date; `None` for what is neither, and where that has passed.
 pub(crate) fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
     let wait = match number(value) {
         Some(seconds) => Duration::from_secs(seconds),
-        None => (UNIX_EPOCH + Duration::from_secs(date(value)?)).duration_since(now).ok()?,
+        None => {
+            let own = now.duration_since(UNIX_EPOCH).ok()?;
+            (UNIX_EPOCH + Duration::from_secs(date(value, own.as_secs())?)).duration_since(now).ok()?
+        }
     };
     (!wait.is_zero()).then_some(wait)
 }
@@ -24,21 +35,46 @@ fn number(digits: &[u8]) -> Option<u64> {
     Some(std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::from(u32::MAX)).min(u64::from(u32::MAX)))
 }
 
-/// Seconds since 1970 of a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
-fn date(text: &[u8]) -> Option<u64> {
-    let (_weekday, rest) = text.split_at_checked(5)?;
-    let separators = [(2, b' '), (6, b' '), (11, b' '), (14, b':'), (17, b':')];
-    let stands = |(at, separator): (usize, u8)| rest.get(at) == Some(&separator);
-    if rest.len() != 24 || text[3..5] != *b", " || !separators.into_iter().all(stands) || rest[20..] != *b" GMT" {
+/// Seconds since 1970 of a date in one of its three forms (RFC 9110, section 5.6.7). One with two digits of its year is of the
+/// last such year that is no more than 50 years after now.
+fn date(text: &[u8], now: u64) -> Option<u64> {
+    let comma = text.iter().position(|byte| *byte == b',').unwrap_or_default();
+    let (weekday, rest) = text.split_at(comma);
+    let (day, month, year, time) = if has_form(text, IMF) {
+        (&text[5..7], &text[8..11], &text[12..16], &text[17..25])
+    } else if has_form(text, ASCTIME) {
+        (text[8..10].trim_ascii_start(), &text[4..7], &text[20..24], &text[11..19])
+    } else if has_form(rest, AFTER_LONG_WEEKDAY) && weekday.iter().all(u8::is_ascii_alphabetic) {
+        (&rest[2..4], &rest[5..8], &rest[9..11], &rest[12..20])
+    } else {
         return None;
-    }
-    let month = (1..).zip(MONTHS).find(|(_, name)| *name == &rest[3..6]).map(|(month, _)| month)?;
-    let [day, year, hour, minute, second] = [0..2, 7..11, 12..14, 15..17, 18..20].map(|place| number(&rest[place]));
-    let (day, hour, minute, second) = (day?, hour?, minute?, second?);
+    };
+    let month = (1..).zip(MONTHS).find(|(_, name)| *name == month).map(|(month, _)| month)?;
+    let (day, years, [hour, minute, second]) =
+        (number(day)?, number(year)?, [0..2, 3..5, 6..8].map(|place| number(&time[place])));
+    let (hour, minute, second) = (hour?, minute?, second?);
     if !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    Some(days(year?, month, day)? * DAY_SECS + hour * 3600 + minute * 60 + second)
+    let of = |year| Some(days(year, month, day)? * DAY_SECS + hour * 3600 + minute * 60 + second);
+    match year.len() {
+        2 => (19..100)
+            .filter_map(|century| of(century * 100 + years))
+            .take_while(|date| *date <= now + AHEAD_SECS)
+            .last(),
+        _ => of(years),
+    }
+}
+
+/// Whether a text has letters, digits and everything else where a form has them.
+fn has_form(text: &[u8], form: &[u8]) -> bool {
+    let is = |(byte, form): (&u8, &u8)| match form {
+        b'a' => byte.is_ascii_alphabetic(),
+        b'0' => byte.is_ascii_digit(),
+        b'_' => byte.is_ascii_digit() || *byte == b' ',
+        form => byte == form,
+    };
+    text.len() == form.len() && text.iter().zip(form).all(is)
 }
 
 /// Days since 1970 of a day in the calendar of Gregory, from that year on. Years are counted from March, so that the day that
@@ -75,7 +111,28 @@ mod tests {
             ("Sun, 6 Nov 1994 08:49:47 GMT", None),
             ("Sun, 00 Nov 1995 08:49:47 GMT", None),
             ("Sun, 06 Nov 1995 24:49:47 GMT", None),
-            ("Sunday, 06-Nov-94 08:49:47 GMT", None),
+            ("Sunday, 06-Nov-94 08:49:47 GMT", Some(10)),
+            ("Monday, 07-Nov-94 08:49:37 GMT", Some(DAY_SECS)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", None),
+            ("Friday, 06-Nov-43 08:49:37 GMT", Some(17_897 * DAY_SECS)),
+            // More than 50 years ahead: it was in 1945.
+            ("Monday, 06-Nov-45 08:49:37 GMT", None),
+            ("Sunday, 06-Nov-1994 08:49:47 GMT", None),
+            ("Sunday, 06 Nov 94 08:49:47 GMT", None),
+            ("Sun?ay, 06-Nov-94 08:49:47 GMT", None),
+            ("Sunday, 06-Nov-94 08:49:47", None),
+            ("Sun Nov  6 08:49:47 1994", Some(10)),
+            ("Sun Nov 06 08:49:47 1994", Some(10)),
+            ("Wed Nov 16 08:49:37 1994", Some(10 * DAY_SECS)),
+            ("Sun Nov  6 08:49:37 1994", None),
+            ("Sun Nov 6 08:49:47 1994", None),
+            ("Sun Nov  0 08:49:47 1995", None),
+            ("Sun Nov    08:49:47 1995", None),
+            ("Sun Non  6 08:49:47 1994", None),
+            ("Sun Nov  6 08:49:47 1994 GMT", None),
+            ("Sun Nov  6 08:49:61 1994", None),
+            ("\u{fc}un Nov  6 08:49:47 1994", None),
+            (",", None),
             ("-5", None),
             ("+5", None),
             ("5.0", None),
