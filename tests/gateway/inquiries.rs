@@ -8,18 +8,17 @@ use std::sync::{Arc, Mutex};
 use only1mcp::Gateway;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::legacy;
-use crate::legacy_sse::{self, Old, Stream};
+use crate::legacy_sse::{self, Stream};
 use crate::profiles::Session;
 use crate::questions::{hear, respond};
-use crate::support::client::{Client, Request as Asked};
+use crate::support::client::{Answer, Client, Request as Asked};
 use crate::support::scripted::{Servers, WithChildren, eventually};
-use crate::support::server::{
-    self, Request, Server, Step, chunk, event, head, last_chunk, result_body, stream_head, text_body,
-};
+use crate::support::server::{self, Request, Server, Step, chunk, event, head, last_chunk, stream_head, text_body};
 use crate::support::socket_server::{SocketServer, say};
-use crate::websocket::Sockets;
+use crate::websocket::{self, Sockets};
 
 const ABLE: &str = r#"{"roots":{},"sampling":{}}"#;
 const QUESTION: &str = r#"{"jsonrpc":"2.0","id":0,"method":"sampling/createMessage","params":{"maxTokens":1.0}}"#;
@@ -78,19 +77,19 @@ async fn a_child_asks_the_client_of_its_only_call() {
     assert_eq!(Value::from(answers), expected);
 }
 
-/// What a played server over HTTP does with the call and with answers: the stream of its session and that of the call
-/// in hand are fed by the test.
+/// What a played server over HTTP does with calls and with answers: the stream of its session and those of the calls in
+/// hand are fed by the test.
 #[derive(Default)]
 struct Played {
     session: Mutex<Option<mpsc::Sender<Step>>>,
-    call: Mutex<Option<(String, mpsc::Sender<Step>)>>,
+    calls: Mutex<Vec<(String, mpsc::Sender<Step>)>>,
     answers: Mutex<Vec<String>>,
 }
 
 /// Where the server asks.
 #[derive(Clone, Copy)]
 enum Place {
-    /// On the stream that answers the call.
+    /// On the stream that answers the last call.
     Call,
     /// On the stream of the session.
     Session,
@@ -109,7 +108,7 @@ impl Played {
                 }
                 _ => {
                     let (steps, followed) = mpsc::channel(64);
-                    kept.call.lock().expect("not poisoned").replace((request.id(), steps));
+                    kept.calls.lock().expect("not poisoned").push((request.id(), steps));
                     vec![stream_head(), Step::Follow(Arc::new(tokio::sync::Mutex::new(followed)))]
                 }
             }
@@ -125,24 +124,24 @@ impl Played {
         (server, kept)
     }
 
-    fn is_called(&self) -> bool {
+    /// Whether it has so many calls.
+    fn is_called(&self, times: usize) -> bool {
         let listens = self.session.lock().expect("not poisoned").is_some();
-        listens && self.call.lock().expect("not poisoned").is_some()
+        listens && self.calls.lock().expect("not poisoned").len() == times
     }
 
     fn says(&self, place: Place, message: &str) {
         let steps = match place {
-            Place::Call => self.call.lock().expect("not poisoned").as_ref().map(|(_, steps)| steps.clone()),
+            Place::Call => self.calls.lock().expect("not poisoned").last().map(|(_, steps)| steps.clone()),
             Place::Session => self.session.lock().expect("not poisoned").clone(),
         };
         steps.expect("a stream").try_send(chunk(event(message))).expect("it is followed");
     }
 
-    /// Answers the call in hand.
+    /// Answers the last call in hand.
     fn ends(&self, text: &str) {
-        let (id, _) = self.call.lock().expect("not poisoned").clone().expect("a call");
-        self.says(Place::Call, &text_body(&id, text));
-        let (_, steps) = self.call.lock().expect("not poisoned").take().expect("a call");
+        let (id, steps) = self.calls.lock().expect("not poisoned").pop().expect("a call");
+        steps.try_send(chunk(event(&text_body(&id, text)))).expect("it is followed");
         steps.try_send(last_chunk()).expect("it is followed");
     }
 
@@ -164,7 +163,7 @@ async fn a_server_over_http_asks_on_the_stream_of_the_call_or_of_the_session() {
         let gateway = gateway(&odd);
         let session = Session::begin(gateway.address(), ABLE).await;
         let asking = tokio::spawn(ask_twice(gateway.address(), session.id.clone()));
-        eventually("the call", || played.is_called()).await;
+        eventually("the call", || played.is_called(1)).await;
         for round in 1..=2 {
             played.says(place, QUESTION);
             eventually("an answer", || played.answers().len() == round).await;
@@ -195,7 +194,7 @@ async fn an_answer_that_a_server_over_http_does_not_take_ends_the_call() {
         answered(&own, &mut client).await;
         hear(&mut client).await.expect("an answer")
     });
-    eventually("the call", || played.is_called()).await;
+    eventually("the call", || played.is_called(1)).await;
     played.says(Place::Call, QUESTION);
     let answer = asking.await.expect("a call");
     let data = &answer["error"]["data"];
@@ -219,7 +218,7 @@ async fn a_question_that_is_taken_back_is_taken_back_of_the_client() {
             respond(own.address, &own.id, &question["id"], ANSWER).await;
             text(&mut client).await
         });
-        eventually("the call", || played.is_called()).await;
+        eventually("the call", || played.is_called(1)).await;
         played.says(place, QUESTION);
         played.says(place, TAKEN_BACK);
         // What is answered nevertheless goes nowhere: the call ends first.
@@ -237,8 +236,7 @@ async fn a_server_over_http_and_sse_asks_on_its_stream() {
         stream.say(QUESTION);
         vec![head(202, "content-length: 0\r\n")]
     });
-    let builder = Gateway::<Old>::builder().workers(1).reference("ODD_URL", odd.url());
-    let gateway = builder.reference("GOOD_URL", odd.url()).start().expect("the gateway starts");
+    let gateway = legacy_sse::gateway(&odd, &odd);
     let session = Session::begin(gateway.address(), ABLE).await;
     let mut client = call(&session, "odd__echo").await;
     answered(&session, &mut client).await;
@@ -254,23 +252,17 @@ async fn a_server_over_http_and_sse_asks_on_its_stream() {
 #[tokio::test]
 async fn a_server_over_websocket_asks_and_takes_back() {
     static HELD: Mutex<Option<String>> = Mutex::new(None);
-    let odd = SocketServer::start(|request| match (request.rpc(), request.name()) {
-        ("initialize", _) => {
-            let result = json!({ "protocolVersion": "2025-06-18", "capabilities": { "tools": {} }, "serverInfo": {} });
-            vec![say(&result_body(&request.id(), &result))]
-        }
+    let odd = SocketServer::start(websocket::introduced(|request| match (request.rpc(), request.name()) {
         ("tools/call", "fickle") => vec![say(QUESTION), say(TAKEN_BACK), say(&text_body(&request.id(), "done"))],
         ("tools/call", _) => {
             HELD.lock().expect("not poisoned").replace(request.id());
             vec![say(QUESTION)]
         }
-        ("", _) => {
+        _ => {
             let id = HELD.lock().expect("not poisoned").take().expect("a call");
             vec![say(&text_body(&id, &request.text))]
         }
-        ("server/discover", _) => vec![say(&server::error_body(&request.id(), -32601))],
-        _ => Vec::new(),
-    });
+    }));
     let builder = Gateway::<Sockets>::builder().workers(1).reference("ODD_URL", odd.url());
     let gateway = builder.reference("GOOD_URL", odd.url()).start().expect("the gateway starts");
     let session = Session::begin(gateway.address(), ABLE).await;
@@ -282,6 +274,75 @@ async fn a_server_over_websocket_asks_and_takes_back() {
     assert_eq!(cancelled["params"]["requestId"], question["id"], "{cancelled}");
     assert_eq!(text(&mut client).await, "done");
     assert_eq!(odd.answers().len(), 1);
+}
+
+/// Calls of two sessions at once, of clients that can be asked.
+async fn beside_each_other(address: SocketAddr) -> [JoinHandle<Answer>; 2] {
+    let sessions = [Session::begin(address, ABLE).await, Session::begin(address, ABLE).await];
+    sessions.map(|session| {
+        let call = legacy::message("tools/call", r#"{"name":"odd__echo","arguments":{"text":"own"}}"#);
+        tokio::spawn(async move { Client::ask(session.address, &Asked::legacy(&session.id, call)).await })
+    })
+}
+
+/// What the server is told that asks beside several calls, and by none of them.
+const UNASKED: &str = r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32600,"message":"no client request in progress"}}"#;
+
+/// Asserts that each call came to what the server got, and that its client was asked nothing.
+async fn assert_unasked(calls: [JoinHandle<Answer>; 2]) {
+    for call in calls {
+        let answer = call.await.expect("a call");
+        assert_eq!(answer.message()["result"]["content"][0]["text"], UNASKED, "{}", answer.text());
+        assert!(!answer.text().contains("maxTokens"), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_over_http_asks_beside_several_calls_is_put_to_nobody() {
+    let (odd, played) = Played::start(202);
+    let gateway = gateway(&odd);
+    let calls = beside_each_other(gateway.address()).await;
+    eventually("both calls", || played.is_called(2)).await;
+    played.says(Place::Session, QUESTION);
+    eventually("an answer", || played.answers().len() == 1).await;
+    let got = played.answers().remove(0);
+    (0..2).for_each(|_| played.ends(&got));
+    assert_unasked(calls).await;
+}
+
+#[tokio::test]
+async fn what_a_server_over_http_and_sse_asks_beside_several_calls_is_put_to_nobody() {
+    static HELD: Mutex<Vec<(String, Stream)>> = Mutex::new(Vec::new());
+    let (odd, played) = legacy_sse::old(|request, stream| {
+        HELD.lock().expect("not poisoned").push((request.id(), stream.clone()));
+        vec![head(202, "content-length: 0\r\n")]
+    });
+    let gateway = legacy_sse::gateway(&odd, &odd);
+    let calls = beside_each_other(gateway.address()).await;
+    eventually("both calls", || HELD.lock().expect("not poisoned").len() == 2).await;
+    HELD.lock().expect("not poisoned")[0].1.say(QUESTION);
+    let answers =
+        || played.requests().into_iter().filter(|request| request.rpc().is_empty() && request.method == "POST");
+    eventually("the answer", || answers().count() == 1).await;
+    let got = answers().next().expect("an answer").text;
+    HELD.lock().expect("not poisoned").iter().for_each(|(id, stream)| stream.say(&text_body(id, &got)));
+    assert_unasked(calls).await;
+}
+
+#[tokio::test]
+async fn what_a_server_over_websocket_asks_beside_several_calls_is_put_to_nobody() {
+    static HELD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let odd = SocketServer::start(websocket::introduced(|request| {
+        let mut held = HELD.lock().expect("not poisoned");
+        match request.rpc() {
+            "tools/call" => held.push(request.id()),
+            _ => return held.drain(..).map(|id| say(&text_body(&id, &request.text))).collect(),
+        }
+        if held.len() == 2 { vec![say(QUESTION)] } else { Vec::new() }
+    }));
+    let builder = Gateway::<Sockets>::builder().workers(1).reference("ODD_URL", odd.url());
+    let gateway = builder.reference("GOOD_URL", odd.url()).start().expect("the gateway starts");
+    assert_unasked(beside_each_other(gateway.address()).await).await;
 }
 
 /// A modern call of a client that opens pages, or not.
@@ -349,7 +410,7 @@ async fn a_page_that_a_legacy_server_wants_opened_meanwhile_parks_the_call() {
             tokio::spawn(async move { Client::ask(address, &request).await.json() })
         };
         let asking = ask(modern(OPENS, ""));
-        eventually("the call", || played.is_called()).await;
+        eventually("the call", || played.is_called(1)).await;
         played.says(place, PAGE);
         let asked = asking.await.expect("an answer");
         let result = &asked["result"];
@@ -384,7 +445,7 @@ async fn a_client_that_opens_no_pages_is_asked_for_none() {
         let gateway = gateway(&odd);
         let (address, request) = (gateway.address(), modern(declared, ""));
         let asking = tokio::spawn(async move { Client::ask(address, &request).await.json() });
-        eventually("the call", || played.is_called()).await;
+        eventually("the call", || played.is_called(1)).await;
         played.says(Place::Call, PAGE);
         eventually("a refusal", || !played.answers().is_empty()).await;
         let [refused] = &played.answers()[..] else { unreachable!("one answer") };

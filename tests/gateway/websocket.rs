@@ -38,17 +38,24 @@ pub(crate) fn greeted(
     }
 }
 
-/// A legacy server that serves nothing before it is initialized.
-fn legacy() -> SocketServer {
-    SocketServer::start(|request| match request.rpc() {
+/// A legacy server: introduces itself, and leaves its calls, and what it is answered, to `calls`.
+pub(crate) fn introduced(
+    calls: impl Fn(&Request) -> Script + Send + Sync + 'static,
+) -> impl Fn(&Request) -> Script + Send + Sync + 'static {
+    move |request| match request.rpc() {
         "initialize" => {
             let result = json!({ "protocolVersion": "2025-06-18", "capabilities": { "tools": {} }, "serverInfo": {} });
             vec![say(&result_body(&request.id(), &result))]
         }
-        "tools/call" => play(request),
+        "tools/call" | "" => calls(request),
         method if method.starts_with("notifications/") => Vec::new(),
         _ => vec![say(&error_body(&request.id(), -32601))],
-    })
+    }
+}
+
+/// A legacy server that serves nothing before it is initialized.
+fn legacy() -> SocketServer {
+    SocketServer::start(introduced(|request| if request.rpc().is_empty() { Vec::new() } else { play(request) }))
 }
 
 /// Does what the tool is named after.
