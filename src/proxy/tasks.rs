@@ -102,7 +102,7 @@ pub(super) async fn call<'a, T: Topology>(
     let (value, id) = (value?, id.unwrap_or_default());
     let Some((backend, task)) = task else { return Err(Refusal::Unknown("task", id)) };
     if caller.era == Era::Legacy && task.worker != worker.index {
-        let errand = worker.shared.errands.send(task.worker, post, caller).map_err(|unsent| match unsent {
+        let errand = worker.shared.errands.send(task.worker, caller).map_err(|unsent| match unsent {
             // A gateway that had more workers is gone, and its sessions with it.
             Unsent::NoWorker => Refusal::Unknown("task", id),
             Unsent::Full => Refusal::Busy("as many calls about tasks wait as may"),

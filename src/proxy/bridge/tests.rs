@@ -16,26 +16,30 @@ struct Case {
     log_level: Option<&'static str>,
 }
 
-static WHOLE: View = View::bare("", 1);
-
 const MODERN: Case =
     Case { request: MODERN_CALL, client: Era::Modern, backend: Era::Modern, kind: CallKind::Tool, log_level: None };
 
-// === impl Case ===
+// === impl Caller ===
 
-impl Case {
-    fn with<R>(&self, message: &str, bridge: impl FnOnce(&Message<'_>, &Caller<'_>) -> R) -> R {
-        let head = envelope::incoming(self.request.as_bytes()).expect("the request is one");
-        let caller = Caller {
-            catalog: Default::default(),
+impl<'a> Caller<'a> {
+    /// A client that can do nothing, and asked this.
+    pub(in crate::proxy) fn played(
+        revision: Revision,
+        kind: CallKind,
+        (source, head): (&'a [u8], &'a Incoming),
+    ) -> Self {
+        static WHOLE: View = View::bare("", 1);
+        let (Id::Number(id) | Id::String(id)) = head.id else { unreachable!("a request has an id") };
+        Self {
+            catalog: Catalog::default(),
             view: &WHOLE,
-            era: self.client,
-            revision: if self.client == Era::Modern { Revision::MODERN } else { Revision::LEGACY },
-            source: self.request.as_bytes(),
-            head: &head,
-            id: br#""c""#,
-            kind: self.kind,
-            log_level: self.log_level.and_then(Level::parse),
+            era: revision.era(),
+            revision,
+            source,
+            head,
+            id: id.of(source),
+            kind,
+            log_level: None,
             accepts_stream: true,
             quiet: Duration::MAX,
             session: None,
@@ -43,7 +47,18 @@ impl Case {
             header_keys: &[],
             desk: None,
             apart: None,
-        };
+        }
+    }
+}
+
+// === impl Case ===
+
+impl Case {
+    fn with<R>(&self, message: &str, bridge: impl FnOnce(&Message<'_>, &Caller<'_>) -> R) -> R {
+        let head = envelope::incoming(self.request.as_bytes()).expect("the request is one");
+        let revision = if self.client == Era::Modern { Revision::MODERN } else { Revision::LEGACY };
+        let caller = Caller::played(revision, self.kind, (self.request.as_bytes(), &head));
+        let caller = Caller { log_level: self.log_level.and_then(Level::parse), ..caller };
         let outgoing: Outgoing = envelope::outgoing(message.as_bytes()).expect("the message is one");
         bridge(&Message { source: message.as_bytes(), head: &outgoing, era: self.backend }, &caller)
     }

@@ -1,17 +1,12 @@
 //! Results as clients of each revision read them: what is said otherwise, and that nothing else changes.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::catalog::View;
-use crate::mcp::client::Profile;
 use crate::mcp::envelope;
 use crate::proxy::bridge;
 
-static WHOLE: View = View::bare("", 1);
 const LINK: &str = r#"{"type":"resource_link","uri":"data:\/\/a","name":"a","title":"An \"A\"","description":"What it is.","mimeType":"text/csv","size":12,"annotations":{ "priority": 1.0 },"_meta":{"x":[1]},"icons":[]}"#;
 const AUDIO_BLOCK: &str = r#"{"data":"AAAAAA==","mimeType":"audio/wav","type":"audio"}"#;
 
@@ -29,24 +24,7 @@ fn read(revision: Revision, backend: Era, kind: CallKind, result: &str) -> Strin
 fn answer((revision, kind): (Revision, CallKind), backend: Era, rewrites: Option<&Backend>, source: &str) -> String {
     let request = br#"{"jsonrpc":"2.0","id":1,"method":"m"}"#;
     let head = envelope::incoming(request).expect("a message");
-    let caller = Caller {
-        catalog: Default::default(),
-        view: &WHOLE,
-        era: revision.era(),
-        revision,
-        source: request,
-        head: &head,
-        id: b"1",
-        kind,
-        log_level: None,
-        accepts_stream: true,
-        quiet: Duration::MAX,
-        session: None,
-        profile: Profile::default(),
-        header_keys: &[],
-        desk: None,
-        apart: None,
-    };
+    let caller = Caller::played(revision, kind, (request, &head));
     let outgoing = envelope::outgoing(source.as_bytes()).expect("a message");
     let message = Message { source: source.as_bytes(), head: &outgoing, era: backend };
     let edits = edits(&message, &caller, rewrites);

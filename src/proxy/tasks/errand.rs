@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::super::bridge::Caller;
 use super::super::error::Refusal;
 use super::super::outputs::{self, Output};
-use super::super::{Answer, Downstream, Erased, Left, Post, Worker, attended, respond, target};
+use super::super::{Answer, Downstream, Erased, Left, Worker, attended, respond, target};
 use crate::catalog::{Era, Revision, Topology, View};
 use crate::limits;
 use crate::mcp::client::{Profile, SessionKey};
@@ -71,22 +71,28 @@ impl Errands {
     }
 
     /// Has another worker make a call: what comes of it.
-    pub(super) fn send(&self, worker: u16, post: &Post<'_>, caller: &Caller<'_>) -> Result<Outputs, Unsent> {
+    pub(super) fn send(&self, worker: u16, caller: &Caller<'_>) -> Result<Outputs, Unsent> {
         let errands = self.0.get(usize::from(worker)).and_then(OnceLock::get).ok_or(Unsent::NoWorker)?;
         let (outputs, received) = outputs::channel();
         let &Caller { view, revision, kind, log_level, accepts_stream, quiet, session, profile, .. } = caller;
-        let (body, id) = (post.body.to_vec(), caller.id.to_vec());
+        let (body, id) = (caller.source.to_vec(), caller.id.to_vec());
         let errand =
             Errand { view, revision, body, id, kind, log_level, accepts_stream, quiet, session, profile, outputs };
         errands.try_send(errand).map_err(|_full| Unsent::Full)?;
         Ok(Outputs(received))
     }
 
-    /// From now on a worker hears of them; it ends with the worker.
-    pub(crate) fn open<T: Topology>(&self, worker: u16, own: Weak<Worker<T>>) {
-        let (sender, mut errands) = mpsc::channel::<Errand>(limits::ERRANDS_WAITING_MAX);
+    /// Where those of a worker come out, which may be sent from now on.
+    fn received(&self, worker: u16) -> mpsc::Receiver<Errand> {
+        let (sender, errands) = mpsc::channel(limits::ERRANDS_WAITING_MAX);
         // Each worker is there once.
         let _first = self.0.get(usize::from(worker)).map(|slot| slot.set(sender));
+        errands
+    }
+
+    /// From now on a worker hears of them; it ends with the worker.
+    pub(crate) fn open<T: Topology>(&self, worker: u16, own: Weak<Worker<T>>) {
+        let mut errands = self.received(worker);
         tokio::task::spawn_local(async move {
             while let Some(errand) = errands.recv().await {
                 let Some(worker) = own.upgrade() else { return };
@@ -194,5 +200,30 @@ impl Downstream for Afar {
 
     fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Left> {
         self.gone.borrow_mut().as_mut().poll(cx).map(|()| Left::Cancelled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::method::TaskKind;
+
+    #[tokio::test]
+    async fn as_many_wait_for_a_worker_as_may_and_each_that_is_taken_makes_room() {
+        const GET: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"t"}}"#;
+        let head = envelope::incoming(GET).expect("a message");
+        let caller = Caller::played(Revision::LEGACY, CallKind::Task(TaskKind::Get), (GET, &head));
+        let all = Errands::new(2);
+        let mut errands = all.received(0);
+        let waiting: Vec<_> = (0..limits::ERRANDS_WAITING_MAX).map(|_| all.send(0, &caller).expect("room")).collect();
+        assert_eq!(all.send(0, &caller).err(), Some(Unsent::Full));
+        let taken = errands.recv().await.expect("one of them");
+        assert_eq!((&*taken.body, &*taken.id), (GET, &b"1"[..]));
+        // Nobody is told of what it comes to, and it waits still.
+        drop(waiting);
+        let _last = all.send(0, &caller).expect("room");
+        assert_eq!(all.send(0, &caller).err(), Some(Unsent::Full));
+        // One that has not begun, and one that never does.
+        assert_eq!([1, 2].map(|worker| all.send(worker, &caller).err()), [Some(Unsent::NoWorker); 2]);
     }
 }
