@@ -95,7 +95,7 @@ pub(super) fn shown(outcome: &Value) -> String {
     text
 }
 
-/// Why an overlay is not taken, a problem a line.
+/// Why an overlay is not taken, a problem a line and what helps below it.
 fn problems(error: &Value) -> String {
     let mut shown = text(&error["message"]);
     for problem in error["diagnostics"].as_array().into_iter().flatten() {
@@ -103,6 +103,9 @@ fn problems(error: &Value) -> String {
         shown += &format!("\n  {}: {}", text(&problem["code"]), text(&problem["message"]));
         if !place.is_null() {
             shown += &format!(" ({}:{}:{})", text(&place["file"]), place["line"], place["column"]);
+        }
+        if let Some(help) = problem["help"].as_str() {
+            shown += &format!("\n    help: {}", crate::telemetry::one_line(help.as_bytes()));
         }
     }
     shown
