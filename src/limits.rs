@@ -221,6 +221,8 @@ pub const FEED_URIS_MAX: usize = 4096;
 pub const SUBSCRIPTIONS_AT_ONCE: usize = 16;
 /// How long backends have to acknowledge what a client listens for: it is acknowledged without the late ones then.
 pub const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a legacy server has to refuse the stream of a session: it counts as open then, also without an answer.
+pub const STREAM_REFUSED_WITHIN: Duration = Duration::from_secs(1);
 /// A call of a session of 2025-11-25 that is not answered after this begins its stream: from then on its client can come
 /// back to it.
 pub const STREAM_AFTER: Duration = Duration::from_millis(50);

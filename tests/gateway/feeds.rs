@@ -40,6 +40,8 @@ pub(crate) struct Web {
     sessions: AtomicUsize,
     /// The stream of the session that there is.
     stream: Mutex<Option<mpsc::Sender<Step>>>,
+    /// Its head, where that was not sent yet.
+    head: Mutex<Option<Step>>,
 }
 
 /// Gateways have one worker here: each has a session of its own.
@@ -235,6 +237,13 @@ impl Web {
         vec![stream_head(), Step::Follow(Arc::new(tokio::sync::Mutex::new(followed))), last_chunk()]
     }
 
+    /// The same, whose head comes with the first message.
+    fn follow_late(&self) -> Script {
+        let mut script = self.follow();
+        self.head.lock().expect("not poisoned").replace(script.remove(0));
+        script
+    }
+
     fn none(&self) -> Script {
         self.stream.lock().expect("not poisoned").take();
         vec![head(405, "content-length: 0\r\n")]
@@ -242,7 +251,10 @@ impl Web {
 
     fn says(&self, message: &str) {
         let stream = self.stream.lock().expect("not poisoned").clone().expect("a stream");
-        stream.try_send(chunk(event(message))).expect("it is followed");
+        let head = self.head.lock().expect("not poisoned").take();
+        for step in head.into_iter().chain([chunk(event(message))]) {
+            stream.try_send(step).expect("it is followed");
+        }
     }
 
     fn play(&self, request: &Request, listened: fn(&Self) -> Script) -> Script {
@@ -297,6 +309,14 @@ pub(crate) fn over_http(listened: fn(&Web) -> Script) -> (Rig, Server) {
 #[tokio::test]
 async fn a_server_over_http_is_heard_on_the_stream_of_its_session() {
     let (rig, _server) = over_http(Web::follow);
+    tells_what_is_listened_for(&rig).await;
+    tells_legacy_sessions(&rig).await;
+}
+
+/// As the TypeScript SDK 2 does: nothing of the response is sent before there is an event.
+#[tokio::test]
+async fn a_server_over_http_whose_stream_begins_with_what_it_tells_is_heard() {
+    let (rig, _server) = over_http(Web::follow_late);
     tells_what_is_listened_for(&rig).await;
     tells_legacy_sessions(&rig).await;
 }

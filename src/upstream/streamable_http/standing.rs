@@ -2,6 +2,7 @@
 //! what it is told that no answer comes to.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -43,12 +44,8 @@ impl Link {
         let (mut resume, mut backoff) = (Resume::default(), Backoff::default());
         loop {
             let opened = Instant::now();
-            match self.open_stream(peer, resume.last_id()).await {
+            match self.open_own_stream(peer, resume.last_id()).await {
                 Ok(Opened::Stream(connection)) => {
-                    // Behind an event that it gave an id, a server goes on without a gap.
-                    if resume.last_id().is_none() {
-                        peer.stream_is(SessionStream::Opened);
-                    }
                     tracing::debug!(backend = self.backend, "the session's stream is open");
                     let why = self.hear(peer, connection, &mut resume).await;
                     tracing::debug!(backend = self.backend, %why, "the session's stream ended");
@@ -70,6 +67,22 @@ impl Link {
             let (_, longest) = limits::RESPAWN_BACKOFF;
             let asked = resume.retry().unwrap_or_default().min(longest);
             tokio::time::sleep(backoff.after(opened.elapsed()).max(asked)).await;
+        }
+    }
+
+    /// Opens the stream of a session. Some servers send its head with the first that they have to tell: it counts as open
+    /// once they had time to refuse it.
+    async fn open_own_stream(&self, peer: &Peer, last_id: Option<&str>) -> Result<Opened, Error> {
+        let asked = self.ask_for_stream(peer, last_id).await?;
+        let mut opened = pin!(self.opened(asked));
+        let answer = tokio::time::timeout(limits::STREAM_REFUSED_WITHIN, &mut opened).await;
+        // Behind an event that it gave an id, a server goes on without a gap.
+        if last_id.is_none() && matches!(answer, Ok(Ok(Opened::Stream(_))) | Err(_)) {
+            peer.stream_is(SessionStream::Opened);
+        }
+        match answer {
+            Ok(answer) => answer,
+            Err(_elapsed) => opened.await,
         }
     }
 

@@ -144,15 +144,23 @@ impl Link {
         }
     }
 
-    /// Asks for a stream of a session: that which had the event with this id, or the session's own.
-    pub(super) async fn open_stream(&self, peer: &Peer, last_id: Option<&str>) -> Result<Opened, Error> {
+    /// Opens a stream of a session: that which had the event with this id, or the session's own.
+    async fn open_stream(&self, peer: &Peer, last_id: Option<&str>) -> Result<Opened, Error> {
+        self.opened(self.ask_for_stream(peer, last_id).await?).await
+    }
+
+    /// Asks for one. What it comes to is [`Self::opened`].
+    pub(super) async fn ask_for_stream(&self, peer: &Peer, last_id: Option<&str>) -> Result<Connection, Error> {
         let endpoint = &self.client.endpoint;
         let mut request = endpoint.head("GET", &endpoint.path) + "accept: text/event-stream\r\n" + &peer.fields;
         if let Some(last_id) = last_id {
             request.extend(["last-event-id: ", last_id, "\r\n"]);
         }
         request.push_str("\r\n");
-        let mut connection = self.client.send(request.as_bytes(), &Cell::new(false)).await?;
+        self.client.send(request.as_bytes(), &Cell::new(false)).await
+    }
+
+    pub(super) async fn opened(&self, mut connection: Connection) -> Result<Opened, Error> {
         let response = connection.response().await.map_err(|error| self.client.read_error(error))?;
         Ok(match (response.status, response.media) {
             (200, Media::EventStream) => Opened::Stream(connection),
