@@ -1,11 +1,11 @@
-//! The public conformance suite through the gateway, against the fixture that passes all of it. What may fail stands in
-//! lists beside the runner, `tests/conformance/run`.
+//! The public conformance suite through the gateway, against fixtures on two published SDKs that pass all of it. What may
+//! fail stands in lists beside the runner, `tests/conformance/run`.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use only1mcp::Gateway;
 use only1mcp::catalog::Topology;
@@ -35,7 +35,15 @@ struct Fixture {
 impl Fixture {
     fn start(peers: &Path, options: &[&str]) -> Self {
         let mut command = command(peers.join("python/bin/python"));
-        let command = command.arg("tests/conformance/fixture.py").args(options);
+        Self::of(command.arg("tests/conformance/fixture.py").args(options))
+    }
+
+    /// The same on the TypeScript SDK.
+    fn on_typescript(peers: &Path) -> Self {
+        Self::of(command(peers.join("node/bin/node")).arg("tests/conformance/fixture.mjs"))
+    }
+
+    fn of(command: &mut Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the fixture starts");
         let mut url = String::new();
         let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
@@ -78,16 +86,28 @@ fn pass<T>(outcome: Result<T, String>) -> T {
     outcome.expect("it was looked at")
 }
 
-#[test]
-fn the_gateway_conforms_as_its_backend_does() {
-    let Some(peers) = peers() else { return };
-    let fixture = Fixture::start(peers, &[]);
-    let direct = pass(run(&fixture.url, peers.join("conformance/direct"), &["--direct"]));
-    let gateway = pass(through_gateway(peers, &fixture, "both"));
+/// The suite against the fixture itself, which passes all of it, and through a gateway, which does so no worse.
+#[track_caller]
+fn conforms_as(peers: &Path, fixture: &Fixture, backend: &str) {
+    let results = peers.join("conformance").join(format!("{backend}-direct"));
+    let direct = pass(run(&fixture.url, results, &["--direct"]));
+    let gateway = pass(through_gateway(peers, fixture, backend));
     for revision in REVISIONS {
         let [direct, gateway] = [&direct, &gateway].map(|results| results.join(revision));
         pass(script("tests/conformance/compare", &[direct.as_ref(), gateway.as_ref()]));
     }
+}
+
+#[test]
+fn the_gateway_conforms_as_its_backend_does() {
+    let Some(peers) = peers() else { return };
+    conforms_as(peers, &Fixture::start(peers, &[]), "both");
+}
+
+#[test]
+fn the_gateway_conforms_as_its_backend_on_the_typescript_sdk_does() {
+    let Some(peers) = peers() else { return };
+    conforms_as(peers, &Fixture::on_typescript(peers), "typescript");
 }
 
 #[test]
@@ -153,7 +173,14 @@ const MODERN_ONLY: [&str; 2] = ["input-required-result-", "tasks-"];
 fn only_what_is_optional_may_fail() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     let legacy = ["-legacy-backend", "-pinned-legacy-backend", "-sse-backend"];
-    let modern = ["", "-modern-backend", "-pinned-modern-backend", "-stdio-backend", "-websocket-backend"];
+    let modern = [
+        "",
+        "-typescript-backend",
+        "-modern-backend",
+        "-pinned-modern-backend",
+        "-stdio-backend",
+        "-websocket-backend",
+    ];
     for revision in LISTED {
         for backend in legacy.iter().chain(&modern).copied() {
             let name = format!("expected-failures-{revision}{backend}.txt");
