@@ -101,7 +101,7 @@ async fn run<T: Topology>(overlay: &Arc<OverlayStore>, listener: Option<Entered>
             listener.serve(stop.clone()).await;
         }
     };
-    let asking = health::begin::<T>(shared, &stop);
+    let asking = health::begin::<T>(shared, overlay.tuned(), &stop);
     tokio::join!(serving, overlay::watch(overlay, &stop), overlay::relist(overlay, &stop), stop.reached());
     if let Some(asking) = asking {
         // It has stopped as well, and lets go of what it holds open.

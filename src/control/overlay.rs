@@ -206,6 +206,11 @@ impl OverlayStore {
         self.taken_ms.load(Relaxed) as f64 / 1e3
     }
 
+    /// What the workers go by.
+    pub(super) fn tuned(&self) -> &Arc<Tuned> {
+        &self.tuned
+    }
+
     /// Whether the backend of this index is disabled.
     pub(crate) fn is_disabled(&self, backend: usize) -> bool {
         self.tuned.of(backend).is_some_and(Settings::is_disabled)

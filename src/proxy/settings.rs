@@ -139,6 +139,12 @@ impl Tuned {
         // They are here for as long as whoever waits.
         drop(self.published().wait_for(is_so).await);
     }
+
+    /// Waits until the overlay that added a backend is no more. Cancel safe.
+    pub(crate) async fn is_gone(&self, backend: usize) {
+        let is_so = |_: &u64| self.of(backend).is_some_and(Settings::is_gone);
+        drop(self.published().wait_for(is_so).await);
+    }
 }
 
 // === impl Settings ===

@@ -116,10 +116,15 @@ impl Additions {
     }
 }
 
-/// How a backend is reached, and all else that its links go by; not what it offers, which may change while they are open.
+/// How a backend is reached, and all else that its links go by; not what it offers, nor what its calls go by, which may change
+/// while they are open.
 fn key(backend: &Backend) -> String {
     let own = Backend {
         timeout_ms: 0,
+        concurrency: plan::Concurrency { max: 0, queue: 0, queue_timeout_ms: 0 },
+        retry: None,
+        circuit_breaker: None,
+        health: None,
         locked_era: None,
         completions: None,
         tells: [].as_slice().into(),

@@ -15,7 +15,7 @@ use crate::features::AMENDMENTS;
 use crate::lock::{Lock, Section};
 use crate::names::matches;
 use crate::plan::{self, Plan};
-use crate::topology::{Optional, Topology, TransportSettings};
+use crate::topology::{Topology, TransportSettings};
 use crate::yaml::{Document, steps};
 use crate::{Features, Source, resolve};
 
@@ -65,7 +65,6 @@ impl Base {
         }
         self.shadowed(&document, overlay, &mut problems);
         started(&document, overlay, &mut problems);
-        asked(&document, overlay, &mut problems);
         let (topology, lock) = (self.amended(overlay), self.locked(overlay, sections));
         let choice = self.sources.0.choice();
         let mut check = Check {
@@ -112,10 +111,7 @@ impl Base {
             }
         }
         for (name, added) in overlay.added.iter().filter(|(name, _)| self.topology.backends.get(name).is_none()) {
-            let mut backend = added.value.clone();
-            // See `asked`.
-            backend.health = Some(Optional::Off);
-            topology.backends.push(name, backend);
+            topology.backends.push(name, added.value.clone());
         }
         for (name, added) in overlay.views.iter().filter(|(name, _)| self.topology.views.get(name).is_none()) {
             topology.views.push(name, added.value.clone());
@@ -129,22 +125,6 @@ impl Base {
         let added = sections.iter().filter(|(name, _)| overlay.added.get(name).is_some());
         lock.backends.extend(added.map(|(name, section)| (name.clone(), section.clone())));
         lock
-    }
-}
-
-/// Reports health checks of added backends: nobody makes them. Those of `defaults` are not theirs.
-fn asked(document: &Document<'_>, overlay: &Overlay, problems: &mut Problems) {
-    for (name, added) in overlay.added.iter() {
-        if added.value.health.as_ref().is_some_and(|health| health.on().is_some()) {
-            problems
-                .error(
-                    Code::InvalidValue,
-                    document.key(steps!["backends", name, "health"]),
-                    format!("health check of backend {}, which an overlay adds", quoted(name)),
-                )
-                .label("endpoints of added backends are not asked whether they are well")
-                .help("take it out: `circuit_breaker` leaves those alone that fail; or compile the backend");
-        }
     }
 }
 
