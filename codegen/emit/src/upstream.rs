@@ -1,8 +1,6 @@
 //! The dispatch over exactly the transports in use: no other transport is linked into the binary.
 
-use std::collections::BTreeSet;
-
-use only1mcp_model::plan::{Balance, HashKey, Plan};
+use only1mcp_model::plan::{self, Balance, Plan};
 use only1mcp_model::transport::{KINDS, Kind};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -38,7 +36,7 @@ pub(crate) fn alias_or_enum(plan: &Plan) -> Result<TokenStream, Error> {
 
 /// `type Balance`: exactly the strategies that backends with several endpoints use, and routes to several backends.
 pub(crate) fn balance(plan: &Plan) -> TokenStream {
-    let uses = |is: fn(&Balance) -> bool| balances(plan).any(is);
+    let uses = |is: fn(&Balance) -> bool| plan::balances(&plan.backends, &plan.teams).any(is);
     let strategies: [(&str, bool); 5] = [
         ("RoundRobin", uses(|balance| matches!(balance, Balance::RoundRobin))),
         ("LeastConnections", uses(|balance| matches!(balance, Balance::LeastConnections))),
@@ -56,21 +54,12 @@ pub(crate) fn balance(plan: &Plan) -> TokenStream {
 
 /// `const KEY_HEADERS`: the headers of clients that some of them go by; nothing where none does.
 pub(crate) fn key_headers(plan: &Plan) -> TokenStream {
-    let header = |balance: &Balance| match balance {
-        Balance::ConsistentHash(HashKey::Header(name)) => Some(name.to_string()),
-        _ => None,
-    };
-    let names: BTreeSet<String> = balances(plan).filter_map(header).collect();
+    let names = plan::key_headers(&plan.backends, &plan.teams);
     if names.is_empty() {
         return TokenStream::new();
     }
+    let names = names.into_iter();
     quote!(const KEY_HEADERS: &'static [&'static str] = &[#(#names),*];)
-}
-
-/// How calls are spread, wherever there are several to choose from.
-fn balances(plan: &Plan) -> impl Iterator<Item = &Balance> {
-    let several = plan.backends.iter().filter(|backend| backend.transport.endpoints().len() > 1);
-    several.map(|backend| &backend.balance).chain(plan.teams.iter().map(|team| &team.balance))
 }
 
 /// The kinds of transport that some backend uses, in the order in which they are registered.

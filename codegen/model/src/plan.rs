@@ -2,6 +2,7 @@
 //! code, the lock and the overlay build the same values at run time. No defaults are left open here.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::constant::constant;
@@ -538,6 +539,22 @@ impl Instructions {
         let Self { title, text, .. } = self;
         title.as_ref().map_or_else(|| text.clone(), |title| format!("# {title}\n\n{text}"))
     }
+}
+
+/// The headers of clients that calls go by where there are several endpoints, or backends, to choose from: in lower case, each
+/// once.
+pub fn key_headers<'a>(backends: &'a [Backend], teams: &'a [Team]) -> BTreeSet<&'a str> {
+    let of = |balance: &'a Balance| match balance {
+        Balance::ConsistentHash(HashKey::Header(name)) => Some(&**name),
+        _ => None,
+    };
+    balances(backends, teams).filter_map(of).collect()
+}
+
+/// How calls are spread, wherever there are several to choose from.
+pub fn balances<'a>(backends: &'a [Backend], teams: &'a [Team]) -> impl Iterator<Item = &'a Balance> {
+    let several = backends.iter().filter(|backend| backend.transport.endpoints().len() > 1);
+    several.map(|backend| &backend.balance).chain(teams.iter().map(|team| &team.balance))
 }
 
 /// The items that one backend has, whatever they lead to.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::Overlay;
 use crate::check::Check;
 use crate::decode::Decode as _;
-use crate::diagnostic::{Code, Diagnostic, Problems, Severity, quoted};
+use crate::diagnostic::{Code, Diagnostic, Problems, Severity, listed, quoted};
 use crate::features::AMENDMENTS;
 use crate::lock::{Lock, Section};
 use crate::names::matches;
@@ -79,6 +79,7 @@ impl Base {
         let catalog = resolve::catalog(&topology, &lock, &backends);
         check.exposure(&catalog);
         led_there(&document, overlay, (&backends, &catalog), &mut problems);
+        self.keyed(&document, (&backends, &catalog.teams), &mut problems);
         let mut found = problems.locate(&document, None);
         found.retain(|found| found.severity == Severity::Error);
         if !found.is_empty() {
@@ -99,6 +100,32 @@ impl Base {
                 )
                 .label("what it shows is compiled")
                 .help("name the view otherwise, or compile what it is to show");
+        }
+    }
+
+    /// Reports headers by which calls of added backends would go, and that nobody keeps of a request.
+    fn keyed(
+        &self,
+        document: &Document<'_>,
+        (backends, teams): (&[plan::Backend], &[plan::Team]),
+        problems: &mut Problems,
+    ) {
+        let (compiled, added) = backends.split_at(self.topology.backends.len());
+        let kept = plan::key_headers(compiled, teams);
+        for backend in added {
+            let name = &*backend.name;
+            let own = plan::key_headers(std::slice::from_ref(backend), &[]);
+            for header in own.difference(&kept) {
+                let place = document.value(steps!["backends", name, "balance", "consistent_hash", "key", "header"]);
+                let message = format!("header {} by which calls of backend `{name}` are to go", quoted(header));
+                let by = listed(kept.iter().copied());
+                let help = match kept.len() {
+                    0 => "write another key, such as `session`, or compile a backend that goes by it".to_owned(),
+                    _ => format!("the compiled topology goes by {by}: write that, or compile a backend that goes by this one"),
+                };
+                let label = "of a request nothing is kept but what the compiled topology goes by";
+                problems.error(Code::InvalidValue, place, message).label(label).help(help);
+            }
         }
     }
 
