@@ -23,7 +23,7 @@ use crate::{Source, plan};
 pub use added::Added;
 pub use base::Base;
 pub use setting::Change;
-use setting::SETTINGS;
+use setting::{SETTINGS, key};
 
 /// The longest text of an overlay that is read.
 pub const OVERLAY_BYTES_MAX: usize = 1 << 20;
@@ -146,12 +146,12 @@ impl fmt::Display for Overlay {
         for (name, tuned) in self.backends.iter() {
             let added = self.added.get(name).map(|own| own.members().to_owned());
             let settings: Vec<String> = added.into_iter().chain(setting::written(tuned)).collect();
-            writeln!(f, "  {name}: {{ {} }}", settings.join(", "))?;
+            writeln!(f, "  {}: {{ {} }}", key(name), settings.join(", "))?;
         }
         if !self.views.is_empty() {
             f.write_str("views:\n")?;
         }
-        self.views.iter().try_for_each(|(name, view)| writeln!(f, "  {name}: {}", view.json))
+        self.views.iter().try_for_each(|(name, view)| writeln!(f, "  {}: {}", key(name), view.json))
     }
 }
 

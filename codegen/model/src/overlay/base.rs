@@ -121,7 +121,9 @@ impl Base {
                 let by = listed(kept.iter().copied());
                 let help = match kept.len() {
                     0 => "write another key, such as `session`, or compile a backend that goes by it".to_owned(),
-                    _ => format!("the compiled topology goes by {by}: write that, or compile a backend that goes by this one"),
+                    _ => format!(
+                        "the compiled topology goes by {by}: write that, or compile a backend that goes by this one"
+                    ),
                 };
                 let label = "of a request nothing is kept but what the compiled topology goes by";
                 problems.error(Code::InvalidValue, place, message).label(label).help(help);

@@ -5,9 +5,8 @@
 
 use std::ops::Range;
 
-use super::setting::SETTINGS;
+use super::setting::{SETTINGS, key};
 use super::{Change, Overlay};
-use crate::json::token;
 use crate::plan::Plan;
 use crate::yaml::{Document, steps};
 use crate::{Features, Source};
@@ -88,10 +87,7 @@ pub(super) const VIEW: &str = "view";
 fn add(text: &str, change: &Change) -> Option<String> {
     let (_, section) = ADDITIONS.into_iter().find(|(setting, _)| *setting == change.setting)?;
     let document = Document::parse(text).ok()?;
-    let name = &change.backend;
-    // A name may be of digits alone, or a word that YAML knows.
-    let is_text = Document::parse(&format!("{name}: 1")).is_ok_and(|own| own.has(steps![name]));
-    let entry = format!("{}: {}", if is_text { name.clone() } else { token(name) }, change.overlay);
+    let entry = format!("{}: {}", key(&change.backend), change.overlay);
     if !document.has(steps![section]) {
         let end = if text.ends_with('\n') { "" } else { "\n" };
         return Some(format!("{text}{end}{section}:\n  {entry}\n"));

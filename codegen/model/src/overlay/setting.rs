@@ -2,6 +2,7 @@
 //! compiled.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::json::token;
 use crate::plan;
 use crate::topology::Millis;
 use crate::traffic::{BreakerSettings, HealthSettings, RetrySettings};
-use crate::yaml::{Document, Node, Value};
+use crate::yaml::{Document, Node, Value, steps};
 
 /// One setting.
 pub(super) struct Setting {
@@ -74,6 +75,24 @@ pub(super) const SETTINGS: [Setting; 9] = [
     },
 ];
 
+/// A name as a key: a name may be of digits alone, or a word that YAML knows.
+pub(super) fn key(name: &str) -> String {
+    let is_text = Document::parse(&format!("{name}: 1")).is_ok_and(|own| own.has(steps![name]));
+    if is_text { name.to_owned() } else { text(name) }
+}
+
+/// A text as a token of JSON that YAML reads as the same.
+fn text(text: &str) -> String {
+    // What YAML has no place for, takes for the end of a line, or for a byte order mark.
+    const ESCAPED: [RangeInclusive<char>; 4] =
+        ['\u{7f}'..='\u{9f}', '\u{2028}'..='\u{2029}', '\u{feff}'..='\u{feff}', '\u{fffe}'..='\u{ffff}'];
+    let is_escaped = |c: char| ESCAPED.iter().any(|range| range.contains(&c));
+    let written = |out: String, c: char| {
+        if is_escaped(c) { out + &format!("\\u{:04x}", u32::from(c)) } else { out + c.encode_utf8(&mut [0; 4]) }
+    };
+    token(text).chars().fold(String::new(), written)
+}
+
 /// Settings that may be off.
 fn on_or_off(settings: Option<impl ToString>) -> String {
     settings.map_or_else(|| "off".to_owned(), |settings| settings.to_string())
@@ -81,7 +100,7 @@ fn on_or_off(settings: Option<impl ToString>) -> String {
 
 /// Patterns of tools that are denied, as a mapping.
 pub(super) fn denied(patterns: &[String]) -> String {
-    let patterns: Vec<String> = patterns.iter().map(|pattern| token(pattern)).collect();
+    let patterns: Vec<String> = patterns.iter().map(|pattern| text(pattern)).collect();
     format!(r#"{{"deny":[{}]}}"#, patterns.join(","))
 }
 
@@ -138,7 +157,7 @@ pub(super) fn of_node(node: &Node) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
         Value::Float(value) => value.to_string(),
-        Value::String(text) => token(text),
+        Value::String(own) => text(own),
         Value::Sequence(items) => format!("[{}]", items.iter().map(of_node).collect::<Vec<_>>().join(",")),
         Value::Mapping(entries) => {
             let members = entries.iter().map(|(key, value)| format!("{}:{}", of_node(key), of_node(value)));
