@@ -358,8 +358,14 @@ async fn servers_tell_what_their_calls_came_to_and_how_their_children_fare() {
     assert_eq!((&odd["calls"]["answered"], &odd["calls"]["failed"]), (&json!(0), &json!(1)));
     assert_eq!(odd["calls"]["failed_by_kind"]["outcome_unknown"], 1);
     assert_eq!(odd["calls"]["last_failure"]["kind"], "outcome_unknown");
-    let endpoint =
-        json!({ "name": "env:ODD_URL", "calls_under_way": 0, "breaker": "off", "open_ms": null, "health": null });
+    let endpoint = json!({
+        "name": "env:ODD_URL",
+        "calls_under_way": 0,
+        "breaker": "off",
+        "open_ms": null,
+        "health": null,
+        "rests_ms": null,
+    });
     assert_eq!(odd["endpoints"], json!([endpoint]));
 }
 

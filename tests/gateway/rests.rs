@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use only1mcp::{Gateway, Running};
 
 use crate::support::client::{Client, Request, within};
+use crate::support::openapi::Document;
 use crate::support::scripted::{Outcome, call};
 use crate::support::server::{self, Counted, Server, answer, json_answer, modern, nowhere, text_body};
+use crate::traffic::sample;
 
 only1mcp::topology!(Rests = "tests/gateway/topologies/rests.yaml");
 
 fn gateway(one: &str, two: &str, spare: &str) -> Running {
-    let builder = Gateway::<Rests>::builder().workers(1);
+    let builder = Gateway::<Rests>::builder().workers(1).admin_address("127.0.0.1:0");
     builder
         .reference("ONE_URL", one)
         .reference("TWO_URL", two)
@@ -184,4 +186,39 @@ async fn a_circuit_does_not_open_for_what_its_server_says_of_itself() {
     let served = async { while answered(&gateway, "touchy__write", 1).await != "1" {} };
     within("an answer", served).await;
     assert_eq!(one.calls(), 3);
+}
+
+#[tokio::test]
+async fn whoever_is_on_call_sees_which_endpoints_are_left_alone_and_for_how_long() {
+    let told = async |gateway: &Running, name: &str| {
+        let admin = gateway.admin_address().expect("there is an admin listener");
+        let request = Request::bare(&format!("GET /api/v1/admin/servers/{name} HTTP/1.1"));
+        let answer = Client::ask(admin, &request).await;
+        Document::fetch(admin).await.check("get", "/api/v1/admin/servers/{name}", &answer);
+        let endpoints = answer.json()["endpoints"].take();
+        let rests = endpoints.as_array().expect("a list").iter().map(|endpoint| endpoint["rests_ms"].as_u64());
+        rests.collect::<Vec<_>>()
+    };
+    let resting = async |gateway: &Running, backend: &str, endpoint: &str| {
+        let series = format!(r#"only1mcp_endpoint_resting{{backend="{backend}",endpoint="env:{endpoint}_URL"}}"#);
+        sample(gateway, &series).await
+    };
+    let (one, two) = (busy(usize::MAX, 503, "60", "1"), Counted::answering("2"));
+    let for_long = gateway(&one.server.url(), &two.server.url(), &nowhere());
+    assert_eq!(told(&for_long, "both").await, [None, None]);
+    assert_eq!(answered(&for_long, "both__read", 6).await, "222222");
+    assert_eq!(
+        (resting(&for_long, "both", "ONE").await, resting(&for_long, "both", "TWO").await),
+        (Some(1.0), Some(0.0))
+    );
+    let rests = told(&for_long, "both").await;
+    assert!(matches!(rests[..], [Some(1..=60_000), None]), "{rests:?}");
+    // Nobody else asked it.
+    assert_eq!(resting(&for_long, "single", "ONE").await, Some(0.0));
+
+    let one = busy(1, 503, "1", "1");
+    let for_short = gateway(&one.server.url(), &two.server.url(), &nowhere());
+    assert_eq!(call(for_short.address(), "single__write", "x").await, Outcome::failed("upstream_protocol_error", true));
+    within("its end", async { while resting(&for_short, "single", "ONE").await != Some(0.0) {} }).await;
+    assert_eq!(told(&for_short, "single").await, [None]);
 }

@@ -121,12 +121,17 @@ const HEALTH: Family = Family {
     help: "What an endpoint is by its answers to health checks: 1 for that, 0 for what it is not",
     field_type: MetricType::GAUGE,
 };
+const RESTING: Family = Family {
+    name: "only1mcp_endpoint_resting",
+    help: "Whether an endpoint gets no calls because it asks to be left alone (Retry-After): 1 while it does",
+    field_type: MetricType::GAUGE,
+};
 const ADMIN_REQUESTS: Family = Family {
     name: "only1mcp_admin_requests_total",
     help: "Requests of administrators and collectors by the status of their answer",
     field_type: MetricType::COUNTER,
 };
-const FAMILIES: [Family; 19] = [
+const FAMILIES: [Family; 20] = [
     BUILD_INFO,
     START_TIME,
     ACCEPTED,
@@ -145,6 +150,7 @@ const FAMILIES: [Family; 19] = [
     WAITING,
     BREAKER,
     HEALTH,
+    RESTING,
     ADMIN_REQUESTS,
 ];
 
@@ -252,6 +258,7 @@ impl Collector for Sums {
             WAITING.of(self.groups().map(|(name, group)| waiting(name, &group)).collect()),
             BREAKER.of(self.groups().flat_map(|(name, group)| breakers(name, &group)).collect()),
             HEALTH.of(self.groups().flat_map(|(name, group)| health(name, &group)).collect()),
+            RESTING.of(self.groups().flat_map(|(name, group)| resting(name, &group)).collect()),
             ADMIN_REQUESTS.of(self.admin_requests()),
         ]
     }
@@ -361,10 +368,16 @@ fn waiting(backend: &'static str, group: &Group) -> Metric {
 }
 
 fn under_way(backend: &'static str, group: &Group) -> Vec<Metric> {
-    let metric = |standing: Standing| {
-        gauge(&[("backend", backend), ("endpoint", &standing.name)], f64::from(standing.under_way))
-    };
-    group.standings().into_iter().map(metric).collect()
+    of_endpoints(backend, group, |standing| f64::from(standing.under_way))
+}
+
+fn resting(backend: &'static str, group: &Group) -> Vec<Metric> {
+    of_endpoints(backend, group, |standing| f64::from(u8::from(standing.rest.is_some())))
+}
+
+fn of_endpoints(backend: &'static str, group: &Group, of: impl Fn(&Standing) -> f64) -> Vec<Metric> {
+    let metric = |standing: &Standing| gauge(&[("backend", backend), ("endpoint", &standing.name)], of(standing));
+    group.standings().iter().map(metric).collect()
 }
 
 fn breakers(backend: &'static str, group: &Group) -> Vec<Metric> {

@@ -89,6 +89,8 @@ pub(crate) struct Standing {
     pub(crate) breaking: Breaking,
     /// What it is by its answers to being asked, if it is.
     pub(crate) health: Option<health::State>,
+    /// For how long it still asks to be left alone, if it does.
+    pub(crate) rest: Option<Duration>,
 }
 
 /// What its circuit breaker is at.
@@ -123,8 +125,21 @@ impl Breaking {
     /// For how many milliseconds it stays open.
     pub(crate) fn open_ms(self) -> Option<u64> {
         let Self::Open(left) = self else { return None };
-        Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+        Some(milliseconds(left))
     }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// For how many milliseconds it still asks to be left alone.
+    pub(crate) fn rest_ms(&self) -> Option<u64> {
+        self.rest.map(milliseconds)
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 // === impl Group ===
@@ -194,17 +209,21 @@ impl Group {
     /// How each endpoint stands.
     pub(crate) fn standings(&self) -> Vec<Standing> {
         let now = self.now_ms();
-        let breaking = |station: &Station| match station.condition().breaker.as_ref().map(Breaker::state) {
+        let breaking = |condition: &Condition| match condition.breaker.as_ref().map(Breaker::state) {
             None => Breaking::Off,
             Some(State::Closed) => Breaking::Closed,
             Some(State::Open { until_ms }) if until_ms > now => Breaking::Open(Duration::from_millis(until_ms - now)),
             Some(State::Open { .. } | State::HalfOpen { .. }) => Breaking::HalfOpen,
         };
-        let standing = |(index, station): (usize, &Station)| Standing {
-            name: station.name.to_string(),
-            under_way: self.in_flight(index),
-            breaking: breaking(station),
-            health: station.condition().health.map(Health::state),
+        let standing = |(index, station): (usize, &Station)| {
+            let condition = station.condition();
+            Standing {
+                name: station.name.to_string(),
+                under_way: self.in_flight(index),
+                breaking: breaking(&condition),
+                health: condition.health.map(Health::state),
+                rest: condition.rest(now),
+            }
         };
         self.stations.iter().enumerate().map(standing).collect()
     }
@@ -300,11 +319,10 @@ impl Group {
         Error::new(Kind::CircuitOpen, false, detail).retry_after(wait)
     }
 
-    /// For how long an endpoint asks to be left alone.
+    /// For how long an endpoint still asks to be left alone.
     #[cold]
     pub(super) fn rest(&self, index: usize) -> Option<Duration> {
-        let until = self.stations.get(index)?.condition().rests_until_ms?;
-        Some(Duration::from_millis(until.checked_sub(self.now_ms())?))
+        self.stations.get(index)?.condition().rest(self.now_ms())
     }
 
     /// A call failed at an endpoint, which is not [`Taken`] any more.
@@ -501,6 +519,12 @@ impl Condition {
     fn is_well(&self) -> bool {
         let closed = self.breaker.as_ref().is_none_or(|breaker| breaker.state() == State::Closed);
         closed && self.health.is_none_or(Health::is_well) && self.back_ms.is_none() && self.rests_until_ms.is_none()
+    }
+
+    /// For how long it still asks to be left alone.
+    fn rest(&self, now_ms: u64) -> Option<Duration> {
+        let left_ms = self.rests_until_ms?.checked_sub(now_ms).filter(|left_ms| *left_ms > 0)?;
+        Some(Duration::from_millis(left_ms))
     }
 
     /// Until when it gets no calls, as far as that is known.

@@ -142,13 +142,16 @@ impl Report<'_> {
 
     /// How each of its endpoints stands; one without URL where it is started.
     fn endpoints(&self) -> Vec<Value> {
-        let told = |Standing { name, under_way, breaking, health }: Standing| {
+        let told = |standing: Standing| {
+            let rests_ms = standing.rest_ms();
+            let Standing { name, under_way, breaking, health, .. } = standing;
             json!({
                 "name": name,
                 "calls_under_way": under_way,
                 "breaker": breaking.as_str(),
                 "open_ms": breaking.open_ms(),
                 "health": health.map(HealthState::as_str),
+                "rests_ms": rests_ms,
             })
         };
         self.standings().into_iter().map(told).collect()
