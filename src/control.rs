@@ -31,6 +31,8 @@ pub(crate) use listener::{Access, Facts, Settings, Token};
 use no_listener as listener;
 pub(crate) use overlay::{Amender, Beginning};
 pub use overlay::{By, OverlayError, OverlayStore, Published, Rejected, Reload};
+#[cfg(feature = "admin")]
+pub(crate) use overlay::{Considered, Heard};
 
 /// The thread of the control plane. It ends when this is dropped.
 #[derive(Debug)]

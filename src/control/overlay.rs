@@ -28,8 +28,8 @@ use only1mcp_model::{Source, plan};
 
 use crate::proxy::{Settings, Tuned};
 use crate::{file, limits, telemetry};
-pub(crate) use amender::Amender;
 use amender::{Amended, Amendment};
+pub(crate) use amender::{Amender, Heard};
 pub(crate) use found::Beginning;
 use found::Found;
 #[cfg(not(feature = "amendments"))]
@@ -82,6 +82,13 @@ pub struct Published {
     pub since: SystemTime,
 }
 
+/// What a document comes to that passes its checks.
+#[derive(Debug)]
+pub(crate) struct Considered {
+    pub(crate) overlay: Overlay,
+    amendment: Amendment,
+}
+
 /// How an overlay came to be in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -105,6 +112,16 @@ pub enum Reload {
     Unchanged,
     /// What it holds is not taken: see [`OverlayStore::rejected`].
     Rejected,
+}
+
+// === impl Considered ===
+
+#[cfg(feature = "admin")]
+impl Considered {
+    /// What came of asking the backends that it adds.
+    pub(crate) fn heard(&self) -> Heard {
+        self.amendment.heard()
+    }
 }
 
 // === impl By ===
@@ -155,7 +172,7 @@ impl OverlayStore {
         let Beginning { file, found, overlay, text } = beginning;
         let path = file.as_ref().map_or(NAMELESS.to_owned(), |file| file.display().to_string());
         let source = Source { path, text: text.clone() };
-        let amendment = amender.check(&source, &overlay);
+        let amendment = amender.check(&source, &overlay, &Heard::default());
         let amendment = amendment.map_err(|problems| OverlayError::Refused { file: source, problems })?;
         amender.publish(amender.make(amendment, &tuned)?, &overlay, &tuned);
         let (generation, since) = (0, SystemTime::now());
@@ -216,18 +233,41 @@ impl OverlayStore {
         self.tuned.of(backend).is_some_and(Settings::is_disabled)
     }
 
-    /// Checks a document, and changes nothing.
+    /// Checks whether a document would be put in force, and changes nothing.
     ///
     /// # Errors
-    /// Every problem that it has.
-    pub fn check(&self, text: &str) -> Result<Overlay, Vec<Diagnostic>> {
-        self.read(&self.source(text)).map(|(overlay, _amendment)| overlay)
+    /// When it does not pass its checks, or what it adds finds no place.
+    pub fn check(&self, text: &str) -> Result<Overlay, OverlayError> {
+        let considered = self.consider(text, &Heard::default())?;
+        self.foresee(&considered)?;
+        Ok(considered.overlay)
+    }
+
+    /// What a document comes to, for whoever puts it in force or only wants to know. Backends that it adds are asked what they
+    /// offer, unless that was `heard` before.
+    ///
+    /// # Errors
+    /// When it does not pass its checks.
+    pub(crate) fn consider(&self, text: &str, heard: &Heard) -> Result<Considered, OverlayError> {
+        let source = self.source(text);
+        match self.read(&source, heard) {
+            Ok((overlay, amendment)) => Ok(Considered { overlay, amendment }),
+            Err(problems) => Err(OverlayError::Refused { file: source, problems }),
+        }
+    }
+
+    /// Whether it could be put in force, as far as there is a place for what it adds.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn foresee(&self, considered: &Considered) -> Result<(), OverlayError> {
+        self.amender.foresee(&considered.amendment, &self.tuned)
     }
 
     /// What a document says, and what it makes of the compiled catalog.
-    fn read(&self, source: &Source) -> Result<(Overlay, Amendment), Vec<Diagnostic>> {
+    fn read(&self, source: &Source, heard: &Heard) -> Result<(Overlay, Amendment), Vec<Diagnostic>> {
         let overlay = overlay::load(source, self.backends)?;
-        let amendment = self.amender.check(source, &overlay)?;
+        let amendment = self.amender.check(source, &overlay, heard)?;
         Ok((overlay, amendment))
     }
 
@@ -236,20 +276,19 @@ impl OverlayStore {
     /// # Errors
     /// When it does not pass its checks or cannot be written. Then nothing has changed.
     pub fn apply(&self, text: &str) -> Result<Arc<Published>, OverlayError> {
-        let applied = self.apply_over(text, None)?;
+        let applied = self.apply_over(text, self.consider(text, &Heard::default())?, None)?;
         Ok(applied.unwrap_or_else(|| self.current()))
     }
 
-    /// The same, unless another overlay has come into force than the one of this generation, if one is given: then nothing
-    /// has changed, and there is nothing to tell.
+    /// Puts what was considered in force, written as this text, unless another overlay has come into force than the one of this
+    /// generation, if one is given: then nothing has changed, and there is nothing to tell.
     pub(crate) fn apply_over(
         &self,
         text: &str,
+        considered: Considered,
         generation: Option<u64>,
     ) -> Result<Option<Arc<Published>>, OverlayError> {
-        let read = self.read(&self.source(text));
-        let (overlay, amendment) =
-            read.map_err(|problems| OverlayError::Refused { file: self.source(text), problems })?;
+        let Considered { overlay, amendment } = considered;
         let mut state = self.state();
         if generation.is_some_and(|generation| generation != state.current.generation) {
             return Ok(None);
@@ -264,19 +303,21 @@ impl OverlayStore {
     /// # Errors
     /// When none is known or it cannot be written. Then nothing has changed.
     pub fn rollback(&self) -> Result<Arc<Published>, OverlayError> {
+        let mut heard = Heard::default();
         let (before, amendment, mut state) = loop {
             let (before, generation) = {
                 let state = self.state();
                 (state.earlier.back().cloned().ok_or(OverlayError::NoEarlier)?, state.current.generation)
             };
             // Whoever asks what is in force does not wait for backends that are asked what they offer.
-            let read = self.amender.check(&self.source(&before.text), &before.overlay);
+            let read = self.amender.check(&self.source(&before.text), &before.overlay, &heard);
             let amendment =
                 read.map_err(|problems| OverlayError::Refused { file: self.source(&before.text), problems })?;
             let state = self.state();
             if state.current.generation == generation {
                 break (before, amendment, state);
             }
+            heard = amendment.heard();
         };
         let amended = self.amender.make(amendment, &self.tuned)?;
         self.write(&mut state, &before.text)?;
@@ -285,6 +326,7 @@ impl OverlayStore {
 
     /// Reads the file anew, whether or not it has changed.
     pub fn reload(&self) -> Reload {
+        let mut heard = Heard::default();
         let reload = loop {
             let (found, generation) = {
                 let state = self.state();
@@ -295,7 +337,7 @@ impl OverlayStore {
                 }
                 (found, state.current.generation)
             };
-            if let Some(reload) = self.judge(found, generation) {
+            if let Some(reload) = self.judge(found, generation, &mut heard) {
                 break reload;
             }
         };
@@ -314,15 +356,15 @@ impl OverlayStore {
             }
             (found, state.current.generation)
         };
-        if let Some(reload) = self.judge(found, generation) {
+        if let Some(reload) = self.judge(found, generation, &mut Heard::default()) {
             self.reloads[reload as usize].fetch_add(1, Relaxed);
         }
     }
 
     /// Takes up what the file holds; `None` where it was written, or another overlay came, while backends were asked what they
-    /// offer: whoever asks what is in force does not wait for that.
-    fn judge(&self, found: Found, generation: u64) -> Option<Reload> {
-        let taken = self.take(&found);
+    /// offer: whoever asks what is in force does not wait for that. What came of asking them is `heard`.
+    fn judge(&self, found: Found, generation: u64, heard: &mut Heard) -> Option<Reload> {
+        let taken = self.take(&found, heard);
         let mut state = self.state();
         if state.current.generation != generation || self.found() != found {
             return None;
@@ -346,11 +388,12 @@ impl OverlayStore {
     }
 
     /// What the file says, and its text.
-    fn take(&self, found: &Found) -> Result<((Overlay, Amended), String), OverlayError> {
+    fn take(&self, found: &Found, heard: &mut Heard) -> Result<((Overlay, Amended), String), OverlayError> {
         match found {
             Found::Text(source) => {
                 let refused = |problems| OverlayError::Refused { file: source.clone(), problems };
-                let (overlay, amendment) = self.read(source).map_err(refused)?;
+                let (overlay, amendment) = self.read(source, heard).map_err(refused)?;
+                *heard = amendment.heard();
                 Ok(((overlay, self.amender.make(amendment, &self.tuned)?), source.text.clone()))
             }
             Found::Absent => {
@@ -371,7 +414,7 @@ impl OverlayStore {
     fn relist(&self) {
         let current = self.current();
         let source = self.source(&current.text);
-        let made = self.amender.check(&source, &current.overlay);
+        let made = self.amender.check(&source, &current.overlay, &Heard::default());
         let made = made.map_err(|problems| OverlayError::Refused { file: source, problems });
         let made = made.and_then(|amendment| self.amender.make(amendment, &self.tuned));
         let state = self.state();

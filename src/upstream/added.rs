@@ -89,6 +89,18 @@ impl Additions {
         Some(addition)
     }
 
+    /// The positions that these would have if they were entered, one after the other; `None` where there would be more than may
+    /// be.
+    pub(crate) fn foresee(&self, backends: &[Backend]) -> Option<Vec<usize>> {
+        let known = self.known();
+        let mut next = known.count..limits::ADDED_BACKENDS_EVER_MAX;
+        let position = |backend: &Backend| match known.places.get(&key(backend)) {
+            Some(addition) => Some(addition.position),
+            None => next.next(),
+        };
+        backends.iter().map(position).collect()
+    }
+
     /// Forgets all but these, of those whose links do not open again once they are closed.
     pub(crate) fn keep(&self, positions: &[usize]) {
         self.known().places.retain(|_, own| own.reopens || positions.contains(&own.position));

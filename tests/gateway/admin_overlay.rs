@@ -20,9 +20,9 @@ use crate::support::server::{Server, Step, json_answer, modern, text_body};
 const TOKEN: &str = "a-long-token";
 
 /// A gateway whose overlay is kept in a file, with a token.
-struct Operated {
-    gateway: Running,
-    admin: SocketAddr,
+pub(crate) struct Operated {
+    pub(crate) gateway: Running,
+    pub(crate) admin: SocketAddr,
     document: Document,
     file: PathBuf,
     token: PathBuf,
@@ -31,11 +31,11 @@ struct Operated {
 }
 
 impl Operated {
-    async fn start(overlay: &str) -> Self {
+    pub(crate) async fn start(overlay: &str) -> Self {
         Self::start_as(overlay, true).await
     }
 
-    async fn start_as(overlay: &str, kept: bool) -> Self {
+    pub(crate) async fn start_as(overlay: &str, kept: bool) -> Self {
         let directory = Directory::new();
         let (file, token) = (directory.path("overlay.yaml"), directory.path("token"));
         fs::write(&file, overlay).expect("a file");
@@ -58,12 +58,17 @@ impl Operated {
     }
 
     /// Asks for a change with the token; the answer is as it is described.
-    async fn change(&self, method: &str, template: &str, path: &str, body: &str) -> Answer {
+    pub(crate) async fn change(&self, method: &str, template: &str, path: &str, body: &str) -> Answer {
         let kind = if body.is_empty() { "" } else { "application/json" };
         self.change_as(method, (template, path), (kind, body)).await
     }
 
-    async fn change_as(&self, method: &str, (template, path): (&str, &str), (kind, body): (&str, &str)) -> Answer {
+    pub(crate) async fn change_as(
+        &self,
+        method: &str,
+        (template, path): (&str, &str),
+        (kind, body): (&str, &str),
+    ) -> Answer {
         let line = format!("{method} /api/v1/admin{path} HTTP/1.1");
         let mut request = Request::bare(&line).field("Authorization", format!("Bearer {TOKEN}"));
         if !kind.is_empty() {
@@ -74,18 +79,29 @@ impl Operated {
         answer
     }
 
-    async fn patch(&self, server: &str, body: &str) -> Answer {
+    pub(crate) async fn patch(&self, server: &str, body: &str) -> Answer {
         self.change("PATCH", "/servers/{name}", &format!("/servers/{server}"), body).await
     }
 
-    async fn get(&self, path: &str) -> Value {
-        let answer = Client::ask(self.admin, &Request::bare(&format!("GET /api/v1/admin{path} HTTP/1.1"))).await;
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.read(&path.replace("servers/odd", "servers/{name}"), path).await
+    }
+
+    /// What is told at a path of this template.
+    pub(crate) async fn read(&self, template: &str, path: &str) -> Value {
+        let answer = self.ask(template, path).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
-        self.document.check("get", &format!("/api/v1/admin{}", path.replace("servers/odd", "servers/{name}")), &answer);
         answer.json()
     }
 
-    async fn is_served(&self) -> bool {
+    /// The same, or why it is not.
+    pub(crate) async fn ask(&self, template: &str, path: &str) -> Answer {
+        let answer = Client::ask(self.admin, &Request::bare(&format!("GET /api/v1/admin{path} HTTP/1.1"))).await;
+        self.document.check("get", &format!("/api/v1/admin{template}"), &answer);
+        answer
+    }
+
+    pub(crate) async fn is_served(&self) -> bool {
         call(self.gateway.address(), "odd__echo", "x").await == Outcome::Text("x".to_owned())
     }
 
@@ -96,7 +112,7 @@ impl Operated {
     }
 }
 
-fn kind(answer: &Answer) -> (u16, String) {
+pub(crate) fn kind(answer: &Answer) -> (u16, String) {
     (answer.status, answer.json()["error"]["kind"].as_str().unwrap_or_default().to_owned())
 }
 

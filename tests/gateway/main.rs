@@ -4,6 +4,8 @@
 mod support;
 
 #[cfg(feature = "admin")]
+mod added_admin;
+#[cfg(feature = "admin")]
 mod added_health;
 #[cfg(feature = "admin")]
 mod additions;

@@ -153,7 +153,9 @@ impl From<&OverlayError> for Declined {
             OverlayError::Refused { file, problems } => Self::Overlay(message, findings(problems, file)),
             OverlayError::Unreadable { .. } => Self::Overlay(message, Vec::new()),
             OverlayError::Unwritten { .. } | OverlayError::Unmakeable(_) => Self::Failed(message),
-            OverlayError::Exhausted => Self::Conflict("gateway keeps as many catalogs as it may: start it anew"),
+            OverlayError::Exhausted => Self::Conflict(
+                "gateway keeps as many added servers and catalogs as it may: take some out, or start it anew",
+            ),
             OverlayError::NoEarlier => Self::Conflict("no overlay is known that was in force before"),
         }
     }

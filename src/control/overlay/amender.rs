@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::{MutexGuard, OnceLock, PoisonError};
 
+use only1mcp_emit::Parts;
 use only1mcp_model::diagnostic::Diagnostic;
 use only1mcp_model::lock::{self, Section};
 use only1mcp_model::overlay::base::Sections;
@@ -44,8 +45,19 @@ struct Made {
     /// The position of each catalog, by the digest of what it was made of.
     positions: HashMap<String, usize>,
     bytes: usize,
-    /// What the backends offer that the overlay in force adds, by their names; each with how it is reached.
-    listed: BTreeMap<String, (String, Section)>,
+    /// What the backends offer that the overlay in force adds.
+    listed: Listed,
+}
+
+/// What added backends offer, by their names; each with how it is reached.
+type Listed = BTreeMap<String, (String, Section)>;
+
+/// What came of asking added backends, so that nobody asks them once more for the same change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heard {
+    listed: Listed,
+    /// How those are reached that did not say what they offer, by their names.
+    silent: BTreeMap<String, String>,
 }
 
 /// What an overlay makes of the compiled catalog, checked: nothing, or another one.
@@ -54,7 +66,7 @@ pub(super) struct Amendment {
     plan: Option<Plan>,
     /// The text that it was made of.
     of: String,
-    listed: BTreeMap<String, (String, Section)>,
+    heard: Heard,
 }
 
 /// The same, made.
@@ -63,7 +75,16 @@ pub(super) struct Amended {
     /// The position of the catalog; 0 for the compiled one.
     catalog: usize,
     added: Vec<(plan::Backend, Addition)>,
-    listed: BTreeMap<String, (String, Section)>,
+    listed: Listed,
+}
+
+// === impl Amendment ===
+
+impl Amendment {
+    /// What came of asking the backends that it adds.
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.clone()
+    }
 }
 
 // === impl Amender ===
@@ -76,19 +97,29 @@ impl Amender {
     }
 
     /// Checks what an overlay, which was read from `source`, makes of the compiled catalog. Backends that it adds are asked
-    /// what they offer, unless that is known; one that does not say is left out for now.
-    pub(super) fn check(&self, source: &Source, overlay: &Overlay) -> Result<Amendment, Vec<Diagnostic>> {
+    /// what they offer, unless that is known, or was `heard` before; one that does not say is left out for now.
+    pub(super) fn check(
+        &self,
+        source: &Source,
+        overlay: &Overlay,
+        heard: &Heard,
+    ) -> Result<Amendment, Vec<Diagnostic>> {
         if !overlay.amends() {
             return Ok(Amendment::default());
         }
         let base = self.base.get_or_init(|| self.read()).as_ref().map_err(Vec::clone)?;
-        let mut listed = self.made().listed.clone();
-        listed.retain(|name, (written, _)| overlay.added.get(name).is_some_and(|own| reach(&own.json) == *written));
+        let (mut listed, mut silent) = (self.made().listed.clone(), heard.silent.clone());
+        listed.extend(heard.listed.clone());
+        let is_added =
+            |name: &str, written: &str| overlay.added.get(name).is_some_and(|own| reach(&own.json) == written);
+        listed.retain(|name, (written, _)| is_added(name, written));
+        silent.retain(|name, written| is_added(name, written) && !listed.contains_key(name));
         // What is wrong by itself is told without asking anybody.
         let mut plan = base.with(source, overlay, &sections(&listed))?;
-        let unlisted: Vec<plan::Backend> = plan.backends[self.spec.backends.len()..]
+        let unlisted: Vec<plan::Backend> = self
+            .added(&plan)
             .iter()
-            .filter(|backend| !listed.contains_key(&*backend.name))
+            .filter(|backend| !listed.contains_key(&*backend.name) && !silent.contains_key(&*backend.name))
             .filter(|backend| overlay.backends.get(&backend.name).is_none_or(|own| !own.disabled))
             .cloned()
             .collect();
@@ -97,48 +128,71 @@ impl Amender {
                 let Some(added) = overlay.added.get(&name) else { continue };
                 match asked {
                     Ok(section) => drop(listed.insert(name, (reach(&added.json), section))),
-                    Err(why) => tracing::warn!(backend = name, why, "added backend does not say what it offers"),
+                    Err(why) => {
+                        tracing::warn!(backend = name, why, "added backend does not say what it offers");
+                        silent.insert(name, reach(&added.json));
+                    }
                 }
             }
             plan = base.with(source, overlay, &sections(&listed))?;
         }
         let contracts = lock::Lock { backends: sections(&listed) };
         let of = format!("{}\n{}", overlay.amendment(), contracts.render());
-        Ok(Amendment { plan: Some(plan), of, listed })
+        Ok(Amendment { plan: Some(plan), of, heard: Heard { listed, silent } })
+    }
+
+    /// Whether it can be made. Nothing is kept of it.
+    pub(super) fn foresee(&self, amendment: &Amendment, tuned: &Tuned) -> Result<(), OverlayError> {
+        let Amendment { plan: Some(plan), of, .. } = amendment else { return Ok(()) };
+        let made = self.made();
+        let places = self.places(plan, tuned)?;
+        if made.positions.contains_key(&digest(of, &places)) { Ok(()) } else { made.parts(plan).map(drop) }
     }
 
     /// Makes it, unless that was done before.
     pub(super) fn make(&self, amendment: Amendment, tuned: &Tuned) -> Result<Amended, OverlayError> {
-        let Amendment { plan: Some(plan), of, listed } = amendment else { return Ok(Amended::default()) };
-        let compiled = self.spec.backends.len();
-        if plan.backends.len() - compiled > limits::ADDED_BACKENDS_MAX {
-            return Err(OverlayError::Exhausted);
-        }
-        let enter = |backend: &plan::Backend| Some((backend.clone(), tuned.additions.enter(backend)?));
-        let added: Option<Vec<_>> = plan.backends[compiled..].iter().map(enter).collect();
-        let added = added.ok_or(OverlayError::Exhausted)?;
-        let places: Vec<usize> = added.iter().map(|(_, addition)| compiled + addition.position).collect();
-        let made_of = Source { path: String::new(), text: format!("{of}\n{places:?}") }.digest();
+        let Amendment { plan: Some(plan), of, heard: Heard { listed, .. } } = amendment else {
+            return Ok(Amended::default());
+        };
+        // Held until the places are taken that were foreseen.
         let mut made = self.made();
-        if let Some(known) = made.positions.get(&made_of) {
-            return Ok(Amended { catalog: *known, added, listed });
-        }
-        let parts = only1mcp_emit::parts(&plan).map_err(|error| OverlayError::Unmakeable(error.to_string()))?;
-        let bytes = made.bytes + tables::bytes(&parts);
-        if bytes > limits::AMENDMENTS_BYTES_MAX || made.positions.len() >= limits::AMENDMENTS_MAX {
-            return Err(OverlayError::Exhausted);
-        }
-        let amended = tables::amended(self.spec, &plan, parts, &places);
-        let catalog = tuned.amendments.keep(amended).ok_or(OverlayError::Exhausted)?;
-        made.bytes = bytes;
-        made.positions.insert(made_of, catalog);
-        Ok(Amended { catalog, added, listed })
+        let places = self.places(&plan, tuned)?;
+        let made_of = digest(&of, &places);
+        let catalog = match made.positions.get(&made_of) {
+            Some(known) => *known,
+            None => {
+                let (parts, bytes) = made.parts(&plan)?;
+                let amended = tables::amended(self.spec, &plan, parts, &places);
+                let catalog = tuned.amendments.keep(amended).ok_or(OverlayError::Exhausted)?;
+                made.bytes = bytes;
+                made.positions.insert(made_of, catalog);
+                catalog
+            }
+        };
+        let enter = |backend: &plan::Backend| Some((backend.clone(), tuned.additions.enter(backend)?));
+        let added: Option<Vec<_>> = self.added(&plan).iter().map(enter).collect();
+        Ok(Amended { catalog, added: added.ok_or(OverlayError::Exhausted)?, listed })
+    }
+
+    /// The backends of a plan that are not compiled.
+    fn added<'p>(&self, plan: &'p Plan) -> &'p [plan::Backend] {
+        &plan.backends[self.spec.backends.len()..]
+    }
+
+    /// The indices that they have while the gateway runs, or would have.
+    fn places(&self, plan: &Plan, tuned: &Tuned) -> Result<Vec<usize>, OverlayError> {
+        let added = self.added(plan);
+        let positions = tuned.additions.foresee(added).filter(|_| added.len() <= limits::ADDED_BACKENDS_MAX);
+        let positions = positions.ok_or(OverlayError::Exhausted)?;
+        Ok(positions.iter().map(|position| self.spec.backends.len() + position).collect())
     }
 
     /// Puts it in force for all workers.
     pub(super) fn publish(&self, amended: Amended, overlay: &Overlay, tuned: &Tuned) {
         let Amended { catalog, added, listed } = amended;
-        self.made().listed = listed;
+        // Held to the end: no places are foreseen meanwhile.
+        let mut made = self.made();
+        made.listed = listed;
         tuned.set_added(&added, overlay);
         tuned.amendments.publish(catalog);
         let positions: Vec<usize> = added.iter().map(|(_, addition)| addition.position).collect();
@@ -165,6 +219,23 @@ impl Amender {
     }
 }
 
+// === impl Made ===
+
+impl Made {
+    /// What the tables of one more catalog are made of, and how many bytes all would then come to.
+    fn parts<'p>(&self, plan: &'p Plan) -> Result<(Parts<'p>, usize), OverlayError> {
+        let parts = only1mcp_emit::parts(plan).map_err(|error| OverlayError::Unmakeable(error.to_string()))?;
+        let bytes = self.bytes + tables::bytes(&parts);
+        let is_full = bytes > limits::AMENDMENTS_BYTES_MAX || self.positions.len() >= limits::AMENDMENTS_MAX;
+        if is_full { Err(OverlayError::Exhausted) } else { Ok((parts, bytes)) }
+    }
+}
+
+/// What a catalog is made of: its text, and the places of its backends.
+fn digest(of: &str, places: &[usize]) -> String {
+    Source { path: String::new(), text: format!("{of}\n{places:?}") }.digest()
+}
+
 /// What of an added backend decides what it says that it offers: everything else may change without its being asked again.
 fn reach(json: &str) -> String {
     const KEYS: [&str; 4] = ["transport", "endpoints", "era", "client_capabilities"];
@@ -172,6 +243,6 @@ fn reach(json: &str) -> String {
     KEYS.iter().filter_map(|key| Some(format!("{key}: {}\n", own.get(*key)?))).collect()
 }
 
-fn sections(listed: &BTreeMap<String, (String, Section)>) -> Sections {
+fn sections(listed: &Listed) -> Sections {
     listed.iter().map(|(name, (_, section))| (name.clone(), section.clone())).collect()
 }

@@ -13,6 +13,10 @@ use crate::references::References;
 #[derive(Debug)]
 pub(crate) struct Amender;
 
+/// What came of asking added backends: there are none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heard;
+
 /// What an overlay makes of the compiled catalog: nothing.
 #[derive(Debug, Default)]
 pub(super) struct Amendment;
@@ -20,6 +24,15 @@ pub(super) struct Amendment;
 /// The same, made.
 #[derive(Debug, Default)]
 pub(super) struct Amended;
+
+// === impl Amendment ===
+
+#[expect(clippy::unused_self, reason = "as in a build with the feature")]
+impl Amendment {
+    pub(super) fn heard(&self) -> Heard {
+        Heard
+    }
+}
 
 // === impl Amender ===
 
@@ -29,8 +42,18 @@ impl Amender {
         Self
     }
 
-    pub(super) fn check(&self, source: &Source, overlay: &Overlay) -> Result<Amendment, Vec<Diagnostic>> {
+    pub(super) fn check(
+        &self,
+        source: &Source,
+        overlay: &Overlay,
+        _heard: &Heard,
+    ) -> Result<Amendment, Vec<Diagnostic>> {
         if overlay.amends() { Err(overlay::refuse_amendments(source, overlay)) } else { Ok(Amendment) }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "as in a build with the feature")]
+    pub(super) fn foresee(&self, _amendment: &Amendment, _tuned: &Tuned) -> Result<(), OverlayError> {
+        Ok(())
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "as in a build with the feature")]

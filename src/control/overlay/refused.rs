@@ -37,8 +37,9 @@ pub enum OverlayError {
         #[source]
         source: io::Error,
     },
-    /// As many catalogs were made by overlays as are kept: see [`limits::AMENDMENTS_MAX`](crate::limits::AMENDMENTS_MAX).
-    #[error("overlay would make one more catalog than are kept until the gateway is started anew")]
+    /// It adds more backends than there may be, or as many backends were added and catalogs made as are kept: see
+    /// [`limits::ADDED_BACKENDS_MAX`](crate::limits::ADDED_BACKENDS_MAX) and what follows it.
+    #[error("overlay adds more backends, or makes one more catalog, than are kept until the gateway is started anew")]
     Exhausted,
     /// The catalog that it would make has no tables.
     #[error("catalog of the overlay cannot be made: {0}")]

@@ -13,7 +13,7 @@ use super::super::petition::Petition;
 use super::super::timestamp;
 use super::super::told::Told;
 use super::servers;
-use crate::control::Reload;
+use crate::control::{Considered, Heard, OverlayError, Reload};
 
 /// What is told of a change.
 struct Outcome<'t> {
@@ -106,8 +106,10 @@ pub(in super::super) fn reload(endpoints: &Endpoints, petition: &Petition) -> Re
         let unreadable =
             |error| Declined::Overlay(format!("overlay `{}` cannot be read: {error}", file.display()), Vec::new());
         let source = Source::read(file, OVERLAY_BYTES_MAX).map_err(unreadable)?;
-        let (overlay, result) = check(facts, &source.text)?;
-        return Ok(told(facts, &Outcome { result, dry_run: true, text: &source.text, overlay: &overlay }));
+        let considered = consider(facts, &source.text, &Heard::default())?;
+        store.foresee(&considered).map_err(|error| Declined::from(&error))?;
+        let result = if store.current().text == source.text { Reload::Unchanged } else { Reload::Applied };
+        return Ok(told(facts, &Outcome { result, dry_run: true, text: &source.text, overlay: &considered.overlay }));
     }
     let result = store.reload();
     if let Some(rejected) = store.rejected().filter(|_| result == Reload::Rejected) {
@@ -117,16 +119,17 @@ pub(in super::super) fn reload(endpoints: &Endpoints, petition: &Petition) -> Re
     Ok(told(facts, &Outcome { result, dry_run: false, text: &current.text, overlay: &current.overlay }))
 }
 
-/// Checks a document without changing anything, and what would come of it.
-fn check(facts: &Facts, text: &str) -> Result<(Overlay, Reload), Declined> {
-    let store = &facts.overlay;
-    let overlay = store.check(text).map_err(|problems| {
-        let file = Source { path: "overlay".to_owned(), text: text.to_owned() };
-        let findings = diagnostic::findings(&problems, &file);
-        Declined::Overlay("overlay does not pass its checks".to_owned(), findings)
-    })?;
-    let result = if store.current().text == text { Reload::Unchanged } else { Reload::Applied };
-    Ok((overlay, result))
+/// Checks a document without changing anything. Backends that it adds are asked what they offer, unless that was `heard`.
+fn consider(facts: &Facts, text: &str, heard: &Heard) -> Result<Considered, Declined> {
+    facts.overlay.consider(text, heard).map_err(|error| match error {
+        // Of what was sent, and not of the file.
+        OverlayError::Refused { problems, file } => {
+            let file = Source { path: "overlay".to_owned(), ..file };
+            let findings = diagnostic::findings(&problems, &file);
+            Declined::Overlay("overlay does not pass its checks".to_owned(), findings)
+        }
+        error => Declined::from(&error),
+    })
 }
 
 /// What an overlay sets, as JSON.
@@ -136,6 +139,7 @@ pub(super) fn settings(overlay: &Overlay) -> Value {
 
 /// Puts a change of the overlay in force, or only checks it.
 fn merge(facts: &Facts, change: Value, petition: &Petition) -> Result<Told, Declined> {
+    let mut heard = Heard::default();
     loop {
         let current = facts.overlay.current();
         let mut whole = settings(&current.overlay);
@@ -144,7 +148,10 @@ fn merge(facts: &Facts, change: Value, petition: &Petition) -> Result<Told, Decl
             backends.retain(|_, settings| settings != &json!({}));
         }
         // Once more where somebody else has changed it meanwhile, or what they did would be undone.
-        if let Some(told) = take_over(facts, &whole.to_string(), petition, Some(current.generation))? {
+        let considered = consider(facts, &whole.to_string(), &heard)?;
+        heard = considered.heard();
+        let text = considered.overlay.to_string();
+        if let Some(told) = take_over(facts, (&text, considered), petition, Some(current.generation))? {
             return Ok(told);
         }
     }
@@ -171,29 +178,32 @@ fn apply(target: &mut Value, change: Value) {
 
 /// Puts a document in force, or only checks it. One that was JSON is written as overlays are.
 fn take(facts: &Facts, text: &str, petition: &Petition) -> Result<Told, Declined> {
-    let told = take_over(facts, text, petition, None)?;
+    let considered = consider(facts, text, &Heard::default())?;
+    let written = if petition.is_yaml() { text.to_owned() } else { considered.overlay.to_string() };
+    let told = take_over(facts, (&written, considered), petition, None)?;
     told.ok_or(Declined::Internal("overlay of any generation was not taken"))
 }
 
 /// The same, unless another overlay is in force than that of this generation.
 fn take_over(
     facts: &Facts,
-    text: &str,
+    (text, considered): (&str, Considered),
     petition: &Petition,
     generation: Option<u64>,
 ) -> Result<Option<Told>, Declined> {
-    let (overlay, _) = check(facts, text)?;
-    let written = if petition.is_yaml() { text.to_owned() } else { overlay.to_string() };
-    let result = if written == facts.overlay.current().text { Reload::Unchanged } else { Reload::Applied };
+    let (store, overlay) = (&facts.overlay, considered.overlay.clone());
+    let result = if text == store.current().text { Reload::Unchanged } else { Reload::Applied };
     let dry_run = petition.is_dry_run()?;
-    // What is in force already may not stand in the file.
-    if !dry_run && (result == Reload::Applied || facts.overlay.rejected().is_some()) {
-        let applied = facts.overlay.apply_over(&written, generation).map_err(|error| Declined::from(&error))?;
+    if dry_run {
+        store.foresee(&considered).map_err(|error| Declined::from(&error))?;
+    } else if result == Reload::Applied || store.rejected().is_some() {
+        // What is in force already may not stand in the file.
+        let applied = store.apply_over(text, considered, generation).map_err(|error| Declined::from(&error))?;
         if applied.is_none() {
             return Ok(None);
         }
     }
-    Ok(Some(told(facts, &Outcome { result, dry_run, text: &written, overlay: &overlay })))
+    Ok(Some(told(facts, &Outcome { result, dry_run, text, overlay: &overlay })))
 }
 
 fn told(facts: &Facts, outcome: &Outcome<'_>) -> Told {
