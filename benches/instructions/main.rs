@@ -2,9 +2,14 @@
 //! about 5 % above what was counted when it was set. Needs valgrind and `iai-callgrind-runner`.
 #![expect(missing_docs, reason = "the benchmark macros write modules without documentation")]
 
+mod exchange;
+
 use std::hint::black_box;
 
-use iai_callgrind::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
+use exchange::Exchange;
+use iai_callgrind::{
+    Callgrind, EntryPoint, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
+};
 use only1mcp::SessionSteps;
 use only1mcp::catalog::plan::{Balance, HashKey};
 use only1mcp::catalog::{Entry, InForce, ListKind, NameTable, Revision, Spec, Topology};
@@ -273,8 +278,8 @@ fn session(calls: usize) -> SessionSteps {
 
 // What each call pays beside what a call without a session takes. The first one opens the token.
 #[library_benchmark]
-#[bench::first(args = (0), setup = session, config = at_most(6_250))]
-#[bench::next(args = (1), setup = session, config = at_most(1_600))]
+#[bench::first(args = (0), setup = session, config = at_most(6_600))]
+#[bench::next(args = (1), setup = session, config = at_most(1_720))]
 fn call_in_session(steps: SessionSteps) -> SessionSteps {
     black_box(steps.call(black_box(b"123456")));
     steps
@@ -344,7 +349,27 @@ fn pick_by_key((strategy, endpoints): (ConsistentHash, Endpoints)) -> (usize, Co
     (strategy.pick(black_box(&endpoints), black_box(0b1111), key), strategy)
 }
 
+// === A call as a whole ===
+
+/// The same for all threads of the process, from its beginning to its end.
+fn at_most_in_all(instructions: u64) -> LibraryBenchmarkConfig {
+    let limit = [(EventKind::Ir, instructions)];
+    LibraryBenchmarkConfig::default()
+        .tool(Callgrind::default().entry_point(EntryPoint::None).hard_limits(limit))
+        .clone()
+}
+
+// From the client's socket to the backend's and back, with what client and backend do themselves. That the gateway starts is in
+// it too, and in `none` nothing else. What wakes up when differs a little from run to run.
+#[library_benchmark]
+#[bench::none(config = at_most_in_all(2_180_000), args = (0))]
+#[bench::a_thousand(config = at_most_in_all(53_500_000), args = (1_000))]
+fn whole_call(calls: usize) -> Exchange {
+    Exchange::begin(calls)
+}
+
 library_benchmark_group!(name = steps; benchmarks =
     scan_call, scan_answer, splice_call, lookup, route_mixed, route_many, route_in_force, control_through_a_vtable,
-    list_answer, open_session, call_in_session, pick_in_turn, pick_least, pick_by_chance, pick_by_key);
+    list_answer, open_session, call_in_session, pick_in_turn, pick_least, pick_by_chance, pick_by_key,
+    whole_call);
 main!(library_benchmark_groups = steps);
