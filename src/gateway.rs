@@ -33,7 +33,7 @@ use crate::catalog::plan::{self, Reference};
 use crate::control::{Amender, Control, OverlayStore};
 use crate::proxy::{Counts, Site, Tie, Tuned};
 use crate::references::References;
-use crate::upstream::Patient;
+use crate::upstream::{self, Patient};
 pub use errors::{StartError, TlsError};
 use listen::{Address, Listener, Listening};
 #[cfg(not(feature = "admin"))]
@@ -226,6 +226,15 @@ impl<T: Topology> Builder<T> {
         self
     }
 
+    /// Lets overlays, from the file and by administrators, add backends that are started: whoever may write the one or has the
+    /// token of the other may then run programs as the user of this process. An overlay that adds one is refused otherwise.
+    #[cfg(all(feature = "amendments", feature = "transport-stdio"))]
+    #[must_use]
+    pub fn overlay_commands(mut self) -> Self {
+        self.provisions.overlay_commands = true;
+        self
+    }
+
     /// How many workers serve, instead of one per core.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
@@ -259,7 +268,7 @@ impl<T: Topology> Builder<T> {
             kept.seal_keys.clone_from(&seal_keys);
         }
         let listeners = listen::share(listeners, workers).map_err(StartError::Listener)?;
-        let (tuned, overlay) = overlay::<T>(&self.provisions)?;
+        let (tuned, overlay) = overlay::<T>(&self.provisions, workers)?;
         let (draining, drain) = watch::channel(false);
         let listen = &spec.listen;
         let shown = tls.as_ref().map(tls::Watch::shown);
@@ -338,12 +347,14 @@ impl<T: Topology> Builder<T> {
         // No request comes by HTTP: there is no site to check, and no session to seal.
         let site = Site::new(Vec::new(), Vec::new());
         let seal_keys = worker::seal_key_of_this_process()?;
-        let (tuned, overlay) = overlay::<T>(&self.provisions)?;
+        let (tuned, overlay) = overlay::<T>(&self.provisions, 1)?;
         let crew = Crew::new::<T>(1, site, &seal_keys, self.provisions, tuned, drain)?;
-        let _control = Control::start::<T>(overlay, None, crew.upstream()).map_err(StartError::Worker)?;
+        let _control = Control::start::<T>(Arc::clone(&overlay), None, crew.upstream()).map_err(StartError::Worker)?;
         let place = crew.place(0, Arc::new(Counts::new(spec.backends.len())));
         drop(crew);
-        place.converse::<T>(view, Tie::alone(), stop)
+        let served = place.converse::<T>(view, Tie::alone(), stop);
+        overlay.end_children();
+        served
     }
 }
 
@@ -353,11 +364,16 @@ fn shown(secret: &Reference) -> String {
 }
 
 /// What the workers go by, with who keeps it.
-fn overlay<T: Topology>(provisions: &Provisions) -> Result<(Arc<Tuned>, Arc<OverlayStore>), StartError> {
+fn overlay<T: Topology>(
+    provisions: &Provisions,
+    workers: usize,
+) -> Result<(Arc<Tuned>, Arc<OverlayStore>), StartError> {
     let backends = T::SPEC.backends;
     let beginning = provisions.beginning(backends)?;
     let tuned = Arc::new(Tuned::new(backends, &beginning.overlay));
-    let store = OverlayStore::new(backends, Amender::of::<T>(&provisions.references), Arc::clone(&tuned), beginning)?;
+    let shared = upstream::Shared::new(provisions.references.clone(), provisions.program()?, &[], &[]);
+    let amender = Amender::of::<T>(shared, &tuned, workers, provisions.overlay_commands);
+    let store = OverlayStore::new(backends, amender, Arc::clone(&tuned), beginning)?;
     Ok((tuned, Arc::new(store)))
 }
 
@@ -428,9 +444,9 @@ impl Running {
         self.admin_address
     }
 
-    /// The children it keeps, in the order of their backends.
-    pub fn children(&self) -> impl Iterator<Item = &Patient> {
-        self.children.iter().filter(|child| child.is_there())
+    /// The children it keeps, in the order of their backends; those of added ones come last.
+    pub fn children(&self) -> impl Iterator<Item = Patient> {
+        self.children.iter().cloned().chain(self.overlay.added_children()).filter(Patient::is_there)
     }
 
     /// The URL of the MCP endpoint; on a Unix socket `unix:` with the file, and the path behind a colon.
@@ -487,5 +503,6 @@ impl Drop for Running {
                 tracing::error!("a worker panicked");
             }
         }
+        self.overlay.end_children();
     }
 }

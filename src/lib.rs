@@ -34,7 +34,8 @@
 //! # Threads
 //!
 //! One worker a core, each a single-threaded runtime with its own listener, connections and counters. A stdio child is
-//! shared by nature: it lives on one worker, and the others reach it through bounded channels; so does a client's stream of
+//! shared by nature: it lives on one worker (that of a backend that an overlay adds on a thread of its own, which comes up with the
+//! first of these), and the others reach it through bounded channels; so does a client's stream of
 //! HTTP+SSE, to which any worker may be told something. A call of a session is known to its worker alone; its client may
 //! cancel it by way of any, and one that does not know it tells the others. What it asks about a task of a legacy
 //! server goes to the worker whose session with the server has the task. One further thread forks children and does

@@ -30,6 +30,8 @@ mod http;
 #[cfg(feature = "transport-sse")]
 pub mod legacy_sse;
 mod multiplex;
+#[cfg(all(feature = "amendments", not(feature = "transport-stdio")))]
+mod no_ward;
 mod outbound;
 mod probe;
 mod profiles;
@@ -55,7 +57,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 #[cfg(feature = "amendments")]
-pub(crate) use added::{Addition, Additions, Chosen, Reached};
+pub(crate) use added::{Addition, Additions, Chosen, Reached, Trial};
 #[cfg(feature = "transport-stdio")]
 pub use children::{CHILD_VARIABLES, Children};
 pub use cluster::Cluster;
@@ -64,6 +66,8 @@ pub(crate) use cluster::{Breaking, HealthState, Standing};
 pub(crate) use cluster::{Group, Others, seconds};
 pub(crate) use context::Tuning;
 pub use context::{Context, Shared};
+#[cfg(feature = "amendments")]
+pub(crate) use contract::Told;
 #[cfg(any(feature = "authoring", feature = "amendments"))]
 pub(crate) use contract::contract;
 pub(crate) use dropped::{Dropped, Reason};

@@ -1,5 +1,7 @@
 //! `only1mcp reload` and `only1mcp backend`: a gateway that runs is set otherwise, by way of its overlay.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -21,6 +23,9 @@ pub(super) struct Reload {
 #[derive(Debug, Subcommand)]
 pub(super) enum Backend {
     /// Add one to those that are compiled.
+    ///
+    /// `only1mcp backend add wiki --url http://10.0.0.9/mcp` adds one that runs already, `only1mcp backend add files -- npx -y
+    /// @modelcontextprotocol/server-filesystem /data` one that the gateway starts.
     Add(Added),
     /// Take one out that was added.
     Remove(Named),
@@ -40,7 +45,7 @@ pub(super) struct Added {
     #[command(flatten)]
     named: Named,
     /// Where it is reached, or `env:NAME` of the gateway; several are endpoints of one backend.
-    #[arg(long = "url", required = true)]
+    #[arg(long = "url", required_unless_present = "command")]
     urls: Vec<String>,
     /// How it is reached; by default `websocket` for `ws:` and `wss:`, else `streamable_http`.
     #[arg(long, value_parser = ["streamable_http", "legacy_sse", "websocket"])]
@@ -48,6 +53,16 @@ pub(super) struct Added {
     /// What it is shown, `env:NAME` or `file:PATH` of the gateway.
     #[arg(long)]
     bearer: Option<String>,
+    /// A variable that the command is given: text, or `env:NAME` or `file:PATH` of the gateway.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable, requires = "command")]
+    variables: Vec<(String, String)>,
+    /// The directory that the command is started in.
+    #[arg(long, value_name = "DIR", requires = "command")]
+    cwd: Option<String>,
+    /// A program that the gateway starts and speaks with over stdio, and its arguments, instead of a URL. The gateway has to be
+    /// one that was started with `--overlay-commands`.
+    #[arg(last = true, conflicts_with_all = ["urls", "transport", "bearer"])]
+    command: Vec<String>,
 }
 
 /// The weights of a backend.
@@ -122,6 +137,16 @@ impl Named {
 impl Added {
     /// As a topology would have it, with its name.
     fn server(&self) -> Value {
+        if let [command, arguments @ ..] = &self.command[..] {
+            let mut stdio = json!({ "command": command, "args": arguments });
+            if !self.variables.is_empty() {
+                stdio["env"] = self.variables.iter().cloned().collect::<BTreeMap<_, _>>().into_iter().collect();
+            }
+            if let Some(cwd) = &self.cwd {
+                stdio["cwd"] = cwd.as_str().into();
+            }
+            return json!({ "name": self.named.name, "transport": { "stdio": stdio } });
+        }
         let is_socket = |url: &String| url.starts_with("ws:") || url.starts_with("wss:");
         let by_url = if self.urls.iter().any(is_socket) { "websocket" } else { "streamable_http" };
         let transport = self.transport.as_deref().unwrap_or(by_url);
@@ -129,6 +154,12 @@ impl Added {
         let endpoints: Vec<Value> = self.urls.iter().map(|url| json!({ "url": url })).collect();
         json!({ "name": self.named.name, "transport": { transport: settings }, "endpoints": endpoints })
     }
+}
+
+/// A name and what it stands for.
+fn variable(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("write `NAME=VALUE`")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn query(dry_run: bool) -> &'static str {

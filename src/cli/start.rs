@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+#[cfg(all(feature = "amendments", feature = "transport-stdio"))]
+use clap::builder::BoolishValueParser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, counted, files, notify, print};
@@ -43,6 +45,11 @@ pub(super) struct OverlayFile {
     /// after. By default `overlay.yaml` in `$XDG_CONFIG_HOME/only1mcp` or `~/.config/only1mcp`, once it is there.
     #[arg(long, value_name = "FILE", env = "ONLY1MCP_OVERLAY")]
     overlay: Option<PathBuf>,
+    /// Let the overlay add backends that are started: `transport: { stdio: { command: npx } }`. Who may write its file, or has the
+    /// token of administrators, may then run programs as the user of the gateway.
+    #[arg(long, env = "ONLY1MCP_OVERLAY_COMMANDS", value_parser = BoolishValueParser::new())]
+    #[cfg(all(feature = "amendments", feature = "transport-stdio"))]
+    overlay_commands: bool,
 }
 
 // === impl OverlayFile ===
@@ -50,6 +57,8 @@ pub(super) struct OverlayFile {
 impl OverlayFile {
     /// The builder with the file's settings.
     pub(super) fn apply<T: Topology>(&self, builder: Builder<T>) -> Builder<T> {
+        #[cfg(all(feature = "amendments", feature = "transport-stdio"))]
+        let builder = if self.overlay_commands { builder.overlay_commands() } else { builder };
         match (&self.overlay, default_path()) {
             (Some(path), _) => builder.overlay_file(path),
             (None, Some(path)) => builder.optional_overlay_file(path),

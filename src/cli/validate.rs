@@ -33,6 +33,9 @@ pub(super) struct Validate {
     /// Check this overlay too, once the topology has no errors.
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
+    /// Take it for that of a gateway that is started with `--overlay-commands`.
+    #[arg(long, requires = "overlay")]
+    overlay_commands: bool,
 }
 
 /// What `--json` prints. Members are only ever added.
@@ -55,12 +58,16 @@ struct Checked<'a> {
 }
 
 /// Whether what an overlay makes of a topology passes the checks, as far as that is known without asking anybody.
-fn amended(topology: &Source, lock: Option<&Source>, overlay: (&Source, &Overlay)) -> Result<(), Vec<Diagnostic>> {
-    let (source, read) = overlay;
+fn amended(
+    topology: &Source,
+    lock: Option<&Source>,
+    (source, read): (&Source, &Overlay),
+    commands: bool,
+) -> Result<(), Vec<Diagnostic>> {
     if !read.amends() {
         return Ok(());
     }
-    let base = Base::read(topology.clone(), lock.cloned(), catalog::features())?;
+    let base = Base::read(topology.clone(), lock.cloned(), catalog::features())?.commands(commands);
     base.with(source, read, &Sections::new()).map(|_plan| ())
 }
 
@@ -83,7 +90,7 @@ impl Validate {
         let mut checked = vec![Checked { source: &topology, found }];
         if let (Some(overlay), Some(plan)) = (&overlay, &plan) {
             let found = overlay::load(overlay, &plan.backends)
-                .and_then(|read| amended(&topology, lock.as_ref(), (overlay, &read)))
+                .and_then(|read| amended(&topology, lock.as_ref(), (overlay, &read), self.overlay_commands))
                 .err()
                 .unwrap_or_default();
             checked.push(Checked { source: overlay, found });

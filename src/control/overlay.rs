@@ -27,6 +27,7 @@ use only1mcp_model::overlay::{self, Overlay};
 use only1mcp_model::{Source, plan};
 
 use crate::proxy::{Settings, Tuned};
+use crate::upstream::Patient;
 use crate::{file, limits, telemetry};
 use amender::{Amended, Amendment};
 pub(crate) use amender::{Amender, Heard};
@@ -231,6 +232,16 @@ impl OverlayStore {
     /// Whether the backend of this index is disabled.
     pub(crate) fn is_disabled(&self, backend: usize) -> bool {
         self.tuned.of(backend).is_some_and(Settings::is_disabled)
+    }
+
+    /// The children of the backends that it adds.
+    pub(crate) fn added_children(&self) -> Vec<Patient> {
+        self.tuned.added_children()
+    }
+
+    /// Ends them; none is started after that.
+    pub(crate) fn end_children(&self) {
+        self.tuned.end_children();
     }
 
     /// Checks whether a document would be put in force, and changes nothing.

@@ -44,6 +44,8 @@ pub(super) struct Provisions {
     pub(super) overlay: Overlay,
     /// What the overlay is kept in instead, and whether it may be absent.
     pub(super) overlay_file: Option<(PathBuf, bool)>,
+    /// Whether overlays may add backends that are started.
+    pub(super) overlay_commands: bool,
 }
 
 /// All workers of one gateway.
@@ -89,6 +91,11 @@ impl Provisions {
         }
     }
 
+    /// The executable that `command: self` starts.
+    pub(super) fn program(&self) -> Result<PathBuf, StartError> {
+        self.program.clone().map_or_else(|| std::env::current_exe().map_err(StartError::Worker), Ok)
+    }
+
     /// What clients are handed is sealed as the topology says: with keys that outlive the process, or with one of its own.
     /// What was sealed by the gateway before is opened as well.
     pub(super) fn seal_keys(&self, plan: &plan::Sessions, before: &[SealKey]) -> Result<Vec<SealKey>, StartError> {
@@ -122,11 +129,7 @@ impl Crew {
         draining: watch::Receiver<bool>,
     ) -> Result<Self, StartError> {
         let spec = T::SPEC;
-        let Provisions { references, program, .. } = provisions;
-        let program = match program {
-            Some(program) => program,
-            None => std::env::current_exe().map_err(StartError::Worker)?,
-        };
+        let (program, references) = (provisions.program()?, provisions.references);
         let (mailboxes, parked, flights) = (Mailboxes::default(), Parked::default(), Flights::default());
         let (sessions, tasks, errands) = (Sessions::new(seal_keys), TaskIds::new(seal_keys), Errands::new(workers));
         let (gate, load) = (Gate::new(spec, site), Load::new(spec.limits.calls_max));

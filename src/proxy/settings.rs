@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::catalog::{Amendments, plan};
 use crate::limits;
 use crate::mcp::client::Profile;
-use crate::upstream::{self, Error, Tuning, Upkeep};
+use crate::upstream::{self, Error, Patient, Tuning, Upkeep};
 
 /// The settings of every backend.
 #[derive(Debug)]
@@ -110,6 +110,20 @@ impl Tuned {
                 settings.tuning.upkeep.set(false);
             }
         }
+    }
+
+    /// The children of those that the overlay in force adds.
+    pub(crate) fn added_children(&self) -> Vec<Patient> {
+        #[cfg(feature = "amendments")]
+        return self.additions.patients();
+        #[cfg(not(feature = "amendments"))]
+        Vec::new()
+    }
+
+    /// Ends all children of such backends. Blocks until that is done.
+    pub(crate) fn end_children(&self) {
+        #[cfg(feature = "amendments")]
+        self.additions.ward.close();
     }
 
     /// Hears of each time that they are set from now on.

@@ -3,7 +3,7 @@
 //!
 //! **Invariant:** a call to a compiled backend pays one comparison for it, and its future is no larger.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 #[expect(clippy::disallowed_types, reason = "taken when a link is opened, and by whoever adds")]
 use std::sync::Mutex;
@@ -12,8 +12,15 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use super::any::Any;
 use super::balance::{ConsistentHash, Either, LeastConnections, Members, Random, RoundRobin, Strategy, WeightedRandom};
 use super::context::Account;
+#[cfg(not(feature = "transport-stdio"))]
+use super::no_ward::{Guest, Lodging, Ward};
 use super::plan::{Backend, Balance};
-use super::{Call, Context, Error, Greeting, Group, Hearer, OpenError, Relay, SessionKey, Transport, Tuning, plan};
+#[cfg(feature = "transport-stdio")]
+use super::stdio::{Guest, Lodging, Ward};
+use super::{
+    Call, Context, Error, Greeting, Group, Hearer, OpenError, Patient, Relay, SessionKey, Shared, Transport, Tuning,
+    plan,
+};
 use crate::catalog::Era;
 use crate::limits;
 
@@ -44,14 +51,22 @@ pub(crate) type Strategies =
 pub(crate) struct Additions {
     #[expect(clippy::disallowed_types, reason = "taken when a link is opened, and by whoever adds")]
     known: Mutex<Known>,
+    /// Where the children of those live that are started.
+    pub(crate) ward: Ward,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     /// By how they are reached.
     places: HashMap<String, Addition>,
-    /// How many there were.
+    /// How many positions were given away.
     count: usize,
+    /// Those of backends that never came to be in force.
+    free: Vec<usize>,
+    /// Those of backends that are in force.
+    in_force: Vec<usize>,
+    /// Those of backends that ever were.
+    used: BTreeSet<usize>,
 }
 
 /// What is kept of one of them.
@@ -64,6 +79,16 @@ pub(crate) struct Addition {
     pub(super) account: Account,
     /// Its links open again once they were closed.
     reopens: bool,
+    /// Where its children live, if it is started.
+    pub(super) lodging: Option<Arc<Lodging>>,
+}
+
+/// Backends that were entered and are not in force yet. Those that do not come to be are forgotten with it.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    additions: Arc<Additions>,
+    /// Each with whether it was kept up before.
+    entered: Vec<(Addition, bool)>,
 }
 
 // === impl Additions ===
@@ -72,10 +97,11 @@ impl Additions {
     /// What is kept of a backend, from now on if it is new; `None` where there were as many as may be.
     pub(crate) fn enter(&self, backend: &Backend) -> Option<Addition> {
         let mut known = self.known();
-        let (key, position) = (key(backend), known.count);
+        let key = key(backend);
         if let Some(addition) = known.places.get(&key) {
             return Some(addition.clone());
         }
+        let position = known.free.pop().unwrap_or(known.count);
         if position >= limits::ADDED_BACKENDS_EVER_MAX {
             return None;
         }
@@ -83,8 +109,9 @@ impl Additions {
         let account = Account { upkeep: tuning.upkeep.clone(), ..Account::default() };
         let group = Arc::new(Group::new(backend, tuning.clone()));
         let reopens = matches!(backend.transport, plan::Transport::StreamableHttp(_));
-        let addition = Addition { position, tuning, group, account, reopens };
-        known.count += 1;
+        let lodging = Lodging::new(backend, &account);
+        let addition = Addition { position, tuning, group, account, reopens, lodging };
+        known.count = known.count.max(position + 1);
         known.places.insert(key, addition.clone());
         Some(addition)
     }
@@ -93,7 +120,7 @@ impl Additions {
     /// be.
     pub(crate) fn foresee(&self, backends: &[Backend]) -> Option<Vec<usize>> {
         let known = self.known();
-        let mut next = known.count..limits::ADDED_BACKENDS_EVER_MAX;
+        let mut next = known.free.iter().rev().copied().chain(known.count..limits::ADDED_BACKENDS_EVER_MAX);
         let position = |backend: &Backend| match known.places.get(&key(backend)) {
             Some(addition) => Some(addition.position),
             None => next.next(),
@@ -103,7 +130,23 @@ impl Additions {
 
     /// Forgets all but these, of those whose links do not open again once they are closed.
     pub(crate) fn keep(&self, positions: &[usize]) {
-        self.known().places.retain(|_, own| own.reopens || positions.contains(&own.position));
+        let mut known = self.known();
+        known.in_force = positions.to_vec();
+        known.used.extend(positions);
+        drop(known);
+        self.sweep();
+    }
+
+    fn sweep(&self) {
+        let Known { places, free, in_force, used, .. } = &mut *self.known();
+        places.retain(|_, own| {
+            let was_used = used.contains(&own.position);
+            let stays = in_force.contains(&own.position) || own.reopens && was_used || own.is_held(was_used);
+            if !stays && !was_used {
+                free.push(own.position);
+            }
+            stays
+        });
     }
 
     /// The endpoints of the one at this position, if it is kept.
@@ -118,6 +161,14 @@ impl Additions {
         self.known().places.values().find(|own| own.position == position).map(|own| own.account.dropped.clone())
     }
 
+    /// The children of those that are in force.
+    pub(crate) fn patients(&self) -> Vec<Patient> {
+        let known = self.known();
+        let mut own: Vec<_> = known.places.values().filter(|own| known.in_force.contains(&own.position)).collect();
+        own.sort_by_key(|own| own.position);
+        own.into_iter().filter_map(|own| own.lodging.as_ref()).flat_map(|own| own.patients()).collect()
+    }
+
     /// What is kept of a backend, if it is.
     pub(super) fn of(&self, backend: &Backend) -> Option<Addition> {
         self.known().places.get(&key(backend)).cloned()
@@ -125,6 +176,62 @@ impl Additions {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Addition ===
+
+impl Addition {
+    /// Whether somebody who may put it in force has it too. Links have what was in force before.
+    fn is_held(&self, was_used: bool) -> bool {
+        match &self.lodging {
+            Some(lodging) => Arc::strong_count(lodging) > 1,
+            None => !was_used && Arc::strong_count(&self.group) > 1,
+        }
+    }
+
+    /// Has what is kept up look whether it is to be, wherever that is no worker's.
+    pub(crate) fn nudge(&self) {
+        self.lodging.iter().for_each(|own| own.nudge());
+    }
+
+    /// It as the ward has it, if it is started.
+    pub(crate) fn guest(&self, backend: &Backend, shared: &Arc<Shared>, workers: usize) -> Option<Guest> {
+        Some(Guest::new(backend, self.lodging.as_ref()?, &self.group, shared, workers))
+    }
+}
+
+// === impl Trial ===
+
+impl Trial {
+    pub(crate) fn new(additions: &Arc<Additions>) -> Self {
+        Self { additions: Arc::clone(additions), entered: Vec::new() }
+    }
+
+    /// Enters one more, as [`Additions::enter`] does, and has it kept up.
+    pub(crate) fn enter(&mut self, backend: &Backend) -> Option<Addition> {
+        let addition = self.additions.enter(backend)?;
+        let upkeep = &addition.tuning.upkeep;
+        self.entered.push((addition.clone(), upkeep.is_due()));
+        upkeep.set(true);
+        Some(addition)
+    }
+
+    /// What they are to be was set since: they are in force.
+    pub(crate) fn settle(mut self) {
+        self.entered.clear();
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        for (addition, was_due) in self.entered.drain(..) {
+            if !was_due {
+                addition.tuning.upkeep.set(false);
+                addition.nudge();
+            }
+        }
+        self.additions.sweep();
     }
 }
 

@@ -192,6 +192,19 @@ impl Door {
         Ok(())
     }
 
+    /// Whether its hub lives somewhere.
+    #[cfg(feature = "transport-stdio")]
+    pub(super) fn is_served(&self) -> bool {
+        self.end.lock().is_ok_and(|end| end.is_none())
+    }
+
+    /// Has it look whether it is to be kept up.
+    #[cfg(all(feature = "transport-stdio", feature = "amendments"))]
+    pub(super) fn nudge(&self) {
+        // With a queue that is full it does so as well.
+        drop(self.hub.try_send(ToHub::Nudge));
+    }
+
     /// The link of this worker; its audience hears what the backend tells by itself.
     pub(super) fn link(
         &self,

@@ -122,6 +122,15 @@ impl Shared {
         Vec::new()
     }
 
+    /// The places of the children of this backend.
+    #[cfg(feature = "transport-stdio")]
+    pub(super) fn places(&self, backend: &plan::Backend) -> Option<Arc<super::stdio::Places>> {
+        let places = self.hubs.of(&backend.name);
+        #[cfg(feature = "amendments")]
+        let places = places.or_else(|| self.additions.of(backend)?.lodging.map(|own| own.places()));
+        places
+    }
+
     /// What is kept of this backend.
     pub(super) fn account(&self, backend: &plan::Backend) -> Account {
         let account = self.accounts.get(&*backend.name).cloned();

@@ -12,16 +12,15 @@ use crate::mcp::{envelope, parts};
 /// How long one answer may take.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
+/// What a backend offers, and what it lists that no section has; or why that is not known.
+pub(crate) type Told = Result<(Section, Vec<LeftOut>), String>;
+
 /// Asks a backend, over a link to it, for all of it, and says what it lists and no section has. `tell` hears what it is
 /// asked.
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) async fn contract<U: Transport>(
-    link: &U,
-    backend: &plan::Backend,
-    tell: impl Fn(&'static str),
-) -> Result<(Section, Vec<LeftOut>), String> {
+pub(crate) async fn contract<U: Transport>(link: &U, backend: &plan::Backend, tell: impl Fn(&'static str)) -> Told {
     let greeting = link.greet().await.map_err(|error| error.detail)?;
     let raw = |text: &[u8]| serde_json::from_slice::<Box<RawValue>>(text).map_err(|error| error.to_string());
     let result = raw(&greeting.result)?;

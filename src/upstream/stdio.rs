@@ -6,10 +6,13 @@ mod child;
 mod framer;
 mod seats;
 mod stderr;
+#[cfg(feature = "amendments")]
+mod ward;
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::channel::{Door, Link, Load, Ready, Standing};
 use super::children::Recipe;
@@ -23,6 +26,8 @@ use crate::limits;
 use crate::mcp::client::Profile;
 use child::{Child, Nursery};
 use seats::{Seats, Tenant};
+#[cfg(feature = "amendments")]
+pub(super) use ward::{Guest, Lodging, Ward};
 
 /// The link of one worker to the children of one backend: one or more.
 #[derive(Debug)]
@@ -44,14 +49,16 @@ type Chosen<'a> = (&'a Link, Ready, Load<'a>);
 
 /// The doors of the hubs of one gateway, by backend.
 #[derive(Debug)]
-pub(super) struct Hubs(HashMap<String, Places>);
+pub(super) struct Hubs(HashMap<String, Arc<Places>>);
 
 /// The places of the children of one backend.
 #[derive(Debug)]
-struct Places {
+pub(super) struct Places {
     all: Vec<Place>,
     sessions: Seats,
     profiles: Seats,
+    /// They are not the workers' but those of the ward, which comes behind the last of these.
+    apart: bool,
 }
 
 /// The place of one child.
@@ -70,23 +77,17 @@ impl Hubs {
     pub(super) fn new(backends: &[plan::Backend], accounts: &HashMap<String, Account>) -> Self {
         let (mut places, mut indices) = (HashMap::new(), 0..);
         for backend in backends {
-            let plan::Transport::Stdio(stdio) = &backend.transport else { continue };
-            let differ = profiles::may_differ(backend);
-            let profiles = Seats::new(if differ { limits::PROFILE_CHILDREN_MAX } else { 0 });
-            let needed = stdio.instances() + stdio.sessions();
             let account = accounts.get(&*backend.name).cloned().unwrap_or_default();
-            let own = (0..needed + profiles.count()).zip(&mut indices).map(|(instance, index)| {
-                let (chart, patient) = Chart::new(&backend.name, instance, instance >= needed);
-                // What changed for one session has changed for nobody else.
-                let apart = (stdio.instances()..needed).contains(&instance);
-                let lists = if apart { Lists::default() } else { account.lists.clone() };
-                let account = Account { lists, ..account.clone() };
-                Place { index, door: Door::new(account), chart, patient }
-            });
-            let own = Places { all: own.collect(), sessions: Seats::new(stdio.sessions()), profiles };
-            places.insert(backend.name.to_string(), own);
+            if let Some(own) = Places::new(backend, &account, &mut indices, false) {
+                places.insert(backend.name.to_string(), Arc::new(own));
+            }
         }
         Self(places)
+    }
+
+    /// The places of the children of a backend that is compiled.
+    pub(super) fn of(&self, backend: &str) -> Option<Arc<Places>> {
+        self.0.get(backend).cloned()
     }
 
     /// Every child, in the order of the backends.
@@ -95,6 +96,60 @@ impl Hubs {
         places.sort_by_key(|place| place.index);
         places.into_iter().map(|place| place.patient.clone()).collect()
     }
+}
+
+// === impl Places ===
+
+impl Places {
+    /// Those of a backend that is started, each at the next of these indices.
+    fn new(
+        backend: &plan::Backend,
+        account: &Account,
+        indices: &mut impl Iterator<Item = usize>,
+        apart: bool,
+    ) -> Option<Self> {
+        let plan::Transport::Stdio(stdio) = &backend.transport else { return None };
+        let differ = profiles::may_differ(backend);
+        let profiles = Seats::new(if differ { limits::PROFILE_CHILDREN_MAX } else { 0 });
+        let needed = stdio.instances() + stdio.sessions();
+        let all = (0..needed + profiles.count()).zip(indices).map(|(instance, index)| {
+            let (chart, patient) = Chart::new(&backend.name, instance, instance >= needed);
+            // What changed for one session has changed for nobody else.
+            let alone = (stdio.instances()..needed).contains(&instance);
+            let lists = if alone { Lists::default() } else { account.lists.clone() };
+            let account = Account { lists, ..account.clone() };
+            Place { index, door: Door::new(account), chart, patient }
+        });
+        Some(Self { all: all.collect(), sessions: Seats::new(stdio.sessions()), profiles, apart })
+    }
+
+    /// Has the children live here that are to.
+    fn serve(&self, context: &Context, backend: &plan::Backend, stdio: &plan::Stdio) -> Result<(), OpenError> {
+        if self.apart && context.worker < context.workers {
+            let lives = self.all.iter().all(|place| place.door.is_served());
+            return if lives { Ok(()) } else { Err(invalid(backend, "it could not be started: the log says why")) };
+        }
+        // On every worker, though not all may need it: a gateway starts on all of its workers or on none.
+        let recipe = Rc::new(Recipe::new(&context.shared, backend, stdio)?);
+        let (shared, sessions) = (stdio.instances(), self.sessions.count());
+        for (instance, place) in self.all.iter().enumerate() {
+            if self.apart || place.index % context.workers == context.worker {
+                let alone = instance.checked_sub(shared);
+                let seat = alone.map(|alone| match alone.checked_sub(sessions) {
+                    Some(index) => self.profiles.seat(index),
+                    None => self.sessions.seat(alone),
+                });
+                let life = if instance < shared + sessions { stdio.life.clone() } else { of_profile(&stdio.life) };
+                let (recipe, chart) = (Rc::clone(&recipe), place.chart.clone());
+                place.door.serve::<Child>(backend, Nursery { recipe, life, chart, seat })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn invalid(backend: &plan::Backend, detail: &str) -> OpenError {
+    OpenError::Invalid { backend: backend.name.to_string(), detail: detail.to_owned() }
 }
 
 // === impl Transport ===
@@ -108,29 +163,14 @@ impl Transport for Stdio {
         let plan::Transport::Stdio(stdio) = &backend.transport else {
             return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
         };
-        let places = context.shared.hubs.0.get(&*backend.name).ok_or_else(|| OpenError::Invalid {
-            backend: backend.name.to_string(),
-            detail: "it was not there when the gateway started".to_owned(),
-        })?;
-        // On every worker, though not all may need it: a gateway starts on all of its workers or on none.
-        let recipe = Rc::new(Recipe::new(&context.shared, backend, stdio)?);
+        let places = context.shared.places(backend);
+        let places = places.ok_or_else(|| invalid(backend, "it was not there when the gateway started"))?;
+        places.serve(context, backend, stdio)?;
         let (shared, sessions, profiles) = (stdio.instances(), places.sessions.clone(), places.profiles.clone());
-        for (instance, place) in places.all.iter().enumerate() {
-            if place.index % context.workers == context.worker {
-                let apart = instance.checked_sub(shared);
-                let seat = apart.map(|apart| match apart.checked_sub(sessions.count()) {
-                    Some(index) => profiles.seat(index),
-                    None => sessions.seat(apart),
-                });
-                let life =
-                    if instance < shared + sessions.count() { stdio.life.clone() } else { of_profile(&stdio.life) };
-                let (recipe, chart) = (Rc::clone(&recipe), place.chart.clone());
-                place.door.serve::<Child>(backend, Nursery { recipe, life, chart, seat })?;
-            }
-        }
         let audience = Rc::new(Audience::new(context.shared.account(backend)));
+        let context = Context { workers: context.workers + usize::from(places.apart), ..context.clone() };
         let links =
-            places.all.iter().map(|place| place.door.link(context, backend, &audience)).collect::<Result<_, _>>()?;
+            places.all.iter().map(|place| place.door.link(&context, backend, &audience)).collect::<Result<_, _>>()?;
         let era = Cell::new(backend.era.or(backend.locked_era));
         Ok(Self { links, shared, sessions, profiles, era })
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use only1mcp::catalog::plan::Reference;
 use only1mcp::demo::Eras;
-use only1mcp::{Gateway, Running};
+use only1mcp::{Builder, Gateway, Running};
 use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Client, Request, within};
@@ -14,7 +14,7 @@ use crate::support::demo::over_http;
 use crate::support::ledger::Directory;
 use crate::support::openapi::Document;
 use crate::support::program::{Ran, run};
-use crate::support::scripted::{Outcome, Servers, call};
+use crate::support::scripted::{Outcome, Servers, call, call_with};
 use crate::support::server::{Server, Step, json_answer, modern, text_body};
 
 const TOKEN: &str = "a-long-token";
@@ -36,6 +36,14 @@ impl Operated {
     }
 
     pub(crate) async fn start_as(overlay: &str, kept: bool) -> Self {
+        Self::start_with(overlay, kept, |builder| builder).await
+    }
+
+    async fn start_with(
+        overlay: &str,
+        kept: bool,
+        settings: impl FnOnce(Builder<Servers>) -> Builder<Servers>,
+    ) -> Self {
         let directory = Directory::new();
         let (file, token) = (directory.path("overlay.yaml"), directory.path("token"));
         fs::write(&file, overlay).expect("a file");
@@ -51,7 +59,7 @@ impl Operated {
         let builder = builder.reference("ODD_URL", servers[0].url()).reference("GOOD_URL", servers[1].url());
         let builder = builder.admin_token(Reference::File(token.display().to_string().into()));
         let builder = if kept { builder.overlay_file(&file) } else { builder };
-        let gateway = builder.start().expect("the gateway starts");
+        let gateway = settings(builder).start().expect("the gateway starts");
         let admin = gateway.admin_address().expect("there is an admin listener");
         let document = Document::fetch(admin).await;
         Self { gateway, admin, document, file, token, _directory: directory, _servers: servers }
@@ -291,6 +299,49 @@ async fn a_server_is_added_and_taken_out_by_name() {
     assert!(matches!(call(address, "more__echo", "x").await, Outcome::Error(_) | Outcome::Other(_)));
     let nobody = operated.change("DELETE", "/servers/{name}", "/servers/more", "").await;
     assert_eq!(kind(&nobody), (404, "not_found".to_owned()));
+}
+
+#[tokio::test]
+async fn a_server_that_is_started_is_added_where_whoever_started_the_gateway_lets_it() {
+    let program = env!("CARGO_BIN_EXE_only1mcp");
+    let add = ["backend", "add", "more", "--"];
+    let command = [&add[..], &[program, "demo-server", "math"]].concat();
+    let of_url = ["backend", "add", "more", "--url", "http://127.0.0.1:9/mcp", "--", "sh"];
+
+    let closed = Operated::start("{}\n").await;
+    // The place of the gateway's comes before what stands behind `--`.
+    let add_to = |operated: &Operated, more: &[&str]| {
+        let (admin, token) = (operated.admin.to_string(), format!("file:{}", operated.token.display()));
+        let place = ["backend", "add", "more", "--admin", &admin, "--token", &token];
+        run(&[&place[..], more, &command[3..]].concat())
+    };
+    let refused = add_to(&closed, &[]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.stderr.contains("E0227: backend `more` would be started"), "{refused:?}");
+    let server = json!({ "name": "more", "transport": { "stdio": { "command": program } } });
+    let answer = closed.change("POST", "/servers", "/servers", &server.to_string()).await;
+    assert_eq!(kind(&answer), (422, "invalid_overlay".to_owned()));
+    assert!(answer.text().contains("--overlay-commands"), "{}", answer.text());
+    assert_eq!(run(&of_url).code, Some(2));
+
+    let open = Operated::start_with("{}\n", true, |builder| builder.overlay_commands()).await;
+    let added = add_to(&open, &["--env", "GREETING=hello", "--cwd", "/"]);
+    assert!(added.code == Some(0) && added.stdout.starts_with("applied\n"), "{added:?}");
+    let address = open.gateway.address();
+    let sum = call_with(address, "more__add", &json!({ "a": 2, "b": 3 })).await;
+    assert_eq!(sum, Outcome::Text("5".to_owned()));
+    let kept = fs::read_to_string(&open.file).expect("a file");
+    let expected = format!(
+        r#"  more: {{ "transport":{{"stdio":{{"args":["demo-server","math"],"command":"{program}","cwd":"/","env":{{"GREETING":"hello"}}}}}} }}"#
+    );
+    assert_eq!(kept, format!("backends:\n{expected}\n"));
+    let server = open.get("/servers").await["items"].take();
+    let server = server.as_array().into_iter().flatten().find(|server| server["name"] == "more").expect("it is told");
+    assert_eq!((&server["state"], &server["transport"]), (&json!("up"), &json!("stdio")), "{server}");
+    let children = open.get("/system").await["children"].take();
+    assert_eq!((&children[0]["backend"], &children[0]["state"]), (&json!("more"), &json!("ready")), "{children}");
+    assert_eq!(open.command(&["backend", "remove", "more"]).code, Some(0));
+    assert_eq!(open.get("/system").await["children"], json!([]));
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ mod support;
 #[cfg(feature = "admin")]
 mod added_admin;
 #[cfg(feature = "admin")]
+mod added_children;
+#[cfg(feature = "admin")]
 mod added_health;
 #[cfg(feature = "admin")]
 mod additions;

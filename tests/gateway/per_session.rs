@@ -20,7 +20,7 @@ fn rig() -> WithChildren {
 }
 
 /// A client of the legacy era that asks which child serves it.
-struct Session {
+pub(crate) struct Session {
     address: SocketAddr,
     id: String,
 }
@@ -28,7 +28,7 @@ struct Session {
 // === impl Session ===
 
 impl Session {
-    async fn begin(address: SocketAddr) -> Self {
+    pub(crate) async fn begin(address: SocketAddr) -> Self {
         Self { address, id: legacy::session(address).await }
     }
 
@@ -39,11 +39,11 @@ impl Session {
         Outcome::of(&Client::ask(self.address, &request).await)
     }
 
-    async fn pid(&self, backend: &str) -> u32 {
+    pub(crate) async fn pid(&self, backend: &str) -> u32 {
         pid(&self.child(backend, 0).await)
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         let request = Request::bare("DELETE /mcp HTTP/1.1").field("Mcp-Session-Id", &self.id);
         assert_eq!(Client::ask(self.address, &request).await.status, 200);
     }

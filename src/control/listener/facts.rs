@@ -37,7 +37,7 @@ pub(crate) struct Facts {
     pub(crate) overlay: Arc<OverlayStore>,
     /// What each backend said and nobody got.
     pub(crate) dropped: Vec<Dropped>,
-    /// The children that it keeps.
+    /// The children of compiled backends.
     pub(crate) children: Vec<Patient>,
     /// The endpoints of each backend.
     pub(crate) groups: Vec<Arc<Group>>,
@@ -106,9 +106,14 @@ impl Facts {
         self.dropped.get(backend).cloned()
     }
 
-    /// The children of a backend that are there.
-    pub(super) fn children_of(&self, backend: &str) -> impl Iterator<Item = &Patient> {
-        self.children.iter().filter(move |child| child.is_there() && child.backend() == backend)
+    /// The children that are there, those of added backends last.
+    pub(super) fn children(&self) -> impl Iterator<Item = Patient> {
+        self.children.iter().cloned().chain(self.shared.tuned.added_children()).filter(Patient::is_there)
+    }
+
+    /// Those of one backend.
+    pub(super) fn children_of(&self, backend: &str) -> impl Iterator<Item = Patient> {
+        self.children().filter(move |child| child.backend() == backend)
     }
 
     /// What the overlay sets of a backend.

@@ -10,7 +10,7 @@ mod tables;
 use std::collections::{BTreeMap, HashMap};
 #[expect(clippy::disallowed_types, reason = "no worker takes it")]
 use std::sync::Mutex;
-use std::sync::{MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 
 use only1mcp_emit::Parts;
 use only1mcp_model::diagnostic::Diagnostic;
@@ -24,15 +24,21 @@ use super::OverlayError;
 use crate::catalog::{self, Spec, Topology};
 use crate::limits;
 use crate::proxy::Tuned;
-use crate::references::References;
-use crate::upstream::Addition;
+use crate::upstream::{Addition, Additions, Shared, Trial};
+use listing::Asking;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Amender {
     spec: &'static Spec,
     sources: [&'static str; 2],
-    references: References,
+    /// What backends are asked with.
+    shared: Arc<Shared>,
+    /// Where those are entered that overlays add.
+    additions: Arc<Additions>,
+    workers: usize,
+    /// Whether an overlay may add backends that are started.
+    commands: bool,
     /// The compiled topology, once an overlay asks for it.
     base: OnceLock<Result<Base, Vec<Diagnostic>>>,
     #[expect(clippy::disallowed_types, reason = "no worker takes it")]
@@ -67,6 +73,8 @@ pub(super) struct Amendment {
     /// The text that it was made of.
     of: String,
     heard: Heard,
+    /// Those that were started to be asked.
+    trial: Option<Trial>,
 }
 
 /// The same, made.
@@ -76,6 +84,8 @@ pub(super) struct Amended {
     catalog: usize,
     added: Vec<(plan::Backend, Addition)>,
     listed: Listed,
+    /// Behind what holds the same.
+    trial: Option<Trial>,
 }
 
 // === impl Amendment ===
@@ -90,10 +100,12 @@ impl Amendment {
 // === impl Amender ===
 
 impl Amender {
-    /// Makes catalogs of this one. Backends are asked with these references.
-    pub(crate) fn of<T: Topology>(references: &References) -> Self {
-        let (base, made, references) = (OnceLock::new(), Default::default(), references.clone());
-        Self { spec: T::SPEC, sources: T::SOURCES, references, base, made }
+    /// Makes catalogs of this one for so many workers. Backends are asked with what these share; such as are started may be
+    /// added if `commands` says so.
+    pub(crate) fn of<T: Topology>(shared: Shared, tuned: &Tuned, workers: usize, commands: bool) -> Self {
+        let (base, made, additions) = (OnceLock::new(), Default::default(), Arc::clone(&tuned.additions));
+        let shared = Arc::new(shared.with(Arc::clone(&additions)));
+        Self { spec: T::SPEC, sources: T::SOURCES, shared, additions, workers, commands, base, made }
     }
 
     /// Checks what an overlay, which was read from `source`, makes of the compiled catalog. Backends that it adds are asked
@@ -123,8 +135,12 @@ impl Amender {
             .filter(|backend| overlay.backends.get(&backend.name).is_none_or(|own| !own.disabled))
             .cloned()
             .collect();
-        if !unlisted.is_empty() {
-            for (name, asked) in listing::ask_all(&unlisted, &self.references) {
+        let mut trial = None;
+        // More than may be are not asked, and refused when it is made.
+        let are_few = plan.backends.len() - self.spec.backends.len() <= limits::ADDED_BACKENDS_MAX;
+        if are_few && !unlisted.is_empty() {
+            let asking = self.asking(unlisted, trial.insert(Trial::new(&self.additions)));
+            for (name, asked) in listing::ask_all(asking, &self.shared.references) {
                 let Some(added) = overlay.added.get(&name) else { continue };
                 match asked {
                     Ok(section) => drop(listed.insert(name, (reach(&added.json), section))),
@@ -138,7 +154,7 @@ impl Amender {
         }
         let contracts = lock::Lock { backends: sections(&listed) };
         let of = format!("{}\n{}", overlay.amendment(), contracts.render());
-        Ok(Amendment { plan: Some(plan), of, heard: Heard { listed, silent } })
+        Ok(Amendment { plan: Some(plan), of, heard: Heard { listed, silent }, trial })
     }
 
     /// Whether it can be made. Nothing is kept of it.
@@ -149,14 +165,36 @@ impl Amender {
         if made.positions.contains_key(&digest(of, &places)) { Ok(()) } else { made.parts(plan).map(drop) }
     }
 
+    /// How each of these backends is asked: such as are started, by the children that they have for as long as they are on
+    /// trial.
+    fn asking(&self, backends: Vec<plan::Backend>, trial: &mut Trial) -> Vec<Asking> {
+        let asking = backends.into_iter().filter_map(|backend| {
+            if !matches!(backend.transport, plan::Transport::Stdio(_)) {
+                return Some(Asking { backend, told: None });
+            }
+            // Where there is no place for it, there is none for the overlay.
+            let guest = trial.enter(&backend)?.guest(&backend, &self.shared, self.workers)?;
+            Some(Asking { backend, told: Some(self.additions.ward.ask(guest)) })
+        });
+        asking.collect()
+    }
+
     /// Makes it, unless that was done before.
     pub(super) fn make(&self, amendment: Amendment, tuned: &Tuned) -> Result<Amended, OverlayError> {
-        let Amendment { plan: Some(plan), of, heard: Heard { listed, .. } } = amendment else {
+        let Amendment { plan: Some(plan), of, heard: Heard { listed, .. }, trial } = amendment else {
             return Ok(Amended::default());
         };
-        // Held until the places are taken that were foreseen.
+        // What is entered and does not come to be in force is forgotten with it.
+        let trial = trial.unwrap_or_else(|| Trial::new(&self.additions));
         let mut made = self.made();
-        let places = self.places(&plan, tuned)?;
+        if self.added(&plan).len() > limits::ADDED_BACKENDS_MAX {
+            return Err(OverlayError::Exhausted);
+        }
+        let enter = |backend: &plan::Backend| Some((backend.clone(), tuned.additions.enter(backend)?));
+        let added: Option<Vec<_>> = self.added(&plan).iter().map(enter).collect();
+        let added = added.ok_or(OverlayError::Exhausted)?;
+        let places: Vec<usize> =
+            added.iter().map(|(_, addition)| self.spec.backends.len() + addition.position).collect();
         let made_of = digest(&of, &places);
         let catalog = match made.positions.get(&made_of) {
             Some(known) => *known,
@@ -169,9 +207,7 @@ impl Amender {
                 catalog
             }
         };
-        let enter = |backend: &plan::Backend| Some((backend.clone(), tuned.additions.enter(backend)?));
-        let added: Option<Vec<_>> = self.added(&plan).iter().map(enter).collect();
-        Ok(Amended { catalog, added: added.ok_or(OverlayError::Exhausted)?, listed })
+        Ok(Amended { catalog, added, listed, trial: Some(trial) })
     }
 
     /// The backends of a plan that are not compiled.
@@ -179,7 +215,7 @@ impl Amender {
         &plan.backends[self.spec.backends.len()..]
     }
 
-    /// The indices that they have while the gateway runs, or would have.
+    /// The indices that they would have while the gateway runs.
     fn places(&self, plan: &Plan, tuned: &Tuned) -> Result<Vec<usize>, OverlayError> {
         let added = self.added(plan);
         let positions = tuned.additions.foresee(added).filter(|_| added.len() <= limits::ADDED_BACKENDS_MAX);
@@ -189,14 +225,25 @@ impl Amender {
 
     /// Puts it in force for all workers.
     pub(super) fn publish(&self, amended: Amended, overlay: &Overlay, tuned: &Tuned) {
-        let Amended { catalog, added, listed } = amended;
+        let Amended { catalog, added, listed, trial } = amended;
         // Held to the end: no places are foreseen meanwhile.
         let mut made = self.made();
         made.listed = listed;
         tuned.set_added(&added, overlay);
+        for (backend, addition) in &added {
+            let is_due = overlay.backends.get(&backend.name).is_none_or(|own| !own.disabled);
+            // Before a worker hears of it.
+            if let Some(guest) = addition.guest(backend, &self.shared, self.workers).filter(|_| is_due)
+                && let Err(why) = self.additions.ward.admit(guest)
+            {
+                tracing::warn!(backend = &*backend.name, why, "added backend cannot be started");
+            }
+            addition.nudge();
+        }
         tuned.amendments.publish(catalog);
         let positions: Vec<usize> = added.iter().map(|(_, addition)| addition.position).collect();
         tuned.additions.keep(&positions);
+        trial.into_iter().for_each(Trial::settle);
     }
 
     /// Whether a backend that an overlay adds has not said yet what it offers, and could.
@@ -211,7 +258,8 @@ impl Amender {
         let path = format!("{}.yaml", self.spec.name);
         let beside = lock_path(path.as_ref()).display().to_string();
         let lock = (!lock.is_empty()).then_some(Source { path: beside, text: lock });
-        Base::read(Source { path, text: topology }, lock, catalog::features())
+        let base = Base::read(Source { path, text: topology }, lock, catalog::features())?;
+        Ok(base.commands(self.commands))
     }
 
     fn made(&self) -> MutexGuard<'_, Made> {

@@ -7,7 +7,7 @@ use only1mcp_model::overlay::{self, Overlay};
 use super::OverlayError;
 use crate::catalog::Topology;
 use crate::proxy::Tuned;
-use crate::references::References;
+use crate::upstream::Shared;
 
 /// What would make catalogs.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Amendment {
 
 #[expect(clippy::unused_self, clippy::extra_unused_type_parameters, reason = "as in a build with the feature")]
 impl Amender {
-    pub(crate) fn of<T: Topology>(_references: &References) -> Self {
+    pub(crate) fn of<T: Topology>(_shared: Shared, _tuned: &Tuned, _workers: usize, _commands: bool) -> Self {
         Self
     }
 

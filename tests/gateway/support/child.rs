@@ -113,6 +113,7 @@ impl Child {
                     Answer::Later => {}
                 }
             }
+            Some(method) if method.ends_with("/list") => say(result(id, &listed(method))),
             Some("resources/subscribe")
                 if message["params"]["uri"].as_str().is_some_and(|uri| uri.ends_with("refused")) =>
             {
@@ -380,6 +381,18 @@ fn misanswers(id: &Value, name: &str) -> Vec<u8> {
             text(id, "after stderr")
         }
         _ => error(id, "-32602", "no such tool"),
+    }
+}
+
+/// What whoever asks is told that there is: of the tools those that tests of added backends call.
+fn listed(method: &str) -> Value {
+    let tools = ["confinement", "echo", "grandchild", "late", "never", "pid"];
+    let tools = tools.map(|name| json!({ "name": name, "inputSchema": { "type": "object" } }));
+    match method {
+        "tools/list" => json!({ "tools": tools }),
+        "prompts/list" => json!({ "prompts": [] }),
+        "resources/list" => json!({ "resources": [{ "uri": "child://one", "name": "one" }] }),
+        _ => json!({ "resourceTemplates": [] }),
     }
 }
 

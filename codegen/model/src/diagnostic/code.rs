@@ -206,9 +206,10 @@ codes! {
         backends: { math: { transport: { streamable_http: {} }, endpoints: [{ url: \"http://10.0.0.9/mcp\" }] } }    # math-2\n"
     /// An overlay adds a backend that would be started.
     StartedByOverlay = "E0227": "An overlay adds a backend with the transport `stdio`, which the gateway would start. Who may write \
-        an overlay does not choose what runs on the machine of the gateway: compile the backend, or start it beside the gateway \
-        and add it by its URL.\n\n    \
-        backends: { files: { transport: { stdio: { command: npx } } } }    # streamable_http and its endpoints\n"
+        an overlay, or has the token of administrators, chooses what runs on the machine of the gateway, as its user, only if \
+        whoever starts the gateway says so. Otherwise compile the backend, or start it beside the gateway and add it by its \
+        URL.\n\n    \
+        backends: { files: { transport: { stdio: { command: npx } } } }    # only1mcp start --overlay-commands\n"
     /// Two items are exposed under one name.
     DuplicateExposed = "E0301": "Two tools (or prompts) end up with the same name after prefixes, renames and shortening, so \
         a call could not be routed.\n\n    tools: { rename: { add: sum, plus: sum } }    # rename one of them otherwise\n"

@@ -26,6 +26,8 @@ pub struct Base {
     lock: Lock,
     sources: (Source, Option<Source>),
     features: Features,
+    /// Whether an overlay may add backends that are started.
+    commands: bool,
 }
 
 /// What the added backends offer, by their names. One that is not in it has not said so yet.
@@ -49,7 +51,13 @@ impl Base {
             None => Lock::default(),
         };
         drop(document);
-        Ok(Self { topology: decoded, lock: contracts, sources: (topology, lock), features })
+        Ok(Self { topology: decoded, lock: contracts, sources: (topology, lock), features, commands: false })
+    }
+
+    /// Whether whoever starts the process lets overlays add backends that are started; none may unless this says so.
+    #[must_use]
+    pub fn commands(self, commands: bool) -> Self {
+        Self { commands, ..self }
     }
 
     /// What it comes to with this overlay, which was read from `source` by [`super::load`], and with what the added
@@ -64,7 +72,9 @@ impl Base {
             return Err(super::refuse_amendments(source, overlay));
         }
         self.shadowed(&document, overlay, &mut problems);
-        started(&document, overlay, &mut problems);
+        if !self.commands {
+            started(&document, overlay, &mut problems);
+        }
         let (topology, lock) = (self.amended(overlay), self.locked(overlay, sections));
         let choice = self.sources.0.choice();
         let mut check = Check {
@@ -157,7 +167,8 @@ impl Base {
     }
 }
 
-/// Reports backends that would be started: who may write an overlay is not to choose what runs on this machine.
+/// Reports backends that would be started: who may write an overlay is not to choose what runs on this machine, unless who
+/// started the gateway says so.
 fn started(document: &Document<'_>, overlay: &Overlay, problems: &mut Problems) {
     for (name, added) in overlay.added.iter() {
         if matches!(added.value.transport, TransportSettings::Stdio(_)) {
@@ -167,11 +178,15 @@ fn started(document: &Document<'_>, overlay: &Overlay, problems: &mut Problems) 
                     document.key(steps!["backends", name, "transport", "stdio"]),
                     format!("backend {} would be started", quoted(name)),
                 )
-                .label("an overlay adds what is connected to")
-                .help("compile it, or start it yourself and add it by its URL");
+                .label("this gateway starts no command of an overlay")
+                .help(
+                    "start the gateway with `--overlay-commands` if whoever writes its overlay may run programs as its user; \
+                     or compile the backend",
+                );
         }
     }
 }
+
 /// Reports patterns that hide a tool at a backend to which a route leads calls of it from elsewhere: they would go on.
 fn led_there(
     document: &Document<'_>,

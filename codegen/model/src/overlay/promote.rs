@@ -228,6 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn a_backend_that_is_started_becomes_a_part_of_the_text() {
+        let topology = "name: t\nbackends:\n  math: { transport: { stdio: { command: self } } }\n";
+        let overlay = "backends:\n  more:\n    transport:\n      stdio: { command: npx, args: [-y, a], env: { KEY: env:KEY }, sandbox: strict }\n";
+        let promotion = check(topology, overlay).expect("it can be edited");
+        let more = r#"  more: {"transport":{"stdio":{"command":"npx","args":["-y","a"],"env":{"KEY":"env:KEY"},"sandbox":"strict"}}}"#;
+        assert_eq!(promotion.text, topology.replace("backends:\n", &format!("backends:\n{more}\n")));
+    }
+
+    #[test]
     fn what_no_topology_has_is_left_to_the_overlay() {
         let topology = "name: t\nbackends:\n  math: { transport: { stdio: { command: self } } }\n";
         let promotion = check(topology, "backends: { math: { drain: true, timeout: 30s } }").expect("nothing to edit");

@@ -84,7 +84,7 @@ impl Report<'_> {
             "disabled": self.facts.tuned(&self.backend.name).disabled,
             "calls": self.calls(),
             "endpoints": self.endpoints(),
-            "children": self.facts.children_of(&self.backend.name).map(system::child).collect::<Vec<_>>(),
+            "children": self.facts.children_of(&self.backend.name).map(|own| system::child(&own)).collect::<Vec<_>>(),
         })
     }
 

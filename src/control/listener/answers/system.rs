@@ -25,7 +25,7 @@ pub(in super::super) fn system(endpoints: &Endpoints, _: &Petition) -> Result<To
         "tools": spec.tools.len(),
         "prompts": spec.prompts.len(),
         "resources": spec.resources.len(),
-        "children": facts.children.iter().filter(|child| child.is_there()).map(child).collect::<Vec<_>>(),
+        "children": facts.children().map(|own| child(&own)).collect::<Vec<_>>(),
     })))
 }
 
