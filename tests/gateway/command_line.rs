@@ -352,6 +352,10 @@ fn a_check_of_the_lock_writes_nothing_and_says_which_backend_differs() {
     let form = check();
     assert_eq!(form.code, Some(4));
     assert!(form.stderr.contains("says the same in another form"), "{}", form.stderr);
+    write(&lock, &text.replace("127.0.0.1", "localhost"));
+    let elsewhere = check();
+    assert_eq!(elsewhere.code, Some(4));
+    assert!(elsewhere.stderr.contains("it was reached by another command or URL"), "{}", elsewhere.stderr);
     write(&lock, &text);
 
     version.store(1, Ordering::SeqCst);

@@ -144,7 +144,8 @@ fn difference(before: Option<&Section>, now: &Section) -> Option<String> {
     let changes = diff(before, now);
     match &changes[..] {
         [] if before == now => None,
-        [] => Some("it was reached by another command or URL".to_owned()),
+        [] if before.transport != now.transport => Some("it was reached by another command or URL".to_owned()),
+        [] => Some("it says the same in another form".to_owned()),
         [change] => Some(change.to_string()),
         [change, rest @ ..] => Some(format!("{change}, and {} more", rest.len())),
     }
