@@ -58,6 +58,23 @@ pub(crate) struct Caller<'a> {
     pub(crate) apart: Option<&'a Cell<bool>>,
 }
 
+// === impl Caller ===
+
+impl Caller<'_> {
+    /// Whether something of the call, or told with it, is for this client alone: progress, log messages, a task, and what
+    /// goes on with an earlier call.
+    pub(crate) fn tells_one_alone(&self) -> bool {
+        let head = self.head;
+        // What sessions begin with is no wish for log messages.
+        let wants_log = match self.era {
+            Era::Modern => self.log_level.is_some(),
+            Era::Legacy => self.log_level != Some(Level::DEFAULT),
+        };
+        let wants_progress = head.meta.is_some_and(|meta| meta.progress_token.is_some());
+        wants_log || wants_progress || head.resumes || head.task.is_some()
+    }
+}
+
 const COMPLETE: &[u8] = br#""resultType":"complete""#;
 const COMPLETE_AND: &[u8] = br#""resultType":"complete","#;
 const UNCACHED: &[u8] = br#""ttlMs":0,"cacheScope":"private","#;

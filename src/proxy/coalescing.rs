@@ -23,7 +23,7 @@ use crate::mcp::client::{Profile, SessionKey};
 use crate::mcp::envelope::{self, Id};
 use crate::mcp::json::Value;
 use crate::mcp::likeness;
-use crate::mcp::method::{CallKind, Level};
+use crate::mcp::method::CallKind;
 use crate::upstream::Gone;
 use crate::upstream::balance::HeaderKeys;
 
@@ -81,14 +81,8 @@ fn likeness<T: Topology>(
         CallKind::Prompt => coalesce.prompts,
         CallKind::Completion | CallKind::Task(_) | CallKind::Beyond => false,
     };
-    // What sessions begin with is no wish for log messages.
-    let wants_log = match caller.era {
-        Era::Modern => caller.log_level.is_some(),
-        Era::Legacy => caller.log_level != Some(Level::DEFAULT),
-    };
-    let wants_progress = head.meta.is_some_and(|meta| meta.progress_token.is_some());
     let too_long = head.params.is_none_or(|params| params.span.of(post.body).len() > limits::COALESCED_BYTES_MAX);
-    if !is_meant || wants_log || wants_progress || head.resumes || head.task.is_some() || too_long {
+    if !is_meant || caller.tells_one_alone() || too_long {
         return None;
     }
     let places = || led().chain(route.fallbacks.iter().copied());
