@@ -46,6 +46,9 @@ pub trait Topology: 'static {
     const HAS_TEAMS: bool = !Self::SPEC.teams.is_empty();
     /// Whether any backend is asked whether it is well, so that nothing that asks is linked where none is.
     const CHECKS_HEALTH: bool = Self::SPEC.checks_health();
+    /// Whether calls to any backend are made a second time, or may be to one that an overlay adds, so that nobody else's are
+    /// looked at for that.
+    const HEDGES: bool = cfg!(feature = "amendments") || Self::SPEC.hedges();
     /// Whether any calls become one, so that nobody else's are looked at for that.
     const COALESCES: bool = Self::SPEC.coalesce.any();
 
@@ -318,6 +321,19 @@ impl Spec {
         let mut index = 0;
         while index < self.backends.len() {
             if self.backends[index].health.is_some() {
+                return true;
+            }
+            index += 1;
+        }
+        false
+    }
+
+    /// Whether calls to any backend are made a second time.
+    #[must_use]
+    pub const fn hedges(&self) -> bool {
+        let mut index = 0;
+        while index < self.backends.len() {
+            if self.backends[index].hedge.is_some() {
                 return true;
             }
             index += 1;

@@ -16,6 +16,9 @@ pub(crate) const BOUNDS_MICROS: [u64; 14] = [
     60_000_000,
 ];
 
+/// Which of two calls that are under way for one answered.
+pub(crate) const HEDGES: [&str; 3] = ["none", "first", "second"];
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -56,6 +59,8 @@ pub(crate) struct CallCounts {
     micros: Counter,
     /// Calls that were made again.
     pub(crate) retries: Counter,
+    /// Calls that were made a second time because the first was slow, by which of [`HEDGES`] answered.
+    hedges: [Counter; HEDGES.len()],
     /// Calls that were answered with what another one came to.
     pub(crate) coalesced: Counter,
 }
@@ -128,8 +133,20 @@ impl CallCounts {
     }
 }
 
+impl CallCounts {
+    /// Counts a call that was made a second time, by whether the second answered; `None` where neither did.
+    pub(crate) fn hedged(&self, second: Option<bool>) {
+        self.hedges[second.map_or(0, |second| 1 + usize::from(second))].add(1);
+    }
+}
+
 #[cfg(any(feature = "admin", test))]
 impl CallCounts {
+    /// How many calls were made a second time, by the places of [`HEDGES`].
+    pub(crate) fn hedges(&self) -> [u64; HEDGES.len()] {
+        self.hedges.each_ref().map(Counter::read)
+    }
+
     /// Calls that the backend answered, whatever the answer says.
     pub(crate) fn answered(&self) -> u64 {
         self.answered.read()

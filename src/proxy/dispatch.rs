@@ -1,6 +1,8 @@
 //! One call to its backend and back: within its deadline, for as long as the client stays.
 
 mod course;
+mod hedge;
+mod leg;
 mod task;
 
 use std::cell::Cell;
@@ -27,6 +29,7 @@ use crate::mcp::method::{CallKind, TaskKind};
 use crate::upstream::balance::Strategy;
 use crate::upstream::{Call, Cluster, Error, Gone, Kind, Others, Target, Transport};
 use course::{Course, Step};
+pub(super) use hedge::{is_meant, is_wanted};
 
 /// What happened first while an exchange was waited for.
 enum Turn {
@@ -62,6 +65,15 @@ struct Journey<'a, T: Topology> {
     tried: Cell<u64>,
     /// The backend asked its client for something: it is not to be asked that again.
     asked: Cell<bool>,
+    /// It was made a second time because the first was slow: once is enough.
+    hedged: Cell<bool>,
+}
+
+/// Who has a call, and since when of the time that the call takes.
+struct Place<'a, T: Topology> {
+    backend: u16,
+    link: &'a Link<T>,
+    since: Duration,
 }
 
 /// Sends a call to the backend its route names, or one of them, and relays what comes back. Where it is proven that nothing
@@ -93,6 +105,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         deadline: &deadline,
         tried: Cell::new(0),
         asked: Cell::new(false),
+        hedged: Cell::new(false),
     };
     let catalog = caller.catalog;
     let origin = Origin { backend: catalog.name_of::<T>(course.backend), worker: worker.index, child: None };
@@ -102,12 +115,12 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
     let mut times = 1;
     loop {
         let backend = course.backend;
-        let error = match journey.attempt(backend, course.others(worker), &mut relay).await {
+        let (at, error) = match journey.attempt(&mut course, &mut relay).await {
             Ok(()) => return Ok(()),
-            Err(Error { kind: Kind::ClientGone, .. }) => return Err(Gone),
-            Err(error) => error,
+            Err((_, Error { kind: Kind::ClientGone, .. })) => return Err(Gone),
+            Err(failed) => failed,
         };
-        let (backend_name, method) = (catalog.name_of::<T>(backend), journey.method());
+        let (backend_name, method) = (catalog.name_of::<T>(at), journey.method());
         tracing::warn!(backend = backend_name, method, name = &*route.upstream, %error, sent = error.sent, "call got no answer");
         if relay.answered() {
             return Err(Gone);
@@ -116,7 +129,7 @@ pub(crate) async fn dispatch<T: Topology, D: Downstream>(
         let step = if goes_on { course.next(&journey, times, &error) } else { None };
         // What may have been executed is what its client has to know, whatever became of the call afterwards.
         if failed.as_ref().is_none_or(|(_, earlier)| error.sent || !earlier.sent) {
-            failed = Some((backend, error));
+            failed = Some((at, error));
         }
         match step {
             None => break,
@@ -158,17 +171,17 @@ pub(super) async fn stay<T: Topology>(
 
 // === impl Journey ===
 
-impl<T: Topology> Journey<'_, T> {
-    /// Sends the call to one backend, behind which so many others are left.
+impl<'j, T: Topology> Journey<'j, T> {
+    /// Sends the call to the backend that has it by now. What fails, fails at one, which another may have become.
     async fn attempt<D: Downstream>(
         &self,
-        backend: u16,
-        others: usize,
+        course: &mut Course<'_>,
         relay: &mut ClientRelay<'_, D>,
-    ) -> Result<(), Error> {
-        let (worker, index) = (self.worker, usize::from(backend));
+    ) -> Result<(), (u16, Error)> {
+        let (worker, backend) = (self.worker, course.backend);
+        let index = usize::from(backend);
         let (Some(settings), Some(counts)) = (worker.shared.tuned.of(index), worker.counts.of(index)) else {
-            return Err(Error::unavailable("the topology has no such backend"));
+            return Err((backend, Error::unavailable("the topology has no such backend")));
         };
         let link =
             match settings.admit(self.goes_on_there()).and_then(|()| worker.links.for_call(self.caller.catalog, index))
@@ -176,21 +189,18 @@ impl<T: Topology> Journey<'_, T> {
                 Ok(link) => link,
                 Err(error) => {
                     counts.refused(error.kind);
-                    return Err(error);
+                    return Err((backend, error));
                 }
             };
-        relay.turn_to(
-            self.caller.catalog.name_of::<T>(backend),
-            self.asks(backend),
-            T::HAS_TEAMS && self.route.team.is_some(),
-        );
-        let before = relay.elapsed();
+        relay.turn_to(self.caller.catalog.name_of::<T>(backend), self.asks(backend), self.shares());
+        let mut place = Place { backend, link, since: relay.elapsed() };
         let mut outcome = if D::DETACHED && self.needs_task(backend) {
             // Boxed: few tools run as tasks alone.
-            Box::pin(self.run_task((backend, link), self.share(others), relay)).await
+            Box::pin(self.run_task((backend, link), self.share(course.others(worker)), relay)).await
         } else {
-            self.make((backend, link), others, relay).await
+            self.make(&mut place, course, relay).await
         };
+        let Place { backend, link, since } = place;
         if outcome.is_ok()
             && let Some(required) = relay.take_required()
         {
@@ -200,36 +210,56 @@ impl<T: Topology> Journey<'_, T> {
             // Whatever became of a later round, the backend had the call.
             outcome = rounds.map_err(|error| Error { sent: true, ..error });
         }
-        let took = relay.elapsed().saturating_sub(before);
+        let took = relay.elapsed().saturating_sub(since);
         // Who was not there any more to read an answer was answered.
         let failure = outcome.as_ref().err().map(|error| error.kind);
+        let counts = worker.counts.of(usize::from(backend)).unwrap_or(counts);
         counts.tried(failure.filter(|kind| *kind != Kind::ClientGone || !relay.answered()), took);
-        outcome
+        outcome.map_err(|error| (backend, error))
     }
 
     /// Makes the call, once more where the backend wants to see other headers than those that it was made with.
     async fn make<D: Downstream>(
         &self,
-        (backend, link): (u16, &Link<T>),
-        others: usize,
+        place: &mut Place<'j, T>,
+        course: &mut Course<'_>,
         relay: &mut ClientRelay<'_, D>,
     ) -> Result<(), Error> {
-        let (worker, caller) = (self.worker, self.caller);
-        let mut relisted = worker.relisted.headers(backend, &self.route.upstream);
+        let (worker, caller, name) = (self.worker, self.caller, &*self.route.upstream);
+        let mut relisted = worker.relisted.headers(place.backend, name);
         loop {
+            let Place { backend, link, .. } = *place;
             let headers = relisted.as_deref().unwrap_or_else(|| self.locked_headers(backend));
             let call = self.call((backend, headers), caller.source, caller.head, self.name.0);
-            let wait = self.wait(relay, self.share(others), &call.sent);
-            let outcome = exchange(link, &call, relay, &wait).await;
+            let outcome = match if D::DETACHED && T::HEDGES { self.hedges_after(link) } else { None } {
+                // Boxed: few calls are made a second time.
+                Some(after) => Box::pin(self.hedge(&call, place, (course, after), relay)).await,
+                None => {
+                    let wait = self.wait(relay, self.share(course.others(worker)), &call.sent);
+                    exchange(link, &call, relay, &wait).await
+                }
+            };
             self.tried.set(call.tried.get());
             let Some(refusal) = relay.take_refusal().filter(|_| outcome.is_ok()) else { return outcome };
-            match relisting::relist(worker, backend, &self.route.upstream, headers, self.deadline).await {
+            let elsewhere;
+            let headers = if place.backend == backend {
+                headers
+            } else {
+                elsewhere = worker.relisted.headers(place.backend, name);
+                elsewhere.as_deref().unwrap_or_else(|| self.locked_headers(place.backend))
+            };
+            match relisting::relist(worker, place.backend, name, headers, self.deadline).await {
                 // Who left meanwhile has cancelled, unless its era has another word for that.
                 Some(_) if caller.era == Era::Modern && relay.is_left().await => return Err(Error::client_gone()),
                 Some(wanted) => relisted = Some(wanted),
                 None => return Box::pin(relay.refuse(&refusal)).await,
             }
         }
+    }
+
+    /// Whether others could get the call that answers what a backend asks.
+    fn shares(&self) -> bool {
+        T::HAS_TEAMS && self.route.team.is_some()
     }
 
     /// Whether the call goes on with what an earlier one has begun at its backend.
@@ -426,6 +456,16 @@ impl<T: Topology> Journey<'_, T> {
         unanswered && (!error.sent || self.route.repeatable) && !self.deadline.passed()
     }
 }
+
+// === impl Place ===
+
+impl<T: Topology> Clone for Place<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Topology> Copy for Place<'_, T> {}
 
 /// Drives the exchange until it is done, its time is over or a modern client leaves. A legacy client that leaves has not
 /// cancelled (MCP 2025-11-25, streamable HTTP): the call runs to its end, and nobody reads its answer.

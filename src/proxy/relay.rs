@@ -155,6 +155,11 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         self.caller.profile.and(self.asks)
     }
 
+    /// When the call came.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// How long the call has taken so far.
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()

@@ -25,6 +25,8 @@ pub(crate) struct Route<'a> {
     pub(crate) fallbacks: &'static [u16],
     /// Executing the call twice does no harm, says the lock.
     pub(crate) repeatable: bool,
+    /// It is of a tool that only reads, says the lock.
+    pub(crate) read_only: bool,
     /// The arguments of a tool that have to be repeated as headers, by what the client has been shown of it.
     pub(crate) headers: &'static [ParamHeader],
     /// Some backend that may be asked wants to see arguments as headers.
@@ -47,6 +49,7 @@ impl<'a> Route<'a> {
             upstream,
             fallbacks: &[],
             repeatable: false,
+            read_only: false,
             headers: &[],
             has_headers: false,
             rewrites: None,
@@ -79,6 +82,7 @@ pub(crate) fn route<'a, T: Topology>(
             upstream: Cow::Borrowed(entry.upstream),
             fallbacks: entry.fallbacks,
             repeatable: entry.read_only || entry.idempotent,
+            read_only: entry.read_only,
             headers: headers::<T>(catalog, entry),
             has_headers: entry.has_headers,
             // What a URI was asked under, what is in it is answered under; a tool speaks of its own.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::balance::{Chance, Members as _, Strategy, indices, of_session};
-use super::plan::{Balance, Retry};
+use super::plan::{Balance, HashKey, Hedge, Retry, Traffic};
 use super::{Call, Context, Error, Greeting, Hearer, Kind, OpenError, Relay, SessionKey, Transport, plan};
 use crate::catalog::Era;
 use crate::clock::Clock;
@@ -47,6 +47,9 @@ pub struct Cluster<U, B> {
     heard: Cell<Option<u16>>,
     retry: Cell<Option<Retry>>,
     budget: Budget,
+    hedge: Cell<Option<Hedge>>,
+    /// Of calls that are made a second time because the first is slow.
+    hedge_budget: Budget,
     clock: Clock,
 }
 
@@ -80,7 +83,7 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
         let group = context.shared.group(backend);
         // What was set while nothing of it was open holds from the beginning.
         group.reconsider();
-        let retry = group.retry();
+        let Traffic { retry, hedge, .. } = group.traffic();
         let legacy = backend.era.or(backend.locked_era) == Some(Era::Legacy);
         Ok(Self {
             members,
@@ -92,6 +95,8 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
             heard: Cell::new(None),
             retry: Cell::new(retry),
             budget: Budget::new(percent(retry)),
+            hedge: Cell::new(hedge),
+            hedge_budget: Budget::new(hedge_percent(hedge)),
             clock: context.clock.clone(),
         })
     }
@@ -154,8 +159,11 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
 
     fn reconsider(&self) {
         self.group.reconsider();
-        self.retry.set(self.group.retry());
-        self.budget.set(percent(self.retry.get()));
+        let Traffic { retry, hedge, .. } = self.group.traffic();
+        self.retry.set(retry);
+        self.budget.set(percent(retry));
+        self.hedge.set(hedge);
+        self.hedge_budget.set(hedge_percent(hedge));
         self.members.iter().for_each(U::reconsider);
     }
 
@@ -222,6 +230,36 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
         Some(failed.retry_after.filter(|_| !elsewhere).map_or(delay, |wanted| wanted.max(delay)))
     }
 
+    /// After how long without an answer a call that only reads is made a second time, if ever.
+    #[inline]
+    pub(crate) fn hedges_after(&self) -> Option<Duration> {
+        self.hedge.get().map(|hedge| Duration::from_millis(hedge.after_ms))
+    }
+
+    /// A call is made that may be made a second time.
+    pub(crate) fn earn_hedge(&self) {
+        self.hedge_budget.earn();
+    }
+
+    /// Whether one may be made a second time now.
+    pub(crate) fn spend_hedge(&self) -> bool {
+        self.hedge_budget.spend(self.clock.now_ms())
+    }
+
+    /// Whether what one of the endpoints keeps for a session may be needed by its calls.
+    pub(crate) fn keeps_for(&self, session: Option<SessionKey>) -> bool {
+        session.is_some() && (self.is_legacy() || matches!(self.balance, Balance::ConsistentHash(HashKey::Session)))
+    }
+
+    /// Another endpoint for a call that one of them has, if it would not have to wait there.
+    pub(crate) fn elsewhere(&self, call: &Call<'_>) -> Option<u16> {
+        let among = self.group.among(&self.chance) & !call.tried.get();
+        if among == 0 || call.taken.get().is_none() || self.is_full() {
+            return None;
+        }
+        u16::try_from(self.one_of(call, among)).ok()
+    }
+
     /// The index of the first endpoint that calls may go to.
     fn first_index(&self) -> Result<usize, Error> {
         indices(self.group.among(&self.chance)).next().ok_or_else(|| self.group.refusal())
@@ -249,7 +287,7 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
             among &= !call.tried.get();
         }
         while among != 0 {
-            let index = if among & (among - 1) == 0 { among.trailing_zeros() as usize } else { self.pick(call, among) };
+            let index = self.one_of(call, among);
             if let Some(taken) = self.group.take(index) {
                 return Ok(taken);
             }
@@ -262,6 +300,12 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
     fn hears(&self, call: &Call<'_>) -> Option<u16> {
         let is_about = matches!(call.method, "resources/subscribe" | "resources/unsubscribe");
         self.heard.get().filter(|_| is_about && self.members.len() > 1)
+    }
+
+    /// One of the endpoints whose bits are set, of which there is one at least.
+    #[inline]
+    fn one_of(&self, call: &Call<'_>, among: u64) -> usize {
+        if among & (among - 1) == 0 { among.trailing_zeros() as usize } else { self.pick(call, among) }
     }
 
     /// One of several endpoints.
@@ -280,6 +324,11 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
 /// How many calls of a hundred may be made again.
 fn percent(retry: Option<Retry>) -> u32 {
     retry.map_or(0, |retry| retry.budget_percent)
+}
+
+/// How many may be made a second time.
+fn hedge_percent(hedge: Option<Hedge>) -> u32 {
+    hedge.map_or(0, |hedge| hedge.budget_percent)
 }
 
 /// The same in seconds, rounded up, for `Retry-After`: at least one, or whoever was refused is back at once.

@@ -44,6 +44,8 @@ mod eras;
 mod fallback;
 mod feeds;
 mod followed;
+#[cfg(feature = "admin")]
+mod hedging;
 mod http;
 mod http2;
 mod http2_backends;

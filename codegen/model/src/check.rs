@@ -2,13 +2,14 @@
 //!
 //! Here are the checks of the topology's own settings. Those of the listeners are in [`listen`], of one backend in
 //! [`backend`], of routes in [`route`], of the lock in [`lock`], of routes with a lock in [`locked_route`], of what
-//! clients would see in [`exposure`] and, of that, in [`view`]s, of calls that become one in [`coalesce`], of [`fallback`]s, of what names stand for in [`name`], of
+//! clients would see in [`exposure`] and, of that, in [`view`]s, of calls that become one in [`coalesce`], or are made a second time in [`hedge`], of [`fallback`]s, of what names stand for in [`name`], of
 //! values left to the process in [`mod@reference`], of what a [`list`] holds needlessly.
 
 mod backend;
 mod coalesce;
 mod exposure;
 mod fallback;
+mod hedge;
 mod list;
 mod listen;
 mod lock;
@@ -59,6 +60,7 @@ impl Check<'_> {
         self.overlapping_routes();
         self.views();
         self.fallbacks();
+        self.hedges();
         self.repeated_items();
     }
 

@@ -17,7 +17,9 @@ use crate::diagnostic::{Code, Diagnostic, Problems, Severity, quoted};
 use crate::features::AMENDMENTS;
 use crate::json::token;
 use crate::topology::{BACKEND_NAME, Backend, Millis, TIMEOUT, View};
-use crate::traffic::{BreakerSettings, ConcurrencySettings, HealthSettings, Optional, RetrySettings, WEIGHT};
+use crate::traffic::{
+    BreakerSettings, ConcurrencySettings, HealthSettings, HedgeSettings, Optional, RetrySettings, WEIGHT,
+};
 use crate::yaml::{Document, Node, Place, Value, steps};
 use crate::{Source, plan};
 pub use added::Added;
@@ -56,6 +58,9 @@ record! {
         concurrency: Option<ConcurrencySettings> = None,
         /// When a call that failed is made again, instead of what is compiled, as a whole.
         retry: Option<Optional<RetrySettings>> = None,
+        /// When a call that only reads is made a second time, instead of what is compiled, as a whole: none is that is not by the
+        /// topology.
+        hedge: Option<Optional<HedgeSettings>> = None,
         /// When an endpoint that fails is left alone, instead of what is compiled, as a whole.
         circuit_breaker: Option<Optional<BreakerSettings>> = None,
         /// How its endpoints are asked whether they are well, instead of what is compiled, as a whole: nobody is asked who is not by
@@ -320,6 +325,8 @@ mod tests {
             ),
             ("backends: { data: { concurrency: { queue: 2000 } } }", "`queue` of `concurrency` is 2000"),
             ("backends: { data: { health: { interval: 1s } } }", "backend `data` has no health checks to tune"),
+            ("backends: { data: { hedge: { after: 1s } } }", "backend `data` has no hedging to tune"),
+            ("backends: { data: { hedge: {} } }", "missing key `after`"),
             ("backends: { data: { retry: { attempts: 99 } } }", "number of attempts 99 is not between 1 and 10"),
             ("backends: { data: { circuit_breaker: on } }", "`on` is not `off` or a mapping"),
         ] {

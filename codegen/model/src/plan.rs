@@ -15,7 +15,7 @@ use crate::uri::Uri;
 pub use crate::limit::Limits;
 pub use crate::merge::{Batching, Coalesce, CoalescedTool};
 pub use crate::traffic::{
-    Balance, CircuitBreaker, Concurrency, HashKey, HealthCheck, HttpProbe, Member, Retry, Team, Traffic,
+    Balance, CircuitBreaker, Concurrency, HashKey, HealthCheck, Hedge, HttpProbe, Member, Retry, Team, Traffic,
 };
 pub use crate::transport::{
     Access, Auth, Basic, Confined, Credentials, Header, HttpVersion, LegacySse, Life, Program, Proxy, Stdio,
@@ -129,6 +129,8 @@ constant! {
         pub concurrency: Concurrency,
         /// When a call to it that failed is made again.
         pub retry: Option<Retry>,
+        /// When a call to it that only reads is made a second time.
+        pub hedge: Option<Hedge>,
         /// When an endpoint that fails is left alone.
         pub circuit_breaker: Option<CircuitBreaker>,
         /// How its endpoints are asked whether they are well.

@@ -11,8 +11,8 @@ use crate::plan::{
 };
 use crate::revision::Era;
 use crate::topology::{
-    Backend, BatchingSettings, BreakerSettings, EraChoice, HealthSettings, Names, RetrySettings, Route, Tools,
-    Topology, Uris,
+    Backend, BatchingSettings, BreakerSettings, EraChoice, HealthSettings, HedgeSettings, Names, RetrySettings, Route,
+    Tools, Topology, Uris,
 };
 use crate::{Features, Source, features};
 
@@ -100,6 +100,7 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
         slow_start_ms: backend.slow_start.map(|span| span.0),
         concurrency: backend.concurrency.as_ref().unwrap_or(&defaults.concurrency).planned(),
         retry: backend.retry.as_ref().unwrap_or(&defaults.retry).on().map(RetrySettings::planned),
+        hedge: backend.hedge.as_ref().unwrap_or(&defaults.hedge).on().map(HedgeSettings::planned),
         circuit_breaker: {
             let breaker = backend.circuit_breaker.as_ref().unwrap_or(&defaults.circuit_breaker);
             breaker.on().map(BreakerSettings::planned)

@@ -20,8 +20,8 @@ pub use crate::decode::Entries;
 pub use crate::limit::{ConnectionSettings, InFlightSettings, LimitSettings};
 pub use crate::merge::{BatchingSettings, CoalesceSettings};
 pub use crate::traffic::{
-    BalanceSettings, BreakerSettings, ConcurrencySettings, HealthSettings, HttpProbeSettings, MemberSettings, Optional,
-    Percent, RetrySettings, Span, TeamSettings,
+    BalanceSettings, BreakerSettings, ConcurrencySettings, HealthSettings, HedgeSettings, HttpProbeSettings,
+    MemberSettings, Optional, Percent, RetrySettings, Span, TeamSettings,
 };
 pub use crate::transport::{
     Confinement, Instances, Profile, Sandbox, Several, Size, Start, StdioSettings, StreamableHttpSettings,
@@ -182,6 +182,8 @@ record! {
         concurrency: ConcurrencySettings = ConcurrencySettings::default(),
         /// When a call that failed is made again, or `off`.
         retry: Optional<RetrySettings> = Optional::On(RetrySettings::default()),
+        /// When a call that only reads is made a second time elsewhere, or `off`; never without it.
+        hedge: Optional<HedgeSettings> = Optional::Off,
         /// When an endpoint that fails is left alone, or `off`.
         circuit_breaker: Optional<BreakerSettings> = Optional::On(BreakerSettings::default()),
         /// How endpoints are asked whether they are well; not at all without it.
@@ -220,6 +222,8 @@ record! {
         concurrency: Option<ConcurrencySettings> = None,
         /// When a call to it that failed is made again, or `off`.
         retry: Option<Optional<RetrySettings>> = None,
+        /// When a call to it that only reads is made a second time elsewhere, or `off`.
+        hedge: Option<Optional<HedgeSettings>> = None,
         /// When an endpoint that fails is left alone, or `off`.
         circuit_breaker: Option<Optional<BreakerSettings>> = None,
         /// How its endpoints are asked whether they are well, or `off`.

@@ -2,6 +2,7 @@
 //! what a topology says of it, and what the engine is given.
 
 mod balance;
+mod hedge;
 mod team;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::topology::Millis;
 use crate::yaml::{Node, Value};
 
 pub use balance::{Balance, BalanceSettings, HashKey, HashSettings, HeaderSettings, KeySettings};
+pub use hedge::{Hedge, HedgeSettings};
 pub use team::{Member, MemberSettings, Team, TeamSettings, Weighted};
 
 /// The most endpoints that a backend may have: each has a bit of 64.
@@ -204,6 +206,8 @@ pub struct Traffic {
     pub concurrency: Concurrency,
     /// When a call that failed is made again, if ever.
     pub retry: Option<Retry>,
+    /// When a call that only reads is made a second time, if ever.
+    pub hedge: Option<Hedge>,
     /// When an endpoint is left alone because it fails, if ever.
     pub circuit_breaker: Option<CircuitBreaker>,
     /// How an endpoint is asked whether it is well, if it is.
@@ -272,8 +276,8 @@ impl Backend {
     /// What its calls go by.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
-        let Self { concurrency, retry, circuit_breaker, health, .. } = self;
-        Traffic { concurrency: *concurrency, retry: *retry, circuit_breaker: *circuit_breaker, health: health.clone() }
+        let &Self { concurrency, retry, hedge, circuit_breaker, .. } = self;
+        Traffic { concurrency, retry, hedge, circuit_breaker, health: self.health.clone() }
     }
 }
 

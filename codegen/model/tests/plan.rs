@@ -5,7 +5,7 @@ use std::path::Path;
 
 use only1mcp_model::plan::{
     AdminListener, Alone, Balance, Batching, CircuitBreaker, Coalesce, CoalescedTool, Concurrency, Exposed, HashKey,
-    HealthCheck, HttpProbe, Limits, ParamHeader, Plan, Program, Reference, Retry, Size, Subject, ToolHeaders,
+    HealthCheck, Hedge, HttpProbe, Limits, ParamHeader, Plan, Program, Reference, Retry, Size, Subject, ToolHeaders,
     Transport, visible,
 };
 use only1mcp_model::revision::Era;
@@ -54,6 +54,7 @@ fn every_setting_is_told_with_its_line_also_those_that_nobody_wrote() {
         "defaults.retry.attempts = 2 (default)".to_owned(),
         "defaults.retry.backoff = \"50ms..1s\" (default)".to_owned(),
         "defaults.retry.budget = \"20%\" (default)".to_owned(),
+        "defaults.hedge = \"off\" (default)".to_owned(),
         "defaults.circuit_breaker.failures = 5 (default)".to_owned(),
         "defaults.circuit_breaker.window = \"30s\" (default)".to_owned(),
         "defaults.circuit_breaker.open = \"10s\" (default)".to_owned(),
@@ -158,6 +159,15 @@ fn how_calls_are_spread_and_made_again_is_of_the_backend_or_of_the_defaults() {
     assert_eq!((&turns.health, &child.health), (&None, &None));
     assert!(child.transport.endpoints().is_empty());
     assert_eq!(child.circuit_breaker.map(|breaker| (breaker.failures, breaker.half_open)), Some((10, 1)));
+}
+
+#[test]
+fn calls_are_made_a_second_time_where_the_backend_or_the_defaults_say_so() {
+    let backends = plan("hedge").backends;
+    let hedges: Vec<_> = backends.iter().map(|backend| backend.hedge).collect();
+    let hedge = |after_ms, budget_percent| Some(Hedge { after_ms, budget_percent });
+    assert_eq!(hedges, [hedge(200, 10), hedge(1500, 5), None]);
+    assert!(plan("traffic").backends.iter().all(|backend| backend.hedge.is_none()));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::facts::Facts;
 use crate::control::Reload;
-use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts};
+use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts, HEDGES};
 use crate::upstream::{Breaking, Group, HealthState, Kind, Reason, Standing};
 
 /// Everything that is measured, ready to be asked.
@@ -96,6 +96,11 @@ const RETRIES: Family = Family {
     help: "Calls that were made again at their backend after they had failed",
     field_type: MetricType::COUNTER,
 };
+const HEDGED: Family = Family {
+    name: "only1mcp_calls_hedged_total",
+    help: "Calls that were made a second time elsewhere because the first had no answer yet, by which of the two answered",
+    field_type: MetricType::COUNTER,
+};
 const COALESCED: Family = Family {
     name: "only1mcp_calls_coalesced_total",
     help: "Calls that were answered with what another one came to, which was like them and under way",
@@ -131,7 +136,7 @@ const ADMIN_REQUESTS: Family = Family {
     help: "Requests of administrators and collectors by the status of their answer",
     field_type: MetricType::COUNTER,
 };
-const FAMILIES: [Family; 20] = [
+const FAMILIES: [Family; 21] = [
     BUILD_INFO,
     START_TIME,
     ACCEPTED,
@@ -145,6 +150,7 @@ const FAMILIES: [Family; 20] = [
     CALLS_UNDER_WAY,
     SHED,
     RETRIES,
+    HEDGED,
     COALESCED,
     UNDER_WAY,
     WAITING,
@@ -253,6 +259,7 @@ impl Collector for Sums {
             CALLS_UNDER_WAY.of(vec![gauge(&[], f64::from(self.facts.shared.load.calls()))]),
             SHED.of(vec![counter(&[], self.sum(|worker| worker.shed.read()))]),
             RETRIES.of(self.backends().map(|(name, calls)| retries(name, &calls)).collect()),
+            HEDGED.of(self.backends().flat_map(|(name, calls)| hedged(name, &calls)).collect()),
             COALESCED.of(self.backends().map(|(name, calls)| coalesced(name, &calls)).collect()),
             UNDER_WAY.of(self.groups().flat_map(|(name, group)| under_way(name, &group)).collect()),
             WAITING.of(self.groups().map(|(name, group)| waiting(name, &group)).collect()),
@@ -357,6 +364,13 @@ fn durations(backend: &'static str, workers: &[&CallCounts]) -> Metric {
 
 fn retries(backend: &'static str, workers: &[&CallCounts]) -> Metric {
     counter(&[("backend", backend)], workers.iter().map(|worker| worker.retries.read()).sum())
+}
+
+fn hedged(backend: &'static str, workers: &[&CallCounts]) -> Vec<Metric> {
+    let series = |(index, won)| {
+        counter(&[("backend", backend), ("won", won)], workers.iter().map(|worker| worker.hedges()[index]).sum())
+    };
+    HEDGES.into_iter().enumerate().map(series).collect()
 }
 
 fn coalesced(backend: &'static str, workers: &[&CallCounts]) -> Metric {

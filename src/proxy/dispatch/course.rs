@@ -65,7 +65,7 @@ impl<'a> Course<'a> {
     }
 
     fn take(&mut self, index: usize) {
-        self.left &= !(1 << index);
+        self.pass_by(index);
         if let Some(member) = self.members.get(index) {
             self.backend = member.backend;
         }
@@ -109,6 +109,22 @@ impl<'a> Course<'a> {
                 Some(Step::Fallback(self.backend))
             }
         }
+    }
+
+    /// Another one of the route that takes the call while the first has it, by its place there and its index.
+    pub(super) fn beside<T: Topology>(&self, journey: &Journey<'_, T>) -> Option<(usize, u16)> {
+        if !T::HAS_TEAMS || self.left == 0 {
+            return None;
+        }
+        let team = T::SPEC.teams.get(usize::from(journey.route.team?))?;
+        let by_session = matches!(team.balance, plan::Balance::ConsistentHash(plan::HashKey::Session));
+        let index = self.member(journey).filter(|_| !by_session || journey.caller.session.is_none())?;
+        Some((index, self.members.get(index)?.backend))
+    }
+
+    /// That one has had the call as well.
+    pub(super) fn pass_by(&mut self, index: usize) {
+        self.left &= !(1 << index);
     }
 
     /// Another one of the route that takes the call.

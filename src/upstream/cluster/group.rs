@@ -433,9 +433,9 @@ impl Group {
         self.tuning.rules.follow()
     }
 
-    /// When a call that failed is made again.
-    pub(super) fn retry(&self) -> Option<plan::Retry> {
-        self.tuning.rules.now().retry
+    /// The same as they are now.
+    pub(super) fn traffic(&self) -> plan::Traffic {
+        self.tuning.rules.now()
     }
 
     /// Shows to those who choose whether an endpoint is well.

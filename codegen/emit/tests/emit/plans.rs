@@ -297,6 +297,7 @@ fn backend(name: &'static str, transport: Transport) -> Backend {
         slow_start_ms: None,
         concurrency: Concurrency { max: 4096, queue: 1024, queue_timeout_ms: 1000 },
         retry: None,
+        hedge: None,
         circuit_breaker: None,
         health: None,
     }

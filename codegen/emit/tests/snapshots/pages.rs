@@ -345,6 +345,7 @@ static BACKENDS: [::only1mcp::catalog::plan::Backend; 1] = [
             queue_timeout_ms: 1000,
         },
         retry: None,
+        hedge: None,
         circuit_breaker: None,
         health: None,
     },

@@ -10,7 +10,7 @@ use super::BackendSettings;
 use crate::json::token;
 use crate::plan;
 use crate::topology::Millis;
-use crate::traffic::{BreakerSettings, HealthSettings, RetrySettings};
+use crate::traffic::{BreakerSettings, HealthSettings, HedgeSettings, RetrySettings};
 use crate::yaml::{Document, Node, Value, steps};
 
 /// One setting.
@@ -26,7 +26,7 @@ pub(super) struct Setting {
 }
 
 /// Every setting, in the order of the keys.
-pub(super) const SETTINGS: [Setting; 9] = [
+pub(super) const SETTINGS: [Setting; 10] = [
     Setting {
         name: "timeout",
         set: |own| own.timeout.map(|timeout| timeout.to_string()),
@@ -52,6 +52,12 @@ pub(super) const SETTINGS: [Setting; 9] = [
         name: "retry",
         set: |own| own.retry.as_ref().map(|own| on_or_off(own.on().map(RetrySettings::planned))),
         compiled: |backend| on_or_off(backend.retry),
+        compiles: true,
+    },
+    Setting {
+        name: "hedge",
+        set: |own| own.hedge.as_ref().map(|own| on_or_off(own.on().map(HedgeSettings::planned))),
+        compiled: |backend| on_or_off(backend.hedge),
         compiles: true,
     },
     Setting {

@@ -4,7 +4,7 @@
 use super::BackendSettings;
 use crate::diagnostic::{Code, Problems};
 use crate::plan::{Backend, Traffic};
-use crate::traffic::{BreakerSettings, ConcurrencySettings, HealthSettings, RetrySettings};
+use crate::traffic::{BreakerSettings, ConcurrencySettings, HealthSettings, HedgeSettings, RetrySettings};
 use crate::yaml::{Document, steps};
 
 // === impl BackendSettings ===
@@ -15,18 +15,21 @@ impl BackendSettings {
     pub fn traffic(&self, compiled: &Backend) -> Traffic {
         let base = compiled.traffic();
         let retry = self.retry.as_ref().map(|own| own.on().map(RetrySettings::planned));
+        let hedge = self.hedge.as_ref().map(|own| own.on().map(HedgeSettings::planned));
         let circuit_breaker = self.circuit_breaker.as_ref().map(|own| own.on().map(BreakerSettings::planned));
         let health = self.health.as_ref().map(|own| own.on().map(HealthSettings::planned));
         Traffic {
             concurrency: self.concurrency.as_ref().map_or(base.concurrency, ConcurrencySettings::planned),
             retry: retry.unwrap_or(base.retry),
+            hedge: hedge.unwrap_or(base.hedge),
             circuit_breaker: circuit_breaker.unwrap_or(base.circuit_breaker),
             health: health.unwrap_or(base.health),
         }
     }
 }
 
-/// A bound may be lowered and not raised, and nobody is asked whether it is well for whom nothing that asks is compiled in.
+/// A bound may be lowered and not raised. Nobody is asked whether it is well, and no call is made a second time, for whom
+/// nothing of that is compiled in.
 pub(super) fn check(
     (backend, settings): (&Backend, &BackendSettings),
     document: &Document<'_>,
@@ -46,10 +49,14 @@ pub(super) fn check(
             }
         }
     }
-    if settings.health.as_ref().is_some_and(|own| own.on().is_some()) && backend.health.is_none() {
-        let place = document.key(steps!["backends", name, "health"]);
-        let message = format!("backend `{name}` has no health checks to tune");
-        let help = "write `health` in the topology: what nobody uses is not compiled in";
+    let health = settings.health.as_ref().is_some_and(|own| own.on().is_some()) && backend.health.is_none();
+    let hedge = settings.hedge.as_ref().is_some_and(|own| own.on().is_some()) && backend.hedge.is_none();
+    for (key, what, _) in
+        [("health", "health checks", health), ("hedge", "hedging", hedge)].into_iter().filter(|own| own.2)
+    {
+        let place = document.key(steps!["backends", name, key]);
+        let message = format!("backend `{name}` has no {what} to tune");
+        let help = format!("write `{key}` in the topology: what nobody uses is not compiled in");
         problems.error(Code::InvalidValue, place, message).help(help);
     }
 }
