@@ -398,8 +398,9 @@ async fn call<'a, T: Topology, D: Downstream>(
     if caller.head.task.is_some() {
         T::SPEC.led(route.backend, route.team).try_for_each(|own| tasks::check(worker, caller, own, &name))?;
     }
-    if T::HAS_TEAMS
-        && route.team.is_some()
+    let is_shared = !route.fallbacks.is_empty() || (T::HAS_TEAMS && route.team.is_some());
+    if caller.head.resumes
+        && is_shared
         && let Some(resumed) = teams::state::resumed::<T>(post, caller, &route)?
     {
         // Boxed: few calls answer a question.

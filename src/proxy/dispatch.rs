@@ -192,7 +192,7 @@ impl<'j, T: Topology> Journey<'j, T> {
                     return Err((backend, error));
                 }
             };
-        relay.turn_to(self.caller.catalog.name_of::<T>(backend), self.asks(backend), self.shares());
+        relay.turn_to(self.caller.catalog.name_of::<T>(backend), self.asks(backend), self.marks(backend));
         let mut place = Place { backend, link, since: relay.elapsed() };
         let mut outcome = if D::DETACHED && self.needs_task(backend) {
             // Boxed: few tools run as tasks alone.
@@ -257,9 +257,9 @@ impl<'j, T: Topology> Journey<'j, T> {
         }
     }
 
-    /// Whether others could get the call that answers what a backend asks.
-    fn shares(&self) -> bool {
-        T::HAS_TEAMS && self.route.team.is_some()
+    /// Whether others could get the call that answers what a backend asks: one of several, or one that stands in.
+    fn marks(&self, backend: u16) -> bool {
+        backend != self.route.backend || self.route.pinned || (T::HAS_TEAMS && self.route.team.is_some())
     }
 
     /// Whether the call goes on with what an earlier one has begun at its backend.

@@ -16,6 +16,7 @@ use crate::support::server::{
     self, Counted, Script, Server, Step, chunk, error_body, event, head, json_answer, nowhere, result_body,
     stream_head, text_body,
 };
+use crate::teams;
 
 only1mcp::topology!(Fallback = "tests/gateway/topologies/fallback.yaml");
 
@@ -298,6 +299,26 @@ async fn what_answers_a_backends_question_is_for_that_backend_alone() {
     // The same members elsewhere mean nothing.
     let argument = Request::call("first__read", r#"{"requestState":"s","inputResponses":{}}"#);
     assert_eq!(Outcome::of(&Client::ask(down.address(), &argument).await), Outcome::Text("second".to_owned()));
+}
+
+#[tokio::test]
+async fn what_answers_the_question_of_a_backend_that_stood_in_goes_back_to_it() {
+    let (first, second) = (teams::asking("first", 0), teams::asking("second", 0));
+    let gateway = gateway(&first.server.url(), &second.server.url());
+    for (settings, name) in [("backends: { first: { disabled: true } }", "second"), ("{}", "first")] {
+        gateway.overlay().apply(settings).expect("a good overlay");
+        let asked = Client::ask(gateway.address(), &teams::able("first__write", "")).await.json();
+        gateway.overlay().apply("{}").expect("a good overlay");
+        let state = &asked["result"]["requestState"];
+        let further = format!(r#","inputResponses":{{"r":{{"roots":[]}}}},"requestState":{state}"#);
+        let answer = Client::ask(gateway.address(), &teams::able("first__write", &further)).await;
+        assert_eq!(Outcome::of(&answer), Outcome::Text(format!("{name} of \"{name}\"")), "{state}: {}", answer.text());
+    }
+    assert_eq!((first.calls(), second.calls()), (2, 2));
+    // A name that is none of those that could have asked is part of the state.
+    let foreign = teams::able("first__write", r#","inputResponses":{},"requestState":"only1mcp@zero:x""#);
+    let outcome = Outcome::of(&Client::ask(gateway.address(), &foreign).await);
+    assert_eq!(outcome, Outcome::Text("first only1mcp@zero:x".to_owned()));
 }
 
 #[tokio::test]

@@ -287,7 +287,7 @@ async fn calls_of_one_session_find_the_same_legacy_backend() {
 }
 
 /// A server that asks what it has not been told, in so many bytes and more, and says what it was told with which state.
-fn asking(name: &'static str, length: usize) -> Counted {
+pub(crate) fn asking(name: &'static str, length: usize) -> Counted {
     Counted::start(move |request| {
         let params = &request.body["params"];
         let body = if params["inputResponses"].is_object() {
@@ -304,7 +304,7 @@ fn asking(name: &'static str, length: usize) -> Counted {
 }
 
 /// A call of a client that can be asked, with further parameters.
-fn able(tool: &str, further: &str) -> Request {
+pub(crate) fn able(tool: &str, further: &str) -> Request {
     let request = Request::call(tool, &format!("{{}}{further}"));
     let can = r#""io.modelcontextprotocol/clientCapabilities":{"roots":{}}"#;
     request.edit(r#""io.modelcontextprotocol/clientCapabilities":{}"#, can)

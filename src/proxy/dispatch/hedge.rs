@@ -183,7 +183,7 @@ impl<'j, T: Topology> Journey<'j, T> {
         stake: &'s Stake<'r, 'a, D>,
     ) -> Leg<'s, 'r, 'a, D> {
         let named = (self.caller.catalog.name_of::<T>(backend), self.asks(backend));
-        Leg::new(which, stake, named, self.shares())
+        Leg::new(which, stake, named, self.marks(backend))
     }
 
     /// The call is made at the second of these backends, while the first has it.

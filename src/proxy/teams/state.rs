@@ -1,6 +1,7 @@
 //! Calls that answer what a modern backend asked (MCP 2026-07-28, multi round-trip requests), where several could get them:
 //! they go to the one that asked. Whose a `requestState` is stands before it, in what the client is handed; the backend gets
-//! its own back. One without a state has all that it needs in itself, for any backend.
+//! its own back. So it is for all backends of a route, and for one that stands in for another: the state of a backend that
+//! alone has the calls stays as it is. One without a state has all that it needs in itself, for any backend.
 
 use super::super::bridge::{self, Caller};
 use super::super::error::Refusal;
@@ -41,7 +42,8 @@ pub(in super::super) fn marked(message: &Message<'_>, caller: &Caller<'_>, backe
     Some((state.span, serde_json::Value::from(format!("{PREFIX}{backend}{END}{text}")).to_string()))
 }
 
-/// The call with the state that its backend knows; `None` for one without a state, or with one of the gateway's own.
+/// The call with the state that its backend knows; `None` for one without a state, with one of the gateway's own, or with one of
+/// the only backend that its route leads to.
 pub(in super::super) fn resumed<'a, T: Topology>(
     post: &Post<'a>,
     caller: &Caller<'a>,
@@ -56,9 +58,14 @@ pub(in super::super) fn resumed<'a, T: Topology>(
     if text.starts_with(parked::PREFIX) {
         return Ok(None);
     }
-    let (name, own) = text.strip_prefix(PREFIX).and_then(|text| text.split_once(END)).ok_or(parked::INVALID)?;
     let mut asked = T::SPEC.led(route.backend, route.team).chain(route.fallbacks.iter().copied());
-    let backend = T::backend(name).filter(|named| asked.any(|backend| backend == *named)).ok_or(parked::INVALID)?;
+    let marked = text.strip_prefix(PREFIX).and_then(|text| text.split_once(END)).and_then(|(name, own)| {
+        let named = T::backend(name).filter(|named| asked.any(|backend| backend == *named));
+        Some((named?, own))
+    });
+    let Some((backend, own)) = marked else {
+        return if route.team.is_some() { Err(parked::INVALID) } else { Ok(None) };
+    };
     let Span { start, end } = state.span;
     let mut body = post.body.to_vec();
     body.splice(start as usize..end as usize, serde_json::Value::from(own).to_string().into_bytes());
