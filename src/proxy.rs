@@ -53,7 +53,7 @@ pub(crate) use bridge::is_header_mismatch;
 pub(crate) use cancellation::Cancellation;
 pub(crate) use counts::Counts;
 #[cfg(feature = "admin")]
-pub(crate) use counts::{BOUNDS_MICROS, CallCounts, HEDGES, LastFailure};
+pub(crate) use counts::{BOUNDS_MICROS, CallCounts, LastFailure, WINNERS};
 pub(crate) use downstream::{Answer, Downstream, Left};
 pub(crate) use erased::Erased;
 pub(crate) use error::Refusal;
@@ -425,7 +425,7 @@ async fn call<'a, T: Topology, D: Downstream>(
         ))
         .await;
     }
-    if T::HEDGES && dispatch::is_meant(caller, &route) && dispatch::is_wanted(worker, &route) {
+    if T::HEDGES && dispatch::may_hedge(caller, &route) && dispatch::hedges(worker, &route) {
         let (passed_on, erased) = (post.carrier.passed_on(), Erased::new(downstream));
         // Boxed: what may be made a second time is compiled for these alone.
         let dispatched = attended::dispatch_detached(worker, caller, (value, &name), &route, passed_on, &erased);

@@ -68,7 +68,7 @@ impl Caller<'_> {
         // What sessions begin with is no wish for log messages.
         let wants_log = match self.era {
             Era::Modern => self.log_level.is_some(),
-            Era::Legacy => self.log_level != Some(Level::DEFAULT),
+            Era::Legacy => self.log_level.is_some_and(|level| level != Level::DEFAULT),
         };
         let wants_progress = head.meta.is_some_and(|meta| meta.progress_token.is_some());
         wants_log || wants_progress || head.resumes || head.task.is_some()

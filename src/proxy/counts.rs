@@ -17,7 +17,7 @@ pub(crate) const BOUNDS_MICROS: [u64; 14] = [
 ];
 
 /// Which of two calls that are under way for one answered.
-pub(crate) const HEDGES: [&str; 3] = ["none", "first", "second"];
+pub(crate) const WINNERS: [&str; 3] = ["none", "first", "second"];
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -59,8 +59,8 @@ pub(crate) struct CallCounts {
     micros: Counter,
     /// Calls that were made again.
     pub(crate) retries: Counter,
-    /// Calls that were made a second time because the first was slow, by which of [`HEDGES`] answered.
-    hedges: [Counter; HEDGES.len()],
+    /// Calls that were made a second time because the first was slow, by which of [`WINNERS`] answered.
+    hedges: [Counter; WINNERS.len()],
     /// Calls that were answered with what another one came to.
     pub(crate) coalesced: Counter,
 }
@@ -142,8 +142,8 @@ impl CallCounts {
 
 #[cfg(any(feature = "admin", test))]
 impl CallCounts {
-    /// How many calls were made a second time, by the places of [`HEDGES`].
-    pub(crate) fn hedges(&self) -> [u64; HEDGES.len()] {
+    /// How many calls were made a second time, by the places of [`WINNERS`].
+    pub(crate) fn hedges(&self) -> [u64; WINNERS.len()] {
         self.hedges.each_ref().map(Counter::read)
     }
 

@@ -17,6 +17,7 @@ use super::error::Refusal;
 use super::relay::ClientRelay;
 use super::route::Route;
 use super::tasks::Origin;
+use super::teams::state::Marks;
 use super::{Downstream, Erased, Left, Link, Settings, Worker, relisting, respond};
 use crate::catalog::plan::ParamHeader;
 use crate::catalog::{Era, Topology};
@@ -29,7 +30,7 @@ use crate::mcp::method::{CallKind, TaskKind};
 use crate::upstream::balance::Strategy;
 use crate::upstream::{Call, Cluster, Error, Gone, Kind, Others, Target, Transport};
 use course::{Course, Step};
-pub(super) use hedge::{is_meant, is_wanted};
+pub(super) use hedge::{hedges, may_hedge};
 
 /// What happened first while an exchange was waited for.
 enum Turn {
@@ -231,7 +232,7 @@ impl<'j, T: Topology> Journey<'j, T> {
             let Place { backend, link, .. } = *place;
             let headers = relisted.as_deref().unwrap_or_else(|| self.locked_headers(backend));
             let call = self.call((backend, headers), caller.source, caller.head, self.name.0);
-            let outcome = match if D::DETACHED && T::HEDGES { self.hedges_after(link) } else { None } {
+            let outcome = match if D::DETACHED && T::HEDGES { self.hedges_after((backend, link)) } else { None } {
                 // Boxed: few calls are made a second time.
                 Some(after) => Box::pin(self.hedge(&call, place, (course, after), relay)).await,
                 None => {
@@ -239,7 +240,9 @@ impl<'j, T: Topology> Journey<'j, T> {
                     exchange(link, &call, relay, &wait).await
                 }
             };
-            self.tried.set(call.tried.get());
+            // Of another backend these would be other endpoints; what failed is looked at by where the call was first.
+            let stays = place.backend == backend || outcome.is_err();
+            self.tried.set(if stays { call.tried.get() } else { 0 });
             let Some(refusal) = relay.take_refusal().filter(|_| outcome.is_ok()) else { return outcome };
             let elsewhere;
             let headers = if place.backend == backend {
@@ -258,8 +261,15 @@ impl<'j, T: Topology> Journey<'j, T> {
     }
 
     /// Whether others could get the call that answers what a backend asks: one of several, or one that stands in.
-    fn marks(&self, backend: u16) -> bool {
-        backend != self.route.backend || self.route.pinned || (T::HAS_TEAMS && self.route.team.is_some())
+    fn marks(&self, backend: u16) -> Marks {
+        let is_one_of_several = T::HAS_TEAMS && self.route.team.is_some();
+        if is_one_of_several || self.route.pinned || backend != self.route.backend {
+            Marks::All
+        } else if self.route.fallbacks.is_empty() {
+            Marks::None
+        } else {
+            Marks::Alike
+        }
     }
 
     /// Whether the call goes on with what an earlier one has begun at its backend.

@@ -15,7 +15,7 @@ use super::interview::{self, Answered, InputRequest, InputRequired};
 use super::parked::Desk;
 use super::session::{Inquiry, Questions, wire_id};
 use super::tasks::{self, Origin, TaskIds};
-use super::teams::state;
+use super::teams::state::{self, Marks};
 use super::{Answer, Downstream, Shared};
 use crate::catalog::Era;
 use crate::catalog::plan::Backend;
@@ -48,7 +48,7 @@ pub(crate) struct ClientRelay<'a, D> {
     /// What that may ask of clients.
     asks: Profile,
     /// Others could get the call that answers what it asks: the client is told to whom that belongs.
-    marks: bool,
+    marks: Marks,
     /// What a legacy backend asks, by the ids that it gave. Only few do.
     inquiry: Option<Box<Inquiry<'a, Box<[u8]>>>>,
     /// The result by which a modern backend asks.
@@ -92,7 +92,7 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
     ) -> Self {
         let (questions, tasks) = (&shared.sessions.questions, &shared.tasks);
         let (began, left) = (Instant::now(), Rc::default());
-        let (told, answered, marks, asks, inquiry, required) = (false, false, false, Profile::NONE, None, None);
+        let (told, answered, marks, asks, inquiry, required) = (false, false, Marks::None, Profile::NONE, None, None);
         let refusal = HeaderRefusal::No;
         Self {
             caller,
@@ -144,9 +144,9 @@ impl<'a, D: Downstream> ClientRelay<'a, D> {
         self.downstream
     }
 
-    /// Another backend has the call from now on, which may ask this of clients; whether it `shares` its calls with others.
-    pub(crate) fn turn_to(&mut self, backend: &'static str, asks: Profile, shares: bool) {
-        (self.origin.backend, self.origin.child, self.asks, self.marks) = (backend, None, asks, shares);
+    /// Another backend has the call from now on, which may ask this of clients; and which of its states are marked.
+    pub(crate) fn turn_to(&mut self, backend: &'static str, asks: Profile, marks: Marks) {
+        (self.origin.backend, self.origin.child, self.asks, self.marks) = (backend, None, asks, marks);
         self.begins = Begins::Told;
     }
 
@@ -435,7 +435,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
             return self.respond(200, &[pages.as_bytes()]).await;
         }
         let ids = self.tasks.edits(&message, self.caller, self.origin)?;
-        let marked = if self.marks { state::marked(&message, self.caller, self.origin.backend) } else { None };
+        let marked = state::marked(self.marks, &message, self.caller, self.origin.backend);
         let edits = edition::edits(&message, self.caller, self.rewrites);
         let (mut splice, status) = bridge::answer(&message, self.caller, &edits)?;
         ids.iter().for_each(|(span, id)| splice.replace(*span, id.as_bytes()));
@@ -446,7 +446,7 @@ impl<D: Downstream> Relay for ClientRelay<'_, D> {
     }
 
     fn takes_parts(&self, era: Era) -> bool {
-        let may_be_marked = self.marks && state::may_mark(self.caller);
+        let may_be_marked = self.marks == Marks::All && state::may_mark(self.caller);
         // What may change inside has to be there whole, and a stream that began carries whole messages.
         era == self.caller.era
             && !edition::may_differ(self.caller, self.rewrites, era)

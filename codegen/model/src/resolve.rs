@@ -100,7 +100,12 @@ pub(crate) fn backends(topology: &Topology, lock: &Lock) -> Vec<plan::Backend> {
         slow_start_ms: backend.slow_start.map(|span| span.0),
         concurrency: backend.concurrency.as_ref().unwrap_or(&defaults.concurrency).planned(),
         retry: backend.retry.as_ref().unwrap_or(&defaults.retry).on().map(RetrySettings::planned),
-        hedge: backend.hedge.as_ref().unwrap_or(&defaults.hedge).on().map(HedgeSettings::planned),
+        hedge: {
+            // There has to be somewhere else.
+            let inherited =
+                Some(&defaults.hedge).filter(|_| backend.endpoints.len() > 1 || topology.is_one_of_several(name));
+            backend.hedge.as_ref().or(inherited).and_then(|hedge| hedge.on()).map(HedgeSettings::planned)
+        },
         circuit_breaker: {
             let breaker = backend.circuit_breaker.as_ref().unwrap_or(&defaults.circuit_breaker);
             breaker.on().map(BreakerSettings::planned)
@@ -419,9 +424,9 @@ impl<'a> Routes<'a> {
         };
         for Found { exposed, .. } in &mut found {
             exposed.fallbacks = self.fallbacks(topology, lock, backends, (list, hides), exposed);
-            let members = exposed.team.map_or(&[][..], |team| &self.teams[usize::from(team)].members);
-            for member in members.iter() {
-                let section = lock.backends.get(&*backends[usize::from(member.backend)].name);
+            // Whoever has the call executes it.
+            for led in plan::led(&self.teams, exposed.backend, exposed.team) {
+                let section = lock.backends.get(&*backends[usize::from(led)].name);
                 let own = section.and_then(|section| lock::find(section.list(list), &exposed.upstream));
                 exposed.read_only &= own.is_some_and(|own| own.has_hint("readOnlyHint"));
                 exposed.idempotent &= own.is_some_and(|own| own.has_hint("idempotentHint"));

@@ -343,6 +343,16 @@ pub struct Tokens(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
 
+// === impl Topology ===
+
+impl Topology {
+    /// Whether a route leads to a backend and to others as well.
+    pub(crate) fn is_one_of_several(&self, name: &str) -> bool {
+        let mut teams = self.routes.iter().map(|route| &route.to).filter(|to| to.members.len() > 1);
+        teams.any(|team| team.names().any(|member| member == name))
+    }
+}
+
 // === impl Names ===
 
 impl Default for Names {

@@ -13,7 +13,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::facts::Facts;
 use crate::control::Reload;
-use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts, HEDGES};
+use crate::proxy::{BOUNDS_MICROS, CallCounts, Counts, WINNERS};
 use crate::upstream::{Breaking, Group, HealthState, Kind, Reason, Standing};
 
 /// Everything that is measured, ready to be asked.
@@ -370,7 +370,7 @@ fn hedged(backend: &'static str, workers: &[&CallCounts]) -> Vec<Metric> {
     let series = |(index, won)| {
         counter(&[("backend", backend), ("won", won)], workers.iter().map(|worker| worker.hedges()[index]).sum())
     };
-    HEDGES.into_iter().enumerate().map(series).collect()
+    WINNERS.into_iter().enumerate().map(series).collect()
 }
 
 fn coalesced(backend: &'static str, workers: &[&CallCounts]) -> Metric {

@@ -45,7 +45,7 @@ struct Race<'j, T: Topology> {
 }
 
 /// Whether a call may ever be made a second time: it only reads, and nothing is told with it to its client alone.
-pub(in super::super) fn is_meant(caller: &Caller<'_>, route: &Route<'_>) -> bool {
+pub(in super::super) fn may_hedge(caller: &Caller<'_>, route: &Route<'_>) -> bool {
     caller.kind == CallKind::Tool
         && route.read_only
         && !route.pinned
@@ -53,9 +53,9 @@ pub(in super::super) fn is_meant(caller: &Caller<'_>, route: &Route<'_>) -> bool
         && !caller.tells_one_alone()
 }
 
-/// Whether any backend that it may come to wants that.
-pub(in super::super) fn is_wanted<T: Topology>(worker: &Worker<T>, route: &Route<'_>) -> bool {
-    let mut places = T::SPEC.led(route.backend, route.team).chain(route.fallbacks.iter().copied());
+/// Whether any backend that its route leads to wants that. Those that stand in may do more than read.
+pub(in super::super) fn hedges<T: Topology>(worker: &Worker<T>, route: &Route<'_>) -> bool {
+    let mut places = T::SPEC.led(route.backend, route.team);
     // Of one that was not needed so far it is found out later.
     places.any(|backend| worker.links.of(backend).is_none_or(|link| link.hedges_after().is_some()))
 }
@@ -64,9 +64,10 @@ pub(in super::super) fn is_wanted<T: Topology>(worker: &Worker<T>, route: &Route
 
 impl<'j, T: Topology> Journey<'j, T> {
     /// After how long the call is made a second time if it gets no answer at this backend; `None` where it is not.
-    pub(super) fn hedges_after(&self, link: &Link<T>) -> Option<Duration> {
+    pub(super) fn hedges_after(&self, (backend, link): (u16, &Link<T>)) -> Option<Duration> {
         let after = link.hedges_after()?;
-        let may = !self.hedged.get() && !self.asked.get() && is_meant(self.caller, self.route);
+        let is_led = || T::SPEC.led(self.route.backend, self.route.team).any(|led| led == backend);
+        let may = !self.hedged.get() && !self.asked.get() && may_hedge(self.caller, self.route) && is_led();
         (may && !link.keeps_for(self.caller.session)).then_some(after)
     }
 
@@ -148,7 +149,11 @@ impl<'j, T: Topology> Journey<'j, T> {
                 // Dropped, it is cancelled, and its place is free.
                 match stake.holder() {
                     Some(Which::First) => two.set(None),
-                    Some(Which::Second) => one.set(None),
+                    Some(Which::Second) => {
+                        one.set(None);
+                        // Whatever becomes of the other, it is none of its endpoint's doing.
+                        first.taken.set(None);
+                    }
                     None => {}
                 }
                 let Some(outcome) = ended else { continue };
@@ -203,6 +208,10 @@ impl<'j, T: Topology> Journey<'j, T> {
         (backend, link): (u16, &'j Link<T>),
         course: &mut Course<'_>,
     ) -> Option<Elsewhere<'j, T>> {
+        // Its era may be known only now.
+        if link.keeps_for(self.caller.session) {
+            return None;
+        }
         let since = Duration::ZERO;
         if let Some(endpoint) = link.elsewhere(first) {
             let elsewhere = Elsewhere { place: Place { backend, link, since }, endpoint: Some(endpoint) };

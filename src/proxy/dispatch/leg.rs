@@ -10,6 +10,7 @@ use std::future::pending;
 
 use super::super::Downstream;
 use super::super::relay::ClientRelay;
+use super::super::teams::state::Marks;
 use crate::catalog::Era;
 use crate::mcp::client::Profile;
 use crate::mcp::json::Span;
@@ -38,8 +39,8 @@ pub(super) struct Leg<'s, 'r, 'a, D> {
     own: Option<&'r mut ClientRelay<'a, D>>,
     /// The name of its backend, and what that may ask of clients.
     backend: (&'static str, Profile),
-    /// Whether its backend shares its calls with others.
-    shares: bool,
+    /// Which states of its backend are marked.
+    marks: Marks,
     /// The endpoint that has it.
     child: Option<u16>,
 }
@@ -76,9 +77,9 @@ impl<'s, 'r, 'a, D: Downstream> Leg<'s, 'r, 'a, D> {
         which: Which,
         stake: &'s Stake<'r, 'a, D>,
         backend: (&'static str, Profile),
-        shares: bool,
+        marks: Marks,
     ) -> Self {
-        Self { which, stake, own: None, backend, shares, child: None }
+        Self { which, stake, own: None, backend, marks, child: None }
     }
 
     /// The client, from now on its own; `None` where the other one has it.
@@ -86,7 +87,7 @@ impl<'s, 'r, 'a, D: Downstream> Leg<'s, 'r, 'a, D> {
         if self.own.is_none() {
             let client = self.stake.client.take()?;
             let (backend, asks) = self.backend;
-            client.turn_to(backend, asks, self.shares);
+            client.turn_to(backend, asks, self.marks);
             if let Some(child) = self.child {
                 client.taken_by(child);
             }

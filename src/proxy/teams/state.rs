@@ -20,6 +20,18 @@ const PREFIX: &str = "only1mcp@";
 /// What stands between that and its state.
 const END: char = ':';
 
+/// Which states of a backend are marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Marks {
+    /// None: nobody else could get the call.
+    None,
+    /// One that looks as if it were marked: the backend that others may stand in for has the call, and no other state of it is
+    /// taken for another's.
+    Alike,
+    /// Every one.
+    All,
+}
+
 /// A call that goes on at the backend that asked, as that is to read it.
 pub(in super::super) struct Resumed {
     backend: u16,
@@ -33,12 +45,20 @@ pub(in super::super) fn may_mark(caller: &Caller<'_>) -> bool {
 }
 
 /// Where in an answer the state of a backend stands, and what the client is handed in its place.
-pub(in super::super) fn marked(message: &Message<'_>, caller: &Caller<'_>, backend: &str) -> Option<(Span, String)> {
-    if !may_mark(caller) || !bridge::requires_input(message, caller.kind) {
+pub(in super::super) fn marked(
+    marks: Marks,
+    message: &Message<'_>,
+    caller: &Caller<'_>,
+    backend: &str,
+) -> Option<(Span, String)> {
+    if marks == Marks::None || !may_mark(caller) || !bridge::requires_input(message, caller.kind) {
         return None;
     }
     let state = path::find(message.source, message.head.result?, &["requestState"]).ok()??;
     let text = state.text()?.decode(message.source);
+    if marks == Marks::Alike && !text.starts_with(PREFIX) {
+        return None;
+    }
     Some((state.span, serde_json::Value::from(format!("{PREFIX}{backend}{END}{text}")).to_string()))
 }
 

@@ -22,7 +22,7 @@ impl Check<'_> {
             if hedge.after >= backend.timeout.unwrap_or(defaults.timeout) {
                 self.never_in_time(Some((name, backend)), hedge);
             }
-            let is_alone = backend.endpoints.len() < 2 && !self.is_one_of_several(name);
+            let is_alone = backend.endpoints.len() < 2 && !self.topology.is_one_of_several(name);
             // Whom routes that cannot be read lead to is not known.
             if is_alone && self.is_sound(steps!["routes"]) && self.is_sound(steps!["backends", name, "endpoints"]) {
                 let place = self.document.key(steps!["backends", name, "hedge"]);
@@ -44,11 +44,5 @@ impl Check<'_> {
         };
         let message = format!("calls that take `{timeout}` at most are made a second time after `{}`", hedge.after);
         self.problems.error(Code::InvalidValue, place, message).help("write a time that is shorter than `timeout`");
-    }
-
-    /// Whether a route leads to a backend and to others as well.
-    fn is_one_of_several(&self, name: &str) -> bool {
-        let mut teams = self.topology.routes.iter().map(|route| &route.to).filter(|to| to.members.len() > 1);
-        teams.any(|team| team.names().any(|member| member == name))
     }
 }

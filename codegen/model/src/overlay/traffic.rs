@@ -4,6 +4,7 @@
 use super::BackendSettings;
 use crate::diagnostic::{Code, Problems};
 use crate::plan::{Backend, Traffic};
+use crate::topology::Millis;
 use crate::traffic::{BreakerSettings, ConcurrencySettings, HealthSettings, HedgeSettings, RetrySettings};
 use crate::yaml::{Document, steps};
 
@@ -28,7 +29,7 @@ impl BackendSettings {
     }
 }
 
-/// A bound may be lowered and not raised. Nobody is asked whether it is well, and no call is made a second time, for whom
+/// A bound may be lowered and not raised. A second call has to come in time. Nobody is asked whether it is well, and no call is made a second time, for whom
 /// nothing of that is compiled in.
 pub(super) fn check(
     (backend, settings): (&Backend, &BackendSettings),
@@ -48,6 +49,17 @@ pub(super) fn check(
                 problems.error(Code::InvalidValue, place, message).help(help);
             }
         }
+    }
+    let timeout = settings.timeout.map_or(backend.timeout_ms, |own| own.0);
+    if let Some(hedge) = settings.traffic(backend).hedge.filter(|hedge| hedge.after_ms >= timeout) {
+        let place = match settings.hedge {
+            Some(_) => document.value(steps!["backends", name, "hedge"]),
+            None => document.value(steps!["backends", name, "timeout"]),
+        };
+        let (timeout, after) = (Millis(timeout), Millis(hedge.after_ms));
+        let message = format!("calls that take `{timeout}` at most are made a second time after `{after}`");
+        let help = "write an `after` that is shorter than `timeout`, or `hedge: off`";
+        problems.error(Code::InvalidValue, place, message).help(help);
     }
     let health = settings.health.as_ref().is_some_and(|own| own.on().is_some()) && backend.health.is_none();
     let hedge = settings.hedge.as_ref().is_some_and(|own| own.on().is_some()) && backend.hedge.is_none();
