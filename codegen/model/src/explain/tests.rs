@@ -68,9 +68,9 @@ fn of_a_route_to_several_backends_all_are_named_and_what_each_is_called_alone() 
         "math_add",
         &[
             "tool `math_add` is `math_add` of backends `math-a` and `math-b`",
-            "  offered    backend `math-a` offers tool `math_add`  (team.yaml:4:3)",
+            "  offered    backend `math-a` offers tool `math_add`  (team.yaml:5:3)",
             "  prefix     without a prefix: it is of several backends, and the route has it by its own name",
-            "  route      route for tools `math_*` sends it to backends `math-a` and `math-b`  (team.yaml:13:5)",
+            "  route      route for tools `math_*` sends it to backends `math-a` and `math-b`  (team.yaml:14:5)",
             "  balance    least_connections: `math-a` (3), `math-b` (1)",
             "  timeout    30s, as nothing else is written",
             "  fallback   `spare`",
