@@ -273,18 +273,20 @@ impl Stdio {
     /// The child of a tenant, once it is up; `None` where all seats are others'. The first of the seats is that of the
     /// child at `first`.
     async fn own(&self, seats: &Seats, first: usize, tenant: Tenant) -> Result<Option<Chosen<'_>>, Error> {
-        loop {
-            let Some(seat) = seats.take(tenant) else { return Ok(None) };
+        let mut taken = seats.take(tenant);
+        while let Some(seat) = taken {
             let link = &self.links[first + seat];
             let load = link.load();
             let ready = link.ready().await?;
-            // It may have gone to sleep meanwhile, and be another's by now.
-            if seats.is(seat, tenant) {
+            // It may have gone to sleep meanwhile: unless it is another's by now, it is taken again.
+            taken = seats.take(tenant);
+            if taken == Some(seat) {
                 return Ok(Some((link, ready, load)));
             }
             // Nor must it stay up for nobody, having been told what its next tenant may not be able to do.
             link.retire(|| seats.is_vacant(seat));
         }
+        Ok(None)
     }
 
     /// The child for a call of no session in particular, once it is up: the least busy of those that are. While all of them are busy, one that is

@@ -115,7 +115,7 @@ impl<C: Channel> Hub<C> {
         closing: &Arc<Notify>,
         hearers: Hearers,
     ) -> Self {
-        Self {
+        let hub = Self {
             backend: backend.name.to_string(),
             life: C::life(&recipe),
             recipe,
@@ -137,7 +137,12 @@ impl<C: Channel> Hub<C> {
             unwritten: VecDeque::new(),
             used: Instant::now(),
             retired: false,
+        };
+        // Now, and not once it runs: by then somebody may have taken the place of a child that is asleep.
+        if hub.life.lazy {
+            hub.tell(hub.at_rest());
         }
+        hub
     }
 
     /// Keeps a channel up until the gateway stops.
@@ -241,7 +246,8 @@ impl<C: Channel> Hub<C> {
     /// Waits until a call needs the channel, where it is made `on_demand`, and until it is to be kept up; `None` when the
     /// gateway stops meanwhile.
     async fn sleep(&mut self, on_demand: bool) -> Option<()> {
-        let mut told = None;
+        // That it is asleep is told once: whoever took the place of a child since then would lose it.
+        let mut told = matches!(*self.status.borrow(), Status::Asleep).then_some(true);
         loop {
             let due = self.upkeep.is_due();
             if due && !on_demand {

@@ -55,11 +55,6 @@ impl Seats {
         self.0.borrow().iter().position(|place| owner(place) == Some(session))
     }
 
-    /// Whether a seat is this tenant's.
-    pub(super) fn is(&self, seat: usize, tenant: Tenant) -> bool {
-        self.0.borrow().get(seat).is_some_and(|place| place.tenant == Some(tenant))
-    }
-
     /// Whether a seat is nobody's.
     pub(super) fn is_vacant(&self, seat: usize) -> bool {
         self.0.borrow().get(seat).is_some_and(|place| place.tenant.is_none())
@@ -131,7 +126,6 @@ mod tests {
         assert_eq!((seats.take(c), of(c)), (None, None));
         seats.seat(0).leave();
         assert_eq!((of(a), seats.take(c), seats.take(a), of(b)), (None, Some(0), None, Some(1)));
-        assert!(seats.is(0, c) && !seats.is(0, a) && !seats.is(2, a));
     }
 
     #[test]
