@@ -108,8 +108,18 @@ async fn what_is_written_to_the_file_is_in_force_soon_after() {
     fs::rename(&beside, &tuned.path).expect("it takes the other's place");
     assert_serves(tuned.address(), "odd").await;
     let admin = tuned.gateway.admin_address().expect("an admin listener");
-    let samples = samples(admin).await;
-    let count = |result: &str| samples.get(&format!("only1mcp_config_reloads_total{{result=\"{result}\"}}")).copied();
+    let reloads = |result: &str| format!("only1mcp_config_reloads_total{{result=\"{result}\"}}");
+    // What is in force is counted after that.
+    let counted = async {
+        loop {
+            let samples = samples(admin).await;
+            if samples.get(&reloads("applied")) != Some(&1.0) {
+                return samples;
+            }
+        }
+    };
+    let samples = within("both are counted", counted).await;
+    let count = |result: &str| samples.get(&reloads(result)).copied();
     assert_eq!([count("applied"), count("unchanged"), count("rejected")], [Some(2.0), Some(0.0), Some(0.0)]);
     let taken = samples["only1mcp_config_last_reload_success_timestamp_seconds"];
     assert!(taken >= samples["only1mcp_start_time_seconds"] && taken < 1e11, "{taken}");
