@@ -323,6 +323,30 @@ async fn who_was_only_slower_has_not_failed() {
 }
 
 #[tokio::test]
+async fn who_was_only_slower_is_not_blamed_for_an_answer_that_breaks_off() {
+    let (mut a, down) = (Place::start("a"), nowhere());
+    let b = reading(|id| {
+        let begun = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","content":[{{"type":"text","text":"{}"#,
+            "x".repeat(200 << 10)
+        );
+        let length = begun.len() + 200;
+        let head = server::head(200, &format!("content-type: application/json\r\ncontent-length: {length}\r\n"));
+        vec![head, Step::Write(begun.into_bytes()), Step::Close]
+    });
+    let gateway = gateway([&a.recorder.url(), &b.url(), &down, &down]);
+    let mut client = Client::connect(gateway.address()).await;
+    client.write(&Request::call("broken__read", "{}").bytes()).await;
+    a.recorder.post().await;
+    a.taken_back().await;
+    idle(&gateway, "broken").await;
+    let states = [breaker("A", "closed"), breaker("B", "open")];
+    for state in states {
+        assert_eq!(sample(&gateway, &state).await, 1.0, "{state}");
+    }
+}
+
+#[tokio::test]
 async fn where_both_fail_the_call_has_failed() {
     let (mut a, mut b, gateway) = two();
     let answer = call(&gateway, "pair__read");
