@@ -44,6 +44,9 @@ pub trait Topology: 'static {
     const KEY_HEADERS: &'static [&'static str] = &[];
     /// Whether any route leads to several backends, so that nothing that chooses among them is linked where none does.
     const HAS_TEAMS: bool = !Self::SPEC.teams.is_empty();
+    /// Whether any backend stands in for another, or one that an overlay adds may, so that nobody else's calls are looked at for
+    /// whom they go on with. Emitted where one does.
+    const HAS_FALLBACKS: bool = cfg!(feature = "amendments");
     /// Whether any backend is asked whether it is well, so that nothing that asks is linked where none is.
     const CHECKS_HEALTH: bool = Self::SPEC.checks_health();
     /// Whether calls to any backend are made a second time, or may be to one that an overlay adds, so that nobody else's are

@@ -398,9 +398,9 @@ async fn call<'a, T: Topology, D: Downstream>(
     if caller.head.task.is_some() {
         T::SPEC.led(route.backend, route.team).try_for_each(|own| tasks::check(worker, caller, own, &name))?;
     }
-    let is_shared = !route.fallbacks.is_empty() || (T::HAS_TEAMS && route.team.is_some());
-    if caller.head.resumes
-        && is_shared
+    let is_shared = (T::HAS_FALLBACKS && !route.fallbacks.is_empty()) || (T::HAS_TEAMS && route.team.is_some());
+    if is_shared
+        && caller.head.resumes
         && let Some(resumed) = teams::state::resumed::<T>(post, caller, &route)?
     {
         // Boxed: few calls answer a question.

@@ -93,6 +93,7 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
     let resources = tables::cold("resource", &plan.resources, plan)?;
     let (pages, spec) = (lists.statics(), spec(plan, &lists, &bytes)?);
     let (settings, key_headers) = (plan.settings_json(), upstream::key_headers(plan));
+    let has_fallbacks = tables::has_fallbacks(plan);
     let lookups = [&tools, &prompts, &resources, &backends].map(|table| &table.lookup);
     let statics = [&tools, &prompts, &resources, &backends].map(|table| &table.statics);
     let tokens = quote! {
@@ -104,6 +105,7 @@ pub fn emit(plan: &Plan, name: &Ident, items: Items) -> Result<Emitted, Error> {
             const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
             const SETTINGS: &'static str = #settings;
             #key_headers
+            #has_fallbacks
             const SOURCES: [&'static str; 2] = [#topology, #lock];
             #(#lookups)*
         }

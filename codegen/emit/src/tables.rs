@@ -165,6 +165,17 @@ fn team(item: &Exposed) -> TokenStream {
     }
 }
 
+/// `const HAS_FALLBACKS`, where any backend stands in for another; nothing where none does.
+pub(crate) fn has_fallbacks(plan: &Plan) -> TokenStream {
+    let mut all = [&plan.tools, &plan.prompts, &plan.resources, &plan.templates].into_iter().flatten();
+    if all.all(|item| item.fallbacks.is_empty()) {
+        return TokenStream::new();
+    }
+    quote!(
+        const HAS_FALLBACKS: bool = true;
+    )
+}
+
 fn fallbacks(item: &Exposed) -> TokenStream {
     let backends = item.fallbacks.iter().copied().map(Literal::u16_unsuffixed);
     quote!(&[#(#backends),*])
