@@ -236,24 +236,30 @@ impl Drop for Trial {
 }
 
 /// How a backend is reached, and all else that its links go by; not what it offers, nor what its calls go by, which may change
-/// while they are open.
+/// while they are open. Everything is named: whoever gives a backend one more member decides here what that is.
 fn key(backend: &Backend) -> String {
-    let own = Backend {
-        timeout_ms: 0,
-        concurrency: plan::Concurrency { max: 0, queue: 0, queue_timeout_ms: 0 },
-        retry: None,
-        circuit_breaker: None,
-        health: None,
-        locked_era: None,
-        completions: None,
-        tells: [].as_slice().into(),
-        tasks: false,
-        extensions: [].as_slice().into(),
-        beyond: [].as_slice().into(),
-        rewrites_uris: false,
-        ..backend.clone()
-    };
-    format!("{own:?}")
+    let Backend {
+        name,
+        transport,
+        era,
+        client_capabilities,
+        balance,
+        slow_start_ms,
+        timeout_ms: _,
+        concurrency: _,
+        retry: _,
+        hedge: _,
+        circuit_breaker: _,
+        health: _,
+        locked_era: _,
+        completions: _,
+        tells: _,
+        tasks: _,
+        extensions: _,
+        beyond: _,
+        rewrites_uris: _,
+    } = backend;
+    format!("{:?}", (name, transport, era, client_capabilities, balance, slow_start_ms))
 }
 
 // === impl Reached ===
@@ -347,3 +353,6 @@ impl<B: Strategy> Strategy for Chosen<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

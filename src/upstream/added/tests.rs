@@ -1,0 +1,46 @@
+//! Who has which place, and for how long.
+
+use only1mcp_model::{Source, load};
+
+use super::*;
+use crate::catalog;
+
+/// A backend by what a topology says of it.
+fn backend(settings: &str) -> Backend {
+    let text = format!("name: test\nbackends:\n  extra: {{ {settings} }}\n");
+    let topology = Source { path: "test.yaml".to_owned(), text };
+    let (plan, _warnings) = load(&topology, None, &catalog::features()).expect("a topology");
+    plan.backends.first().expect("a backend").clone()
+}
+
+const REACHED: &str = "transport: { streamable_http: {} }, \
+                       endpoints: [{ url: 'http://127.0.0.1:1/mcp' }, { url: 'http://127.0.0.1:2/mcp' }]";
+
+fn entered(additions: &Arc<Additions>, backend: &Backend) -> Addition {
+    additions.enter(backend).expect("there is a place")
+}
+
+#[test]
+fn what_calls_go_by_is_changed_at_the_same_place() {
+    let additions = Arc::<Additions>::default();
+    let position = entered(&additions, &backend(REACHED)).position;
+    for settings in [
+        "timeout: 7s",
+        "concurrency: { max: 3 }",
+        "retry: { attempts: 3 }",
+        "retry: off",
+        "hedge: { after: 1s }",
+        "circuit_breaker: { failures: 9 }",
+        "circuit_breaker: off",
+        "health: { interval: 1s }",
+    ] {
+        let changed = backend(&format!("{REACHED}, {settings}"));
+        assert_ne!(changed, backend(REACHED), "{settings}");
+        assert_eq!(additions.foresee(std::slice::from_ref(&changed)), Some(vec![position]), "{settings}");
+        assert_eq!(entered(&additions, &changed).position, position, "{settings}");
+    }
+    for settings in ["era: legacy", "balance: { random: {} }", "slow_start: 1s"] {
+        let other = entered(&additions, &backend(&format!("{REACHED}, {settings}")));
+        assert_ne!(other.position, position, "{settings}");
+    }
+}
