@@ -83,12 +83,12 @@ pub(crate) struct Addition {
     pub(super) lodging: Option<Arc<Lodging>>,
 }
 
-/// Backends that were entered and are not in force yet. Those that do not come to be are forgotten with it.
+/// Backends that were entered and are not in force yet: they are kept up for as long as this is held, whatever an overlay says
+/// of them. Those that do not come to be in force are forgotten with it.
 #[derive(Debug)]
 pub(crate) struct Trial {
     additions: Arc<Additions>,
-    /// Each with whether it was kept up before.
-    entered: Vec<(Addition, bool)>,
+    entered: Vec<Addition>,
 }
 
 // === impl Additions ===
@@ -211,25 +211,19 @@ impl Trial {
     /// Enters one more, as [`Additions::enter`] does, and has it kept up.
     pub(crate) fn enter(&mut self, backend: &Backend) -> Option<Addition> {
         let addition = self.additions.enter(backend)?;
-        let upkeep = &addition.tuning.upkeep;
-        self.entered.push((addition.clone(), upkeep.is_due()));
-        upkeep.set(true);
+        addition.tuning.upkeep.begin_trial();
+        // Nobody has told it where it is in force and disabled.
+        addition.nudge();
+        self.entered.push(addition.clone());
         Some(addition)
-    }
-
-    /// What they are to be was set since: they are in force.
-    pub(crate) fn settle(mut self) {
-        self.entered.clear();
     }
 }
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        for (addition, was_due) in self.entered.drain(..) {
-            if !was_due {
-                addition.tuning.upkeep.set(false);
-                addition.nudge();
-            }
+        for addition in self.entered.drain(..) {
+            addition.tuning.upkeep.end_trial();
+            addition.nudge();
         }
         self.additions.sweep();
     }

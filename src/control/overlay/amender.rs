@@ -243,7 +243,8 @@ impl Amender {
         tuned.amendments.publish(catalog);
         let positions: Vec<usize> = added.iter().map(|(_, addition)| addition.position).collect();
         tuned.additions.keep(&positions);
-        trial.into_iter().for_each(Trial::settle);
+        // By now it is decided whether they are to be kept up.
+        drop(trial);
     }
 
     /// Whether a backend that an overlay adds has not said yet what it offers, and could.

@@ -1,4 +1,4 @@
-//! Who has which place, and for how long.
+//! Who has which place, and for how long; and what is kept up meanwhile.
 
 use only1mcp_model::{Source, load};
 
@@ -15,6 +15,11 @@ fn backend(settings: &str) -> Backend {
 
 const REACHED: &str = "transport: { streamable_http: {} }, \
                        endpoints: [{ url: 'http://127.0.0.1:1/mcp' }, { url: 'http://127.0.0.1:2/mcp' }]";
+
+#[cfg(feature = "transport-stdio")]
+fn started() -> Backend {
+    backend("transport: { stdio: { command: cat } }")
+}
 
 fn entered(additions: &Arc<Additions>, backend: &Backend) -> Addition {
     additions.enter(backend).expect("there is a place")
@@ -43,4 +48,32 @@ fn what_calls_go_by_is_changed_at_the_same_place() {
         let other = entered(&additions, &backend(&format!("{REACHED}, {settings}")));
         assert_ne!(other.position, position, "{settings}");
     }
+}
+
+#[cfg(feature = "transport-stdio")]
+#[test]
+fn trials_keep_a_backend_up_whatever_is_decided_meanwhile_and_leave_what_was() {
+    let additions = Arc::<Additions>::default();
+    let upkeep = entered(&additions, &started()).tuning.upkeep;
+    // In force, and disabled.
+    additions.keep(&[0]);
+    upkeep.set(false);
+    let [mut first, mut second] = [Trial::new(&additions), Trial::new(&additions)];
+    first.enter(&started()).expect("a place");
+    second.enter(&started()).expect("a place");
+    assert!(upkeep.is_due());
+    // Somebody publishes something else.
+    upkeep.set(false);
+    assert!(upkeep.is_due(), "it is asked yet");
+    // The second enables it, and the first comes to nothing.
+    upkeep.set(true);
+    drop(second);
+    drop(first);
+    assert!(upkeep.is_due(), "it is in force and enabled");
+
+    let mut third = Trial::new(&additions);
+    third.enter(&started()).expect("a place");
+    upkeep.set(false);
+    drop(third);
+    assert!(!upkeep.is_due(), "it is disabled");
 }
