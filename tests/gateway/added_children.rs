@@ -5,11 +5,12 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 
-use only1mcp::{Gateway, OverlayError, Running};
+use only1mcp::{Builder, Gateway, OverlayError, Running};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::additions::{lists, refused};
+use crate::admin_overlay::Operated;
 use crate::legacy;
 use crate::per_session::Session;
 use crate::stdio_client;
@@ -246,6 +247,31 @@ async fn what_does_not_come_to_be_in_force_leaves_no_child() {
     rig.gateway.overlay().apply(&both).expect_err("it is refused");
     gone(rig.spawned(0)).await;
     assert_eq!(pid(rig.address()).await, child);
+}
+
+#[tokio::test]
+async fn a_command_that_takes_its_time_is_started_once_beside_what_others_change() {
+    let directory = Directory::new();
+    let ledger = Ledger::at(directory.path("ledger"));
+    let program = std::env::current_exe().expect("this binary has a path");
+    let settings =
+        |builder: Builder<_>| builder.overlay_commands().program(program).reference("CHILD_LEDGER", ledger.path());
+    let operated = Operated::start_with("{}\n", true, settings).await;
+    let stdio = json!({
+        "command": "self",
+        "args": ["scripted_child", "--ignored", "--nocapture", "-q"],
+        "env": { "CHILD_START": "waits", "CHILD_LEDGER": "env:CHILD_LEDGER" },
+    });
+    let body = json!({ "name": "extra", "transport": { "stdio": stdio } }).to_string();
+    let meanwhile = async {
+        eventually("the child that is asked", || ledger.spawned().len() == 1).await;
+        let patched = operated.patch("odd", r#"{"timeout":"7s"}"#).await;
+        assert_eq!((patched.status, &patched.json()["generation"]), (200, &json!(1)), "{}", patched.text());
+        ledger.note(format_args!("go on"));
+    };
+    let (added, ()) = tokio::join!(operated.change("POST", "/servers", "/servers", &body), meanwhile);
+    assert_eq!((added.status, &added.json()["generation"]), (200, &json!(2)), "{}", added.text());
+    assert_eq!(ledger.spawned(), [pid(operated.gateway.address()).await], "the one that was asked serves");
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ impl Operated {
         Self::start_with(overlay, kept, |builder| builder).await
     }
 
-    async fn start_with(
+    pub(crate) async fn start_with(
         overlay: &str,
         kept: bool,
         settings: impl FnOnce(Builder<Servers>) -> Builder<Servers>,

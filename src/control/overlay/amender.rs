@@ -58,12 +58,14 @@ struct Made {
 /// What added backends offer, by their names; each with how it is reached.
 type Listed = BTreeMap<String, (String, Section)>;
 
-/// What came of asking added backends, so that nobody asks them once more for the same change.
+/// What came of asking added backends, so that nobody asks them once more for the same change. Those that were started to be
+/// asked live for as long as somebody holds it: none is started a second time because another overlay came meanwhile.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heard {
     listed: Listed,
     /// How those are reached that did not say what they offer, by their names.
     silent: BTreeMap<String, String>,
+    trials: Vec<Arc<Trial>>,
 }
 
 /// What an overlay makes of the compiled catalog, checked: nothing, or another one.
@@ -73,8 +75,6 @@ pub(super) struct Amendment {
     /// The text that it was made of.
     of: String,
     heard: Heard,
-    /// Those that were started to be asked.
-    trial: Option<Trial>,
 }
 
 /// The same, made.
@@ -85,7 +85,7 @@ pub(super) struct Amended {
     added: Vec<(plan::Backend, Addition)>,
     listed: Listed,
     /// Behind what holds the same.
-    trial: Option<Trial>,
+    trials: Vec<Arc<Trial>>,
 }
 
 // === impl Amendment ===
@@ -135,11 +135,13 @@ impl Amender {
             .filter(|backend| overlay.backends.get(&backend.name).is_none_or(|own| !own.disabled))
             .cloned()
             .collect();
-        let mut trial = None;
+        let mut trials = heard.trials.clone();
         // More than may be are not asked, and refused when it is made.
         let are_few = plan.backends.len() - self.spec.backends.len() <= limits::ADDED_BACKENDS_MAX;
         if are_few && !unlisted.is_empty() {
-            let asking = self.asking(unlisted, trial.insert(Trial::new(&self.additions)));
+            let mut trial = Trial::new(&self.additions);
+            let asking = self.asking(unlisted, &mut trial);
+            trials.push(Arc::new(trial));
             for (name, asked) in listing::ask_all(asking, &self.shared.references) {
                 let Some(added) = overlay.added.get(&name) else { continue };
                 match asked {
@@ -154,7 +156,7 @@ impl Amender {
         }
         let contracts = lock::Lock { backends: sections(&listed) };
         let of = format!("{}\n{}", overlay.amendment(), contracts.render());
-        Ok(Amendment { plan: Some(plan), of, heard: Heard { listed, silent }, trial })
+        Ok(Amendment { plan: Some(plan), of, heard: Heard { listed, silent, trials } })
     }
 
     /// Whether it can be made. Nothing is kept of it.
@@ -181,11 +183,11 @@ impl Amender {
 
     /// Makes it, unless that was done before.
     pub(super) fn make(&self, amendment: Amendment, tuned: &Tuned) -> Result<Amended, OverlayError> {
-        let Amendment { plan: Some(plan), of, heard: Heard { listed, .. }, trial } = amendment else {
+        let Amendment { plan: Some(plan), of, heard: Heard { listed, mut trials, .. } } = amendment else {
             return Ok(Amended::default());
         };
         // What is entered and does not come to be in force is forgotten with it.
-        let trial = trial.unwrap_or_else(|| Trial::new(&self.additions));
+        trials.push(Arc::new(Trial::new(&self.additions)));
         let mut made = self.made();
         if self.added(&plan).len() > limits::ADDED_BACKENDS_MAX {
             return Err(OverlayError::Exhausted);
@@ -207,7 +209,7 @@ impl Amender {
                 catalog
             }
         };
-        Ok(Amended { catalog, added, listed, trial: Some(trial) })
+        Ok(Amended { catalog, added, listed, trials })
     }
 
     /// The backends of a plan that are not compiled.
@@ -225,7 +227,7 @@ impl Amender {
 
     /// Puts it in force for all workers.
     pub(super) fn publish(&self, amended: Amended, overlay: &Overlay, tuned: &Tuned) {
-        let Amended { catalog, added, listed, trial } = amended;
+        let Amended { catalog, added, listed, trials } = amended;
         // Held to the end: no places are foreseen meanwhile.
         let mut made = self.made();
         made.listed = listed;
@@ -244,7 +246,7 @@ impl Amender {
         let positions: Vec<usize> = added.iter().map(|(_, addition)| addition.position).collect();
         tuned.additions.keep(&positions);
         // By now it is decided whether they are to be kept up.
-        drop(trial);
+        drop(trials);
     }
 
     /// Whether a backend that an overlay adds has not said yet what it offers, and could.

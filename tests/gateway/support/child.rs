@@ -64,6 +64,12 @@ impl Child {
                 thread::sleep(FOREVER);
             }
             "silent" => thread::sleep(FOREVER),
+            // Until a test says so in the ledger.
+            "waits" => {
+                while self.ledger.after("go").is_empty() {
+                    thread::sleep(Duration::from_millis(10));
+                }
+            }
             "endless_line" => loop {
                 say([b'x'; 1 << 16]);
             },
