@@ -98,7 +98,7 @@ impl Additions {
     pub(crate) fn enter(&self, backend: &Backend) -> Option<Addition> {
         let mut known = self.known();
         let key = key(backend);
-        if let Some(addition) = known.places.get(&key) {
+        if let Some(addition) = known.place(&key) {
             return Some(addition.clone());
         }
         let position = known.free.pop().unwrap_or(known.count);
@@ -112,6 +112,7 @@ impl Additions {
         let lodging = Lodging::new(backend, &account);
         let addition = Addition { position, tuning, group, account, reopens, lodging };
         known.count = known.count.max(position + 1);
+        // In place of one that is only held: its position is used up.
         known.places.insert(key, addition.clone());
         Some(addition)
     }
@@ -121,7 +122,7 @@ impl Additions {
     pub(crate) fn foresee(&self, backends: &[Backend]) -> Option<Vec<usize>> {
         let known = self.known();
         let mut next = known.free.iter().rev().copied().chain(known.count..limits::ADDED_BACKENDS_EVER_MAX);
-        let position = |backend: &Backend| match known.places.get(&key(backend)) {
+        let position = |backend: &Backend| match known.place(&key(backend)) {
             Some(addition) => Some(addition.position),
             None => next.next(),
         };
@@ -176,6 +177,18 @@ impl Additions {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// That of the backend with this key, unless its links were closed for good.
+    fn place(&self, key: &str) -> Option<&Addition> {
+        let is_open = |own: &&Addition| {
+            own.reopens || self.in_force.contains(&own.position) || !self.used.contains(&own.position)
+        };
+        self.places.get(key).filter(is_open)
     }
 }
 

@@ -160,19 +160,7 @@ impl Transport for Stdio {
     }
 
     fn open(context: &Context, backend: &plan::Backend) -> Result<Self, OpenError> {
-        let plan::Transport::Stdio(stdio) = &backend.transport else {
-            return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
-        };
-        let places = context.shared.places(backend);
-        let places = places.ok_or_else(|| invalid(backend, "it was not there when the gateway started"))?;
-        places.serve(context, backend, stdio)?;
-        let (shared, sessions, profiles) = (stdio.instances(), places.sessions.clone(), places.profiles.clone());
-        let audience = Rc::new(Audience::new(context.shared.account(backend)));
-        let context = Context { workers: context.workers + usize::from(places.apart), ..context.clone() };
-        let links =
-            places.all.iter().map(|place| place.door.link(&context, backend, &audience)).collect::<Result<_, _>>()?;
-        let era = Cell::new(backend.era.or(backend.locked_era));
-        Ok(Self { links, shared, sessions, profiles, era })
+        Self::at(context.shared.places(backend), context, backend)
     }
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
@@ -229,6 +217,22 @@ impl Transport for Stdio {
 // === impl Stdio ===
 
 impl Stdio {
+    /// The link to the children at these places of a backend.
+    fn at(places: Option<Arc<Places>>, context: &Context, backend: &plan::Backend) -> Result<Self, OpenError> {
+        let plan::Transport::Stdio(stdio) = &backend.transport else {
+            return Err(OpenError::NotCompiled { backend: backend.name.to_string() });
+        };
+        let places = places.ok_or_else(|| invalid(backend, "it was not there when the gateway started"))?;
+        places.serve(context, backend, stdio)?;
+        let (shared, sessions, profiles) = (stdio.instances(), places.sessions.clone(), places.profiles.clone());
+        let audience = Rc::new(Audience::new(context.shared.account(backend)));
+        let context = Context { workers: context.workers + usize::from(places.apart), ..context.clone() };
+        let links =
+            places.all.iter().map(|place| place.door.link(&context, backend, &audience)).collect::<Result<_, _>>()?;
+        let era = Cell::new(backend.era.or(backend.locked_era));
+        Ok(Self { links, shared, sessions, profiles, era })
+    }
+
     /// The child that is heard on every worker: the first of those for all clients.
     fn heard(&self) -> Result<&Link, Error> {
         self.links[..self.shared].first().ok_or_else(|| Error::unavailable("it has no child"))

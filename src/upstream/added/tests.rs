@@ -77,3 +77,30 @@ fn trials_keep_a_backend_up_whatever_is_decided_meanwhile_and_leave_what_was() {
     drop(third);
     assert!(!upkeep.is_due(), "it is disabled");
 }
+
+#[cfg(feature = "transport-stdio")]
+#[test]
+fn a_place_whose_links_were_closed_is_not_given_out_again_though_somebody_holds_it() {
+    let additions = Arc::<Additions>::default();
+    let mut trial = Trial::new(&additions);
+    let first = trial.enter(&started()).expect("a place");
+    // One that never was in force is the same for all who try it.
+    assert_eq!(Trial::new(&additions).enter(&started()).expect("a place").position, first.position);
+    additions.keep(&[first.position]);
+    assert_eq!(entered(&additions, &started()).position, first.position);
+    // It is taken out, which closes its links, while it is still on trial.
+    additions.keep(&[]);
+    let foreseen = additions.foresee(&[started()]).expect("there is a place");
+    let second = entered(&additions, &started());
+    assert_ne!(second.position, first.position);
+    assert_eq!(foreseen, [second.position]);
+    // The end of the trial takes no place away.
+    drop((trial, first));
+    assert_eq!(entered(&additions, &started()).position, second.position);
+
+    // What opens again comes back where it was.
+    let linked = entered(&additions, &backend(REACHED)).position;
+    additions.keep(&[linked]);
+    additions.keep(&[]);
+    assert_eq!(entered(&additions, &backend(REACHED)).position, linked);
+}

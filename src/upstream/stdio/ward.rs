@@ -260,7 +260,9 @@ impl Rooms {
             clock: Clock::default(),
             shared: Arc::clone(&guest.shared),
         };
-        let link = Stdio::open(&context, &guest.backend).map_err(|error| chain(error.why(), &error))?;
+        // Its own: another lodging may have come in place of this one.
+        let link =
+            Stdio::at(Some(lodging.places()), &context, &guest.backend).map_err(|error| chain(error.why(), &error))?;
         let (link, number, group) = (Rc::new(link), lodging.number, Arc::clone(&guest.group));
         let (mut held, mut stopped) = (lodging.held.subscribe(), stop.subscribe());
         let own = Rc::clone(&link);
