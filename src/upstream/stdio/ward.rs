@@ -9,7 +9,7 @@ use std::rc::Rc;
 #[expect(clippy::disallowed_types, reason = "no worker takes it")]
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,6 +27,8 @@ use crate::upstream::{Context, Group, Patient, Shared, Told, Transport as _, con
 
 /// What may wait for the thread.
 const JOBS_MAX: usize = 64;
+/// For how long a room is waited for: what opens it reads files (`file:`), and an overlay that comes into force waits for it.
+const ADMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the calls to a backend that is no more are over.
 const LEAVE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -137,11 +139,14 @@ impl Ward {
     /// Has the children of a backend live here; returns once they do, whether or not they are up.
     ///
     /// # Errors
-    /// Why they cannot be started.
+    /// Why they cannot be started, or that this takes too long: then calls are refused until they live here.
     pub(crate) fn admit(&self, guest: Guest) -> Result<(), String> {
         let (reply, admitted) = sync_channel(1);
         self.send(Job { guest, wanted: Wanted::Room(reply) })?;
-        admitted.recv().unwrap_or_else(|_gone| Err(closed()))
+        admitted.recv_timeout(ADMIT_TIMEOUT).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => Err("what it is started with takes too long to be read".to_owned()),
+            RecvTimeoutError::Disconnected => Err(closed()),
+        })
     }
 
     /// The same, and asks the backend what it offers. That is asked no longer than somebody waits for it.
