@@ -290,6 +290,26 @@ async fn a_server_that_takes_its_time_is_added_beside_what_others_change_and_ask
 }
 
 #[tokio::test]
+async fn of_two_servers_of_one_name_that_are_added_at_once_the_first_to_be_known_stays_as_it_is() {
+    let (operated, mut reluctant) = (Operated::start("{}\n").await, Reluctant::start(true));
+    let (late, early) = (reluctant.server.url(), named("early"));
+    let body = adds("extra", &[&late], &json!({ "era": "modern", "timeout": "7s" }));
+    let meanwhile = async {
+        within("the greeting", reluctant.begun.recv()).await.expect("it is told");
+        let added = add(&operated, &adds("extra", &[&early.url()], &Value::Null)).await;
+        assert_eq!((added.status, &added.json()["generation"]), (200, &json!(1)), "{}", added.text());
+        reluctant.release.send(()).expect("the server waits");
+    };
+    let (refused, ()) = tokio::join!(add(&operated, &body), meanwhile);
+    assert_eq!(kind(&refused), (409, "conflict".to_owned()), "{}", refused.text());
+    let told = operated.get("/overlay").await;
+    let own = &told["settings"]["backends"]["extra"];
+    assert_eq!((&told["generation"], &own["timeout"], &own["era"]), (&json!(1), &Value::Null, &Value::Null), "{told}");
+    assert_eq!(own["endpoints"], json!([{ "url": early.url() }]), "{told}");
+    assert_eq!(call(operated.gateway.address(), "extra__who", "x").await, Outcome::Text("early".to_owned()));
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_answer_is_asked_once_before_it_is_added_without_its_tools() {
     let (operated, mut silent) = (Operated::start("{}\n").await, Reluctant::start(false));
     silent.is_added_meanwhile(&operated).await;

@@ -54,7 +54,8 @@ pub(in super::super) fn put(endpoints: &Endpoints, petition: &Petition) -> Resul
 
 /// The body is what changes of the overlay: null takes something out of it (RFC 7396).
 pub(in super::super) fn patch(endpoints: &Endpoints, petition: &Petition) -> Result<Told, Declined> {
-    merge(&endpoints.facts, petition.json::<Map<_, _>>()?.into(), petition)
+    let change = Value::from(petition.json::<Map<_, _>>()?);
+    merge(&endpoints.facts, |_| Ok(change.clone()), petition)
 }
 
 /// The body is what changes of the settings of one server.
@@ -62,7 +63,7 @@ pub(in super::super) fn patch_server(endpoints: &Endpoints, petition: &Petition)
     let (facts, name) = (&*endpoints.facts, petition.name());
     servers::find(facts, name)?;
     let change: Map<String, Value> = petition.json()?;
-    merge(facts, json!({ "backends": { name: change } }), petition)
+    merge(facts, |_| Ok(json!({ "backends": { name: &change } })), petition)
 }
 
 /// The body is a server that is added: its name, and what a topology says of one.
@@ -75,10 +76,15 @@ pub(in super::super) fn add_server(endpoints: &Endpoints, petition: &Petition) -
     if !server.get("transport").is_some_and(Value::is_object) {
         return Err(Declined::Unexpected("member `transport` is missing, or no object".to_owned()));
     }
-    if servers::find(facts, &name).is_ok() {
-        return Err(Declined::Conflict("server is there already: `PATCH` changes what the overlay has of it"));
-    }
-    merge(facts, json!({ "backends": { name: server } }), petition)
+    let is_compiled = servers::find(facts, &name).is_ok_and(|own| !own.is_added());
+    let add = |current: &Overlay| {
+        // Another one may have come by this name while this one was asked what it offers.
+        if is_compiled || current.added.get(&name).is_some() {
+            return Err(Declined::Conflict("server is there already: `PATCH` changes what the overlay has of it"));
+        }
+        Ok(json!({ "backends": { &name: &server } }))
+    };
+    merge(facts, add, petition)
 }
 
 pub(in super::super) fn remove_server(endpoints: &Endpoints, petition: &Petition) -> Result<Told, Declined> {
@@ -86,7 +92,7 @@ pub(in super::super) fn remove_server(endpoints: &Endpoints, petition: &Petition
     if !servers::find(facts, name)?.is_added() {
         return Err(Declined::Conflict("server is compiled: it may be disabled, and is not taken out"));
     }
-    merge(facts, json!({ "backends": { name: null } }), petition)
+    merge(facts, |_| Ok(json!({ "backends": { name: null } })), petition)
 }
 
 pub(in super::super) fn rollback(endpoints: &Endpoints, _: &Petition) -> Result<Told, Declined> {
@@ -137,13 +143,17 @@ pub(super) fn settings(overlay: &Overlay) -> Value {
     serde_json::from_str(&overlay.json()).expect("the model writes JSON")
 }
 
-/// Puts a change of the overlay in force, or only checks it.
-fn merge(facts: &Facts, change: Value, petition: &Petition) -> Result<Told, Declined> {
+/// Puts what changes of the overlay in force, or only checks it.
+fn merge(
+    facts: &Facts,
+    change: impl Fn(&Overlay) -> Result<Value, Declined>,
+    petition: &Petition,
+) -> Result<Told, Declined> {
     let mut heard = Heard::default();
     loop {
         let current = facts.overlay.current();
         let mut whole = settings(&current.overlay);
-        apply(&mut whole, change.clone());
+        apply(&mut whole, change(&current.overlay)?);
         if let Some(backends) = whole["backends"].as_object_mut() {
             backends.retain(|_, settings| settings != &json!({}));
         }
