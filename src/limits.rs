@@ -92,7 +92,8 @@ pub const AMENDMENTS_MAX: usize = 1024;
 pub const AMENDMENTS_BYTES_MAX: usize = 256 << 20;
 /// Backends that an overlay may add.
 pub const ADDED_BACKENDS_MAX: usize = 64;
-/// Backends that overlays may add while the process runs, one after the other: one that comes back as it was is none more.
+/// Backends that overlays may add while the process runs, one after the other: one over Streamable HTTP that comes back as it
+/// was is none more, and one over another transport is.
 pub const ADDED_BACKENDS_EVER_MAX: usize = 256;
 /// The same, of this build.
 #[must_use]

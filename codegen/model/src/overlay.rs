@@ -58,8 +58,8 @@ record! {
         concurrency: Option<ConcurrencySettings> = None,
         /// When a call that failed is made again, instead of what is compiled, as a whole.
         retry: Option<Optional<RetrySettings>> = None,
-        /// When a call that only reads is made a second time, instead of what is compiled, as a whole: none is that is not by the
-        /// topology.
+        /// When a call that only reads is made a second time, instead of what is compiled, as a whole. Of a compiled backend
+        /// only where the topology has it.
         hedge: Option<Optional<HedgeSettings>> = None,
         /// When an endpoint that fails is left alone, instead of what is compiled, as a whole.
         circuit_breaker: Option<Optional<BreakerSettings>> = None,
