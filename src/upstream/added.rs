@@ -210,7 +210,7 @@ impl Addition {
 
     /// It as the ward has it, if it is started.
     pub(crate) fn guest(&self, backend: &Backend, shared: &Arc<Shared>, workers: usize) -> Option<Guest> {
-        Some(Guest::new(backend, self.lodging.as_ref()?, &self.group, shared, workers))
+        self.lodging.as_ref().map(|lodging| Guest::new(backend, lodging, &self.group, shared, workers))
     }
 }
 

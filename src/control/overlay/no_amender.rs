@@ -15,7 +15,7 @@ pub(crate) struct Amender;
 
 /// What came of asking added backends: there are none.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Heard;
+pub(crate) struct Heard(());
 
 /// What an overlay makes of the compiled catalog: nothing.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) struct Amended;
 #[expect(clippy::unused_self, reason = "as in a build with the feature")]
 impl Amendment {
     pub(super) fn heard(&self) -> Heard {
-        Heard
+        Heard(())
     }
 }
 
