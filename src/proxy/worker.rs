@@ -11,7 +11,7 @@ use super::{
     Admitted, Amends, Calls, Counts, Errands, Feeds, Flights, Gate, Links, Load, Mailboxes, OpenedTokens, Parked,
     Refusal, Relisted, Sessions, TaskIds, Teams, Tuned,
 };
-use crate::catalog::{Catalog, Topology};
+use crate::catalog::{Catalog, Topology, plan};
 use crate::clock::Clock;
 use crate::http1::RequestHead;
 use crate::limits;
@@ -149,6 +149,18 @@ impl<T: Topology> Worker<T> {
 
     /// A session is over: what backends keep for it alone may go.
     pub(crate) fn leave(&self, session: SessionKey) {
+        let catalog = self.catalog();
+        if !catalog.is_compiled() {
+            // Another worker may have made its calls to children that were added.
+            let all = catalog.spec::<T>().backends.iter().enumerate().skip(T::SPEC.backends.len());
+            let started = all.filter(|(_, backend)| matches!(backend.transport, plan::Transport::Stdio(_)));
+            for (index, _) in started {
+                if self.shared.tuned.of(index).is_some_and(|own| !own.is_disabled()) {
+                    // What goes wrong has been logged.
+                    drop(self.links.for_call(catalog, index));
+                }
+            }
+        }
         self.links.iter().for_each(|link| link.leave(session));
     }
 }
