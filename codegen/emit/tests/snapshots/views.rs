@@ -16,6 +16,7 @@ impl ::only1mcp::catalog::Topology for Compiled {
     type Balance = ::only1mcp::upstream::balance::Only;
     const SPEC: &'static ::only1mcp::catalog::Spec = &SPEC;
     const SETTINGS: &'static str = "[{\"path\":\"name\",\"value\":\"prompts_and_resources\",\"line\":1}]";
+    const HAS_FALLBACKS: bool = true;
     const SOURCES: [&'static str; 2] = [
         include_str!(concat!(env!("OUT_DIR"), "/topology.yaml")),
         include_str!(concat!(env!("OUT_DIR"), "/lock.json")),
