@@ -45,6 +45,7 @@ mod teams;
 mod worker;
 
 use std::borrow::Cow;
+use std::pin::Pin;
 
 pub(crate) use admit::{Admitted, Gate, MESSAGES_PATH, RequestKind};
 pub(crate) use batch::Batch;
@@ -93,6 +94,10 @@ use load::Shed;
 use route::Unroutable;
 use session::Session;
 use target::Named;
+
+/// What only some topologies need, behind a constant that says so. It is awaited by way of a pointer: awaited as what it is, it
+/// would be linked even where nothing makes it, for the state of the waiting future that polls it is not known to be unreachable.
+type Optional<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
 
 /// Answers one admitted request.
 pub(crate) async fn handle<T: Topology, D: Downstream>(
@@ -398,18 +403,19 @@ async fn call<'a, T: Topology, D: Downstream>(
     if caller.head.task.is_some() {
         T::SPEC.led(route.backend, route.team).try_for_each(|own| tasks::check(worker, caller, own, &name))?;
     }
-    let is_shared = (T::HAS_FALLBACKS && !route.fallbacks.is_empty()) || (T::HAS_TEAMS && route.team.is_some());
-    if is_shared
+    if (T::HAS_FALLBACKS || T::HAS_TEAMS)
         && caller.head.resumes
+        && (route.team.is_some() || !route.fallbacks.is_empty())
         && let Some(resumed) = teams::state::resumed::<T>(post, caller, &route)?
     {
-        // Boxed: few calls answer a question.
-        return Ok(Box::pin(resumed.dispatch(worker, post, caller, &name, route, &Erased::new(downstream))).await);
+        let erased = Erased::new(downstream);
+        let dispatched: Optional<'_, _> = Box::pin(resumed.dispatch(worker, post, caller, &name, route, &erased));
+        return Ok(dispatched.await);
     }
     if T::COALESCES {
         let (named, erased) = ((Named { subject, value }, &*name), Erased::new(downstream));
-        // Boxed: it waits for a call and makes none.
-        if let Some(outcome) = Box::pin(coalescing::call(worker, post, caller, named, &route, &erased)).await {
+        let called: Optional<'_, _> = Box::pin(coalescing::call(worker, post, caller, named, &route, &erased));
+        if let Some(outcome) = called.await {
             return Ok(outcome);
         }
     }
@@ -427,9 +433,9 @@ async fn call<'a, T: Topology, D: Downstream>(
     }
     if T::HEDGES && dispatch::may_hedge(caller, &route) && dispatch::hedges(worker, &route) {
         let (passed_on, erased) = (post.carrier.passed_on(), Erased::new(downstream));
-        // Boxed: what may be made a second time is compiled for these alone.
-        let dispatched = attended::dispatch_detached(worker, caller, (value, &name), &route, passed_on, &erased);
-        return Ok(Box::pin(dispatched).await);
+        let dispatched: Optional<'_, _> =
+            Box::pin(attended::dispatch_detached(worker, caller, (value, &name), &route, passed_on, &erased));
+        return Ok(dispatched.await);
     }
     Ok(dispatch::dispatch(worker, caller, (value, &name), &route, post.carrier.passed_on(), downstream).await)
 }

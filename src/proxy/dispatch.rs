@@ -18,7 +18,7 @@ use super::relay::ClientRelay;
 use super::route::Route;
 use super::tasks::Origin;
 use super::teams::state::Marks;
-use super::{Downstream, Erased, Left, Link, Settings, Worker, relisting, respond};
+use super::{Downstream, Erased, Left, Link, Optional, Settings, Worker, relisting, respond};
 use crate::catalog::plan::ParamHeader;
 use crate::catalog::{Era, Topology};
 use crate::clock::Deadline;
@@ -232,13 +232,15 @@ impl<'j, T: Topology> Journey<'j, T> {
             let Place { backend, link, .. } = *place;
             let headers = relisted.as_deref().unwrap_or_else(|| self.locked_headers(backend));
             let call = self.call((backend, headers), caller.source, caller.head, self.name.0);
-            let outcome = match if D::DETACHED && T::HEDGES { self.hedges_after((backend, link)) } else { None } {
-                // Boxed: few calls are made a second time.
-                Some(after) => Box::pin(self.hedge(&call, place, (course, after), relay)).await,
-                None => {
-                    let wait = self.wait(relay, self.share(course.others(worker)), &call.sent);
-                    exchange(link, &call, relay, &wait).await
-                }
+            let outcome = if T::HEDGES
+                && D::DETACHED
+                && let Some(after) = self.hedges_after((backend, link))
+            {
+                let made: Optional<'_, _> = Box::pin(self.hedge(&call, place, (course, after), relay));
+                made.await
+            } else {
+                let wait = self.wait(relay, self.share(course.others(worker)), &call.sent);
+                exchange(link, &call, relay, &wait).await
             };
             // Of another backend these would be other endpoints; what failed is looked at by where the call was first.
             let stays = place.backend == backend || outcome.is_err();
