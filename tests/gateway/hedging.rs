@@ -363,6 +363,25 @@ async fn where_both_fail_the_call_has_failed() {
 }
 
 #[tokio::test]
+async fn where_both_fail_a_fallback_has_its_turn() {
+    let (mut a, mut b, mut c) = (Place::start("a"), Place::start("b"), Place::start("c"));
+    let urls = [&a, &b, &c].map(|place| place.recorder.url());
+    let gateway = gateway([&urls[0], &urls[1], &urls[2], &nowhere()]);
+    let answer = call(&gateway, "backed__read");
+    a.recorder.post().await;
+    b.recorder.post().await;
+    a.lose();
+    failed(&gateway, "backed", 1.0).await;
+    assert_eq!((answer.is_finished(), c.recorder.calls()), (false, 0));
+    b.lose();
+    c.recorder.post().await;
+    c.release(1);
+    assert_eq!(outcome(answer).await, text("c"));
+    assert_eq!(a.recorder.calls() + b.recorder.calls() + c.recorder.calls(), 3);
+    assert_eq!((hedged(&gateway, "backed").await, hedged(&gateway, "spare").await), ([1.0, 0.0, 0.0], [0.0; 3]));
+}
+
+#[tokio::test]
 async fn two_that_are_under_way_are_one_attempt_and_a_call_is_hedged_once() {
     let (mut a, mut b) = (Place::start("a"), Place::start("b"));
     let (mut c, mut d) = (Place::start("c"), Place::start("d"));
