@@ -2,7 +2,10 @@
 //! [`reconsider`](super::Transport::reconsider) that it may have changed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use super::plan::Backend;
 
@@ -42,7 +45,7 @@ impl Weights {
             changed |= weight.swap(now, Relaxed) != now;
         }
         if changed {
-            self.0.edition.fetch_add(1, Relaxed);
+            self.0.edition.fetch_add(1, Release);
         }
     }
 
@@ -53,6 +56,7 @@ impl Weights {
 
     /// Grows with every change.
     pub(super) fn edition(&self) -> u32 {
-        self.0.edition.load(Relaxed)
+        // Who reads weights after it reads those that it counts.
+        self.0.edition.load(Acquire)
     }
 }

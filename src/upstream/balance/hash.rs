@@ -44,8 +44,10 @@ impl Strategy for ConsistentHash {
     fn pick(&self, members: &impl Members, among: u64, key: Option<u64>) -> usize {
         let Some(key) = key else { return self.chance.of(among) };
         let mut ring = self.ring.borrow_mut();
-        if ring.edition != Some(members.edition()) {
-            *ring = Ring::of(members);
+        // Before the weights: of those that change meanwhile, it is another one afterwards.
+        let edition = Some(members.edition());
+        if ring.edition != edition {
+            *ring = Ring { edition, nodes: Ring::nodes(members) };
         }
         ring.next(key, among).unwrap_or_else(|| self.chance.of(among))
     }
@@ -55,7 +57,7 @@ impl Strategy for ConsistentHash {
 
 impl Ring {
     #[cold]
-    fn of(members: &impl Members) -> Self {
+    fn nodes(members: &impl Members) -> Vec<(u64, u8)> {
         let count = members.count();
         let total: u64 = (0..count).map(|index| u64::from(members.weight(index))).sum();
         let mut nodes = Vec::new();
@@ -66,7 +68,7 @@ impl Ring {
             nodes.extend((0..share).map(|node| (hash64(first, &node.to_le_bytes()), place)));
         }
         nodes.sort_unstable();
-        Self { edition: Some(members.edition()), nodes }
+        nodes
     }
 
     /// The endpoint of the first node behind a key that is among these.

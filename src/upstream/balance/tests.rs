@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use only1mcp_model::hash::hash64;
+
 use super::super::plan::{Balance, HashKey};
 use super::*;
 
@@ -43,6 +45,33 @@ impl Members for Played {
     }
 }
 
+/// Endpoints that are alike until so many weights have been read: then the second one gets all calls.
+struct Turning(Cell<u32>);
+
+impl Members for Turning {
+    fn count(&self) -> usize {
+        2
+    }
+
+    fn weight(&self, index: usize) -> u32 {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        if left > 0 { 1 } else { u32::from(index == 1) }
+    }
+
+    fn in_flight(&self, _index: usize) -> u32 {
+        0
+    }
+
+    fn name(&self, index: usize) -> &str {
+        ["one", "other"][index]
+    }
+
+    fn edition(&self) -> u32 {
+        u32::from(self.0.get() == 0)
+    }
+}
+
 const CALLS: u32 = 40_000;
 
 fn counts<S: Strategy>(strategy: &S, members: &Played, among: u64, key: impl Fn(u32) -> Option<u64>) -> Vec<u32> {
@@ -80,6 +109,21 @@ fn calls_go_round_and_each_gets_what_its_weight_says() {
     let first: Vec<usize> = (0..10).map(|_| strategy.pick(&uneven, uneven.all(), None)).collect();
     // Spread over the round: never three times in a row.
     assert!(first.windows(3).all(|calls| calls.iter().any(|call| *call != calls[0])), "{first:?}");
+}
+
+#[test]
+fn weights_that_change_while_they_are_read_are_read_again() {
+    fn check<S: Strategy>(balance: &Balance, reads: u32) {
+        for read in 1..=reads {
+            let (members, strategy) = (Turning(Cell::new(read)), S::open(balance, 0));
+            strategy.pick(&members, 0b11, Some(0));
+            assert_eq!(members.edition(), 1, "they changed after {read} were read");
+            let found: Vec<usize> = (0..8).map(|key| strategy.pick(&members, 0b11, Some(hash64(key, b"")))).collect();
+            assert_eq!(found, [1; 8], "after {read} were read");
+        }
+    }
+    check::<RoundRobin>(&Balance::RoundRobin, 2);
+    check::<ConsistentHash>(&Balance::ConsistentHash(HashKey::Session), 4);
 }
 
 #[test]

@@ -42,13 +42,15 @@ impl RoundRobin {
     /// Whether all weights are the same.
     #[inline]
     fn is_even(&self, members: &impl Members) -> bool {
-        let (edition, even) = self.known.get();
-        if edition == members.edition() {
+        let (known, even) = self.known.get();
+        // Before the weights: of those that change meanwhile, it is another one afterwards.
+        let edition = members.edition();
+        if known == edition {
             return even;
         }
         let first = members.weight(0);
         let even = (1..members.count()).all(|index| members.weight(index) == first);
-        self.known.set((members.edition(), even));
+        self.known.set((edition, even));
         self.owed.replace(vec![0; members.count()]);
         even
     }
