@@ -12,6 +12,7 @@ pub use amended::InForce;
 pub(crate) use amended::{Amended, Digests};
 pub(crate) use amended::{Amendments, Catalog, NOBODY};
 use only1mcp_model::Features;
+use only1mcp_model::overlay::Compiled;
 pub use only1mcp_model::plan;
 pub use only1mcp_model::revision::{Era, Revision};
 pub use table::NameTable;
@@ -305,6 +306,12 @@ const fn by_revision([legacy, modern]: [&'static [Page]; 2]) -> [&'static [Page]
 // === impl Spec ===
 
 impl Spec {
+    /// What overlays set otherwise.
+    #[must_use]
+    pub const fn compiled(&self) -> Compiled<'static> {
+        Compiled { backends: self.backends, teams: self.teams }
+    }
+
     /// Whether the URIs of any backend bear its name.
     #[must_use]
     pub const fn rewrites_uris(&self) -> bool {

@@ -369,11 +369,11 @@ fn overlay<T: Topology>(
     workers: usize,
 ) -> Result<(Arc<Tuned>, Arc<OverlayStore>), StartError> {
     let backends = T::SPEC.backends;
-    let beginning = provisions.beginning(backends)?;
+    let beginning = provisions.beginning(T::SPEC.compiled())?;
     let tuned = Arc::new(Tuned::new(backends, &beginning.overlay));
     let shared = upstream::Shared::new(provisions.references.clone(), provisions.program()?, &[], &[]);
     let amender = Amender::of::<T>(shared, &tuned, workers, provisions.overlay_commands);
-    let store = OverlayStore::new(backends, amender, Arc::clone(&tuned), beginning)?;
+    let store = OverlayStore::new(T::SPEC.compiled(), amender, Arc::clone(&tuned), beginning)?;
     Ok((tuned, Arc::new(store)))
 }
 

@@ -70,8 +70,11 @@ pub(super) struct Added {
 pub(super) struct Weighed {
     #[command(flatten)]
     named: Named,
-    /// A number from 0 to 1000 for each endpoint, in the order of the topology; none: as they are compiled.
+    /// A number from 0 to 1000 for each endpoint, in the order of the topology; none: as everything is compiled.
     weights: Vec<u32>,
+    /// Its weight on routes to several backends, from 0 to 1000, instead of those of its endpoints.
+    #[arg(long, value_name = "WEIGHT", conflicts_with = "weights")]
+    in_routes: Option<u32>,
 }
 
 /// Which backend of which gateway.
@@ -97,6 +100,18 @@ impl Reload {
     }
 }
 
+// === impl Weighed ===
+
+impl Weighed {
+    fn settings(&self) -> Value {
+        match (&self.weights[..], self.in_routes) {
+            (_, Some(weight)) => json!({ "weight": weight }),
+            ([], None) => json!({ "weights": null, "weight": null }),
+            (weights, None) => json!({ "weights": weights }),
+        }
+    }
+}
+
 // === impl Backend ===
 
 impl Backend {
@@ -107,8 +122,7 @@ impl Backend {
             Self::Enable(named) => (named, json!({ "disabled": null, "drain": null })),
             Self::Disable(named) => (named, json!({ "disabled": true, "drain": null })),
             Self::Drain(named) => (named, json!({ "disabled": null, "drain": true })),
-            Self::Weight(Weighed { named, weights }) if weights.is_empty() => (named, json!({ "weights": null })),
-            Self::Weight(Weighed { named, weights }) => (named, json!({ "weights": weights })),
+            Self::Weight(weighed) => (&weighed.named, weighed.settings()),
         };
         named.change::<T>("PATCH", &named.path(), Some(&settings))
     }

@@ -89,7 +89,7 @@ impl Validate {
         }
         let mut checked = vec![Checked { source: &topology, found }];
         if let (Some(overlay), Some(plan)) = (&overlay, &plan) {
-            let found = overlay::load(overlay, &plan.backends)
+            let found = overlay::load(overlay, plan.compiled())
                 .and_then(|read| amended(&topology, lock.as_ref(), (overlay, &read), self.overlay_commands))
                 .err()
                 .unwrap_or_default();

@@ -22,9 +22,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use only1mcp_model::Source;
 use only1mcp_model::diagnostic::Diagnostic;
-use only1mcp_model::overlay::{self, Overlay};
-use only1mcp_model::{Source, plan};
+use only1mcp_model::overlay::{self, Compiled, Overlay};
 
 use crate::proxy::{Settings, Tuned};
 use crate::upstream::Patient;
@@ -45,7 +45,7 @@ const NAMELESS: &str = "overlay";
 /// The overlay of a running gateway.
 #[derive(Debug)]
 pub struct OverlayStore {
-    backends: &'static [plan::Backend],
+    compiled: Compiled<'static>,
     amender: Amender,
     tuned: Arc<Tuned>,
     file: Option<PathBuf>,
@@ -165,7 +165,7 @@ impl OverlayStore {
     /// # Errors
     /// When that does not go with what is compiled.
     pub(crate) fn new(
-        backends: &'static [plan::Backend],
+        compiled: Compiled<'static>,
         amender: Amender,
         tuned: Arc<Tuned>,
         beginning: Beginning,
@@ -182,7 +182,7 @@ impl OverlayStore {
         #[expect(clippy::disallowed_types, reason = "no worker takes it")]
         let state = Mutex::new(state);
         let (reloads, taken_ms) = (Default::default(), AtomicU64::default());
-        let own = Self { backends, amender, tuned, file, state, reloads, taken_ms };
+        let own = Self { compiled, amender, tuned, file, state, reloads, taken_ms };
         own.note_taken(since);
         Ok(own)
     }
@@ -277,7 +277,7 @@ impl OverlayStore {
 
     /// What a document says, and what it makes of the compiled catalog.
     fn read(&self, source: &Source, heard: &Heard) -> Result<(Overlay, Amendment), Vec<Diagnostic>> {
-        let overlay = overlay::load(source, self.backends)?;
+        let overlay = overlay::load(source, self.compiled)?;
         let amendment = self.amender.check(source, &overlay, heard)?;
         Ok((overlay, amendment))
     }
@@ -432,7 +432,7 @@ impl OverlayStore {
         match made {
             Ok(amended) if state.current.generation == current.generation => {
                 self.amender.publish(amended, &current.overlay, &self.tuned);
-                self.tuned.publish(self.backends, &current.overlay);
+                self.tuned.publish(self.compiled.backends, &current.overlay);
             }
             Ok(_) => {}
             Err(error) => error.log(),
@@ -448,9 +448,9 @@ impl OverlayStore {
         by: By,
     ) -> Arc<Published> {
         self.amender.publish(amended, &overlay, &self.tuned);
-        self.tuned.publish(self.backends, &overlay);
+        self.tuned.publish(self.compiled.backends, &overlay);
         let (generation, since) = (state.current.generation + 1, SystemTime::now());
-        let changes: Vec<String> = overlay.changes(self.backends).iter().map(ToString::to_string).collect();
+        let changes: Vec<String> = overlay.changes(self.compiled.backends).iter().map(ToString::to_string).collect();
         let changes = telemetry::one_line(changes.join(", ").as_bytes());
         tracing::info!(generation, by = by.as_str(), changes, "overlay is in force");
         let published = Arc::new(Published { text, overlay, generation, by, since });

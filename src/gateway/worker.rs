@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use only1mcp_model::SealKey;
-use only1mcp_model::overlay::Overlay;
+use only1mcp_model::overlay::{Compiled, Overlay};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::StartError;
@@ -84,9 +84,9 @@ pub(super) struct Place {
 
 impl Provisions {
     /// The overlay to begin with.
-    pub(super) fn beginning(&self, backends: &[plan::Backend]) -> Result<Beginning, OverlayError> {
+    pub(super) fn beginning(&self, compiled: Compiled<'_>) -> Result<Beginning, OverlayError> {
         match &self.overlay_file {
-            Some((path, optional)) => Beginning::read(path, *optional, backends),
+            Some((path, optional)) => Beginning::read(path, *optional, compiled),
             None => Ok(Beginning::with(self.overlay.clone())),
         }
     }

@@ -3,12 +3,15 @@
 //!
 //! One more setting is one more field of [`Settings`], read by whoever needs it and written in [`Settings::set`].
 //!
-//! **Invariant:** reading a setting is one relaxed load: no lock, and nothing to wait for.
+//! **Invariant:** reading a setting is one atomic load: no lock, and nothing to wait for.
 
 #[cfg(feature = "amendments")]
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU8, AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::time::Duration;
 
 use only1mcp_model::overlay::{BackendSettings, Overlay};
@@ -31,6 +34,8 @@ pub(crate) struct Tuned {
     pub(crate) additions: Arc<upstream::Additions>,
     /// The catalogs that overlays make.
     pub(crate) amendments: Amendments,
+    /// Counts how often a weight on routes to several was set otherwise.
+    weighed: AtomicU32,
     /// Counts how often they were set.
     published: watch::Sender<u64>,
 }
@@ -42,11 +47,16 @@ pub(crate) struct Settings {
     timeout_ms: AtomicU64,
     /// One of [`Admission`].
     admission: AtomicU8,
+    /// How much of the calls of routes to several it gets, or [`AS_COMPILED`].
+    weight: AtomicU32,
     /// What its links go by.
     tuning: Tuning,
     /// What it may ask of clients. Compiled.
     asks: Profile,
 }
+
+/// In place of a weight: each route says it.
+const AS_COMPILED: u32 = u32::MAX;
 
 /// Which calls a backend takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +84,7 @@ impl Tuned {
             #[cfg(feature = "amendments")]
             additions: Arc::default(),
             amendments: Amendments::default(),
+            weighed: AtomicU32::default(),
             published,
         };
         own.set(backends, overlay);
@@ -84,8 +95,16 @@ impl Tuned {
     fn set(&self, backends: &[plan::Backend], overlay: &Overlay) {
         for (backend, settings) in backends.iter().zip(&self.backends) {
             let tuned = overlay.backends.iter().find(|(name, _)| *name == backend.name).map(|(_, tuned)| tuned);
-            settings.set(backend, tuned.unwrap_or(&BackendSettings::default()));
+            if settings.set(backend, tuned.unwrap_or(&BackendSettings::default())) {
+                self.weighed.fetch_add(1, Release);
+            }
         }
+    }
+
+    /// Grows with every change of a weight on routes to several.
+    pub(crate) fn weighed(&self) -> u32 {
+        // Who reads weights after it reads those that it counts.
+        self.weighed.load(Acquire)
     }
 
     /// The same, and tells the workers, also of another catalog.
@@ -172,13 +191,14 @@ impl Settings {
         Self {
             timeout_ms: AtomicU64::new(backend.timeout_ms),
             admission: AtomicU8::new(Admission::Open as u8),
+            weight: AtomicU32::new(AS_COMPILED),
             tuning,
             asks: upstream::asks(backend),
         }
     }
 
-    /// What an overlay says, and the compiled value of what it does not.
-    fn set(&self, backend: &plan::Backend, tuned: &BackendSettings) {
+    /// What an overlay says, and the compiled value of what it does not. Whether its weight on routes is another one now.
+    fn set(&self, backend: &plan::Backend, tuned: &BackendSettings) -> bool {
         let admission = match tuned {
             BackendSettings { disabled: true, .. } => Admission::Disabled,
             BackendSettings { drain: true, .. } => Admission::Draining,
@@ -189,6 +209,26 @@ impl Settings {
         self.tuning.weights.set(backend, tuned.weights.as_deref());
         self.tuning.rules.set(tuned.traffic(backend));
         self.admission.store(admission as u8, Relaxed);
+        let weight = tuned.weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(AS_COMPILED);
+        self.weight.swap(weight, Relaxed) != weight
+    }
+
+    /// How much of the calls of a route to several it gets, where that has it compiled with this weight.
+    pub(crate) fn weight(&self, compiled: u32) -> u32 {
+        match self.weight.load(Relaxed) {
+            AS_COMPILED => compiled,
+            weight => weight,
+        }
+    }
+
+    /// Whether it has any weight on routes to several. What is compiled is never 0.
+    pub(crate) fn is_weighed(&self) -> bool {
+        self.weight(1) > 0
+    }
+
+    /// Whether it takes new calls of routes to several.
+    pub(crate) fn takes_part(&self) -> bool {
+        self.is_open() && self.is_weighed()
     }
 
     /// The longest a call to it may take.

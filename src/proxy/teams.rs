@@ -61,10 +61,10 @@ impl<B: Strategy> Teams<B> {
 /// The backend that is listened to for what a route leads to: of several the first that takes new calls, so that whoever
 /// listens hears the same one.
 pub(super) fn heard<T: Topology>(worker: &Worker<T>, route: &Route<'_>) -> u16 {
-    let is_open = |backend: &u16| worker.shared.tuned.of(*backend).is_some_and(Settings::is_open);
+    let takes_part = |backend: &u16| worker.shared.tuned.of(*backend).is_some_and(Settings::takes_part);
     let several = T::HAS_TEAMS && route.team.is_some();
     let mut led = T::SPEC.led(route.backend, route.team.filter(|_| several));
-    if several { led.find(is_open).unwrap_or(route.backend) } else { route.backend }
+    if several { led.find(takes_part).unwrap_or(route.backend) } else { route.backend }
 }
 
 // === impl Standing ===
@@ -75,14 +75,16 @@ impl<'w, T: Topology> Standing<'w, T> {
         self.worker.links.of(self.members.get(index)?.backend)
     }
 
+    fn settings(&self, index: usize) -> Option<&'w Settings> {
+        self.worker.shared.tuned.of(self.members.get(index)?.backend)
+    }
+
     fn backend(&self, index: usize) -> Option<&'static plan::Backend> {
         T::SPEC.backends.get(usize::from(self.members.get(index)?.backend))
     }
 
     fn takes_calls(&self, index: usize) -> bool {
-        let Some(member) = self.members.get(index) else { return false };
-        self.worker.shared.tuned.of(member.backend).is_some_and(Settings::is_open)
-            && self.link(index).is_none_or(Link::<T>::takes_calls)
+        self.settings(index).is_some_and(Settings::takes_part) && self.link(index).is_none_or(Link::<T>::takes_calls)
     }
 
     /// Whether some of them may keep something for sessions.
@@ -101,7 +103,8 @@ impl<T: Topology> Members for Standing<'_, T> {
     }
 
     fn weight(&self, index: usize) -> u32 {
-        self.members.get(index).map_or(0, |member| member.weight)
+        let compiled = self.members.get(index).map_or(0, |member| member.weight);
+        self.settings(index).map_or(compiled, |settings| settings.weight(compiled))
     }
 
     fn in_flight(&self, index: usize) -> u32 {
@@ -112,8 +115,7 @@ impl<T: Topology> Members for Standing<'_, T> {
         self.backend(index).map_or("", |backend| &backend.name)
     }
 
-    /// They are compiled.
     fn edition(&self) -> u32 {
-        0
+        self.worker.shared.tuned.weighed()
     }
 }

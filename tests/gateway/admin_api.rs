@@ -396,7 +396,7 @@ async fn every_setting_in_force_is_told_with_who_set_it() {
     let servers = [Recorder::start(), Recorder::start()];
     let overlay = "backends: { data: { timeout: 2s }, admin: { disabled: true } }";
     let overlay = Source { path: "overlay.yaml".to_owned(), text: overlay.to_owned() };
-    let overlay = only1mcp_model::overlay::load(&overlay, Views::SPEC.backends).expect("a good overlay");
+    let overlay = only1mcp_model::overlay::load(&overlay, Views::SPEC.compiled()).expect("a good overlay");
     let builder = Gateway::<Views>::builder().workers(1).reference("SEAL_KEY", SEAL_KEY).overlay(overlay);
     let builder = builder.reference("ADMIN_URL", servers[0].url()).reference("DATA_URL", servers[1].url());
     let builder = builder.admin_address("127.0.0.1:0").reference("SECRET", "a-secret-token");

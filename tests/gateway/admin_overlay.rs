@@ -408,6 +408,8 @@ async fn commands_change_a_gateway_that_runs() {
     let wrong = operated.command(&["backend", "weight", "good", "7", "8"]);
     assert!(wrong.code == Some(3) && wrong.stderr.contains("2 weights for the 1 endpoints"), "{wrong:?}");
     assert!(wrong.stderr.contains("\n    help: write one for each, in the order of the topology"), "{wrong:?}");
+    let wrong = operated.command(&["backend", "weight", "good", "--in-routes", "7"]);
+    assert!(wrong.code == Some(3) && wrong.stderr.contains("is on no compiled route to several"), "{wrong:?}");
     // What is set already stays as it is, whatever else is changed.
     let drained = operated.command(&["backend", "drain", "odd"]);
     assert_eq!(drained.stdout, "applied\n  odd.drain  false -> true\n  good.weights  [1] -> [7]\n");

@@ -49,7 +49,7 @@ fn builder(first: &str, second: &str) -> only1mcp::Builder<Fallback> {
 
 fn overlay(text: &str) -> only1mcp_model::overlay::Overlay {
     let source = only1mcp_model::Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
-    only1mcp_model::overlay::load(&source, <Fallback as only1mcp::catalog::Topology>::SPEC.backends).expect("sound")
+    only1mcp_model::overlay::load(&source, <Fallback as only1mcp::catalog::Topology>::SPEC.compiled()).expect("sound")
 }
 
 /// How many calls of a backend came to this.

@@ -47,7 +47,7 @@ fn in_front_of(servers: &[Counted; 3]) -> Running {
 
 fn overlay(text: &str) -> only1mcp_model::overlay::Overlay {
     let source = only1mcp_model::Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
-    only1mcp_model::overlay::load(&source, Teams::SPEC.backends).expect("sound")
+    only1mcp_model::overlay::load(&source, Teams::SPEC.compiled()).expect("sound")
 }
 
 fn shares(names: &str) -> [usize; 3] {
@@ -125,6 +125,44 @@ async fn a_busy_backend_gets_fewer_calls() {
     };
     within("twenty calls elsewhere", held_one).await;
     waits.abort();
+}
+
+#[tokio::test]
+async fn weights_on_routes_change_while_the_gateway_runs() {
+    let servers = three();
+    let gateway = in_front_of(&servers);
+    let apply = |overlay: &str| gateway.overlay().apply(overlay);
+    apply("backends: { one: { weight: 1 }, two: { weight: 0 }, three: { weight: 3 } }").expect("a good overlay");
+    // It is read by every call.
+    assert_eq!(shares(&answered(&gateway, "turn_write", ["x"; 8]).await), [2, 0, 6]);
+    for tool in ["least_write", "once_write", "free_hand"] {
+        assert_eq!(shares(&answered(&gateway, tool, ["x"; 8]).await)[1], 0, "{tool}");
+    }
+    let keys = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+    assert_eq!(shares(&answered(&gateway, "keyed_read", keys).await)[1], 0);
+    // By its own name it is called as before.
+    let own = tools(&gateway, "/mcp").await.into_iter().find(|name| name.starts_with("two__")).expect("one of its own");
+    assert_eq!(answered(&gateway, &own, ["x"; 2]).await, "22");
+    apply("{}").expect("a good overlay");
+    assert_eq!(shares(&answered(&gateway, "turn_write", ["x"; 8]).await), [4, 2, 2]);
+    let refused =
+        apply("backends: { one: { weight: 0 }, two: { weight: 0 } }").expect_err("nobody is left of one route");
+    assert!(format!("{refused:?}").contains("the route to `one`, `two` no backend"), "{refused:?}");
+    let refused = apply("backends: { spare: { weight: 1 } }").expect_err("there is nobody to share with");
+    assert!(format!("{refused:?}").contains("on no compiled route to several"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn who_has_no_weight_takes_no_call_where_the_others_are_gone() {
+    let servers = three();
+    let gateway = gateway([&servers[0].server.url(), &nowhere(), &nowhere()]);
+    let overlay = "backends: { one: { weight: 0 }, two: { disabled: true } }";
+    gateway.overlay().apply(overlay).expect("a good overlay");
+    assert_eq!(call(gateway.address(), "turn_read", "x").await, Outcome::failed("upstream_unavailable", false));
+    let overlay = "backends: { one: { weight: 0 }, two: { disabled: true }, three: { disabled: true } }";
+    gateway.overlay().apply(overlay).expect("a good overlay");
+    assert_eq!(call(gateway.address(), "turn_read", "x").await, Outcome::failed("upstream_unavailable", false));
+    assert_eq!(servers[0].calls(), 0);
 }
 
 #[tokio::test]
@@ -436,4 +474,8 @@ async fn administrators_see_every_backend_of_a_route() {
             (server == "one").then_some(Value::Null)
         );
     }
+    gateway.overlay().apply("backends: { three: { weight: 9 } }").expect("a good overlay");
+    let explained = get("/routes/turn_write").await;
+    let weight = |index: usize| &explained["decisions"][0]["balanced"]["servers"][index]["weight"];
+    assert_eq!([0, 1, 2].map(weight), [2, 1, 9]);
 }

@@ -9,6 +9,7 @@ pub mod base;
 pub mod promote;
 mod setting;
 mod traffic;
+mod weights;
 
 use std::fmt;
 
@@ -18,9 +19,9 @@ use crate::features::AMENDMENTS;
 use crate::json::token;
 use crate::topology::{BACKEND_NAME, Backend, Millis, TIMEOUT, View};
 use crate::traffic::{
-    BreakerSettings, ConcurrencySettings, HealthSettings, HedgeSettings, Optional, RetrySettings, WEIGHT,
+    BreakerSettings, ConcurrencySettings, HealthSettings, HedgeSettings, Optional, RetrySettings, SHARE,
 };
-use crate::yaml::{Document, Node, Place, Value, steps};
+use crate::yaml::{Document, Node, Value, steps};
 use crate::{Source, plan};
 pub use added::Added;
 pub use base::Base;
@@ -29,6 +30,15 @@ use setting::{SETTINGS, key};
 
 /// The longest text of an overlay that is read.
 pub const OVERLAY_BYTES_MAX: usize = 1 << 20;
+
+/// What is compiled, as far as overlays set it otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct Compiled<'a> {
+    /// Every backend.
+    pub backends: &'a [plan::Backend],
+    /// The backends of each route that leads to several.
+    pub teams: &'a [plan::Team],
+}
 
 /// An overlay.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,6 +64,9 @@ record! {
         /// How much of the calls each of its endpoints gets, compared with the others: a number for each, in their order. One
         /// with `0` gets none.
         weights: Option<Vec<usize>> = None,
+        /// How much of the calls of routes to several it gets, compared with the others, instead of what each of them says. With
+        /// `0` it gets none.
+        weight: Option<usize> where SHARE = None,
         /// How many calls there may be at once, instead of what is compiled, as a whole: no more than that.
         concurrency: Option<ConcurrencySettings> = None,
         /// When a call that failed is made again, instead of what is compiled, as a whole.
@@ -182,11 +195,12 @@ impl Decode for bool {
     }
 }
 
-/// Reads an overlay for these backends. What it makes of their catalog is not looked at: see [`Base`].
+/// Reads an overlay of what is compiled. What it makes of their catalog is not looked at: see [`Base`].
 ///
 /// # Errors
 /// Every problem, each with its place.
-pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<Diagnostic>> {
+pub fn load(source: &Source, compiled: Compiled<'_>) -> Result<Overlay, Vec<Diagnostic>> {
+    let backends = compiled.backends;
     let document = Document::parse(&source.text).map_err(|refused| vec![*refused])?;
     let mut problems = Problems::default();
     decode::duplicate_keys(&document.root, &mut problems);
@@ -211,11 +225,11 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
         }
         if let (Some(weights), Some(Added { value, .. })) = (&settings.weights, added) {
             let place = document.value(steps!["backends", name, "weights"]);
-            check_weights((name, weights), value.endpoints.len(), place, &mut problems);
+            weights::check_endpoints((name, weights), value.endpoints.len(), place, &mut problems);
         }
         if let (Some(weights), Some(backend)) = (&settings.weights, backends.iter().find(|own| own.name == name)) {
             let place = document.value(steps!["backends", name, "weights"]);
-            check_weights((name, weights), backend.transport.endpoints().len(), place, &mut problems);
+            weights::check_endpoints((name, weights), backend.transport.endpoints().len(), place, &mut problems);
         }
         if let Some(backend) = backends.iter().find(|backend| backend.name == name) {
             traffic::check((backend, settings), &document, &mut problems);
@@ -233,6 +247,9 @@ pub fn load(source: &Source, backends: &[plan::Backend]) -> Result<Overlay, Vec<
                 problems.error(Code::ConnectTimeout, place, message).label(label).help(help);
             }
         }
+    }
+    if let Some(overlay) = &overlay {
+        weights::check_routes(overlay, compiled, &document, &mut problems);
     }
     let found = problems.locate(&document, None);
     match overlay {
@@ -262,20 +279,6 @@ pub fn refuse_amendments(source: &Source, overlay: &Overlay) -> Vec<Diagnostic> 
     problems.locate(&document, None)
 }
 
-/// Whether the weights of a backend are some for its endpoints.
-fn check_weights((name, weights): (&str, &[usize]), endpoints: usize, place: Place, problems: &mut Problems) {
-    let (count, most) = (weights.len(), *WEIGHT.range.end());
-    if count != endpoints {
-        let message = format!("{count} weights for the {endpoints} endpoints of backend `{name}`");
-        problems.error(Code::Endpoints, place, message).help("write one for each, in the order of the topology");
-    } else if let Some(weight) = weights.iter().find(|weight| **weight > most) {
-        problems.error(Code::InvalidValue, place, format!("weight {weight} is not between 0 and {most}"));
-    } else if weights.iter().all(|weight| *weight == 0) {
-        let message = format!("weights that leave backend `{name}` no endpoint");
-        problems.error(Code::Endpoints, place, message).help("write `disabled: true` to have its calls refused");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,25 +298,8 @@ mod tests {
 
     fn read(text: &str) -> Result<Overlay, String> {
         let source = Source { path: "overlay.yaml".to_owned(), text: text.to_owned() };
-        load(&source, &backends()).map_err(|found| crate::diagnostic::render(&found, &source, false))
-    }
-
-    #[test]
-    fn weights_are_one_for_each_endpoint() {
-        for (text, expected) in [
-            ("backends: { data: { weights: [0] } }", "weights that leave backend `data` no endpoint"),
-            ("backends: { data: { weights: [1, 2] } }", "2 weights for the 1 endpoints of backend `data`"),
-            ("backends: { math: { weights: [1] } }", "1 weights for the 0 endpoints of backend `math`"),
-            ("backends: { data: { weights: [1001] } }", "weight 1001 is not between 0 and 1000"),
-            ("backends: { data: { weights: [-1] } }", "number `-1` is out of range"),
-        ] {
-            let shown = read(text).expect_err(text);
-            assert!(shown.contains(expected), "{expected}:\n{shown}");
-        }
-        let overlay = read("backends: { data: { weights: [7] } }").expect("a good overlay");
-        assert_eq!(overlay.to_string(), "backends:\n  data: { weights: [7] }\n");
-        let changes: Vec<String> = overlay.changes(&backends()).iter().map(ToString::to_string).collect();
-        assert_eq!(changes, ["data.weights: [1] -> [7]"]);
+        load(&source, Compiled { backends: &backends(), teams: &[] })
+            .map_err(|found| crate::diagnostic::render(&found, &source, false))
     }
 
     #[test]

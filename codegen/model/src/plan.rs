@@ -8,6 +8,7 @@ use std::fmt;
 use crate::constant::constant;
 use crate::json::token;
 use crate::names::matches;
+use crate::overlay::Compiled;
 use crate::revision::Era;
 use crate::tokens::tokens;
 use crate::uri::Uri;
@@ -490,6 +491,12 @@ pub(crate) fn led(teams: &[Team], backend: u16, team: Option<u16>) -> impl Itera
 // === impl Plan ===
 
 impl Plan {
+    /// What overlays set otherwise.
+    #[must_use]
+    pub fn compiled(&self) -> Compiled<'_> {
+        Compiled { backends: &self.backends, teams: &self.teams }
+    }
+
     /// The backends that something leads to: this one, or the team that it is the first of.
     pub fn led(&self, backend: u16, team: Option<u16>) -> impl Iterator<Item = u16> {
         led(&self.teams, backend, team)

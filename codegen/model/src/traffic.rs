@@ -26,6 +26,8 @@ pub const ENDPOINTS_MAX: usize = 64;
 
 const DAY: Millis = Millis(24 * 3_600_000);
 pub(crate) const WEIGHT: Within<usize> = Within { noun: "weight", range: 1..=1000 };
+/// The same where a gateway that runs may leave it to others.
+pub(crate) const SHARE: Within<usize> = Within { noun: "weight", range: 0..=1000 };
 pub(crate) const SLOW_START: Within<Millis> = Within { noun: "slow start", range: Millis(100)..=DAY };
 const CALLS: Within<usize> = Within { noun: "number of calls", range: 1..=65_536 };
 const QUEUE: Within<usize> = Within { noun: "length of the queue", range: 0..=65_536 };

@@ -78,7 +78,7 @@ fn load_overlay(overlay: &Source, of: &Path, features: &Features) -> Outcome {
     let lock = lock.exists().then(|| source(&lock));
     let (plan, _) = load(&topology, lock.as_ref(), &Features::all()).expect("a topology that is accepted");
     let base = Base::read(topology, lock, features.clone()).expect("the same");
-    let read = overlay::load(overlay, &plan.backends)?;
+    let read = overlay::load(overlay, plan.compiled())?;
     base.with(overlay, &read, &BTreeMap::new()).map(|plan| (plan, Vec::new()))
 }
 

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use only1mcp_model::diagnostic::render;
 use only1mcp_model::overlay::{self, Overlay};
-use only1mcp_model::plan::Backend;
+use only1mcp_model::plan::Plan;
 use only1mcp_model::{Features, Source, load};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,21 +17,22 @@ const NAMES: [&str; 24] = [
     "no", "on", "off", "y", "n", "nan", "inf", "plain",
 ];
 
-/// The compiled backends: each of these names, started and connected to in turn.
-static BACKENDS: LazyLock<Vec<Backend>> = LazyLock::new(|| {
+/// What is compiled: a backend of each of these names, started and connected to in turn, and a route to all of them.
+static COMPILED: LazyLock<Plan> = LazyLock::new(|| {
     let backend = |(index, name): (usize, &&str)| match index % 2 {
         0 => format!("  \"{name}\": {{ transport: {{ stdio: {{ command: self }} }} }}\n"),
         _ => format!(
             "  \"{name}\": {{ transport: {{ streamable_http: {{}} }}, endpoints: [{{ url: env:A }}, {{ url: env:B }}], health: {{}} }}\n"
         ),
     };
-    let text = format!("name: t\nbackends:\n{}", NAMES.iter().enumerate().map(backend).collect::<String>());
-    load(&Source { path: "t.yaml".to_owned(), text }, None, &Features::all()).expect("a good topology").0.backends
+    let backends: String = NAMES.iter().enumerate().map(backend).collect();
+    let text = format!("name: t\nbackends:\n{backends}routes: [{{ tools: \"sum_*\", to: {NAMES:?} }}]\n");
+    load(&Source { path: "t.yaml".to_owned(), text }, None, &Features::all()).expect("a good topology").0
 });
 
 fn read(text: String) -> Overlay {
     let source = Source { path: "overlay.yaml".to_owned(), text };
-    let read = overlay::load(&source, &BACKENDS);
+    let read = overlay::load(&source, COMPILED.compiled());
     read.map_err(|found| render(&found, &source, false)).expect("an overlay that is taken")
 }
 
@@ -107,7 +108,8 @@ fn settings(is_started: bool) -> impl Strategy<Value = Map<String, Value>> {
         let weights = (1_u32..=1000, 0_u32..=1000).prop_map(|(one, other)| json!([one, other]));
         members.push(("weights", weights.boxed()));
     }
-    members.extend([("disabled", flag.clone()), ("drain", flag), ("tools", deny.boxed())]);
+    let weight = (1_u32..=1000).prop_map(|own| json!(own)).boxed();
+    members.extend([("disabled", flag.clone()), ("drain", flag), ("weight", weight), ("tools", deny.boxed())]);
     some(members)
 }
 

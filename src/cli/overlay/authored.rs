@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use only1mcp_model::Source;
 use only1mcp_model::overlay::promote::promote;
-use only1mcp_model::overlay::{Change, Overlay, load};
-use only1mcp_model::{Source, plan};
+use only1mcp_model::overlay::{Change, Compiled, Overlay, load};
 use serde::Serialize;
 
 use super::super::{Exit, complain, files, print, print_json, start};
@@ -48,13 +48,13 @@ struct Changes<'a> {
 }
 
 impl File {
-    /// Reads it for these backends.
-    fn load(&self, backends: &[plan::Backend]) -> anyhow::Result<(Source, Overlay)> {
+    /// Reads it for what is compiled.
+    fn load(&self, compiled: Compiled<'_>) -> anyhow::Result<(Source, Overlay)> {
         let Some(path) = self.overlay.clone().or_else(start::default_path) else {
             anyhow::bail!("no overlay is named, and there is no home directory with one");
         };
         let source = files::read("overlay", &path)?;
-        match load(&source, backends) {
+        match load(&source, compiled) {
             Ok(overlay) => Ok((source, overlay)),
             Err(problems) => Err(files::Refused::new(&source, problems).into()),
         }
@@ -63,7 +63,7 @@ impl File {
 
 impl Diff {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
-        let (source, overlay) = self.file.load(T::SPEC.backends)?;
+        let (source, overlay) = self.file.load(T::SPEC.compiled())?;
         let changes = overlay.changes(T::SPEC.backends);
         if self.json {
             print_json(&Changes { overlay: &source.path, changes: &changes })?;
@@ -82,7 +82,7 @@ impl Promote {
     pub(super) fn run<T: Topology>(self) -> anyhow::Result<Exit> {
         let (path, topology) = files::read_topology::<T>(self.topology.as_deref())?;
         let (plan, _no_lock) = files::checked(&topology, None)?;
-        let (_, overlay) = self.file.load(&plan.backends)?;
+        let (_, overlay) = self.file.load(plan.compiled())?;
         let promotion = promote(&topology, &plan, &overlay)?;
         print(&edits(&topology.path, &topology.text, &promotion.text))?;
         for change in &promotion.left {

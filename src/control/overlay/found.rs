@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use only1mcp_model::overlay::{self, OVERLAY_BYTES_MAX, Overlay};
-use only1mcp_model::{Source, SourceError, plan};
+use only1mcp_model::overlay::{self, Compiled, OVERLAY_BYTES_MAX, Overlay};
+use only1mcp_model::{Source, SourceError};
 
 use super::OverlayError;
 
@@ -62,14 +62,14 @@ impl Beginning {
     /// With what stands in a file, which has to be there unless it is `optional`.
     ///
     /// # Errors
-    /// When it is not, or holds no overlay of these backends.
-    pub(crate) fn read(path: &Path, optional: bool, backends: &[plan::Backend]) -> Result<Self, OverlayError> {
+    /// When it is not, or holds no overlay of what is compiled.
+    pub(crate) fn read(path: &Path, optional: bool, compiled: Compiled<'_>) -> Result<Self, OverlayError> {
         let unreadable = |why: String| OverlayError::Unreadable { path: path.to_owned(), why };
         let (file, found) = (Some(path.to_owned()), Found::read(path));
         match &found {
             Found::Text(source) => {
                 let refused = |problems| OverlayError::Refused { file: source.clone(), problems };
-                let overlay = overlay::load(source, backends).map_err(refused)?;
+                let overlay = overlay::load(source, compiled).map_err(refused)?;
                 let text = source.text.clone();
                 Ok(Self { file, found, overlay, text })
             }

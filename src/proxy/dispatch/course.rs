@@ -56,9 +56,11 @@ impl<'a> Course<'a> {
     fn join<T: Topology>(&mut self, worker: &Worker<T>, team: u16, call: (&Caller<'_>, &Route<'_>)) {
         self.members = T::SPEC.teams.get(usize::from(team)).map_or(&[], |team| &team.members);
         self.left = u64::MAX >> (64 - self.members.len().clamp(1, 64));
-        // Where none takes calls, the first one says why.
-        let first = worker.teams.choose(worker, team, self.left, call).unwrap_or_default();
-        self.take(first);
+        let is_weighed =
+            |member: &plan::Member| worker.shared.tuned.of(member.backend).is_some_and(Settings::is_weighed);
+        let first = worker.teams.choose(worker, team, self.left, call);
+        // Where none takes calls, the first one that could says why.
+        self.take(first.or_else(|| self.members.iter().position(is_weighed)).unwrap_or_default());
         if call.0.head.resumes {
             self.left = 0;
         }
@@ -76,11 +78,11 @@ impl<'a> Course<'a> {
         if !T::HAS_TEAMS || self.left == 0 || !worker.links.of(self.backend).is_some_and(Link::<T>::retries) {
             return self.fallbacks.len();
         }
-        let is_open = |index: &usize| {
+        let takes_part = |index: &usize| {
             let settings = self.members.get(*index).and_then(|member| worker.shared.tuned.of(member.backend));
-            settings.is_some_and(Settings::is_open)
+            settings.is_some_and(Settings::takes_part)
         };
-        self.fallbacks.len() + indices(self.left).filter(is_open).count()
+        self.fallbacks.len() + indices(self.left).filter(takes_part).count()
     }
 
     /// What becomes of a call that failed, and has been made so many times.

@@ -86,7 +86,7 @@ pub(crate) fn with_servers(odd: &Server, good: &Server) -> Running {
 /// The same with an overlay.
 pub(crate) fn with_servers_under(overlay: &str, odd: &Server, good: &Server) -> Running {
     let source = Source { path: "overlay.yaml".to_owned(), text: overlay.to_owned() };
-    let overlay = overlay::load(&source, Servers::SPEC.backends).expect("a sound overlay");
+    let overlay = overlay::load(&source, Servers::SPEC.compiled()).expect("a sound overlay");
     let builder = Gateway::<Servers>::builder().workers(2).overlay(overlay);
     builder.reference("ODD_URL", odd.url()).reference("GOOD_URL", good.url()).start().expect("the gateway starts")
 }

@@ -167,7 +167,7 @@ mod tests {
         let topology = Source { path: "t.yaml".to_owned(), text: topology.to_owned() };
         let overlay = Source { path: "overlay.yaml".to_owned(), text: overlay.to_owned() };
         let (plan, _no_lock) = crate::load(&topology, None, &Features::all()).expect("a good topology");
-        let overlay = super::super::load(&overlay, &plan.backends).expect("a good overlay");
+        let overlay = super::super::load(&overlay, plan.compiled()).expect("a good overlay");
         promote(&topology, &plan, &overlay)
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Setting {
 }
 
 /// Every setting, in the order of the keys.
-pub(super) const SETTINGS: [Setting; 10] = [
+pub(super) const SETTINGS: [Setting; 11] = [
     Setting {
         name: "timeout",
         set: |own| own.timeout.map(|timeout| timeout.to_string()),
@@ -40,6 +40,13 @@ pub(super) const SETTINGS: [Setting; 10] = [
         set: |own| own.weights.as_ref().map(|weights| listed(weights.iter())),
         compiled: |backend| listed(backend.transport.endpoints().iter().map(|endpoint| endpoint.weight)),
         // It has them at the endpoints.
+        compiles: false,
+    },
+    Setting {
+        name: "weight",
+        set: |own| own.weight.map(|weight| weight.to_string()),
+        compiled: |_| "that of each route".to_owned(),
+        // It has it at the routes.
         compiles: false,
     },
     Setting {

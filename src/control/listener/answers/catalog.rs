@@ -85,10 +85,17 @@ pub(super) fn names(facts: &Facts, backends: &[u16]) -> Vec<&'static str> {
     backends.iter().map(|backend| facts.name_of(*backend)).collect()
 }
 
-/// The backends that take calls between them, each with its weight, and how one of them is chosen; null where there is one.
+/// The backends that take calls between them, each with the weight that it has now, and how one of them is chosen; null where
+/// there is one.
 pub(super) fn balanced(facts: &Facts, team: Option<u16>) -> Value {
     let Some(team) = team.and_then(|team| facts.spec.teams.get(usize::from(team))) else { return Value::Null };
-    let member = |own: &Member| json!({ "server": facts.name_of(own.backend), "weight": own.weight });
+    let overlay = &facts.overlay.current().overlay;
+    let member = |own: &Member| {
+        let server = facts.name_of(own.backend);
+        let compiled = usize::try_from(own.weight).unwrap_or(usize::MAX);
+        let weight = overlay.backends.get(server).and_then(|tuned| tuned.weight).unwrap_or(compiled);
+        json!({ "server": server, "weight": weight })
+    };
     json!({ "by": team.balance.to_string(), "servers": team.members.iter().map(member).collect::<Vec<_>>() })
 }
 
