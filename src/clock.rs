@@ -1,17 +1,24 @@
 //! Coarse time for one worker: deadlines are kept in a list that one tick sweeps, instead of a timer each.
 //!
-//! A deadline fires between its time and one [`TICK`] later. Setting one is a store.
+//! A deadline fires between its time and one [`TICK`] later. Setting one is a store. A worker that has nothing to do does not
+//! tick: the clock rests until the next deadline, or until somebody asks for the time.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+use tokio::time::{self, MissedTickBehavior};
+
 /// How often deadlines are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(TICK_MS);
 const TICK_MS: u64 = 25;
 
 const NEVER: u64 = u64::MAX;
+
+/// After so many ticks at which nobody had asked for the time it rests: a second.
+const TICKS_UNASKED_MAX: u64 = 1000 / TICK_MS;
 
 /// The clock of one worker.
 #[derive(Clone, Debug)]
@@ -21,6 +28,12 @@ pub(crate) struct Clock(Rc<Inner>);
 struct Inner {
     started: Instant,
     now_ms: Cell<u64>,
+    /// Whether anybody asked for the time since the last tick.
+    asked: Cell<bool>,
+    /// Whether it does not tick, so that `now_ms` may be long ago.
+    rests: Cell<bool>,
+    /// That it is to tick again.
+    roused: Notify,
     slots: RefCell<Vec<Option<Rc<Slot>>>>,
     free: RefCell<Vec<usize>>,
 }
@@ -43,12 +56,7 @@ pub(crate) struct Deadline {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self(Rc::new(Inner {
-            started: Instant::now(),
-            now_ms: Cell::new(0),
-            slots: RefCell::default(),
-            free: RefCell::default(),
-        }))
+        Self::since(Instant::now())
     }
 }
 
@@ -56,24 +64,66 @@ impl Clock {
     /// A clock whose first tick finds that this much time has passed.
     #[cfg(test)]
     pub(crate) fn late(by: Duration) -> Self {
-        let started = Instant::now().checked_sub(by).expect("the machine has run longer");
-        Self(Rc::new(Inner { started, now_ms: Cell::new(0), slots: RefCell::default(), free: RefCell::default() }))
+        Self::since(Instant::now().checked_sub(by).expect("the machine has run longer"))
+    }
+
+    fn since(started: Instant) -> Self {
+        Self(Rc::new(Inner {
+            started,
+            now_ms: Cell::new(0),
+            asked: Cell::new(false),
+            rests: Cell::new(false),
+            roused: Notify::new(),
+            slots: RefCell::default(),
+            free: RefCell::default(),
+        }))
     }
 
     /// Runs the tick; ends only by being dropped.
     pub(crate) async fn run(self) {
-        let mut interval = tokio::time::interval(TICK);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut interval = time::interval(TICK);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut unasked = 0;
         loop {
             interval.tick().await;
-            self.sweep();
+            let next_ms = self.sweep();
+            unasked = if self.0.asked.take() { 0 } else { unasked + 1 };
+            if unasked >= TICKS_UNASKED_MAX {
+                self.rest(next_ms).await;
+                interval.reset_immediately();
+                unasked = 0;
+            }
         }
+    }
+
+    /// Waits for the time of the next deadline, or for somebody who asks.
+    async fn rest(&self, next_ms: u64) {
+        self.0.rests.set(true);
+        let roused = self.0.roused.notified();
+        match next_ms.saturating_sub(self.0.now_ms.get()) {
+            // None is set.
+            _ if next_ms == NEVER => roused.await,
+            ms => drop(time::timeout(Duration::from_millis(ms), roused).await),
+        }
+        self.0.rests.set(false);
     }
 
     /// Milliseconds since the worker began, as of the last tick.
     #[must_use]
+    #[inline]
     pub(crate) fn now_ms(&self) -> u64 {
+        self.0.asked.set(true);
+        if self.0.rests.get() {
+            self.rouse();
+        }
         self.0.now_ms.get()
+    }
+
+    #[cold]
+    fn rouse(&self) {
+        self.0.rests.set(false);
+        self.refresh();
+        self.0.roused.notify_one();
     }
 
     /// A deadline that is not set.
@@ -95,16 +145,19 @@ impl Clock {
         self.0.now_ms.set(now);
     }
 
-    fn sweep(&self) {
+    /// Wakes those whose deadline has passed. When the next one does: [`NEVER`] where none is set.
+    fn sweep(&self) -> u64 {
         self.refresh();
-        let now = self.now_ms();
+        let (now, mut next_ms) = (self.0.now_ms.get(), NEVER);
         for slot in self.0.slots.borrow().iter().flatten() {
-            if slot.at_ms.get() <= now
-                && let Some(waker) = slot.waker.borrow_mut().take()
-            {
+            let at_ms = slot.at_ms.get();
+            if at_ms > now {
+                next_ms = next_ms.min(at_ms);
+            } else if let Some(waker) = slot.waker.borrow_mut().take() {
                 waker.wake();
             }
         }
+        next_ms
     }
 }
 
@@ -161,6 +214,7 @@ impl Drop for Deadline {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::pin::pin;
 
     use super::*;
 
@@ -182,6 +236,50 @@ mod tests {
         assert_eq!(deadline.left(), Duration::ZERO);
         deadline.clear();
         assert!(!deadline.passed());
+    }
+
+    /// Lets time go by for a clock.
+    async fn pass(clock: &mut (impl Future<Output = ()> + Unpin), time: Duration) {
+        tokio::select! {
+            biased;
+            () = clock => unreachable!("the tick never ends"),
+            () = time::sleep(time) => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_rests_until_somebody_asks_who_is_told_the_time_of_then() {
+        let clock = Clock::late(Duration::from_secs(60));
+        let mut run = pin!(clock.clone().run());
+        pass(&mut run, Duration::from_secs(2)).await;
+        clock.0.now_ms.set(0);
+        pass(&mut run, Duration::from_secs(3600)).await;
+        assert_eq!(clock.0.now_ms.get(), 0, "no tick came");
+        assert!(clock.now_ms() >= 60_000);
+        clock.0.now_ms.set(0);
+        pass(&mut run, TICK).await;
+        assert!(clock.0.now_ms.get() >= 60_000, "it ticks");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_ends_the_rest_of_its_clock() {
+        let clock = Clock::default();
+        let deadline = clock.deadline();
+        // Ticks of a paused time pass at once: it rests long before.
+        deadline.set(Duration::from_millis(100));
+        tokio::select! {
+            () = poll_fn(|cx| deadline.poll(cx)) => {}
+            () = clock.clone().run() => unreachable!("the tick never ends"),
+        }
+        // One that is set while it rests, too.
+        let mut run = pin!(clock.clone().run());
+        pass(&mut run, Duration::from_secs(3600)).await;
+        assert!(clock.0.rests.get());
+        deadline.set(Duration::from_millis(5));
+        tokio::select! {
+            () = poll_fn(|cx| deadline.poll(cx)) => {}
+            () = run => unreachable!("the tick never ends"),
+        }
     }
 
     #[test]
