@@ -342,7 +342,8 @@ impl OverlayStore {
             let (found, generation) = {
                 let state = self.state();
                 let found = self.found();
-                if found == state.judged && found.is_usable() {
+                // What was refused is judged once more: it may be taken by now, and who asks is to hear if it is not.
+                if found == state.judged && found.is_usable() && state.rejected.is_none() {
                     tracing::info!("overlay is unchanged");
                     break Reload::Unchanged;
                 }

@@ -420,6 +420,10 @@ async fn commands_change_a_gateway_that_runs() {
     let invalid = operated.command(&["reload", "--dry-run"]);
     assert_eq!(invalid.code, Some(3), "{invalid:?}");
     assert!(invalid.stderr.contains("overlay does not pass its checks\n  E0"), "{}", invalid.stderr);
+    // Nor is it taken for what is in force once it was refused.
+    within("that it is refused", async { while operated.get("/overlay").await["rejected"].is_null() {} }).await;
+    let refused = operated.command(&["reload"]);
+    assert!(refused.code == Some(3) && refused.stderr.contains("does not pass its checks"), "{refused:?}");
     let unknown = operated.command(&["backend", "drain", "no/body"]);
     assert_eq!(unknown.code, Some(1));
     assert!(unknown.stderr.contains("refuses with 404: server `no/body` is not there"), "{}", unknown.stderr);
