@@ -34,8 +34,6 @@ pub(crate) struct Tuned {
     pub(crate) additions: Arc<upstream::Additions>,
     /// The catalogs that overlays make.
     pub(crate) amendments: Amendments,
-    /// Counts how often a weight on routes to several was set otherwise.
-    weighed: AtomicU32,
     /// Counts how often they were set.
     published: watch::Sender<u64>,
 }
@@ -49,6 +47,8 @@ pub(crate) struct Settings {
     admission: AtomicU8,
     /// How much of the calls of routes to several it gets, or [`AS_COMPILED`].
     weight: AtomicU32,
+    /// Counts how often that was set otherwise.
+    weighed: AtomicU32,
     /// What its links go by.
     tuning: Tuning,
     /// What it may ask of clients. Compiled.
@@ -84,27 +84,24 @@ impl Tuned {
             #[cfg(feature = "amendments")]
             additions: Arc::default(),
             amendments: Amendments::default(),
-            weighed: AtomicU32::default(),
             published,
         };
         own.set(backends, overlay);
         own
     }
 
-    /// Sets what an overlay says, and all else as it is compiled.
+    /// Sets what an overlay says, and all else as it is compiled: first of those that are to take calls, then of those that take
+    /// no more, so that of two that take turns one always does.
     fn set(&self, backends: &[plan::Backend], overlay: &Overlay) {
-        for (backend, settings) in backends.iter().zip(&self.backends) {
-            let tuned = overlay.backends.iter().find(|(name, _)| *name == backend.name).map(|(_, tuned)| tuned);
-            if settings.set(backend, tuned.unwrap_or(&BackendSettings::default())) {
-                self.weighed.fetch_add(1, Release);
+        let compiled = BackendSettings::default();
+        for takes_none in [false, true] {
+            for (backend, settings) in backends.iter().zip(&self.backends) {
+                let tuned = overlay.backends.get(&backend.name).unwrap_or(&compiled);
+                if (tuned.disabled || tuned.drain || tuned.weight == Some(0)) == takes_none {
+                    settings.set(backend, tuned);
+                }
             }
         }
-    }
-
-    /// Grows with every change of a weight on routes to several.
-    pub(crate) fn weighed(&self) -> u32 {
-        // Who reads weights after it reads those that it counts.
-        self.weighed.load(Acquire)
     }
 
     /// The same, and tells the workers, also of another catalog.
@@ -192,13 +189,14 @@ impl Settings {
             timeout_ms: AtomicU64::new(backend.timeout_ms),
             admission: AtomicU8::new(Admission::Open as u8),
             weight: AtomicU32::new(AS_COMPILED),
+            weighed: AtomicU32::new(0),
             tuning,
             asks: upstream::asks(backend),
         }
     }
 
-    /// What an overlay says, and the compiled value of what it does not. Whether its weight on routes is another one now.
-    fn set(&self, backend: &plan::Backend, tuned: &BackendSettings) -> bool {
+    /// What an overlay says, and the compiled value of what it does not.
+    fn set(&self, backend: &plan::Backend, tuned: &BackendSettings) {
         let admission = match tuned {
             BackendSettings { disabled: true, .. } => Admission::Disabled,
             BackendSettings { drain: true, .. } => Admission::Draining,
@@ -210,7 +208,9 @@ impl Settings {
         self.tuning.rules.set(tuned.traffic(backend));
         self.admission.store(admission as u8, Relaxed);
         let weight = tuned.weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(AS_COMPILED);
-        self.weight.swap(weight, Relaxed) != weight
+        if self.weight.swap(weight, Relaxed) != weight {
+            self.weighed.fetch_add(1, Release);
+        }
     }
 
     /// How much of the calls of a route to several it gets, where that has it compiled with this weight.
@@ -219,6 +219,12 @@ impl Settings {
             AS_COMPILED => compiled,
             weight => weight,
         }
+    }
+
+    /// Grows with every change of its weight on routes to several.
+    pub(crate) fn weighed(&self) -> u32 {
+        // Who reads the weight after it reads the one that it counts.
+        self.weighed.load(Acquire)
     }
 
     /// Whether it has any weight on routes to several. What is compiled is never 0.

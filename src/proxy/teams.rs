@@ -116,6 +116,7 @@ impl<T: Topology> Members for Standing<'_, T> {
     }
 
     fn edition(&self) -> u32 {
-        self.worker.shared.tuned.weighed()
+        let weighed = (0..self.count()).filter_map(|index| Some(self.settings(index)?.weighed()));
+        weighed.fold(0, u32::wrapping_add)
     }
 }

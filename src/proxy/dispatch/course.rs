@@ -59,6 +59,8 @@ impl<'a> Course<'a> {
         let is_weighed =
             |member: &plan::Member| worker.shared.tuned.of(member.backend).is_some_and(Settings::is_weighed);
         let first = worker.teams.choose(worker, team, self.left, call);
+        // What was set while they were looked at may have one take calls for another that was passed by then.
+        let first = first.or_else(|| worker.teams.choose(worker, team, self.left, call));
         // Where none takes calls, the first one that could says why.
         self.take(first.or_else(|| self.members.iter().position(is_weighed)).unwrap_or_default());
         if call.0.head.resumes {
