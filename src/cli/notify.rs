@@ -5,6 +5,9 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+/// The variable that names its socket.
+const SOCKET: &str = "NOTIFY_SOCKET";
+
 /// Clients are served.
 pub(super) fn ready() {
     tell("READY=1");
@@ -24,6 +27,11 @@ pub(super) fn stopping() {
     tell("STOPPING=1");
 }
 
+/// Whether there is one.
+pub(super) fn is_wanted() -> bool {
+    std::env::var_os(SOCKET).is_some_and(|path| !path.is_empty())
+}
+
 fn tell(state: &str) {
     if let Some(Err(error)) = try_tell(state) {
         tracing::warn!(%error, "the service manager cannot be told");
@@ -32,7 +40,7 @@ fn tell(state: &str) {
 
 /// Writes to the socket that the environment names, if it names one.
 fn try_tell(state: &str) -> Option<io::Result<usize>> {
-    let path = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty())?;
+    let path = std::env::var_os(SOCKET).filter(|path| !path.is_empty())?;
     let address = match path.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
         path => SocketAddr::from_pathname(std::path::Path::new(std::ffi::OsStr::from_bytes(path))),

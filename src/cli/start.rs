@@ -1,7 +1,9 @@
 //! `only1mcp start`: serves the compiled topology until a signal says to stop.
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,11 +11,12 @@ use clap::Args;
 #[cfg(all(feature = "amendments", feature = "transport-stdio"))]
 use clap::builder::BoolishValueParser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::{Exit, counted, files, notify, print};
 use crate::catalog::{Topology, plan};
 use crate::gateway::{Handover, Sockets, Successor};
-use crate::{Builder, Gateway, OverlayError, Running, StartError};
+use crate::{Builder, Gateway, OverlayError, OverlayStore, Running, StartError};
 
 /// Serve the compiled topology.
 #[derive(Args, Debug, Default)]
@@ -97,8 +100,55 @@ pub(super) fn keep_from_children() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What SIGHUP asks for, beside everything else: whoever is asked what it offers may take its time.
+#[derive(Debug, Default)]
+struct Reloads {
+    /// Ends with the one under way.
+    under_way: Option<oneshot::Receiver<()>>,
+    /// Whether another one was asked for meanwhile.
+    again: Option<Arc<OverlayStore>>,
+}
+
 /// For how long a gateway that is to stop waits for the one that is starting in its place.
 const GIVEN_MAX: Duration = Duration::from_secs(5);
+
+// === impl Reloads ===
+
+impl Reloads {
+    /// Has everything read anew that can be.
+    fn begin(&mut self, running: &Running) {
+        notify::reloading();
+        running.reload_certificate();
+        let overlay = Arc::clone(running.overlay());
+        if self.under_way.is_some() {
+            self.again = Some(overlay);
+        } else {
+            self.under_way = Some(reload(overlay));
+        }
+    }
+
+    /// Waits for the end of one, and says so once there is no other. Cancel safe.
+    async fn ended(&mut self) {
+        let Some(under_way) = &mut self.under_way else { return pending().await };
+        // It also ends where it panicked.
+        drop(under_way.await);
+        self.under_way = self.again.take().map(reload);
+        if self.under_way.is_none() {
+            notify::ready();
+        }
+    }
+}
+
+/// Reads the file of an overlay anew, on a thread that nobody waits for when the process ends.
+fn reload(overlay: Arc<OverlayStore>) -> oneshot::Receiver<()> {
+    let (told, ended) = oneshot::channel();
+    std::thread::spawn(move || {
+        overlay.reload();
+        // The process may be about to end.
+        told.send(()).ok();
+    });
+    ended
+}
 
 // === impl Start ===
 
@@ -118,6 +168,8 @@ impl Start {
         let mut successor = handover.map(|handover| handover.serves(&mut running)).transpose()?;
         notify::ready();
         let giving = successor.as_ref().map(Successor::giving).unwrap_or_default();
+        let reads_anew = T::SPEC.listen.tls.is_some() || self.overlay.is_there() || notify::is_wanted();
+        let mut reloads = Reloads::default();
         let is_succeeded = runtime.block_on(async {
             // One for all: a gateway that takes over is not to be left alone because of a signal that comes meanwhile.
             let mut succession = pin!(succeeded(&mut successor, &running));
@@ -126,17 +178,13 @@ impl Start {
                     biased;
                     () = &mut succession => return true,
                     heard = signals.next() => match heard {
-                        Heard::Hangup if T::SPEC.listen.tls.is_some() || self.overlay.is_there() => {
-                            notify::reloading();
-                            running.reload_certificate();
-                            running.overlay().reload();
-                            notify::ready();
-                        }
+                        Heard::Hangup if reads_anew || self.overlay.is_there() => reloads.begin(&running),
                         // Also where the terminal closed, and there is nothing to be read anew. Another one that starts in the place
                         // of this one finds its sockets as they were.
                         _ if giving.get() => return tokio::time::timeout(GIVEN_MAX, succession).await.is_ok(),
                         _ => return false,
                     },
+                    () = reloads.ended() => {}
                 }
             }
         });

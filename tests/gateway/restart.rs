@@ -193,17 +193,22 @@ async fn a_service_manager_is_told_how_the_gateway_stands() {
         let length = told.recv(&mut text)?;
         Ok(String::from_utf8_lossy(&text[..length]).into_owned())
     };
-    let gateway =
-        Started::of(|command| command.env("NOTIFY_SOCKET", &path).args(["--port", "0", "--overlay"]).arg(&overlay));
-    assert_eq!(next().expect("told"), "READY=1");
-    signal(gateway.pid(), Signal::HUP);
-    let reloading = next().expect("told");
-    let since = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").and_then(|since| since.parse::<u64>().ok());
-    assert!(since.is_some_and(|since| since > 0), "{reloading}");
-    assert_eq!(next().expect("told"), "READY=1");
-    signal(gateway.pid(), Signal::TERM);
-    assert_eq!(next().expect("told"), "STOPPING=1");
-    assert_eq!(ends(gateway).await.expect("it ended"), Some(0));
+    // Also where there is no file to be read anew.
+    for overlay in [Some(overlay), None] {
+        let gateway = Started::of(|command| {
+            command.env("NOTIFY_SOCKET", &path).env("XDG_CONFIG_HOME", directory.path("none")).args(["--port", "0"]);
+            if let Some(overlay) = &overlay { command.arg("--overlay").arg(overlay) } else { command }
+        });
+        assert_eq!(next().expect("told"), "READY=1");
+        signal(gateway.pid(), Signal::HUP);
+        let reloading = next().expect("told");
+        let since = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").and_then(|since| since.parse::<u64>().ok());
+        assert!(since.is_some_and(|since| since > 0), "{reloading}");
+        assert_eq!(next().expect("told"), "READY=1");
+        signal(gateway.pid(), Signal::TERM);
+        assert_eq!(next().expect("told"), "STOPPING=1");
+        assert_eq!(ends(gateway).await.expect("it ended"), Some(0));
+    }
 }
 
 // === one gateway after the other ===
