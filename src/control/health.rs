@@ -113,7 +113,10 @@ async fn ask<U: Transport>(own: Asking, backend: &'static Backend, place: Place)
             }
         };
         let stopped = match &check {
-            Some(check) => ask_by::<U>(&context, (backend, check), &group, &chance, over).await,
+            Some(check) => {
+                let opened = open::<U>(&context, (backend, check), (&tuned, index));
+                ask_by(opened, (endpoint, check), &group, &chance, over).await
+            }
             None => over.await,
         };
         if stopped {
@@ -122,23 +125,46 @@ async fn ask<U: Transport>(own: Asking, backend: &'static Backend, place: Place)
     }
 }
 
-/// Asks in this way until that is over, and says what came of it.
-async fn ask_by<U: Transport>(
+/// What asks, once the backend is not disabled, and what it is reached with is there.
+async fn open<U: Transport>(
     context: &Context,
     (backend, check): (&Backend, &HealthCheck),
+    (tuned, index): (&Tuned, usize),
+) -> Probe<U> {
+    let mut published = tuned.published();
+    let mut said = String::new();
+    loop {
+        tuned.is_disabled(index, false).await;
+        published.mark_unchanged();
+        match Probe::open(context, backend, check) {
+            Ok(probe) => return probe,
+            Err(error) => {
+                let why = error.to_string();
+                if why != said {
+                    let backend = &*backend.name;
+                    tracing::error!(backend, error = why, "endpoint cannot be asked whether it is well");
+                    said = why;
+                }
+                // It is kept here: there is always somebody who may publish.
+                drop(published.changed().await);
+            }
+        }
+    }
+}
+
+/// Asks in this way until that is over, and says what came of it.
+async fn ask_by<U: Transport>(
+    opened: impl Future<Output = Probe<U>>,
+    (endpoint, check): (usize, &HealthCheck),
     group: &Group,
     chance: &Chance,
     over: impl Future<Output = bool>,
 ) -> bool {
-    let probe = match Probe::<U>::open(context, backend, check) {
-        Ok(probe) => probe,
-        // The workers opened the same: they have refused it.
-        Err(error) => {
-            tracing::error!(%error, "endpoint cannot be asked whether it is well");
-            return over.await;
-        }
-    };
     let mut over = pin!(over);
+    let probe = tokio::select! {
+        stopped = &mut over => return stopped,
+        probe = opened => probe,
+    };
     // Not all at once, nor in step with other gateways.
     let between = |from_ms: u64, to_ms: u64| Duration::from_millis(from_ms + chance.below(to_ms - from_ms + 1));
     let mut pause = between(0, check.interval_ms / 10);
@@ -155,7 +181,7 @@ async fn ask_by<U: Transport>(
             asked = probe.ask() => asked,
             stopped = &mut over => break stopped,
         };
-        group.asked(context.endpoint, asked.err().as_deref());
+        group.asked(endpoint, asked.err().as_deref());
     };
     probe.close().await;
     stopped

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::support::client::{Client, Request};
 use crate::support::gateways::Recorded;
+use crate::support::ledger::Directory;
 use crate::support::recorder::Recorder;
 use crate::support::scripted::{Outcome, call, eventually};
 use crate::support::server::{self, Server, head, json_answer, legacy, modern, nowhere, result_body, text_body};
@@ -125,6 +126,26 @@ async fn added_backends_are_asked_while_the_overlay_has_them_and_no_longer() {
         other.is_asked_on().await;
         assert_eq!(one.asked(), before, "{settings}");
     }
+}
+
+#[tokio::test]
+async fn who_lacks_what_it_is_shown_is_asked_once_that_is_there() {
+    let (upstream, one) = (Recorder::start(), Asked::start("one"));
+    let (gateway, directory) = (gateway(&upstream), Directory::new());
+    let secret = directory.path("secret");
+    let with = |settings: &str| {
+        format!(
+            "backends: {{ one: {{ transport: {{ streamable_http: {{ auth: {{ bearer: \"file:{}\" }} }} }}, \
+             endpoints: [{{ url: \"{}\" }}], {BY_HTTP}{settings} }} }}",
+            secret.display(),
+            one.server.url()
+        )
+    };
+    gateway.overlay().apply(&with(", disabled: true")).expect("it is taken");
+    gateway.overlay().apply(&with("")).expect("it is taken");
+    std::fs::write(&secret, "secret").expect("a file");
+    gateway.overlay().apply(&with(", timeout: 20s")).expect("it is taken");
+    one.is_asked_on().await;
 }
 
 #[tokio::test]
