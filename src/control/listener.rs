@@ -117,8 +117,13 @@ async fn connection(stream: TcpStream, peer: IpAddr, endpoints: &Arc<Endpoints>,
     http.max_buf_size(limits::ADMIN_HEAD_BYTES_MAX).max_headers(limits::FIELDS_MAX);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        // However the connection ends, there is nobody left to tell.
-        _ = connection.as_mut() => return,
+        ended = connection.as_mut() => {
+            // However it ends, there is nobody left to tell.
+            if let Err(error) = ended {
+                endpoints.unread(&error);
+            }
+            return;
+        }
         () = stop.left() => {}
         () = tokio::time::sleep(limits::ADMIN_CONNECTION_LIFE) => {}
     }

@@ -273,6 +273,12 @@ async fn what_administrators_are_answered_is_counted_by_status() {
     let more = [404, 401, 403, 200, 500].map(|code| count(&after, code) - count(&before, code));
     // The samples of before were answered before they were counted.
     assert_eq!(more, [2.0, 1.0, 1.0, 1.0, 0.0]);
+    // Nor do those get by whose head nobody could read.
+    for (head, code) in [("NO HTTP\r\n\r\n".to_owned(), 400), (format!("GET /{}", "x".repeat(20 << 10)), 431)] {
+        Client::connect(routed.admin).await.write(head.as_bytes()).await;
+        let is_counted = async { while count(&samples(routed.admin).await, code) <= count(&after, code) {} };
+        within("that it is counted", is_counted).await;
+    }
 }
 
 #[tokio::test]
@@ -394,7 +400,8 @@ async fn a_server_with_a_child_is_up_once_that_is_ready() {
 #[tokio::test]
 async fn every_setting_in_force_is_told_with_who_set_it() {
     let servers = [Recorder::start(), Recorder::start()];
-    let overlay = "backends: { data: { timeout: 2s }, admin: { disabled: true } }";
+    let overlay =
+        "backends: { data: { timeout: 2s, weights: [7], tools: { deny: [one, two] } }, admin: { disabled: true } }";
     let overlay = Source { path: "overlay.yaml".to_owned(), text: overlay.to_owned() };
     let overlay = only1mcp_model::overlay::load(&overlay, Views::SPEC.compiled()).expect("a good overlay");
     let builder = Gateway::<Views>::builder().workers(1).reference("SEAL_KEY", SEAL_KEY).overlay(overlay);
@@ -417,6 +424,10 @@ async fn every_setting_in_force_is_told_with_who_set_it() {
         ("backends.data.endpoints[0].url", json!("env:DATA_URL"), "env", json!(12)),
         ("backends.data.timeout", json!("2s"), "overlay", Value::Null),
         ("backends.data.disabled", json!(false), "default", Value::Null),
+        ("backends.data.endpoints[0].weight", json!(7), "overlay", Value::Null),
+        ("backends.data.tools.deny[0]", json!("extra_drop_*"), "topology", json!(14)),
+        ("backends.data.tools.deny[1]", json!("one"), "overlay", Value::Null),
+        ("backends.data.tools.deny[2]", json!("two"), "overlay", Value::Null),
         ("backends.admin.timeout", json!("30s"), "default", Value::Null),
         ("backends.admin.disabled", json!(true), "overlay", Value::Null),
         ("routes[0].to", json!("data"), "topology", json!(16)),

@@ -153,6 +153,32 @@ async fn weights_on_routes_change_while_the_gateway_runs() {
 }
 
 #[tokio::test]
+async fn while_backends_take_turns_one_always_takes_calls() {
+    let servers = three();
+    let gateway = in_front_of(&servers);
+    let (address, store) = (gateway.address(), Arc::clone(gateway.overlay()));
+    let takes_turns = std::thread::spawn(move || {
+        for turn in 0..500 {
+            let [closed, open] = if turn % 2 == 0 { ["one", "two"] } else { ["two", "one"] };
+            let how = ["disabled: true", "drain: true", "weight: 0"][turn % 3];
+            let overlay = format!("backends: {{ {closed}: {{ {how} }}, {open}: {{ timeout: {}s }} }}", 1 + turn % 2);
+            store.apply(&overlay).expect("a good overlay");
+        }
+    });
+    let mut calls = 0;
+    while calls < 200 || !takes_turns.is_finished() {
+        // A route to these two alone.
+        let outcome = call(address, "free_hand", "x").await;
+        assert!(
+            matches!(&outcome, Outcome::Text(name) if name == "1" || name == "2"),
+            "{outcome:?} after {calls} calls"
+        );
+        calls += 1;
+    }
+    takes_turns.join().expect("it applied all of them");
+}
+
+#[tokio::test]
 async fn who_has_no_weight_takes_no_call_where_the_others_are_gone() {
     let servers = three();
     let gateway = gateway([&servers[0].server.url(), &nowhere(), &nowhere()]);
@@ -478,4 +504,10 @@ async fn administrators_see_every_backend_of_a_route() {
     let explained = get("/routes/turn_write").await;
     let weight = |index: usize| &explained["decisions"][0]["balanced"]["servers"][index]["weight"];
     assert_eq!([0, 1, 2].map(weight), [2, 1, 9]);
+    let config = get("/config").await;
+    let settings = config["settings"].as_array().expect("settings");
+    let told =
+        |path: &str| settings.iter().find(|setting| setting["path"] == path).map(|own| [&own["value"], &own["origin"]]);
+    assert_eq!(told("routes[0].to[0].weight"), Some([&json!(2), &json!("topology")]));
+    assert_eq!(told("routes[0].to[2].weight"), Some([&json!(9), &json!("overlay")]));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Body;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 
 use super::access::Access;
 use super::declined::Declined;
@@ -42,6 +42,15 @@ impl Endpoints {
         let answer = self.take(peer, request).await.unwrap_or_else(|refusal| refusal.answer());
         self.requests.count(answer.status());
         answer.into_response()
+    }
+
+    /// Counts a request whose head was refused before it came here.
+    pub(super) fn unread(&self, error: &hyper::Error) {
+        if error.is_parse_too_large() {
+            self.requests.count(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        } else if error.is_parse() {
+            self.requests.count(StatusCode::BAD_REQUEST);
+        }
     }
 
     async fn take<B>(self: &Arc<Self>, peer: IpAddr, request: Request<B>) -> Result<Told, Declined>

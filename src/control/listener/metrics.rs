@@ -161,7 +161,7 @@ const FAMILIES: [Family; 21] = [
 ];
 
 /// The statuses that administrators are answered with.
-pub(super) const STATUSES: [StatusCode; 13] = [
+pub(super) const STATUSES: [StatusCode; 14] = [
     StatusCode::OK,
     StatusCode::BAD_REQUEST,
     StatusCode::UNAUTHORIZED,
@@ -173,6 +173,7 @@ pub(super) const STATUSES: [StatusCode; 13] = [
     StatusCode::PAYLOAD_TOO_LARGE,
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     StatusCode::UNPROCESSABLE_ENTITY,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     StatusCode::INTERNAL_SERVER_ERROR,
     StatusCode::SERVICE_UNAVAILABLE,
 ];

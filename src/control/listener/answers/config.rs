@@ -51,11 +51,23 @@ pub(in super::super) fn config(endpoints: &Endpoints, _: &Petition) -> Result<To
             let by = if is_on { SetBy::OVERLAY } else { SetBy::NOBODY };
             put(&format!("backends.{name}.{key}"), is_on.into(), by);
         }
+        // A topology has them where they count.
+        for (index, weight) in tuned.weights.iter().flatten().enumerate() {
+            put(&format!("backends.{name}.endpoints[{index}].weight"), (*weight).into(), SetBy::OVERLAY);
+        }
+        for place in tuned.weight.iter().flat_map(|_| facts.settings.led(name)) {
+            put(&format!("{place}.weight"), tuned.weight.into(), SetBy::OVERLAY);
+        }
     }
     let overlay = overlay::settings(&facts.overlay.current().overlay);
     for (name, own) in overlay["backends"].as_object().into_iter().flatten() {
+        let is_compiled = facts.spec.backends.iter().any(|backend| backend.name == *name);
         for (key, value) in own.as_object().into_iter().flatten() {
-            replace(&mut settings, &format!("backends.{name}.{key}"), value);
+            match key.as_str() {
+                "weight" | "weights" => {}
+                "tools" if is_compiled => deny(&mut settings, name, &value["deny"]),
+                _ => replace(&mut settings, &format!("backends.{name}.{key}"), value),
+            }
         }
     }
     Ok(Told::json(&Config { topology: facts.spec.name, settings }))
@@ -70,6 +82,23 @@ fn replace(settings: &mut Vec<Setting>, path: &str, value: &Value) {
     settings.retain(|setting| !is_there(setting));
     let mut leaves = Vec::new();
     tell(path, value, &mut leaves);
+    settings.splice(at..at, leaves);
+}
+
+/// Puts the tools that the overlay hides behind those that are compiled as hidden.
+fn deny(settings: &mut Vec<Setting>, backend: &str, patterns: &Value) {
+    let path = format!("backends.{backend}.tools.deny");
+    let is_there = |setting: &Setting| setting.path.strip_prefix(&path).is_some_and(|rest| rest.starts_with('['));
+    let compiled = settings.iter().filter(|setting| is_there(setting)).count();
+    // In place of an empty list, if one is written.
+    settings.retain(|setting| setting.path != path);
+    let at = settings.iter().rposition(is_there).map_or(settings.len(), |last| last + 1);
+    let patterns = patterns.as_array().into_iter().flatten().enumerate();
+    let leaves = patterns.map(|(index, pattern)| Setting {
+        path: format!("{path}[{}]", compiled + index),
+        value: pattern.clone(),
+        by: SetBy::OVERLAY,
+    });
     settings.splice(at..at, leaves);
 }
 
