@@ -180,9 +180,9 @@ enum Command {
     /// Have a running gateway read the file of its overlay anew.
     #[cfg(feature = "admin")]
     Reload(change::Reload),
-    /// Take a backend of a running gateway out of service, and back: enable, disable, drain.
+    /// Change a backend of a running gateway: add, remove, enable, disable, drain, weight.
     ///
-    /// Writes it into the overlay, so that it outlives a restart.
+    /// It is written into the overlay, and outlives a restart where that is in a file.
     #[cfg(feature = "admin")]
     #[command(subcommand)]
     Backend(change::Backend),

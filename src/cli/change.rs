@@ -35,7 +35,7 @@ pub(super) enum Backend {
     Disable(Named),
     /// Refuse new calls to it, and go on with what was begun.
     Drain(Named),
-    /// Set how much of its calls each of its endpoints gets.
+    /// Set how much of its calls each of its endpoints gets, or how much it gets of those of routes to several.
     Weight(Weighed),
 }
 

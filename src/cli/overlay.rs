@@ -29,8 +29,9 @@ pub(super) enum Command {
     /// Show an overlay as an edit of the topology, or make it.
     ///
     /// `only1mcp overlay promote` shows which lines of the topology would be others, `only1mcp overlay promote --write`
-    /// writes them. Comments and everything else stay. What no topology has (`disabled`, `drain`) is left to the overlay; what it
-    /// adds is to be taken out of it before the binary that is built of the topology starts.
+    /// writes them. Comments and everything else stay. What no topology has there (`disabled`, `drain`, `weights`, `weight`),
+    /// and `tools.deny`, is left to the overlay; what it adds is to be taken out of it before the binary that is built of the
+    /// topology starts.
     #[cfg(feature = "authoring")]
     Promote(authored::Promote),
 }

@@ -104,7 +104,8 @@ codes! {
         env: { API_KEY: \"sk-4f…\" }    # API_KEY: env:API_KEY, or file:/run/secrets/api-key\n"
     /// A backend's endpoints do not fit its transport.
     Endpoints = "E0105": "A backend that is reached by a URL has 1 to 64 endpoints; a stdio backend has none, \
-        for it is started, not reached, and nothing to balance either.\n\n    transport: { streamable_http: {} }    # endpoints: [{ url: \"http://…\" }]\n"
+        for it is started, not reached, and nothing to balance either. An overlay has a weight for each of them, of which one stays \
+        above 0, and leaves each route to several a backend whose weight is above 0.\n\n    transport: { streamable_http: {} }    # endpoints: [{ url: \"http://…\" }]\n"
     /// A connect timeout that is longer than a call may take.
     ConnectTimeout = "E0107": "A connection may not take longer to come up than the call that waits for it: the `timeout` of the \
         backend, of `defaults` or of an overlay would end the call first, so the longer value means nothing.\n\n    \
