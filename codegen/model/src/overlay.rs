@@ -6,6 +6,7 @@
 
 pub mod added;
 pub mod base;
+mod edit;
 pub mod promote;
 mod setting;
 mod traffic;

@@ -3,12 +3,10 @@
 //!
 //! What an edit makes of the topology is not believed but read again: it must set what it is to set, and nothing else.
 
-use std::ops::Range;
-
-use super::setting::{SETTINGS, key};
+use super::edit::{add, edit};
+use super::setting::SETTINGS;
 use super::{Change, Overlay};
 use crate::plan::Plan;
-use crate::yaml::{Document, steps};
 use crate::{Features, Source};
 
 /// What comes of it.
@@ -60,7 +58,9 @@ pub fn promote(topology: &Source, plan: &Plan, overlay: &Overlay) -> Result<Prom
         (text, edited) = (source.text, Some(after));
     }
     for change in &added {
-        let next = add(&text, change).ok_or_else(|| unwritable(change))?;
+        let section = ADDITIONS.iter().find(|(setting, _)| *setting == change.setting).map(|(_, section)| *section);
+        let next = section.and_then(|section| add(&text, section, &change.backend, &change.overlay));
+        let next = next.ok_or_else(|| unwritable(change))?;
         let source = Source { path: topology.path.clone(), text: next };
         let Some((before, Ok((after, _)))) =
             edited.take().map(|own| (own, crate::load(&source, None, &Features::all())))
@@ -82,25 +82,6 @@ pub(super) const ADDITIONS: [(&str, &str); 2] = [(ADDED, "backends"), (VIEW, "vi
 pub(super) const ADDED: &str = "added";
 /// An added view.
 pub(super) const VIEW: &str = "view";
-
-/// A text with one more entry; `None` where there is no place for it.
-fn add(text: &str, change: &Change) -> Option<String> {
-    let (_, section) = ADDITIONS.into_iter().find(|(setting, _)| *setting == change.setting)?;
-    let document = Document::parse(text).ok()?;
-    let entry = format!("{}: {}", key(&change.backend), change.overlay);
-    if !document.has(steps![section]) {
-        let end = if text.ends_with('\n') { "" } else { "\n" };
-        return Some(format!("{text}{end}{section}:\n  {entry}\n"));
-    }
-    let start = document.locate(document.value(steps![section])).start;
-    if text[start..].starts_with('{') {
-        return Some(replaced(text, start + 1..start + 1, &format!(" {entry},")));
-    }
-    let line = text[..start].rfind('\n').map_or(0, |end| end + 1);
-    let indent = &text[line..start];
-    let is_indent = indent.chars().all(|char| char == ' ');
-    is_indent.then(|| replaced(text, start..start, &format!("{entry}\n{indent}")))
-}
 
 /// Whether this is all that there is besides.
 fn adds_to(before: &Plan, after: &Plan, change: &Change) -> bool {
@@ -130,32 +111,6 @@ fn differs_by(before: &Plan, after: &Plan, change: &Change) -> bool {
         all.filter(|(name, key, _)| (name, *key) != (&change.backend, change.setting)).collect()
     };
     is_meant(before, &change.compiled) && is_meant(after, &change.overlay) && others(before) == others(after)
-}
-
-/// A text in which a backend has this setting; `None` where it holds no such backend.
-fn edit(text: &str, backend: &str, setting: &str, value: &str) -> Option<String> {
-    let document = Document::parse(text).ok()?;
-    let (of_backend, of_setting) = (steps!["backends", backend], steps!["backends", backend, setting]);
-    if !document.has(of_backend) {
-        return None;
-    }
-    if document.has(of_setting) {
-        let range = document.locate(document.value(of_setting));
-        return Some(replaced(text, range, value));
-    }
-    // The first key of a block mapping, or the bracket of one in a line.
-    let start = document.locate(document.value(of_backend)).start;
-    if text[start..].starts_with('{') {
-        return Some(replaced(text, start + 1..start + 1, &format!(" {setting}: {value},")));
-    }
-    let line = text[..start].rfind('\n').map_or(0, |end| end + 1);
-    let indent = &text[line..start];
-    let is_indent = indent.chars().all(|char| char == ' ');
-    is_indent.then(|| replaced(text, start..start, &format!("{setting}: {value}\n{indent}")))
-}
-
-fn replaced(text: &str, range: Range<usize>, with: &str) -> String {
-    [&text[..range.start], with, &text[range.end..]].concat()
 }
 
 #[cfg(test)]
