@@ -16,7 +16,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqA
 use crate::diagnostic::{Code, Diagnostic};
 use crate::lines::Lines;
 use crate::source::TOPOLOGY_BYTES_MAX;
-use position::{extent, offset};
+use position::{end, extent, offset};
 
 /// How deep mappings and sequences may nest.
 const DEPTH_MAX: usize = 32;
@@ -128,11 +128,12 @@ impl<'a> Document<'a> {
         if !found && matches!(node.value, Value::Mapping(_) | Value::Sequence(_)) {
             return None;
         }
-        let mut last = node;
-        while let Some(next) = last.last() {
-            last = next;
-        }
-        Some(node.owner..=last.place)
+        Some(node.owner..=node.last().place)
+    }
+
+    /// The node at the end of a path.
+    pub(crate) fn node(&self, path: &[Step<'_>]) -> Option<&Node> {
+        Some(self.walk(path)).filter(|(_, found)| *found).map(|(node, _)| node)
     }
 
     fn walk(&self, path: &[Step<'_>]) -> (&Node, bool) {
@@ -156,6 +157,13 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// The bytes that a node covers on all its lines, where it is quoted or bracketed; else as [`Document::locate`]. `flow` says
+    /// whether it stands within brackets. `None` where it has no end, or no place.
+    pub(crate) fn extent(&self, place: Place, flow: bool) -> Option<Range<usize>> {
+        let start = self.locate(place).start;
+        Some(start..end(self.text, &self.lines, start, flow)?)
+    }
+
     /// As [`Document::locate`] for all of these that are scalars within collections, read in one go.
     pub(crate) fn locate_scalars(&self, places: BTreeSet<Place>) -> BTreeMap<Place, Range<usize>> {
         let reader = Reader { stops: Some(places), scalars_only: true, ..Reader::default() };
@@ -175,17 +183,17 @@ impl<'a> Document<'a> {
 }
 
 impl Node {
-    /// The last of the nodes that it holds.
-    fn last(&self) -> Option<&Self> {
+    /// The last of all nodes that it holds, itself where it holds none.
+    pub(crate) fn last(&self) -> &Self {
         match &self.value {
-            Value::Sequence(items) => items.last(),
-            Value::Mapping(entries) => entries.last().map(|(_, value)| value),
-            _ => None,
+            Value::Sequence(items) => items.last().map_or(self, Self::last),
+            Value::Mapping(entries) => entries.last().map_or(self, |(_, value)| value.last()),
+            _ => self,
         }
     }
 
     /// The node one step further.
-    fn step(&self, step: Step<'_>) -> Option<&Self> {
+    pub(crate) fn step(&self, step: Step<'_>) -> Option<&Self> {
         match (step, &self.value) {
             (Step::Key(name), Value::Mapping(entries)) => {
                 entries.iter().find(|(key, _)| matches!(&key.value, Value::String(text) if text == name)).map(|e| &e.1)

@@ -3,7 +3,7 @@
 //!
 //! What an edit makes of the topology is not believed but read again: it must set what it is to set, and nothing else.
 
-use super::edit::{add, edit};
+use super::edit;
 use super::setting::SETTINGS;
 use super::{Change, Overlay};
 use crate::plan::Plan;
@@ -46,7 +46,7 @@ pub fn promote(topology: &Source, plan: &Plan, overlay: &Overlay) -> Result<Prom
     let (mut text, mut edited) = (topology.text.clone(), Some(plan.clone()));
     for change in &promoted {
         let Change { backend, setting, overlay: value, .. } = change;
-        let next = edit(&text, backend, setting, value);
+        let next = edit::set(&text, &["backends", backend, setting], value);
         let source = next.map(|text| Source { path: topology.path.clone(), text });
         let reread = source.as_ref().and_then(|source| crate::load(source, None, &Features::all()).ok());
         let (Some(before), Some(source), Some((after, _))) = (edited.take(), source, reread) else {
@@ -59,7 +59,7 @@ pub fn promote(topology: &Source, plan: &Plan, overlay: &Overlay) -> Result<Prom
     }
     for change in &added {
         let section = ADDITIONS.iter().find(|(setting, _)| *setting == change.setting).map(|(_, section)| *section);
-        let next = section.and_then(|section| add(&text, section, &change.backend, &change.overlay));
+        let next = section.and_then(|section| edit::set(&text, &[section, &change.backend], &change.overlay));
         let next = next.ok_or_else(|| unwritable(change))?;
         let source = Source { path: topology.path.clone(), text: next };
         let Some((before, Ok((after, _)))) =
@@ -132,11 +132,11 @@ mod tests {
         for (before, after) in [
             (
                 "name: t\nbackends:\n  # Adds.\n  math:\n    transport: { stdio: { command: self } } # here\n",
-                "name: t\nbackends:\n  # Adds.\n  math:\n    timeout: 5s\n    transport: { stdio: { command: self } } # here\n",
+                "name: t\nbackends:\n  # Adds.\n  math:\n    transport: { stdio: { command: self } } # here\n    timeout: 5s\n",
             ),
             (
                 "name: t\nbackends:\n  math: { transport: { stdio: { command: self } } }\n",
-                "name: t\nbackends:\n  math: { timeout: 5s, transport: { stdio: { command: self } } }\n",
+                "name: t\nbackends:\n  math: { transport: { stdio: { command: self } }, timeout: 5s }\n",
             ),
             (
                 "name: t\nbackends:\n  math:\n    transport: { stdio: { command: self } }\n    timeout: \"1m\" # slow\n",
@@ -154,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_takes_the_place_of_one_on_several_lines() {
+        let before = "name: t\nbackends:\n  math:\n    retry: # gently\n      attempts: 3\n      # or more\n    transport: { stdio: { command: self } }\n";
+        let promotion = check(before, "backends: { math: { retry: off } }").expect("it can be edited");
+        let after =
+            "name: t\nbackends:\n  math:\n    retry: off # gently\n    transport: { stdio: { command: self } }\n";
+        assert_eq!(promotion.text, after);
+    }
+
+    #[test]
     fn what_is_added_becomes_a_part_of_the_text() {
         let adds = concat!(
             "backends: { more: { transport: { streamable_http: {} }, endpoints: [{ url: \"http://h:1/mcp\" }], drain: true } }\n",
@@ -164,15 +173,15 @@ mod tests {
             (
                 "name: t\nbackends:\n  # Adds.\n  math: { transport: { stdio: { command: self } } }\n".to_owned(),
                 format!(
-                    "name: t\nbackends:\n  # Adds.\n  {more}\n  math: {{ transport: {{ stdio: {{ command: self }} }} }}\n\
+                    "name: t\nbackends:\n  # Adds.\n  math: {{ transport: {{ stdio: {{ command: self }} }} }}\n  {more}\n\
                      views:\n  both: {{\"include\":[\"*\"]}}\n"
                 ),
             ),
             (
                 "name: t\nviews:\n  one: { include: [a] }\nbackends: { math: { transport: { stdio: { command: self } } } }".to_owned(),
                 format!(
-                    "name: t\nviews:\n  both: {{\"include\":[\"*\"]}}\n  one: {{ include: [a] }}\n\
-                     backends: {{ {more}, math: {{ transport: {{ stdio: {{ command: self }} }} }} }}"
+                    "name: t\nviews:\n  one: {{ include: [a] }}\n  both: {{\"include\":[\"*\"]}}\n\
+                     backends: {{ math: {{ transport: {{ stdio: {{ command: self }} }} }}, {more} }}"
                 ),
             ),
         ] {
@@ -188,7 +197,7 @@ mod tests {
         let overlay = "backends:\n  more:\n    transport:\n      stdio: { command: npx, args: [-y, a], env: { KEY: env:KEY }, sandbox: strict }\n";
         let promotion = check(topology, overlay).expect("it can be edited");
         let more = r#"  more: {"transport":{"stdio":{"command":"npx","args":["-y","a"],"env":{"KEY":"env:KEY"},"sandbox":"strict"}}}"#;
-        assert_eq!(promotion.text, topology.replace("backends:\n", &format!("backends:\n{more}\n")));
+        assert_eq!(promotion.text, format!("{topology}{more}\n"));
     }
 
     #[test]

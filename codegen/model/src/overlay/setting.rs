@@ -88,9 +88,10 @@ pub(super) const SETTINGS: [Setting; 11] = [
     },
 ];
 
-/// A name as a key: a name may be of digits alone, or a word that YAML knows.
+/// A name as a key, in braces or not: a name may be of digits alone, or a word that YAML knows.
 pub(super) fn key(name: &str) -> String {
-    let is_text = Document::parse(&format!("{name}: 1")).is_ok_and(|own| own.has(steps![name]));
+    let is_read = |written: &str| Document::parse(written).is_ok_and(|own| own.has(steps![name]));
+    let is_text = is_read(&format!("{name}: 1")) && is_read(&format!("{{ {name}: 1 }}"));
     if is_text { name.to_owned() } else { text(name) }
 }
 

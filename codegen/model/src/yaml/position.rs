@@ -30,11 +30,28 @@ pub(super) fn extent(text: &str, lines: &Lines<'_>, at: usize) -> usize {
     length.unwrap_or(line.trim_end().len()).max(character)
 }
 
-fn quoted_extent(line: &str, quote: u8) -> Option<usize> {
+/// Where the node at `at` ends, on whichever line. Of what is neither quoted nor bracketed that is the first; `flow` says
+/// whether it stands within brackets.
+pub(super) fn end(text: &str, lines: &Lines<'_>, at: usize, flow: bool) -> Option<usize> {
+    let rest = &text[at..];
+    let length = match rest.as_bytes().first()? {
+        quote @ (b'"' | b'\'') => quoted_extent(rest, *quote)?,
+        b'[' | b'{' => bracketed_extent(rest)?,
+        _ => {
+            let line = &text[at..lines.line(at).end.max(at)];
+            plain_extent(line, flow).unwrap_or(line.trim_end().len())
+        }
+    };
+    Some(at + length)
+}
+
+fn quoted_extent(text: &str, quote: u8) -> Option<usize> {
     let mut escaped = false;
-    for (at, byte) in line.bytes().enumerate().skip(1) {
+    for (at, byte) in text.bytes().enumerate().skip(1) {
         match byte {
             b'\\' if quote == b'"' => escaped = !escaped,
+            // Within single quotes two of them stand for one.
+            b'\'' if quote == b'\'' && !escaped && text[at + 1..].starts_with('\'') => escaped = true,
             byte if byte == quote && !escaped => return Some(at + 1),
             _ => escaped = false,
         }
@@ -42,16 +59,22 @@ fn quoted_extent(line: &str, quote: u8) -> Option<usize> {
     None
 }
 
-fn bracketed_extent(line: &str) -> Option<usize> {
+fn bracketed_extent(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = 0;
-    while let Some(byte) = line.as_bytes().get(at) {
+    let mut before = b' ';
+    while let Some(byte) = text.as_bytes().get(at) {
         match byte {
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth -= 1,
-            b'"' | b'\'' => at += quoted_extent(&line[at..], *byte)? - 1,
+            // Elsewhere they are characters of a word.
+            b'"' | b'\'' if before.is_ascii_whitespace() || b"[{,:".contains(&before) => {
+                at += quoted_extent(&text[at..], *byte)? - 1;
+            }
+            b'#' if before.is_ascii_whitespace() => at += text[at..].find(['\n', '\r'])?,
             _ => {}
         }
+        before = text.as_bytes()[at];
         at += 1;
         if depth == 0 {
             return Some(at);
@@ -94,7 +117,8 @@ mod tests {
             ("{ a: one }", "one", "one"),
             ("a: one, two", "one", "one, two"),
             (r#"a: "x \" , y" # z"#, "\"x", r#""x \" , y""#),
-            ("a: 'it''s' # z", "'it", "'it'"),
+            ("a: 'it''s' # z", "'it", "'it''s'"),
+            ("a: [it's, b#c, 'd'] # e", "[it", "[it's, b#c, 'd']"),
             ("a: [b, \"]\", {c: d}] # e", "[b", "[b, \"]\", {c: d}]"),
             ("a: [b,\n  c]", "[b", "[b,"),
             ("a: \"open", "\"open", "\"open"),
@@ -102,6 +126,24 @@ mod tests {
             let at = text.find(start).unwrap();
             assert_eq!(&text[at..at + extent(text, &Lines::of_yaml(text), at)], expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_quoted_or_bracketed_ends_on_whichever_line() {
+        for (text, start, expected) in [
+            ("a: [b, # it's ]\n  c] # d", "[b", "[b, # it's ]\n  c]"),
+            ("a: {\n  \"b}\": 'c\n }', d: it's }\n", "{\n", "{\n  \"b}\": 'c\n }', d: it's }"),
+            ("a: \"b\n  \\\"c\" # d", "\"b", "\"b\n  \\\"c\""),
+            ("a: b, c # d", "b", "b, c"),
+        ] {
+            let at = text.find(start).expect("it is there");
+            let end = end(text, &Lines::of_yaml(text), at, false).expect("it ends");
+            assert_eq!(&text[at..end], expected, "{text}");
+        }
+        let text = "{ a: b c,\n  d: e f, g: h }";
+        let at = text.find("e f").expect("it is there");
+        assert_eq!(end(text, &Lines::of_yaml(text), at, true), Some(at + 3));
+        assert_eq!(end("{ a: [b,", &Lines::of_yaml("{ a: [b,"), 5, true), None);
     }
 
     #[test]
