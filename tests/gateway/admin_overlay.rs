@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use only1mcp::catalog::plan::Reference;
 use only1mcp::demo::Eras;
@@ -63,6 +63,11 @@ impl Operated {
         let admin = gateway.admin_address().expect("there is an admin listener");
         let document = Document::fetch(admin).await;
         Self { gateway, admin, document, file, token, _directory: directory, _servers: servers }
+    }
+
+    /// Where the overlay is kept.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Asks for a change with the token; the answer is as it is described.

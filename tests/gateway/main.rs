@@ -15,6 +15,8 @@ mod admin;
 #[cfg(feature = "admin")]
 mod admin_api;
 #[cfg(feature = "admin")]
+mod admin_edits;
+#[cfg(feature = "admin")]
 mod admin_overlay;
 mod aggregation;
 mod alone;

@@ -180,3 +180,139 @@ fn a_name_that_yaml_takes_for_something_else_stands_in_quotes() {
     );
     assert_eq!(read(text.to_owned()).to_string(), text);
 }
+
+/// How a text of an overlay is laid out: a mark for each entry, in turn.
+struct Layout {
+    marks: Vec<u8>,
+    next: usize,
+    /// What ends its lines.
+    ending: &'static str,
+    /// How many comments it has on lines of their own, outside of what is listed by name.
+    comments: usize,
+}
+
+impl Layout {
+    fn next(&mut self) -> u8 {
+        self.next += 1;
+        self.marks[self.next % self.marks.len()]
+    }
+
+    /// A key and its value, on lines that are indented so far.
+    fn entry(&mut self, key: &str, value: &Value, indent: usize, out: &mut String) {
+        let (mark, blanks) = (self.next(), " ".repeat(indent));
+        if mark & 1 != 0 {
+            *out += &format!("{blanks}# above: '{{{}", self.ending);
+        }
+        let behind = if mark & 2 != 0 { " # behind }\"" } else { "" };
+        let is_simple = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '\'');
+        let in_single = || format!("'{}'", key.replace('\'', "''"));
+        let key = if mark & 4 != 0 || !is_simple { ascii(&json!(key)) } else { in_single() };
+        let ending = self.ending;
+        match value {
+            Value::Object(members) if mark & 8 != 0 && !members.is_empty() => {
+                *out += &format!("{blanks}{key}:{behind}{ending}");
+                let further = if mark & 16 != 0 { 4 } else { 2 };
+                self.entries(members, indent + further, out);
+            }
+            Value::Object(members) if mark & 16 != 0 && !members.is_empty() => {
+                let members: Vec<String> = members
+                    .iter()
+                    .map(|(key, value)| format!("{blanks}  {}: {}", ascii(&json!(key)), ascii(value)))
+                    .collect();
+                let members = members.join(&format!(", # within ]{ending}"));
+                *out += &format!("{blanks}{key}: {{{behind}{ending}{members}{ending}{blanks}  }}{ending}");
+            }
+            value => *out += &format!("{blanks}{key}: {}{behind}{ending}", ascii(value)),
+        }
+    }
+
+    fn entries(&mut self, members: &Map<String, Value>, indent: usize, out: &mut String) {
+        members.iter().for_each(|(key, value)| self.entry(key, value, indent, out));
+    }
+
+    /// The text of an overlay: what is listed by name has lines of its own.
+    fn write(&mut self, overlay: &Value) -> String {
+        let mut out = String::new();
+        for (section, entries) in overlay.as_object().expect("an object") {
+            let Some(entries) = entries.as_object().filter(|entries| !entries.is_empty()) else { continue };
+            out += &format!("# {section}{0}{section}: # by name{0}", self.ending);
+            self.comments += 2;
+            self.entries(entries, 2, &mut out);
+        }
+        if out.is_empty() { format!("{{}} # nothing{}", self.ending) } else { out }
+    }
+}
+
+/// As JSON, with escapes for all that is not ASCII, which any reader takes.
+fn ascii(value: &Value) -> String {
+    value.to_string().chars().fold(String::new(), |out, c| match c {
+        ' '..='~' => out + c.encode_utf8(&mut [0; 4]),
+        c => out + &format!("\\U{:08x}", u32::from(c)),
+    })
+}
+
+/// Some entries of one overlay, and some of another.
+fn mixed(one: &Value, other: &Value, choices: u32) -> Value {
+    let mut out = one.clone();
+    for section in ["backends", "views"] {
+        let (own, others) = (out[section].as_object_mut().expect("an object"), other[section].as_object());
+        for (index, name) in NAMES.iter().flat_map(|name| [(*name).to_owned(), format!("{name}0")]).enumerate() {
+            let theirs = others.and_then(|others| others.get(&name));
+            match ((choices.rotate_right(u32::try_from(index).unwrap_or_default()) & 7), theirs) {
+                (0, None) => drop(own.remove(&name)),
+                (0 | 1, Some(theirs)) => drop(own.insert(name, theirs.clone())),
+                (2..=5, Some(theirs)) if own.contains_key(&name) => merge(&mut own[&name], theirs, choices),
+                _ => {}
+            }
+        }
+    }
+    out
+}
+
+/// Keys without which an entry is none.
+const NEEDED: [&str; 5] = ["transport", "streamable_http", "endpoints", "include", "path"];
+
+/// Some members of one value in another, as deep as both are objects.
+fn merge(own: &mut Value, theirs: &Value, choices: u32) {
+    let (Value::Object(members), Value::Object(others)) = (&mut *own, theirs) else {
+        *own = theirs.clone();
+        return;
+    };
+    for (index, (name, value)) in others.iter().enumerate() {
+        match choices.rotate_right(u32::try_from(index).unwrap_or_default()) & 1 {
+            0 => merge(members.entry(name.clone()).or_insert(Value::Null), value, choices.rotate_right(3)),
+            _ if !NEEDED.contains(&name.as_str()) => drop(members.remove(name)),
+            _ => {}
+        }
+    }
+}
+
+/// What an overlay says, in whichever order; backends of which nothing is said are as good as none.
+fn said(overlay: &Overlay) -> Value {
+    let mut said: Value = serde_json::from_str(&overlay.json()).expect("JSON");
+    said["backends"].as_object_mut().expect("an object").retain(|_, settings| *settings != json!({}));
+    said
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn an_overlay_is_written_over_another_one_whatever_both_say(
+        (before, other) in (overlays(), overlays()),
+        choices in any::<u32>(),
+        marks in vec(any::<u8>(), 1..20),
+        crlf in any::<bool>(),
+    ) {
+        let mut layout = Layout { marks, next: 0, ending: if crlf { "\r\n" } else { "\n" }, comments: 0 };
+        let text = layout.write(&before);
+        read(text.clone());
+        let target = read(ascii(&mixed(&before, &other, choices)));
+        let written = target.written_over(&text, COMPILED.compiled());
+        prop_assert_eq!(said(&read(written.clone())), said(&target), "{} became {}", text, written);
+        // One that is written anew has none.
+        let kept = written.lines().filter(|line| line.starts_with("# ") || line.contains("# by name")).count();
+        prop_assert!(kept > 0 || layout.comments == 0, "{} became {}", text, written);
+        prop_assert_eq!(target.written_over(&written, COMPILED.compiled()), written);
+    }
+}

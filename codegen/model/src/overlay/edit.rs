@@ -1,4 +1,4 @@
-//! Edits of a text of YAML in place: one entry of a mapping is set, and comments and all else stay as they are.
+//! Edits of a text of YAML in place: one entry of a mapping is set or taken out, and comments and all else stay as they are.
 //!
 //! What an edit makes of the text is not believed here: whoever asks for one reads the text again. Where something stands in
 //! a way that is not known here, or is written nowhere, there is no edit.
@@ -26,6 +26,32 @@ pub(super) fn set(text: &str, path: &[&str], value: &str) -> Option<String> {
         true => root.with(&format!("{}: {{ {entry} }}", key(section))),
         false => root.with(&format!("{}:\n  {entry}", key(section))),
     }
+}
+
+/// A text in which nothing stands at the end of a path any more. A mapping that had nothing else is `{}` then.
+pub(super) fn remove(text: &str, path: &[&str]) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    let (steps, (name, above)) = (steps(path), path.split_last()?);
+    if !document.has(&steps) {
+        return Some(text.to_owned());
+    }
+    let mapping = Mapping::at(&document, &steps[..above.len()])?;
+    mapping.without(mapping.position(name)?)
+}
+
+/// A text without an outermost mapping that is empty, unless there are comments at it.
+pub(super) fn remove_empty(text: &str, section: &str) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    let is_empty = |node: &Node| matches!(&node.value, Value::Mapping(entries) if entries.is_empty());
+    if !document.node(&steps(&[section])).is_some_and(is_empty) {
+        return Some(text.to_owned());
+    }
+    let root = Mapping::at(&document, &[])?;
+    let position = root.position(section)?;
+    if !root.is_flow && text[root.lines(position)?].contains('#') {
+        return Some(text.to_owned());
+    }
+    root.without(position)
 }
 
 /// One mapping of a text.
@@ -124,6 +150,59 @@ impl<'d> Mapping<'d> {
         replaced(text, colon..end, &format!(" {value}{behind}"))
     }
 
+    /// The text without an entry.
+    fn without(&self, position: usize) -> Option<String> {
+        let text = self.document.text();
+        if self.is_flow {
+            return self.without_in_brackets(position);
+        }
+        let lines = self.lines(position)?;
+        if self.entries.len() > 1 {
+            return replaced(text, lines, "");
+        }
+        let Some((_, above)) = self.path.split_last() else {
+            return replaced(text, lines, &format!("{{}}{}", ending(text)));
+        };
+        let outer = Mapping::at(self.document, above)?;
+        let name = self.path.last().and_then(|step| if let Step::Key(name) = step { Some(*name) } else { None })?;
+        let colon = outer.behind_key(outer.position(name)?)?;
+        let rest = replaced(text, lines, "")?;
+        replaced(&rest, colon..colon, " {}")
+    }
+
+    /// The same where it stands in braces. A comment at the end of its line goes with it.
+    fn without_in_brackets(&self, position: usize) -> Option<String> {
+        let (text, lines) = (self.document.text(), self.document.lines());
+        if self.entries.len() == 1 {
+            let end = self.document.extent(self.document.value(self.path), true)?.end;
+            return replaced(text, self.start..end, "{}");
+        }
+        let (key, value) = &self.entries[position];
+        let start = self.document.locate(key.place).start;
+        let end = self.document.extent(value.place, true)?.end;
+        let (line, last) = (lines.line(start), lines.line(end));
+        let behind = text.get(end..last.end)?.trim_start();
+        let next = behind.strip_prefix(',');
+        let behind = next.unwrap_or(behind).trim_start();
+        let before = text.get(line.start..start)?.trim_end();
+        if behind.is_empty() || behind.starts_with('#') {
+            let whole = line.start..last.end + ending_at(text, last.end);
+            if before.is_empty() {
+                replaced(text, whole, "")
+            } else {
+                replaced(text, line.start + before.len()..last.end, "")
+            }
+        } else if next.is_some() {
+            replaced(text, start..last.end - behind.len(), "")
+        } else {
+            // Nothing follows: the comma before it goes too, unless a comment stands between.
+            let before = text[..start].trim_end();
+            let comma =
+                before.strip_suffix(',').filter(|rest| !text[lines.line(rest.len()).start..rest.len()].contains('#'));
+            replaced(text, comma.map_or(start, str::len)..end, "")
+        }
+    }
+
     /// How far the key of an entry is indented, which has to be the first on its line.
     fn indent(&self, position: usize) -> Option<usize> {
         let start = self.document.locate(self.entries[position].0.place).start;
@@ -175,6 +254,11 @@ fn is_blank(text: &str) -> bool {
 /// What ends the lines of a text.
 fn ending(text: &str) -> &'static str {
     if text.contains("\r\n") { "\r\n" } else { "\n" }
+}
+
+/// How many bytes end the line that reaches up to here.
+fn ending_at(text: &str, end: usize) -> usize {
+    ["\r\n", "\n", "\r"].into_iter().find(|ending| text[end..].starts_with(ending)).map_or(0, str::len)
 }
 
 /// Lines, each indented so, that end as those of a text.

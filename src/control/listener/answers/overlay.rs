@@ -143,7 +143,7 @@ pub(super) fn settings(overlay: &Overlay) -> Value {
     serde_json::from_str(&overlay.json()).expect("the model writes JSON")
 }
 
-/// Puts what changes of the overlay in force, or only checks it.
+/// Puts what changes of the overlay in force, or only checks it. All that stays of its text stays as it is written.
 fn merge(
     facts: &Facts,
     change: impl Fn(&Overlay) -> Result<Value, Declined>,
@@ -158,9 +158,11 @@ fn merge(
             backends.retain(|_, settings| settings != &json!({}));
         }
         // Once more where somebody else has changed it meanwhile, or what they did would be undone.
-        let considered = consider(facts, &whole.to_string(), &heard)?;
-        heard = considered.heard();
-        let text = considered.overlay.to_string();
+        let meant = consider(facts, &whole.to_string(), &heard)?;
+        heard = meant.heard();
+        let text = meant.overlay.written_over(&current.text, facts.spec.compiled());
+        // What is in force is in the order of what is written.
+        let considered = consider(facts, &text, &heard)?;
         if let Some(told) = take_over(facts, (&text, considered), petition, Some(current.generation))? {
             return Ok(told);
         }
