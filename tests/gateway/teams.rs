@@ -508,6 +508,7 @@ async fn administrators_see_every_backend_of_a_route() {
     let settings = config["settings"].as_array().expect("settings");
     let told =
         |path: &str| settings.iter().find(|setting| setting["path"] == path).map(|own| [&own["value"], &own["origin"]]);
-    assert_eq!(told("routes[0].to[0].weight"), Some([&json!(2), &json!("topology")]));
-    assert_eq!(told("routes[0].to[2].weight"), Some([&json!(9), &json!("overlay")]));
+    let to = json!([{ "backend": "one", "weight": 2 }, "two", { "backend": "three", "weight": 9 }]);
+    assert_eq!(told("routes[0].to"), Some([&to, &json!("overlay")]));
+    assert_eq!(told("routes[6].to"), Some([&json!(["shut-one", "shut-two"]), &json!("topology")]));
 }

@@ -68,13 +68,6 @@ impl Settings {
         &self.read().all
     }
 
-    /// The paths at which a backend is one of several that a route leads to.
-    pub(super) fn led(&self, backend: &str) -> impl Iterator<Item = &str> {
-        let named = self.all().iter().filter(move |setting| setting.value == *backend);
-        let places = named.map(|setting| setting.path.strip_suffix(".backend").unwrap_or(&setting.path));
-        places.filter(|place| place.starts_with("routes[") && place.contains("].to[") && place.ends_with(']'))
-    }
-
     /// Where one of them stands among all.
     pub(super) fn position(&self, path: &str) -> Option<usize> {
         self.read().by_path.get(path).copied()

@@ -3,7 +3,7 @@
 
 use only1mcp_model::topology::Millis;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::declined::Declined;
 use super::super::endpoint::Endpoints;
@@ -55,16 +55,14 @@ pub(in super::super) fn config(endpoints: &Endpoints, _: &Petition) -> Result<To
         for (index, weight) in tuned.weights.iter().flatten().enumerate() {
             put(&format!("backends.{name}.endpoints[{index}].weight"), (*weight).into(), SetBy::OVERLAY);
         }
-        for place in tuned.weight.iter().flat_map(|_| facts.settings.led(name)) {
-            put(&format!("{place}.weight"), tuned.weight.into(), SetBy::OVERLAY);
-        }
     }
     let overlay = overlay::settings(&facts.overlay.current().overlay);
     for (name, own) in overlay["backends"].as_object().into_iter().flatten() {
         let is_compiled = facts.spec.backends.iter().any(|backend| backend.name == *name);
         for (key, value) in own.as_object().into_iter().flatten() {
             match key.as_str() {
-                "weight" | "weights" => {}
+                "weights" => {}
+                "weight" => weigh(&mut settings, name, value.as_u64().unwrap_or_default()),
                 "tools" if is_compiled => deny(&mut settings, name, &value["deny"]),
                 _ => replace(&mut settings, &format!("backends.{name}.{key}"), value),
             }
@@ -86,20 +84,24 @@ fn replace(settings: &mut Vec<Setting>, path: &str, value: &Value) {
 }
 
 /// Puts the tools that the overlay hides behind those that are compiled as hidden.
-fn deny(settings: &mut Vec<Setting>, backend: &str, patterns: &Value) {
+fn deny(settings: &mut [Setting], backend: &str, patterns: &Value) {
     let path = format!("backends.{backend}.tools.deny");
-    let is_there = |setting: &Setting| setting.path.strip_prefix(&path).is_some_and(|rest| rest.starts_with('['));
-    let compiled = settings.iter().filter(|setting| is_there(setting)).count();
-    // In place of an empty list, if one is written.
-    settings.retain(|setting| setting.path != path);
-    let at = settings.iter().rposition(is_there).map_or(settings.len(), |last| last + 1);
-    let patterns = patterns.as_array().into_iter().flatten().enumerate();
-    let leaves = patterns.map(|(index, pattern)| Setting {
-        path: format!("{path}[{}]", compiled + index),
-        value: pattern.clone(),
-        by: SetBy::OVERLAY,
-    });
-    settings.splice(at..at, leaves);
+    let Some(compiled) = settings.iter_mut().find(|setting| setting.path == path) else { return };
+    let both = compiled.value.as_array().into_iter().chain(patterns.as_array()).flatten();
+    (compiled.value, compiled.by) = (both.cloned().collect(), SetBy::OVERLAY);
+}
+
+/// Puts the weight of a backend into every route to several that leads there.
+fn weigh(settings: &mut [Setting], backend: &str, weight: u64) {
+    let routes =
+        settings.iter_mut().filter(|setting| setting.path.starts_with("routes[") && setting.path.ends_with(".to"));
+    for Setting { value, by, .. } in routes {
+        let members = value.as_array_mut().into_iter().flatten();
+        for member in members.filter(|member| *member == backend || member["backend"] == backend) {
+            *member = json!({ "backend": backend, "weight": weight });
+            *by = SetBy::OVERLAY;
+        }
+    }
 }
 
 /// Every setting of what the overlay says.
@@ -108,7 +110,7 @@ fn tell(path: &str, value: &Value, leaves: &mut Vec<Setting>) {
         Value::Object(members) => {
             members.iter().for_each(|(key, value)| tell(&format!("{path}.{key}"), value, leaves));
         }
-        Value::Array(items) => {
+        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
             let items = items.iter().enumerate();
             items.for_each(|(index, value)| tell(&format!("{path}[{index}]"), value, leaves));
         }
