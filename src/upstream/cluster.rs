@@ -132,7 +132,7 @@ impl<U: Transport, B: Strategy> Transport for Cluster<U, B> {
 
     async fn greet(&self) -> Result<Greeting, Error> {
         let mut failed = None;
-        for index in indices(self.group.among(&self.chance)) {
+        for index in indices(self.group.among()) {
             match self.members[index].greet().await {
                 Ok(greeting) => return Ok(greeting),
                 Err(error) => failed = Some(error),
@@ -191,7 +191,7 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
 
     /// Whether some endpoint may get a call now.
     pub(crate) fn takes_calls(&self) -> bool {
-        self.group.among(&self.chance) != 0
+        self.group.among() != 0
     }
 
     /// Whether a call would have to wait for its turn.
@@ -222,7 +222,7 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
         if matches!(failed.kind, Kind::CircuitOpen | Kind::Overloaded) {
             return None;
         }
-        let elsewhere = others == Others::Equal || self.group.among(&self.chance) & !tried != 0;
+        let elsewhere = others == Others::Equal || self.group.among() & !tried != 0;
         if (others == Others::Fallback && !elsewhere) || !self.budget.spend(self.clock.now_ms()) {
             return None;
         }
@@ -253,7 +253,7 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
 
     /// Another endpoint for a call that one of them has, if it would not have to wait there.
     pub(crate) fn elsewhere(&self, call: &Call<'_>) -> Option<u16> {
-        let among = self.group.among(&self.chance) & !call.tried.get();
+        let among = self.among(call) & !call.tried.get();
         if among == 0 || call.taken.get().is_none() || self.is_full() {
             return None;
         }
@@ -262,7 +262,7 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
 
     /// The index of the first endpoint that calls may go to.
     fn first_index(&self) -> Result<usize, Error> {
-        indices(self.group.among(&self.chance)).next().ok_or_else(|| self.group.refusal())
+        indices(self.group.among()).next().ok_or_else(|| self.group.refusal())
     }
 
     /// That endpoint.
@@ -281,10 +281,14 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
             };
             return self.group.take(index).ok_or_else(gone);
         }
-        let mut among = self.group.among(&self.chance);
+        let (mut among, tried) = (self.among(call), call.tried.get());
+        if among & !tried == 0 {
+            // Rather one that is back lately than one where it was tried.
+            among = self.group.among();
+        }
         // Where it was tried everywhere, it may be tried again.
-        if among & !call.tried.get() != 0 {
-            among &= !call.tried.get();
+        if among & !tried != 0 {
+            among &= !tried;
         }
         while among != 0 {
             let index = self.one_of(call, among);
@@ -310,14 +314,31 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
 
     /// One of several endpoints.
     fn pick(&self, call: &Call<'_>, among: u64) -> usize {
-        if let Some(session) = call.session.filter(|_| self.is_legacy()) {
-            return of_session(session, among, |index| self.group.name(index));
+        match self.session(call) {
+            Some(session) => of_session(session, among, |index| self.group.name(index)),
+            None => self.strategy.pick(&*self.group, among, self.key(call)),
         }
-        let key = match &self.balance {
+    }
+
+    /// The bits of the endpoints that a call may go to now. One that is to find the same endpoint again finds it also where
+    /// that is back lately.
+    #[inline]
+    fn among(&self, call: &Call<'_>) -> u64 {
+        let finds = || self.session(call).is_some() || self.key(call).is_some();
+        self.group.among_by(|| if finds() { None } else { Some(&self.chance) })
+    }
+
+    /// The session of a call for which a legacy server may keep something.
+    fn session(&self, call: &Call<'_>) -> Option<SessionKey> {
+        call.session.filter(|_| self.is_legacy())
+    }
+
+    /// The key of a call, where its endpoint is chosen by that.
+    fn key(&self, call: &Call<'_>) -> Option<u64> {
+        match &self.balance {
             Balance::ConsistentHash(key) => call.keys().find(key),
             _ => None,
-        };
-        self.strategy.pick(&*self.group, among, key)
+        }
     }
 }
 

@@ -258,6 +258,63 @@ async fn an_endpoint_that_does_not_answer_health_checks_gets_no_calls_until_it_d
     assert_eq!(names.matches('a').count(), 3, "{names}");
 }
 
+/// Whether a server that is asked by a plain `GET` says that it is well.
+fn tell(is_sick: &AtomicBool) -> Vec<Step> {
+    match is_sick.load(Ordering::SeqCst) {
+        true => vec![head(503, "content-length: 0\r\n")],
+        false => vec![head(204, "")],
+    }
+}
+
+/// That it is taken for sick, and for well again.
+async fn away_and_back(gateway: &Running, backend: &str, sick: &AtomicBool) {
+    sick.store(true, Ordering::SeqCst);
+    until_found(gateway, backend, "env:P_URL", "unhealthy").await;
+    sick.store(false, Ordering::SeqCst);
+    until_found(gateway, backend, "env:P_URL", "healthy").await;
+}
+
+#[tokio::test]
+async fn keys_find_an_endpoint_that_is_back_at_once_although_it_starts_slowly() {
+    let sick = Arc::<AtomicBool>::default();
+    let places = ["a", "b", "c"].map(|name| {
+        let sick = Arc::clone(&sick);
+        Counted::start(move |request| match request.method.as_str() {
+            "GET" if name == "a" => tell(&sick),
+            "GET" => vec![head(204, "")],
+            _ => vec![json_answer(200, &text_body(&request.id(), name))],
+        })
+    });
+    let urls = places.each_ref().map(|place| place.server.url());
+    let gateway = checking(urls.each_ref().map(String::as_str));
+    let keys = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+    let first = answered(&gateway, "returning__read", keys).await;
+    assert!(first.len() == 8 && first.contains('a'), "{first}");
+    away_and_back(&gateway, "returning", &sick).await;
+    for _ in 0..3 {
+        assert_eq!(answered(&gateway, "returning__read", keys).await, first);
+    }
+}
+
+#[tokio::test]
+async fn legacy_sessions_find_it_too() {
+    let sick = Arc::<AtomicBool>::default();
+    let servers = ["a", "b", "c"].map(|name| {
+        let sick = Arc::clone(&sick);
+        let answer = move |request: &server::Request| vec![json_answer(200, &text_body(&request.id(), name))];
+        let served = server::legacy(move || format!("session-of-{name}"), answer);
+        Server::start(move |request| match request.target.as_str() {
+            "/health" if name == "a" => tell(&sick),
+            "/health" => vec![head(204, "")],
+            _ => served(request),
+        })
+    });
+    let urls = servers.each_ref().map(Server::url);
+    let gateway = checking(urls.each_ref().map(String::as_str));
+    away_and_back(&gateway, "returning-legacy", &sick).await;
+    legacy::assert_sessions_stay(gateway.address(), "returning-legacy__write").await;
+}
+
 #[tokio::test]
 async fn servers_of_both_eras_are_asked_in_their_own_words_and_one_that_is_down_is_found_out() {
     let (discovers, pings) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

@@ -228,15 +228,21 @@ impl Group {
         self.stations.iter().enumerate().map(standing).collect()
     }
 
-    /// The bits of the endpoints that a call may go to.
+    /// The bits of the endpoints that a call may go to, those that are back lately included.
+    pub(super) fn among(&self) -> u64 {
+        self.among_by(|| None)
+    }
+
+    /// The same of a call that any of them may have, where there is a chance: by it an endpoint that is back lately is one
+    /// of them as often as it has its share of the calls by now.
     #[inline]
-    pub(super) fn among(&self, chance: &Chance) -> u64 {
+    pub(super) fn among_by<'c>(&self, chance: impl FnOnce() -> Option<&'c Chance>) -> u64 {
         let well = self.well.load(Relaxed);
-        if well == self.all { well } else { self.passable(well, chance) }
+        if well == self.all { well } else { self.passable(well, chance()) }
     }
 
     #[cold]
-    fn passable(&self, well: u64, chance: &Chance) -> u64 {
+    fn passable(&self, well: u64, chance: Option<&Chance>) -> u64 {
         let now = self.now_ms();
         let (mut bits, mut slow) = (well, 0);
         for index in indices(self.all & !well) {
@@ -255,8 +261,9 @@ impl Group {
                 // Not less than every tenth of its calls, or it would never be seen to be well.
                 Some(since) if since < self.slow_start_ms => {
                     let share = since.max(self.slow_start_ms / 10);
+                    let is_in = chance.is_none_or(|chance| chance.below(self.slow_start_ms) < share);
                     slow |= 1 << index;
-                    bits |= u64::from(chance.below(self.slow_start_ms) < share) << index;
+                    bits |= u64::from(is_in) << index;
                 }
                 Some(_over) => {
                     condition.back_ms = None;
@@ -594,3 +601,6 @@ impl Drop for Taken<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
