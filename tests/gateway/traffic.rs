@@ -349,6 +349,33 @@ async fn a_backend_of_which_no_endpoint_is_healthy_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_is_to_get_no_calls_says_nothing_of_its_backend() {
+    let well = Counted::start(|request| match request.method.as_str() {
+        "GET" => vec![head(204, "")],
+        _ => vec![json_answer(200, &text_body(&request.id(), "b"))],
+    });
+    let gateway = checking([&nowhere(), &well.server.url(), &nowhere()]);
+    until_found(&gateway, "asked", "env:P_URL", "unhealthy").await;
+    until_found(&gateway, "asked", "env:Q_URL", "healthy").await;
+    assert_eq!(
+        (answered(&gateway, "asked__write", ["x"]).await, state(&gateway, "asked").await),
+        ("b".into(), json!("up"))
+    );
+    gateway.overlay().apply("backends: { asked: { weights: [1, 0] } }").expect("a good overlay");
+    let refused = Outcome::failed("upstream_unavailable", false);
+    within("that it is refused", async { while call(gateway.address(), "asked__write", "x").await != refused {} })
+        .await;
+    assert_eq!(state(&gateway, "asked").await, "down");
+}
+
+/// What the admin listener says that a server is.
+async fn state(gateway: &Running, backend: &str) -> serde_json::Value {
+    let request = Request::bare(&format!("GET /api/v1/admin/servers/{backend} HTTP/1.1"));
+    let admin = gateway.admin_address().expect("there is an admin listener");
+    Client::ask(admin, &request).await.json()["state"].take()
+}
+
+#[tokio::test]
 async fn as_many_calls_are_under_way_as_may_be_and_others_wait_in_turn() {
     let mut held = Held::start();
     let gateway = gateway([&held.recorder.url(), &nowhere(), &nowhere()]);

@@ -83,6 +83,8 @@ pub(super) struct Taken<'a> {
 pub(crate) struct Standing {
     /// Its URL, as the topology has it.
     pub(crate) name: String,
+    /// How much of the calls it gets.
+    pub(crate) weight: u32,
     /// How many calls it has.
     pub(crate) under_way: u32,
     /// What its circuit breaker is at.
@@ -219,6 +221,7 @@ impl Group {
             let condition = station.condition();
             Standing {
                 name: station.name.to_string(),
+                weight: self.weight(index),
                 under_way: self.in_flight(index),
                 breaking: breaking(&condition),
                 health: condition.health.map(Health::state),
@@ -297,31 +300,40 @@ impl Group {
         condition.breaker.as_mut().map_or(Some(0), |breaker| breaker.pass(now))
     }
 
-    /// Why no endpoint takes a call.
+    /// Why no endpoint takes a call. Those that are to get none say nothing of it.
     #[cold]
     pub(super) fn refusal(&self) -> Error {
         let now = self.now_ms();
+        let (all, weights) = (self.stations.iter().enumerate(), &self.tuning.weights);
+        let called: Vec<_> = all.filter(|(index, _)| weights.of(*index) > 0).map(|(_, station)| station).collect();
         let is_sick = |station: &Station| station.condition().health.is_some_and(|health| !health.is_well());
-        let sick = self.stations.iter().filter(|station| is_sick(station)).count();
-        let until = |station: &Station| station.condition().left_alone_until();
-        let until = self.stations.iter().filter(|station| !is_sick(station)).filter_map(until).min();
+        let sick = called.iter().filter(|station| is_sick(station)).count();
+        let until = |station: &&Station| station.condition().left_alone_until();
+        let until = called.iter().filter(|station| !is_sick(station)).filter_map(until).min();
         let wait = Duration::from_millis(until.unwrap_or(now).saturating_sub(now));
-        let (one, many) = (self.stations.len() == 1, self.stations.len());
+        let (one, many) = (called.len() == 1, called.len());
+        let weighed = if many < self.stations.len() { " with a weight above 0" } else { "" };
         if sick == many {
-            let whose = if one { "its endpoint is".to_owned() } else { format!("its {many} endpoints are") };
+            let whose =
+                if one { format!("its endpoint{weighed} is") } else { format!("its {many} endpoints{weighed} are") };
             return Error::unavailable(format!("{whose} unhealthy, by its answers to health checks"));
         }
         let rests = |station: &Station| station.condition().rests_until_ms.is_some_and(|until| until > now);
-        if self.stations.iter().all(|station| is_sick(station) || rests(station)) {
-            let whose =
-                if one { "it asks".to_owned() } else { format!("of its {many} endpoints, all that are healthy ask") };
+        let it = if weighed.is_empty() { "it".to_owned() } else { format!("its endpoint{weighed}") };
+        if called.iter().all(|station| is_sick(station) || rests(station)) {
+            let whose = if one {
+                format!("{it} asks")
+            } else {
+                format!("of its {many} endpoints{weighed}, all that are healthy ask")
+            };
             let detail = format!("{whose} to be left alone (`Retry-After`)");
             return Error::new(Kind::Overloaded, false, detail).retry_after(wait);
         }
+        let many = format!("its {many} endpoints{weighed}");
         let detail = match (one, sick) {
-            (true, _) => "it failed too often: its circuit is open".to_owned(),
-            (false, 0) => format!("its {many} endpoints failed too often: their circuits are open"),
-            (false, _) => format!("its {many} endpoints are unhealthy, or failed too often: their circuits are open"),
+            (true, _) => format!("{it} failed too often: its circuit is open"),
+            (false, 0) => format!("{many} failed too often: their circuits are open"),
+            (false, _) => format!("{many} are unhealthy, or failed too often: their circuits are open"),
         };
         Error::new(Kind::CircuitOpen, false, detail).retry_after(wait)
     }

@@ -108,9 +108,9 @@ impl Report<'_> {
         entries.iter().filter(|own| self.facts.spec.leads((own.backend, own.team), self.index)).count()
     }
 
-    /// The same of one that is connected to.
+    /// The same of one that is connected to, by the endpoints that are to get calls.
     fn reached(&self) -> &'static str {
-        let standings = self.standings();
+        let standings: Vec<_> = self.standings().into_iter().filter(|one| one.weight > 0).collect();
         let is_out = |one: &Standing| {
             matches!(one.breaking, Breaking::Open(_))
                 || one.health.is_some_and(|health| !matches!(health, HealthState::Healthy { .. }))
