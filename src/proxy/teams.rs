@@ -46,7 +46,7 @@ impl<B: Strategy> Teams<B> {
         }
         // What one of them keeps for a session, or a key, is there also when it is busy.
         if let Some(session) = caller.session.filter(|_| standing.has_legacy()) {
-            return Some(of_session(session, well, |index| standing.name(index)));
+            return Some(of_session(session, well, &standing));
         }
         if let plan::Balance::ConsistentHash(key) = &team.balance {
             let &Caller { source, head, session, header_keys, .. } = caller;

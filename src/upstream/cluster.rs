@@ -315,7 +315,7 @@ impl<U: Transport, B: Strategy> Cluster<U, B> {
     /// One of several endpoints.
     fn pick(&self, call: &Call<'_>, among: u64) -> usize {
         match self.session(call) {
-            Some(session) => of_session(session, among, |index| self.group.name(index)),
+            Some(session) => of_session(session, among, &*self.group),
             None => self.strategy.pick(&*self.group, among, self.key(call)),
         }
     }

@@ -2,7 +2,7 @@
 
 use only1mcp_model::hash::hash64;
 
-use super::indices;
+use super::{Members, indices};
 use crate::mcp::client::SessionKey;
 use crate::mcp::envelope::Incoming;
 use crate::mcp::path;
@@ -70,8 +70,17 @@ impl Keys<'_> {
 }
 
 /// The place, of those whose bits are set, where what a legacy server keeps for a session is: whichever comes out first for
-/// both, so that no other session moves when a place is gone.
-pub(crate) fn of_session<'n>(session: SessionKey, among: u64, name: impl Fn(usize) -> &'n str) -> usize {
+/// both by its weight (weighted rendezvous hashing). No other session moves when a place is gone, and where a weight changes
+/// none moves but to that place or away from it.
+pub(crate) fn of_session(session: SessionKey, among: u64, members: &impl Members) -> usize {
     let key = hash64(SEED, session.bits());
-    indices(among).max_by_key(|index| hash64(key, name(*index).as_bytes())).unwrap_or_default()
+    let rank = |index: usize| {
+        let hash = hash64(key, members.name(index).as_bytes());
+        // Above 0 and below 1, both of which have no logarithm to divide by; 52 bits and a half are exact.
+        let share = ((hash >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
+        (-f64::from(members.weight(index)) / share.ln(), hash)
+    };
+    let ranks = indices(among).map(|index| (rank(index), index));
+    let first = ranks.max_by(|((left, one), _), ((right, other), _)| left.total_cmp(right).then(one.cmp(other)));
+    first.map_or(0, |(_, index)| index)
 }

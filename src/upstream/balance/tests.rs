@@ -6,6 +6,7 @@ use only1mcp_model::hash::hash64;
 
 use super::super::plan::{Balance, HashKey};
 use super::*;
+use crate::mcp::client::SessionKey;
 
 /// Endpoints of these weights, of which each has as many calls as stands there.
 struct Played {
@@ -196,6 +197,39 @@ fn keys_are_spread_by_weight_and_calls_without_one_by_chance() {
     assert_eq!(counted[3], 0);
     let counted = counts(&strategy, &members, members.all(), |_| None);
     assert!(chi_square(&counted, &[1, 1, 1, 1]) < CHANCE, "{counted:?}");
+}
+
+/// Where so many sessions are, at places of these weights.
+fn of_sessions(weights: &[u32], among: u64) -> Vec<usize> {
+    let members = Played::new(weights);
+    let session = |number: u32| SessionKey::new(u128::from(hash64(3, &number.to_le_bytes())).to_le_bytes());
+    (0..CALLS).map(|number| of_session(session(number), among, &members)).collect()
+}
+
+#[test]
+fn sessions_are_spread_by_weight() {
+    for weights in [[1, 1, 1, 1], [6, 1, 2, 1], [1000, 500, 0, 1]] {
+        let mut counts = [0; 4];
+        of_sessions(&weights, 0b1111).into_iter().for_each(|index| counts[index] += 1);
+        assert!(chi_square(&counts, &weights) < CHANCE, "{weights:?}: {counts:?}");
+        assert!(counts.iter().zip(weights).all(|(count, weight)| weight > 0 || *count == 0), "{weights:?}: {counts:?}");
+    }
+    // What weights have in common says nothing.
+    assert_eq!(of_sessions(&[2, 2, 2, 2], 0b1111), of_sessions(&[7, 7, 7, 7], 0b1111));
+    assert_eq!(of_sessions(&[0, 0, 0, 0], 0b0100), [2; CALLS as usize]);
+}
+
+#[test]
+fn sessions_move_only_to_or_from_the_place_whose_weight_changes_or_that_is_gone() {
+    let before = of_sessions(&[2, 1, 1, 2], 0b1111);
+    let moved = |after: Vec<usize>| before.clone().into_iter().zip(after).filter(|(from, to)| from != to);
+    assert!(moved(of_sessions(&[2, 3, 1, 2], 0b1111)).all(|(_, to)| to == 1));
+    assert!(moved(of_sessions(&[2, 1, 1, 1], 0b1111)).all(|(from, _)| from == 3));
+    assert!(moved(of_sessions(&[2, 1, 1, 2], 0b1110)).all(|(from, _)| from == 0));
+    // From a sixth to three eighths of all, and from two sixths to one fifth.
+    let to = moved(of_sessions(&[2, 3, 1, 2], 0b1111)).count();
+    let from = moved(of_sessions(&[2, 1, 1, 1], 0b1111)).count();
+    assert!(to.abs_diff(8333) < 500 && from.abs_diff(5333) < 500, "{to} {from}");
 }
 
 #[test]
