@@ -243,6 +243,9 @@ pub const REPLAY_AGE: Duration = Duration::from_secs(300);
 /// For how long an endpoint is left alone at most that asks for it (`Retry-After`): a server that errs there, or whoever
 /// answers in its place, takes it out for no longer.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// After how long whoever found no place for a call may come back (`Retry-After`). When there is one nobody knows, but calls
+/// end all the time: it is the shortest that the field can say.
+pub const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Overlays that were in force and can be gone back to: above it the oldest is forgotten.
 pub const OVERLAYS_KEPT: usize = 10;
 /// How long calls in flight have when the gateway stops.

@@ -5,6 +5,7 @@
 //! -32603 with `data.kind`.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use only1mcp_model::revision::{Era, Revision};
 use serde_json::{Value, json};
@@ -310,12 +311,10 @@ impl Refusal<'_> {
                 verdict.data["backend"] = json!(backend);
                 verdict.data["sent"] = json!(error.sent);
                 verdict.data["retryable"] = json!(!error.sent);
-                if let Some(after) = error.retry_after {
-                    let seconds = upstream::seconds(after);
-                    verdict.data["retryAfter"] = json!(seconds);
-                    verdict.fields = format!("retry-after: {seconds}\r\n").into();
+                match error.retry_after {
+                    Some(after) => verdict.until(after),
+                    None => verdict,
                 }
-                verdict
             }
             Self::Unparked => {
                 let message = "as many calls wait for their clients as may: this one cannot, and was cancelled";
@@ -327,19 +326,9 @@ impl Refusal<'_> {
             Self::TooManyCalls(calls) => {
                 let bytes = limits::CONNECTION_BYTES_MAX >> 20;
                 let message = format!("connection has {calls} calls, or {bytes} MiB of messages, in flight already");
-                let mut verdict =
-                    Verdict::new(status(503), INTERNAL_ERROR, upstream::Kind::Overloaded.as_str(), message);
-                verdict.data["sent"] = json!(false);
-                verdict.data["retryable"] = json!(true);
-                verdict
+                Verdict::full(status(503), message)
             }
-            Self::Busy(why) => {
-                let mut verdict = Verdict::new(503, INTERNAL_ERROR, upstream::Kind::Overloaded.as_str(), *why);
-                verdict.data["sent"] = json!(false);
-                verdict.data["retryable"] = json!(true);
-                verdict.fields = Cow::Borrowed("retry-after: 1\r\n");
-                verdict
-            }
+            Self::Busy(why) => Verdict::full(503, *why),
             _ => {
                 let mut verdict =
                     Verdict::new(status(500), INTERNAL_ERROR, "internal", "the gateway could not serve the request");
@@ -390,6 +379,22 @@ impl Verdict {
             fields: Cow::Borrowed(""),
             close: false,
         }
+    }
+
+    /// There is no place for it now: nothing was done.
+    fn full(status: u16, message: impl Into<Cow<'static, str>>) -> Self {
+        let mut verdict = Self::new(status, INTERNAL_ERROR, upstream::Kind::Overloaded.as_str(), message);
+        verdict.data["sent"] = json!(false);
+        verdict.data["retryable"] = json!(true);
+        verdict.until(limits::FULL_RETRY_AFTER)
+    }
+
+    /// It may be of use to come back after so long.
+    fn until(mut self, after: Duration) -> Self {
+        let seconds = upstream::seconds(after);
+        self.data["retryAfter"] = json!(seconds);
+        self.fields = format!("retry-after: {seconds}\r\n").into();
+        self
     }
 
     fn closing(mut self) -> Self {

@@ -328,7 +328,7 @@ impl Link {
         let message = Bytes::from(message);
         let queued = ToHub::Call { id, generation, wanted, listens, subscribing, message };
         self.hub.try_send(queued).map_err(|full| match full {
-            mpsc::error::TrySendError::Full(_) => Error::new(Kind::Overloaded, false, "its queue is full"),
+            mpsc::error::TrySendError::Full(_) => Error::full("its queue is full"),
             mpsc::error::TrySendError::Closed(_) => Error::unavailable("the gateway stops"),
         })?;
         // From here on another task writes it: whoever gives up cannot know that it has not.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::limits;
+
 /// A call that got no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{kind}: {detail}")]
@@ -118,6 +120,11 @@ impl Error {
     /// Not reachable, nothing sent.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Kind::Unavailable, false, detail)
+    }
+
+    /// There is no place for it now, nothing sent.
+    pub(super) fn full(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Overloaded, false, detail).retry_after(limits::FULL_RETRY_AFTER)
     }
 
     /// The connection was lost: what is known depends on whether anything had been sent.

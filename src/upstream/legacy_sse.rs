@@ -176,7 +176,7 @@ impl Link {
     async fn exchange<R: Relay>(self: &Rc<Self>, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
         let (generation, _greeting) = self.ready().await?;
         if self.asked.borrow().len() >= limits::BACKEND_CALLS_MAX {
-            return Err(Error::new(Kind::Overloaded, false, "it has as many calls in flight as it may"));
+            return Err(Error::full("it has as many calls in flight as it may"));
         }
         let level = self.verbosity.borrow().lower(Wanted::by(call));
         if let Some(level) = level {

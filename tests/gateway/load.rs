@@ -56,7 +56,7 @@ async fn sample(gateway: &Running, series: &str) -> f64 {
 }
 
 fn is_shed(error: &Value) -> bool {
-    let data = json!({ "kind": "overloaded", "sent": false, "retryable": true });
+    let data = json!({ "kind": "overloaded", "sent": false, "retryable": true, "retryAfter": 1 });
     (&error["code"], &error["data"]) == (&json!(-32603), &data)
 }
 

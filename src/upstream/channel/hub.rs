@@ -235,7 +235,7 @@ impl<C: Channel> Hub<C> {
                         attach(&mut self.inboxes, &mut self.outbox, worker, workers, inbox);
                     }
                     Some(ToHub::Call { id, .. }) => {
-                        refuse(&self.inboxes, id, Kind::Unavailable, "it ended and is not up again").await;
+                        refuse(&self.inboxes, id, Error::unavailable("it ended and is not up again")).await;
                     }
                     Some(_) => {}
                 },
@@ -377,7 +377,7 @@ impl<C: Channel> Hub<C> {
                     give_back(&self.inboxes, id).await;
                 }
                 ToHub::Call { id, .. } if self.asked.len() >= limits::BACKEND_CALLS_MAX => {
-                    refuse(&self.inboxes, id, Kind::Overloaded, "it has as many calls in flight as it may").await;
+                    refuse(&self.inboxes, id, Error::full("it has as many calls in flight as it may")).await;
                 }
                 ToHub::Call { id, subscribing: Some(subscribing), .. }
                     if !self.subscribed.take(id, self.outbox.len(), &subscribing) =>
@@ -529,8 +529,8 @@ fn attach(
     }
 }
 
-async fn refuse(inboxes: &[Option<mpsc::Sender<Delivery>>], id: u64, kind: Kind, why: &str) {
-    tell(inboxes, id, Inbound::Failed(Error::new(kind, false, why))).await;
+async fn refuse(inboxes: &[Option<mpsc::Sender<Delivery>>], id: u64, error: Error) {
+    tell(inboxes, id, Inbound::Failed(error)).await;
 }
 
 /// Has whoever sent a call decide anew: nothing of it was written.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::upstream::Error;
 use crate::upstream::plan::Concurrency;
-use crate::upstream::{Error, Kind};
 
 /// See the module.
 #[derive(Debug)]
@@ -81,8 +81,7 @@ impl Bulkhead {
             return Ok(place);
         }
         if before >= queue {
-            let detail = format!("{max} calls are under way and {queue} wait, as many as may");
-            return Err(Error::new(Kind::Overloaded, false, detail));
+            return Err(Error::full(format!("{max} calls are under way and {queue} wait, as many as may")));
         }
         let turn = async {
             loop {
@@ -95,10 +94,7 @@ impl Bulkhead {
         let patience = Duration::from_millis(self.patience_ms.load(Relaxed));
         let place = tokio::time::timeout(patience, turn).await;
         drop(waiting);
-        place.map_err(|_elapsed| {
-            let detail = format!("{max} calls are under way, and none ended within {patience:?}");
-            Error::new(Kind::Overloaded, false, detail)
-        })
+        place.map_err(|_elapsed| Error::full(format!("{max} calls are under way, and none ended within {patience:?}")))
     }
 
     #[inline]

@@ -19,8 +19,8 @@ use super::into_io;
 use crate::clock::Clock;
 use crate::http2::{Counted, Pulse};
 use crate::limits;
+use crate::upstream::Error;
 use crate::upstream::endpoint::Io;
-use crate::upstream::{Error, Kind};
 
 /// The connection, as those see it who ask for something on it. It ends by itself once nobody holds it, and what is under
 /// way on it has ended.
@@ -116,7 +116,7 @@ impl Trunk {
         let load = &self.load;
         if load.waiting.get() > 0 || !load.has_room() {
             if load.waiting.get() >= limits::BACKEND_QUEUE_MAX {
-                return Err(Error::new(Kind::Overloaded, false, "as many calls wait for its connection as may"));
+                return Err(Error::full("as many calls wait for its connection as may"));
             }
             let _waiting = Waiting::begin(load);
             loop {
