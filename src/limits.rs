@@ -177,6 +177,9 @@ pub const RESPAWN_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), D
 pub const RECONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How long a child has after its stdin closed, and again after SIGTERM.
 pub const CHILD_GRACE: Duration = Duration::from_secs(2);
+/// Calls that go on with something begun, an answer to a question or a request about a task, find a place also where as many
+/// calls are under way as may be: beyond those a quarter as many, and so many at least. Above it they are shed like others.
+pub const RESUMING_CALLS_MIN: u32 = 16;
 /// Calls of legacy sessions over HTTP in flight on one worker, and so to be cancelled: above it `overloaded`.
 pub const SESSION_CALLS_MAX: usize = 65_536;
 /// Cancellations that one worker has yet to hear of from the others: above it those who tell it wait.

@@ -107,8 +107,8 @@ pub struct Incoming {
     pub task: Option<Value>,
     /// `params.ref` (of `completion/complete`)
     pub reference: Option<Value>,
-    /// Whether `params.requestState` or `params.inputResponses` is there: the request resumes one that was answered with
-    /// a question.
+    /// Whether `params.requestState` is there, or `params.inputResponses` with anything in it: the request resumes one that was
+    /// answered with a question.
     pub resumes: bool,
     /// `params._meta`; `None` when absent. When it is not an object only `value` is set and `meta_kind` says so.
     pub meta: Option<Meta>,

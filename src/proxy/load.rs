@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::{Method, Worker};
 use crate::catalog::Topology;
+use crate::limits;
 use crate::mcp::envelope::Incoming;
 use crate::mcp::method::CallKind;
 
@@ -17,6 +18,8 @@ use crate::mcp::method::CallKind;
 pub(crate) struct Load {
     calls: AtomicU32,
     calls_max: u32,
+    /// The same where a call goes on with what was begun: whether it does is its client's to say.
+    resuming_max: u32,
 }
 
 /// A call that is under way until this is dropped.
@@ -31,15 +34,17 @@ pub(super) struct Shed;
 
 impl Load {
     pub(crate) fn new(calls_max: u32) -> Self {
-        Self { calls: AtomicU32::new(0), calls_max }
+        let resuming_max = calls_max.saturating_add((calls_max / 4).max(limits::RESUMING_CALLS_MIN));
+        Self { calls: AtomicU32::new(0), calls_max, resuming_max }
     }
 
-    /// A place for one more call, if there is one, or if it goes on with what was begun.
+    /// A place for one more call, if there is one; there are a few more for those that go on with what was begun.
     fn begin(&self, goes_on: bool) -> Option<UnderWay<'_>> {
         // Made before it is known, so that whoever is refused leaves again.
         let under_way = UnderWay(self);
         let others = self.calls.fetch_add(1, Relaxed);
-        (others < self.calls_max || goes_on).then_some(under_way)
+        let most = if goes_on { self.resuming_max } else { self.calls_max };
+        (others < most).then_some(under_way)
     }
 
     /// Calls under way.
@@ -58,7 +63,7 @@ impl Drop for UnderWay<'_> {
 }
 
 /// Takes a place for what a backend is asked. What is answered here needs none; what finishes something that has begun (a
-/// question to a client that is answered, a task that is asked about) always gets one.
+/// question to a client that is answered, a task that is asked about) finds one longer.
 pub(super) fn begin<'w, T: Topology>(
     worker: &'w Worker<T>,
     method: Method,
@@ -96,5 +101,16 @@ mod tests {
         assert!(load.begin(false).is_some());
         drop(third);
         assert_eq!(load.calls(), 0);
+    }
+
+    #[test]
+    fn calls_that_go_on_with_something_are_bounded_too() {
+        for (calls_max, most) in [(1, 17), (64, 80), (400, 500)] {
+            let load = Load::new(calls_max);
+            let under_way: Vec<_> = std::iter::from_fn(|| load.begin(true)).take(1000).collect();
+            assert_eq!((under_way.len(), load.calls()), (most, u32::try_from(most).expect("few")));
+            assert!(load.begin(false).is_none());
+        }
+        assert!(Load::new(u32::MAX).begin(true).is_some());
     }
 }

@@ -289,16 +289,18 @@ async fn what_answers_a_backends_question_is_for_that_backend_alone() {
     let (first, second) = (Counted::start(lost), Counted::answering("second"));
     let down = gateway(&nowhere(), &second.server.url());
     let losing = gateway(&first.server.url(), &second.server.url());
-    for member in [r#""requestState":"s""#, r#""inputResponses":{}"#] {
+    for member in [r#""requestState":"s""#, r#""inputResponses":{"a":{}}"#] {
         let resumed = Request::call("first__read", &format!("{{}},{member}"));
         assert_eq!(Outcome::of(&Client::ask(down.address(), &resumed).await), unavailable(), "{member}");
         let outcome = Outcome::of(&Client::ask(losing.address(), &resumed).await);
         assert_eq!(outcome, Outcome::failed("outcome_unknown", true), "{member}");
     }
     assert_eq!((first.calls(), second.calls()), (2, 0));
-    // The same members elsewhere mean nothing.
-    let argument = Request::call("first__read", r#"{"requestState":"s","inputResponses":{}}"#);
-    assert_eq!(Outcome::of(&Client::ask(down.address(), &argument).await), Outcome::Text("second".to_owned()));
+    // The same members elsewhere mean nothing, nor do answers of which there are none.
+    for params in [r#"{"requestState":"s","inputResponses":{}}"#, r#"{},"inputResponses":{}"#] {
+        let outcome = Outcome::of(&Client::ask(down.address(), &Request::call("first__read", params)).await);
+        assert_eq!(outcome, Outcome::Text("second".to_owned()), "{params}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use only1mcp::catalog::Topology;
-use only1mcp::{Gateway, Running};
+use only1mcp::{Gateway, Running, limits};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -128,8 +128,7 @@ async fn what_is_answered_here_or_finishes_something_is_served_nevertheless() {
     let task = Client::ask(address, &Request::modern("tasks/get", Some("made-up"), r#""taskId":"made-up""#)).await;
     assert!(task.status != 503 && task.json()["error"].is_object(), "{}", task.text());
     // Who was asked something comes back with the answer.
-    let resumed = r#""name":"one__echo","arguments":{},"requestState":"s","inputResponses":{}"#;
-    let resumed = Request::modern("tools/call", Some("one__echo"), resumed);
+    let resumed = resuming();
     let resumed = tokio::spawn(async move { Client::ask(address, &resumed).await });
     assert!(held.recorder.post().await.body.contains("requestState"));
     assert_eq!(sample(&gateway, "only1mcp_calls_shed_total").await, 0.0);
@@ -137,6 +136,31 @@ async fn what_is_answered_here_or_finishes_something_is_served_nevertheless() {
     assert_shed("a call", &Client::ask(address, &echo()).await);
     held.release(CALLS_MAX + 1);
     for call in calls.into_iter().chain([resumed]) {
+        assert_eq!(call.await.expect("a call").json()["result"]["content"][0]["text"], "done");
+    }
+}
+
+/// A call of a client that comes back.
+fn resuming() -> Request {
+    let params = r#""name":"one__echo","arguments":{},"requestState":"s","inputResponses":{}"#;
+    Request::modern("tools/call", Some("one__echo"), params)
+}
+
+#[tokio::test]
+async fn clients_that_claim_to_finish_something_are_shed_above_a_bound_of_their_own() {
+    let mut held = Held::start();
+    let gateway = gateway(&held);
+    let address = gateway.address();
+    let mut calls = fill(&gateway, &mut held).await;
+    let nothing = r#""name":"one__echo","arguments":{},"inputResponses":{}"#;
+    assert_shed("no answer", &Client::ask(address, &Request::modern("tools/call", Some("one__echo"), nothing)).await);
+    for _ in 0..limits::RESUMING_CALLS_MIN {
+        calls.push(tokio::spawn(async move { Client::ask(address, &resuming()).await }));
+        held.recorder.post().await;
+    }
+    assert_shed("an answer too many", &Client::ask(address, &resuming()).await);
+    held.release(calls.len());
+    for call in calls {
         assert_eq!(call.await.expect("a call").json()["result"]["content"][0]["text"], "done");
     }
 }

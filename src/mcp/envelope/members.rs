@@ -28,8 +28,12 @@ impl Message for Incoming {
                 scan.passed(&mut self.reference, "params.ref")
             } else if key == b"task" {
                 scan.passed(&mut self.task, "params.task")
+            } else if key == b"inputResponses" {
+                let responses = scan.value()?;
+                self.resumes |= !scan.is_empty_object(responses);
+                Ok(())
             } else {
-                self.resumes |= key == b"requestState" || key == b"inputResponses";
+                self.resumes |= key == b"requestState";
                 scan.skip()
             }
         })?;

@@ -282,12 +282,15 @@ fn a_request_that_resumes_another_is_known_by_its_params_alone() {
     for source in [
         r#"{"params":{"name":"x","requestState":"s"}}"#,
         r#"{"params":{"inputResponses":{"a":{}},"name":"x"}}"#,
+        r#"{"params":{"inputResponses":{},"requestState":""}}"#,
+        r#"{"params":{"inputResponses":null}}"#,
         r#"{"params":{"request\u0053tate":null}}"#,
     ] {
         assert!(resumes(source), "{source}");
     }
     for source in [
         r#"{"requestState":"s","inputResponses":{},"params":{}}"#,
+        r#"{"params":{"inputResponses":{ },"name":"x"}}"#,
         r#"{"params":{"arguments":{"requestState":"s"},"_meta":{"inputResponses":{}},"requestStates":"requestState"}}"#,
     ] {
         assert!(!resumes(source), "{source}");
