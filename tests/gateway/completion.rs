@@ -106,7 +106,7 @@ async fn what_no_server_completes_is_refused_and_says_why() {
         let (session, _) = session(&mut client, path, "2025-11-25").await;
         let answers = both(&mut client, path, &session, &argument(&reference, "table", "")).await;
         for (answer, status) in answers.iter().zip([status, 200]) {
-            let error = &answer.json()["error"];
+            let error = &answer.message()["error"];
             assert_eq!((answer.status, answer.code()), (status, Some(code)), "{path} {reference} {error}");
             assert_eq!(error["message"], text, "{path} {reference}");
         }

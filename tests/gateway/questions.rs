@@ -299,5 +299,5 @@ async fn a_capability_that_a_modern_server_misses_is_named_to_a_legacy_client() 
     let own = session(gateway.address(), &json!({})).await;
     let answer = Client::ask(gateway.address(), &Request::legacy(&own, message("tools/call", CALL))).await;
     let error: Value = serde_json::from_str(ERROR).expect("JSON");
-    assert_eq!((answer.status, &answer.json()["error"]), (200, &error));
+    assert_eq!((answer.status, &answer.message()["error"]), (200, &error));
 }

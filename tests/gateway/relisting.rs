@@ -3,7 +3,7 @@
 
 use only1mcp::{Gateway, Running};
 
-use crate::legacy::{message, session};
+use crate::legacy::{message, session, session_of};
 use crate::params::Params;
 use crate::support::client::{Client, Request};
 use crate::support::log;
@@ -132,7 +132,8 @@ async fn a_refusal_that_no_other_header_settles_is_the_answer() {
         // It was asked just now.
         let before = near.calls();
         let body = message("tools/call", &format!(r#"{{"name":"near__plain","arguments":{ARGUMENTS}}}"#));
-        refused(&Request::legacy(&session(gateway.address()).await, body), 200).await;
+        let session = session_of(gateway.address(), "2025-06-18").await;
+        refused(&Request::legacy(&session, body), 200).await;
         assert_eq!(asked(&mut near, before).await, [1, 0], "{last}");
     }
 }

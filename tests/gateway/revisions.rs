@@ -42,10 +42,14 @@ async fn session(address: SocketAddr, revision: &str) -> String {
 
 /// What a legacy client of a revision gets for a call of this tool.
 async fn called(address: SocketAddr, revision: &str, tool: &str) -> String {
-    let call = message("tools/call", &format!(r#"{{"name":"{tool}","arguments":{{}}}}"#));
+    answered(address, revision, message("tools/call", &format!(r#"{{"name":"{tool}","arguments":{{}}}}"#))).await
+}
+
+/// What a legacy client of a revision gets for a request, as JSON or on a stream.
+async fn answered(address: SocketAddr, revision: &str, request: String) -> String {
     let session = session(address, revision).await;
     let mut client = Client::connect(address).await;
-    client.write(&Asked::legacy(&session, call).bytes()).await;
+    client.write(&Asked::legacy(&session, request).bytes()).await;
     let head = client.head().await;
     if head.field("content-type") != Some("text/event-stream") {
         return client.body_of(head).await.text();
@@ -138,10 +142,9 @@ async fn a_prompt_is_said_in_the_words_of_each_revision() {
         ("2025-06-18", LINK, AUDIO),
         ("2025-11-25", LINK, AUDIO),
     ] {
-        let session = session(gateway.address(), revision).await;
         let get = message("prompts/get", r#"{"name":"admin__incident_report","arguments":{}}"#);
-        let answer = Client::ask(gateway.address(), &Asked::legacy(&session, get)).await;
-        assert_eq!(answer.text(), response("1", &prompt(link, audio)), "{revision}");
+        let answer = answered(gateway.address(), revision, get).await;
+        assert_eq!(answer, response("1", &prompt(link, audio)), "{revision}");
     }
 }
 

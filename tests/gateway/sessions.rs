@@ -42,7 +42,7 @@ async fn a_session_goes_on_after_a_restart_and_at_another_gateway_with_the_key()
     tokio::task::spawn_blocking(move || drop(gateway)).await.expect("the gateway stops");
     let restarted = gateways::views(&upstream);
     let answer = call(restarted.address(), "/mcp", &session).await;
-    assert_eq!((answer.status, answer.json()["result"]["content"][0]["text"].as_str()), (200, Some("done")));
+    assert_eq!((answer.status, answer.message()["result"]["content"][0]["text"].as_str()), (200, Some("done")));
     assert_eq!(upstream.calls(), 3);
 }
 

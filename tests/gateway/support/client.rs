@@ -304,11 +304,11 @@ impl Answer {
     }
 
     pub(crate) fn code(&self) -> Option<i64> {
-        self.json()["error"]["code"].as_i64()
+        self.message()["error"]["code"].as_i64()
     }
 
     pub(crate) fn kind(&self) -> Option<String> {
-        self.json()["error"]["data"]["kind"].as_str().map(ToOwned::to_owned)
+        self.message()["error"]["data"]["kind"].as_str().map(ToOwned::to_owned)
     }
 }
 
