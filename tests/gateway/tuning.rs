@@ -10,7 +10,7 @@ use crate::support::server::{Counted, head, json_answer, nowhere, text_body};
 use crate::traffic::{answered, checking, gateway, losing, sample, three, until_found};
 
 /// Sets something of one backend.
-fn set(gateway: &Running, backend: &str, settings: &str) {
+pub(crate) fn set(gateway: &Running, backend: &str, settings: &str) {
     gateway.overlay().apply(&format!("backends: {{ {backend}: {{ {settings} }} }}")).expect("a good overlay");
 }
 
