@@ -6,12 +6,11 @@ use only1mcp::limits;
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, Request};
-use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, call_with, eventually};
+use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, call_odd, call_with, eventually};
 
 /// Asserts that `odd` comes to an outcome, and that both backends serve afterwards.
 async fn check(rig: &WithChildren, tool: &str, expected: &Outcome) {
-    let outcome = call(rig.address(), &format!("odd__{tool}"), "x").await;
-    assert_eq!(&outcome, expected, "{tool}");
+    assert_eq!(&call_odd(&rig.gateway, tool, expected).await, expected, "{tool}");
     assert_serves(rig.address(), "good").await;
     assert_serves(rig.address(), "odd").await;
 }
@@ -101,7 +100,7 @@ async fn a_child_that_does_not_come_up_is_unavailable_and_nothing_was_sent() {
 async fn a_child_may_say_something_else_first_and_take_its_time() {
     let banner = format!("banner:{}", limits::BANNER_LINES_MAX - 1);
     for start in [&banner, "slow:300"] {
-        let rig = WithChildren::start(start);
+        let rig = WithChildren::unhurried(start);
         assert_eq!(call(rig.address(), "odd__echo", "x").await, text("x"), "{start}");
         assert_eq!(rig.ledger.spawned().len(), 1, "{start}");
     }
@@ -139,7 +138,7 @@ async fn an_answer_that_comes_too_late_goes_to_nobody() {
 
 #[tokio::test]
 async fn requests_of_a_child_are_answered_by_the_gateway() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     let Outcome::Text(answers) = call(rig.address(), "odd__asks", "x").await else { unreachable!("it got answers") };
     let answers: Value = serde_json::from_str(&answers).expect("what it got");
@@ -152,7 +151,7 @@ async fn requests_of_a_child_are_answered_by_the_gateway() {
 
 #[tokio::test]
 async fn a_child_that_never_stops_talking_is_still_heard_and_talked_to() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     assert_eq!(call(rig.address(), "odd__floods_notifications", "x").await, text("flooding"));
     for own in 0..20 {
@@ -187,7 +186,7 @@ async fn a_child_that_stops_reading_holds_up_nobody_else() {
 
 #[tokio::test]
 async fn calls_in_flight_together_never_get_each_others_answers() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..64 {

@@ -9,7 +9,7 @@ use only1mcp::limits;
 use serde_json::json;
 
 use crate::support::client::{Client, META, Request as Asked};
-use crate::support::scripted::{Outcome, assert_serves, call, with_servers};
+use crate::support::scripted::{Outcome, UNHURRIED, assert_serves, call, call_odd, with_servers, with_servers_under};
 use crate::support::server::{
     Request, Script, Server, Step, answer, chunk, error_body, event, event_stream, head, json_answer, last_chunk,
     legacy, modern, result_body, stream_head, text_body,
@@ -74,8 +74,9 @@ async fn run(rows: &'static [Row]) {
     let gateway = with_servers(&odd, &good);
     let mut failures = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        let outcome = call(gateway.address(), &format!("odd__{}", row.tool), "x").await;
-        if outcome != Outcome::from(row.expected) {
+        let expected = Outcome::from(row.expected);
+        let outcome = call_odd(&gateway, row.tool, &expected).await;
+        if outcome != expected {
             failures.push(format!("{}: {outcome:?}", row.tool));
         }
         assert_serves(gateway.address(), "good").await;
@@ -281,7 +282,7 @@ async fn an_event_stream_may_be_cut_between_any_two_bytes() {
         vec![stream_head(), begun, Step::Pause(Duration::from_millis(1)), rest]
     }));
     let good = Server::start(modern(echo));
-    let gateway = with_servers(&odd, &good);
+    let gateway = with_servers_under(UNHURRIED, &odd, &good);
     for at in 0..250 {
         let own = format!("{at:03}");
         assert_eq!(call(gateway.address(), "odd__cut", &own).await, Outcome::Text(own));
@@ -310,7 +311,7 @@ fn at_length(request: &Request) -> Script {
 #[tokio::test]
 async fn long_answers_are_relayed_whole_or_seen_to_be_broken_off() {
     let (odd, good) = (Server::start(modern(at_length)), Server::start(modern(echo)));
-    let gateway = with_servers(&odd, &good);
+    let gateway = with_servers_under(UNHURRIED, &odd, &good);
     for tool in ["id_first", "id_last"] {
         for tens in [1, 13_000, 13_108, 200_000] {
             let outcome = call(gateway.address(), &format!("odd__{tool}"), &tens.to_string()).await;

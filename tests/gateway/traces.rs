@@ -10,7 +10,7 @@ use crate::legacy_sse;
 use crate::support::client::{Client, META, Request};
 use crate::support::gateways;
 use crate::support::recorder::Recorder;
-use crate::support::scripted::{WithChildren, with_servers};
+use crate::support::scripted::{UNHURRIED, WithChildren, with_servers_under};
 use crate::support::server::{self, Server, json_answer, text_body};
 
 /// Members of `_meta`, with what a reader might fold together.
@@ -45,7 +45,7 @@ async fn in_metadata_it_reaches_servers_of_both_eras_byte_for_byte() {
         assert!(!post.head.contains("traceparent"), "no field is made of it: {}", post.head);
     }
     for start in ["plain", "modern"] {
-        let rig = WithChildren::start(start);
+        let rig = WithChildren::unhurried(start);
         for request in calls(rig.address(), "odd__echo", MEMBERS).await {
             assert_eq!(Client::ask(rig.address(), &request).await.status, 200);
         }
@@ -68,7 +68,7 @@ async fn as_fields_it_reaches_every_server_over_http() {
     ));
     let (old, played) = legacy_sse::old(legacy_sse::echo);
     let before_modern = gateways::recorded(&modern);
-    let before_legacy = with_servers(&legacy, &legacy);
+    let before_legacy = with_servers_under(UNHURRIED, &legacy, &legacy);
     let before_old = legacy_sse::gateway(&old, &legacy);
     for (gateway, tool) in [(&before_modern, "admin__echo"), (&before_legacy, "odd__echo"), (&before_old, "odd__echo")]
     {

@@ -1,13 +1,12 @@
 //! A backend over WebSocket: many calls on one connection, what it may do wrong, and what that costs.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use only1mcp::{Gateway, Running};
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, META, Request as Asked};
-use crate::support::scripted::{Outcome, assert_serves, call, eventually};
+use crate::support::scripted::{Outcome, assert_serves, call, call_odd, eventually};
 use crate::support::server::{self, Request, Script, Step, error_body, result_body, text_body};
 use crate::support::socket_server::{SocketServer, said, say};
 
@@ -114,10 +113,10 @@ fn text(text: &str) -> Outcome {
 }
 
 /// Asserts that `odd` comes to an outcome, and that both backends serve afterwards.
-async fn check(address: SocketAddr, tool: &str, expected: &Outcome) {
-    assert_eq!(&call(address, &format!("odd__{tool}"), "x").await, expected, "{tool}");
-    assert_serves(address, "good").await;
-    assert_serves(address, "odd").await;
+async fn check(gateway: &Running, tool: &str, expected: &Outcome) {
+    assert_eq!(&call_odd(gateway, tool, expected).await, expected, "{tool}");
+    assert_serves(gateway.address(), "good").await;
+    assert_serves(gateway.address(), "odd").await;
 }
 
 #[tokio::test]
@@ -141,7 +140,7 @@ async fn an_odd_answer_costs_only_the_call_it_was_for() {
             ("in_parts", &text("in parts")),
             ("asks", &text("asked")),
         ] {
-            check(gateway.address(), tool, expected).await;
+            check(&gateway, tool, expected).await;
         }
         let both = [odd.connections(), good.connections()];
         assert_eq!(both, [2, 2], "one connection a worker did all of this");
@@ -171,7 +170,7 @@ async fn a_backend_that_breaks_off_or_breaks_the_rules_loses_its_calls_and_is_re
         let (odd, good) = (modern(), modern());
         let gateway = gateway(&odd.url(), &good.url());
         assert_serves(gateway.address(), "odd").await;
-        check(gateway.address(), tool, expected).await;
+        check(&gateway, tool, expected).await;
         eventually("a new connection", || odd.connections() == 3).await;
         if let Some(code) = code {
             eventually("its goodbye", || odd.codes() == [code]).await;

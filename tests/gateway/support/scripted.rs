@@ -18,6 +18,9 @@ use super::server::Server;
 only1mcp::topology!(pub(crate) Children = "tests/gateway/topologies/children.yaml");
 only1mcp::topology!(pub(crate) Servers = "tests/gateway/topologies/servers.yaml");
 
+/// The overlay under which calls of `odd` have as long as a test may take, and not as its topology has it.
+pub(crate) const UNHURRIED: &str = "backends: { odd: { timeout: 10m } }";
+
 /// How often something is looked at that will soon be so.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -61,6 +64,13 @@ impl WithChildren {
         Self { gateway: settings(builder).start().expect("the gateway starts"), ledger, directory }
     }
 
+    /// The same, but that calls of `odd` have as long as the test may take.
+    pub(crate) fn unhurried(start: &str) -> Self {
+        let rig = Self::start(start);
+        rig.gateway.overlay().apply(UNHURRIED).expect("a sound overlay");
+        rig
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.gateway.address()
     }
@@ -99,6 +109,15 @@ pub(crate) async fn call(gateway: SocketAddr, tool: &str, text: &str) -> Outcome
 /// Calls a tool with these arguments.
 pub(crate) async fn call_with(gateway: SocketAddr, tool: &str, arguments: &Value) -> Outcome {
     Outcome::of(&Client::ask(gateway, &Request::call(tool, &arguments.to_string())).await)
+}
+
+/// Calls a tool of `odd`, which is given as long as the test may take, unless it is its deadline that is expected.
+pub(crate) async fn call_odd(gateway: &Running, tool: &str, expected: &Outcome) -> Outcome {
+    let overlay = if *expected == Outcome::failed("upstream_timeout", true) { "{}" } else { UNHURRIED };
+    gateway.overlay().apply(overlay).expect("a sound overlay");
+    let outcome = call(gateway.address(), &format!("odd__{tool}"), "x").await;
+    gateway.overlay().apply("{}").expect("a sound overlay");
+    outcome
 }
 
 /// Asserts that a backend still, or again, answers: each call gets its own answer.
