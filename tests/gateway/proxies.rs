@@ -140,10 +140,10 @@ async fn a_proxy_that_says_nothing_has_as_long_as_a_connection_may_take() {
     let proxy = ConnectProxy::start(|_| Way::Silence);
     let gateway = behind(&proxy);
     let began = Instant::now();
-    assert_eq!(call(gateway.address(), "http__echo", "x").await, Outcome::failed("upstream_unavailable", false));
+    assert_eq!(call(gateway.address(), "silent__echo", "x").await, Outcome::failed("upstream_unavailable", false));
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
     // A WebSocket is connected before it is asked for anything.
-    let asked = proxy.heads().iter().filter(|head| head.contains("http.invalid")).count();
+    let asked = proxy.heads().iter().filter(|head| head.contains("silent.invalid")).count();
     assert_eq!(asked, 1);
 }
 
