@@ -207,17 +207,15 @@ async fn a_message_may_come_in_fragments_with_pings_between_them() {
 
 #[tokio::test]
 async fn a_client_that_closes_takes_its_calls_with_it() {
-    let rig = WithChildren::start("plain");
+    // Its own deadline would end the call too.
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     let mut client = SocketClient::connect(rig.address(), "/ws").await;
     client.say(call("1", "odd__never", "{}")).await;
     let read = |what: &str| rig.ledger.after("read").iter().any(|line| line.contains(what));
     eventually("the call at the child", || read("never")).await;
-    let began = std::time::Instant::now();
     drop(client);
     eventually("its cancellation", || read("notifications/cancelled")).await;
-    // Its own deadline would have ended it too.
-    assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
