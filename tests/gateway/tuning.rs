@@ -106,7 +106,7 @@ async fn endpoints_are_asked_as_the_overlay_says_or_not_at_all() {
     set(
         &gateway,
         "asked",
-        "health: { interval: 100ms, healthy: 1, unhealthy: 1, http: { path: /other, status: 204 } }",
+        "health: { interval: 100ms, timeout: 30s, healthy: 1, unhealthy: 1, http: { path: /other, status: 204 } }",
     );
     until_found(&gateway, "asked", "env:P_URL", "healthy").await;
     until_found(&gateway, "asked", "env:Q_URL", "unhealthy").await;
