@@ -1,7 +1,8 @@
 //! What is set otherwise than compiled while the gateway runs: by the file of the overlay, whatever becomes of it, and by
 //! whoever holds the gateway.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use only1mcp::upstream::State;
 use only1mcp::{By, Gateway, OverlayError, OverlayStore, Reload, Running, StartError};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
@@ -64,8 +66,11 @@ impl Tuned {
         self.gateway.address()
     }
 
-    fn write(&self, text: &str) {
-        fs::write(&self.path, text).expect("a file");
+    /// As editors do it: nobody reads a part of it.
+    fn write(&self, text: impl AsRef<[u8]>) {
+        let beside = self.path.with_extension("new");
+        fs::write(&beside, text).expect("a file");
+        fs::rename(&beside, &self.path).expect("it takes the other's place");
     }
 
     /// Waits until as many files were taken, or not.
@@ -99,13 +104,12 @@ async fn refuses(gateway: SocketAddr, tool: &str) {
 async fn what_is_written_to_the_file_is_in_force_soon_after() {
     let tuned = Tuned::start("{}\n");
     assert!(!tuned.is_disabled().await);
-    tuned.write(DISABLED);
+    // In place, and in one write: it is longer than what it covers.
+    let file = File::options().write(true).open(&tuned.path);
+    file.and_then(|mut file| file.write_all(DISABLED.as_bytes())).expect("a file");
     refuses(tuned.address(), "odd__echo").await;
     assert_eq!((tuned.store().current().generation, tuned.store().current().by), (1, By::File));
-    // As editors do it.
-    let beside = tuned.path.with_extension("new");
-    fs::write(&beside, "backends: { odd: { timeout: 500ms } }\n").expect("a file");
-    fs::rename(&beside, &tuned.path).expect("it takes the other's place");
+    tuned.write("backends: { odd: { timeout: 500ms } }\n");
     assert_serves(tuned.address(), "odd").await;
     let admin = tuned.gateway.admin_address().expect("an admin listener");
     let reloads = |result: &str| format!("only1mcp_config_reloads_total{{result=\"{result}\"}}");
@@ -143,12 +147,14 @@ async fn a_backend_that_is_disabled_finishes_its_calls_and_its_child_ends() {
     let rig = WithChildren::start("plain");
     assert_serves(rig.address(), "odd").await;
     let (address, child) = (rig.address(), rig.ledger.spawned()[0]);
-    let last = tokio::spawn(async move { call_with(address, "odd__late", &serde_json::json!({ "ms": 600 })).await });
-    eventually("the call at the child", || rig.ledger.after("read").iter().any(|line| line.contains("late"))).await;
+    rig.gateway.overlay().apply("backends: { odd: { timeout: 60s } }").expect("a sound overlay");
+    let last = tokio::spawn(async move { call(address, "odd__held", "x").await });
+    eventually("the call at the child", || rig.ledger.after("read").iter().any(|line| line.contains("held"))).await;
     rig.gateway.overlay().apply(DISABLED).expect("a sound overlay");
     assert_eq!(call(address, "odd__echo", "x").await, unavailable());
     assert!(is_alive(child));
-    assert_eq!(last.await.expect("a call"), Outcome::Text("late".to_owned()));
+    rig.ledger.note(format_args!("go on"));
+    assert_eq!(last.await.expect("a call"), Outcome::Text("held".to_owned()));
     eventually("the end of the child", || !is_alive(child)).await;
     assert_eq!(rig.vitals("odd").state, State::Down);
     assert_serves(address, "good").await;
@@ -203,7 +209,11 @@ async fn what_a_disabled_backend_is_reached_with_need_not_be_there() {
 
 #[tokio::test]
 async fn overlays_that_come_under_load_lose_no_call() {
-    let tuned = Arc::new(Tuned::start("{}"));
+    let texts = [
+        "backends: { good: { timeout: 50s }, odd: { timeout: 60s, disabled: true } }",
+        "backends: { good: { timeout: 60s }, odd: { timeout: 60s } }",
+    ];
+    let tuned = Arc::new(Tuned::start(texts[1]));
     let (over, (told, mut calls)) = (Arc::new(AtomicBool::new(false)), mpsc::channel(1));
     let clients: Vec<_> = (0..4)
         .map(|client| {
@@ -227,9 +237,7 @@ async fn overlays_that_come_under_load_lose_no_call() {
     let (variable, usual) = OVERLAYS;
     let overlays = std::env::var(variable).map_or(usual, |text| text.parse().expect("a number"));
     for turn in 0..overlays {
-        let text =
-            ["backends: { good: { timeout: 5s }, odd: { disabled: true } }", "backends: { good: { timeout: 9s } }"];
-        tuned.store().apply(text[turn % 2]).expect("a sound overlay");
+        tuned.store().apply(texts[turn % 2]).expect("a sound overlay");
         within("calls meanwhile", calls.recv()).await.expect("a call");
     }
     over.store(true, Ordering::Relaxed);
@@ -256,7 +264,7 @@ async fn a_file_that_is_no_overlay_changes_nothing_and_is_counted_once() {
         (b"\xff\xfe", "not UTF-8"),
     ];
     for (turn, (bytes, why)) in (1..).zip(cases) {
-        fs::write(&tuned.path, bytes).expect("a file");
+        tuned.write(bytes);
         tuned.reloaded(Reload::Rejected, turn).await;
         let rejected = tuned.store().rejected().expect("it says why");
         let shown = match &*rejected.error {
@@ -265,8 +273,10 @@ async fn a_file_that_is_no_overlay_changes_nothing_and_is_counted_once() {
         };
         assert!(shown.contains(why), "{why}: {shown}");
     }
-    // A directory where it stood, and a pipe, which nobody writes.
-    fs::remove_file(&tuned.path).and_then(|()| fs::create_dir(&tuned.path)).expect("a directory");
+    // A directory takes its place, at no time of which nothing stands there.
+    let beside = tuned.path.with_extension("new");
+    fs::create_dir(&beside).expect("a directory");
+    renameat_with(CWD, &beside, CWD, &tuned.path, RenameFlags::EXCHANGE).expect("they change places");
     tuned.reloaded(Reload::Rejected, 8).await;
     assert_eq!((tuned.store().current().generation, tuned.is_disabled().await), (0, true));
     fs::remove_dir(&tuned.path).expect("it is empty");
@@ -379,7 +389,8 @@ async fn an_edit_stands_in_the_file_and_is_taken_once() {
     // What comes next from the file is the next overlay: the edit did not come once more.
     tuned.write("backends: { odd: { timeout: 2s } }\n");
     assert_serves(tuned.address(), "odd").await;
-    assert_eq!((store.current().generation, store.reloads(Reload::Applied)), (2, 1));
+    tuned.reloaded(Reload::Applied, 1).await;
+    assert_eq!(store.current().generation, 2);
 
     for (generation, text) in [(3, DISABLED), (4, "# by hand\n{}\n")] {
         let published = store.rollback().expect("there is one before");

@@ -195,10 +195,11 @@ async fn asks_beside_another(capabilities: &str) -> Vec<Value> {
     let rig = rig("plain");
     let session = Session::begin(rig.address(), capabilities).await;
     let other = Session { address: rig.address(), id: session.id.clone() };
-    let late = tokio::spawn(async move { other.call("odd__late", &json!({ "ms": 1000 })).await });
-    eventually("the other call", || rig.ledger.after("read").iter().any(|line| line.contains("\"late\""))).await;
+    let held = tokio::spawn(async move { other.call("odd__held", &json!({})).await });
+    eventually("the other call", || rig.ledger.after("read").iter().any(|line| line.contains("\"held\""))).await;
     let Outcome::Text(answers) = session.call("odd__asks", &json!({})).await else { unreachable!("it got answers") };
-    assert_eq!(late.await.expect("a call"), Outcome::Text("late".to_owned()));
+    rig.ledger.note(format_args!("go on"));
+    assert_eq!(held.await.expect("a call"), Outcome::Text("held".to_owned()));
     let mut answers: Vec<Value> = serde_json::from_str(&answers).expect("what it got");
     answers.sort_by_key(|answer| answer["id"].to_string());
     answers

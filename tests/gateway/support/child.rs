@@ -64,12 +64,7 @@ impl Child {
                 thread::sleep(FOREVER);
             }
             "silent" => thread::sleep(FOREVER),
-            // Until a test says so in the ledger.
-            "waits" => {
-                while self.ledger.after("go").is_empty() {
-                    thread::sleep(Duration::from_millis(10));
-                }
-            }
+            "waits" => wait_for_word(&self.ledger),
             "endless_line" => loop {
                 say([b'x'; 1 << 16]);
             },
@@ -146,6 +141,17 @@ impl Child {
         }
     }
 
+    /// Answers once a test says so, and notes that.
+    fn hold(&self, id: &Value) -> Answer {
+        let (id, ledger) = (id.clone(), self.ledger.clone());
+        thread::spawn(move || {
+            wait_for_word(&ledger);
+            say(text(&id, "held"));
+            ledger.note(format_args!("said held"));
+        });
+        Answer::Later
+    }
+
     fn call(&mut self, id: &Value, name: &str, arguments: &Value) -> Answer {
         let own = arguments["text"].as_str().unwrap_or_default();
         match name {
@@ -175,6 +181,7 @@ impl Child {
                 });
                 Answer::Later
             }
+            "held" => self.hold(id),
             "asks" => {
                 self.asked = Some((id.clone(), Vec::new()));
                 let request = |id: &str, method: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"}}"#);
@@ -207,6 +214,13 @@ impl Child {
             "surroundings" => Answer::Bytes(text(id, &surroundings().to_string())),
             _ => breaks(id, name).unwrap_or_else(|| Answer::Bytes(misanswers(id, name))),
         }
+    }
+}
+
+/// Waits until a test writes `go` and anything into the ledger.
+fn wait_for_word(ledger: &Ledger) {
+    while ledger.after("go").is_empty() {
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
