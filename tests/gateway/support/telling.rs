@@ -25,6 +25,10 @@ pub(crate) struct Telling {
     pub(crate) tell: broadcast::Sender<String>,
     /// Streams that are open.
     open: Arc<AtomicUsize>,
+    /// Streams that were ever begun: each is told what is said from then on.
+    begun: Arc<AtomicUsize>,
+    /// Requests that the test looked at.
+    looked_at: usize,
     /// What was acknowledged last.
     acknowledged: watch::Receiver<Value>,
 }
@@ -36,19 +40,21 @@ impl Telling {
     /// Starts one.
     pub(crate) fn start() -> Self {
         let (tell, _) = broadcast::channel::<String>(64);
-        let open = Arc::new(AtomicUsize::new(0));
-        let (telling, counted) = (tell.clone(), Arc::clone(&open));
+        let [open, begun] = [(); 2].map(|()| Arc::<AtomicUsize>::default());
+        let (telling, counted, beginning) = (tell.clone(), Arc::clone(&open), Arc::clone(&begun));
         let (acknowledge, acknowledged) = watch::channel(Value::Null);
         let recorder = Recorder::play(async move |post: Post, wire: &mut Wire<'_>| {
             if !post.head.contains("mcp-method: subscriptions/listen") {
                 return wire.result(DONE).await;
             }
             counted.fetch_add(1, Ordering::SeqCst);
-            let ended = stream(&post, wire, telling.subscribe(), &acknowledge).await;
+            let told = telling.subscribe();
+            beginning.fetch_add(1, Ordering::SeqCst);
+            let ended = stream(&post, wire, told, &acknowledge).await;
             counted.fetch_sub(1, Ordering::SeqCst);
             ended
         });
-        Self { recorder, tell, open, acknowledged }
+        Self { recorder, tell, open, begun, looked_at: 0, acknowledged }
     }
 
     /// A gateway with it behind both names.
@@ -74,10 +80,12 @@ impl Telling {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// What the next request to it listens for.
+    /// What the next request to it listens for, which hears what is told from now on.
     pub(crate) async fn asked(&mut self) -> Value {
         let asked: Value = serde_json::from_str(&self.recorder.post().await.body).expect("a message");
         assert_eq!(asked["method"], "subscriptions/listen", "{asked}");
+        self.looked_at += 1;
+        eventually("its stream", || self.begun.load(Ordering::SeqCst) >= self.looked_at).await;
         asked["params"]["notifications"].clone()
     }
 
@@ -108,8 +116,9 @@ async fn stream(
 ) -> io::Result<()> {
     let asked: Value = serde_json::from_str(&post.body).map_err(io::Error::other)?;
     wire.stream().await?;
-    wire.event(&acknowledged(&asked)).await?;
+    // Before anybody who got it can look.
     acknowledge.send_replace(asked["params"]["notifications"].clone());
+    wire.event(&acknowledged(&asked)).await?;
     loop {
         tokio::select! {
             line = told.recv() => match line {
