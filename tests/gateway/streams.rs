@@ -215,10 +215,11 @@ async fn a_legacy_client_that_leaves_has_not_cancelled() {
     let gateway = gateways::demo();
     let id = legacy::session(gateway.address()).await;
     let mut observer = Client::connect(gateway.address()).await;
-    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"admin__wait","arguments":{"milliseconds":300}}}"#;
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"admin__wait","arguments":{"milliseconds":600,"steps":2},"_meta":{"progressToken":1}}}"#;
     let mut leaving = Client::connect(gateway.address()).await;
     leaving.write(&Request::legacy(&id, body).bytes()).await;
-    until(&mut observer, |status| status["calls_running"] == 1).await;
+    assert_eq!(leaving.head().await.status, 200);
+    assert_eq!(leaving.message().await.expect("progress")["params"]["progress"], 1);
     drop(leaving);
     until(&mut observer, |status| status["calls_running"] == 0).await;
     assert_eq!(status(&mut observer).await["calls_cancelled"], 0);
@@ -228,15 +229,16 @@ async fn a_legacy_client_that_leaves_has_not_cancelled() {
 async fn nobody_cancels_the_call_of_another_client() {
     let gateway = gateways::demo();
     let mut observer = Client::connect(gateway.address()).await;
-    let mut victim = Client::connect(gateway.address()).await;
-    victim.write(&Request::call("admin__wait", r#"{"milliseconds":300}"#).bytes()).await;
-    until(&mut observer, |status| status["calls_running"] == 1).await;
+    let call = tracked("admin__wait", r#"{"milliseconds":600,"steps":2}"#, "1");
+    let mut victim = begin(gateway.address(), &call).await;
+    assert_eq!(victim.message().await.expect("progress")["params"]["progress"], 1);
     let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
     let session = legacy::session(gateway.address()).await;
     for request in [Request::raw("notifications/cancelled", None, cancel), Request::legacy(&session, cancel)] {
         assert_eq!(observer.exchange(&request).await.status, 202);
     }
-    assert_eq!(victim.answer().await.json()["result"]["structuredContent"]["milliseconds"], 300);
+    assert_eq!(victim.message().await.expect("progress")["params"]["progress"], 2);
+    assert_eq!(victim.message().await.expect("an answer")["result"]["structuredContent"]["milliseconds"], 600);
 }
 
 #[tokio::test]
@@ -244,12 +246,15 @@ async fn calls_in_flight_are_answered_when_the_gateway_stops() {
     let gateway = gateways::demo();
     let address = gateway.address();
     let mut observer = Client::connect(address).await;
-    let mut client = Client::connect(address).await;
-    client.write(&Request::call("admin__wait", r#"{"milliseconds":500}"#).bytes()).await;
-    until(&mut observer, |status| status["calls_running"] == 1).await;
+    let call = tracked("admin__wait", r#"{"milliseconds":1000,"steps":2}"#, "1");
+    let mut client = begin(address, &call).await;
+    assert_eq!(client.message().await.expect("progress")["params"]["progress"], 1);
+    status(&mut observer).await;
     let stopping = tokio::task::spawn_blocking(move || gateway.stop());
     assert_eq!(observer.rest().await, b"", "an idle connection is closed at once");
-    assert_eq!(client.answer().await.json()["result"]["structuredContent"]["milliseconds"], 500);
+    assert_eq!(client.message().await.expect("progress")["params"]["progress"], 2);
+    assert_eq!(client.message().await.expect("an answer")["result"]["structuredContent"]["milliseconds"], 1000);
+    assert_eq!(client.event().await, None);
     assert_eq!(client.rest().await, b"");
     within("the gateway's end", stopping).await.expect("the gateway stops");
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
