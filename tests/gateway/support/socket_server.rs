@@ -167,9 +167,9 @@ where
                 let request =
                     Request { method: "TEXT".to_owned(), target: String::new(), fields: Vec::new(), body, text };
                 let steps = script(&request);
-                // A server that stops reading does so at once.
-                if let [Step::Pause(time), Step::Close] = steps[..] {
-                    tokio::time::sleep(time).await;
+                // A server that stops reading does so at once, until nobody holds the other end of this.
+                if let [Step::Follow(held), Step::Close] = &steps[..] {
+                    while held.lock().await.recv().await.is_some() {}
                     return Ok(());
                 }
                 let (writer, ended) = (Arc::clone(&writer), Arc::clone(&ended));
