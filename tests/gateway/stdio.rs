@@ -6,7 +6,7 @@ use only1mcp::limits;
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, Request};
-use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, call_odd, call_with, eventually};
+use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, call_odd, eventually};
 
 /// Asserts that `odd` comes to an outcome, and that both backends serve afterwards.
 async fn check(rig: &WithChildren, tool: &str, expected: &Outcome) {
