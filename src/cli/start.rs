@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::{Exit, counted, files, notify, print};
 use crate::catalog::{Topology, plan};
 use crate::gateway::{Handover, Sockets, Successor};
-use crate::{Builder, Gateway, OverlayError, OverlayStore, Running, StartError};
+use crate::{Builder, Gateway, OverlayError, Running, StartError};
 
 /// Serve the compiled topology.
 #[derive(Args, Debug, Default)]
@@ -106,7 +106,7 @@ struct Reloads {
     /// Ends with the one under way.
     under_way: Option<oneshot::Receiver<()>>,
     /// Whether another one was asked for meanwhile.
-    again: Option<Arc<OverlayStore>>,
+    again: bool,
 }
 
 /// For how long a gateway that is to stop waits for the one that is starting in its place.
@@ -119,20 +119,19 @@ impl Reloads {
     fn begin(&mut self, running: &Running) {
         notify::reloading();
         running.reload_certificate();
-        let overlay = Arc::clone(running.overlay());
         if self.under_way.is_some() {
-            self.again = Some(overlay);
+            self.again = true;
         } else {
-            self.under_way = Some(reload(overlay));
+            self.under_way = Some(reload(running));
         }
     }
 
     /// Waits for the end of one, and says so once there is no other. Cancel safe.
-    async fn ended(&mut self) {
+    async fn ended(&mut self, running: &Running) {
         let Some(under_way) = &mut self.under_way else { return pending().await };
         // It also ends where it panicked.
         drop(under_way.await);
-        self.under_way = self.again.take().map(reload);
+        self.under_way = std::mem::take(&mut self.again).then(|| reload(running));
         if self.under_way.is_none() {
             notify::ready();
         }
@@ -140,8 +139,8 @@ impl Reloads {
 }
 
 /// Reads the file of an overlay anew, on a thread that nobody waits for when the process ends.
-fn reload(overlay: Arc<OverlayStore>) -> oneshot::Receiver<()> {
-    let (told, ended) = oneshot::channel();
+fn reload(running: &Running) -> oneshot::Receiver<()> {
+    let (overlay, (told, ended)) = (Arc::clone(running.overlay()), oneshot::channel());
     std::thread::spawn(move || {
         overlay.reload();
         // The process may be about to end.
@@ -184,7 +183,7 @@ impl Start {
                         _ if giving.get() => return tokio::time::timeout(GIVEN_MAX, succession).await.is_ok(),
                         _ => return false,
                     },
-                    () = reloads.ended() => {}
+                    () = reloads.ended(&running) => {}
                 }
             }
         });

@@ -127,6 +127,11 @@ impl Error {
         Self::new(Kind::Overloaded, false, detail).retry_after(limits::FULL_RETRY_AFTER)
     }
 
+    /// For how long the server asks to be left alone. What is too much for a bound of this side is not its wish.
+    pub(super) fn rest(&self) -> Option<Duration> {
+        self.retry_after.filter(|_| self.kind != Kind::Overloaded)
+    }
+
     /// The connection was lost: what is known depends on whether anything had been sent.
     pub fn lost(sent: bool, detail: impl Into<String>) -> Self {
         Self::new(if sent { Kind::OutcomeUnknown } else { Kind::Unavailable }, sent, detail)
@@ -194,5 +199,19 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_server_has_itself_left_alone() {
+        let asked = Duration::from_secs(7);
+        assert_eq!(Error::protocol("it answered 503").retry_after(asked).rest(), Some(asked));
+        assert_eq!(Error::protocol("it answered 500").rest(), None);
+        let full = Error::full("its queue is full");
+        assert_eq!((full.rest(), full.retry_after), (None, Some(limits::FULL_RETRY_AFTER)));
     }
 }

@@ -92,7 +92,7 @@ impl Transport for LegacySse {
         let none = self.links.none();
         let link = self.links.of(profile, || Ok::<_, Infallible>(Rc::new(none.like(profile))));
         let outcome = link.unwrap_or_else(|never| match never {}).exchange(call, relay).await;
-        if let Err(Error { retry_after: Some(rest), .. }) = outcome {
+        if let Some(rest) = outcome.as_ref().err().and_then(Error::rest) {
             call.rest.set(Some(rest));
         }
         outcome

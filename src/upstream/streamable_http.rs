@@ -102,7 +102,7 @@ impl Transport for StreamableHttp {
 
     async fn exchange<R: Relay>(&self, call: &Call<'_>, relay: &mut R) -> Result<(), Error> {
         let outcome = self.0.exchange(call, relay).await;
-        if let Err(Error { retry_after: Some(rest), .. }) = outcome {
+        if let Some(rest) = outcome.as_ref().err().and_then(Error::rest) {
             call.rest.set(Some(rest));
         }
         outcome
