@@ -150,6 +150,8 @@ async fn what_comes_on_the_stream_of_a_session_reaches_the_call_it_belongs_to() 
     assert_eq!((&answers[0]["id"], &answers[0]["error"]["code"]), (&json!("s-1"), &json!(-32601)));
     assert_eq!(answers[1], json!({ "jsonrpc": "2.0", "id": 2, "result": {} }));
     Played::say(&played.answer, json_answer(200, &text_body(&id.to_string(), "done")));
+    // The connection serves on.
+    played.answer.lock().expect("not poisoned").take();
     assert_eq!(client.message().await.expect("an answer")["result"]["content"][0]["text"], "done");
 
     let (_, get) = &played.asked("GET")[0];
