@@ -21,7 +21,7 @@ use crate::support::client::within;
 use crate::support::ledger::Directory;
 use crate::support::program::run;
 use crate::support::scripted::{
-    Children, Outcome, Servers, WithChildren, assert_serves, call, call_with, eventually, is_alive, signal,
+    Children, Outcome, Servers, UNHURRIED, WithChildren, assert_serves, call, call_with, eventually, is_alive, signal,
 };
 use crate::support::server::{Server, Step, json_answer, modern, text_body};
 
@@ -147,7 +147,7 @@ async fn a_backend_that_is_disabled_finishes_its_calls_and_its_child_ends() {
     let rig = WithChildren::start("plain");
     assert_serves(rig.address(), "odd").await;
     let (address, child) = (rig.address(), rig.ledger.spawned()[0]);
-    rig.gateway.overlay().apply("backends: { odd: { timeout: 60s } }").expect("a sound overlay");
+    rig.gateway.overlay().apply(UNHURRIED).expect("a sound overlay");
     let last = tokio::spawn(async move { call(address, "odd__held", "x").await });
     eventually("the call at the child", || rig.ledger.after("read").iter().any(|line| line.contains("held"))).await;
     rig.gateway.overlay().apply(DISABLED).expect("a sound overlay");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::support::client::{Client, META, Request as Asked, within};
-use crate::support::scripted::{Outcome, Servers, assert_serves, call, eventually};
+use crate::support::scripted::{Outcome, Servers, UNHURRIED, assert_serves, call, eventually};
 use crate::support::server::{
     Request, Script, Server, Step, chunk, error_body, event, head, json_answer, last_chunk, legacy, modern,
     stream_head, text_body,
@@ -102,7 +102,7 @@ fn gateway(odd: &Server) -> (Running, Server) {
     let builder = Gateway::<Servers>::builder().workers(1).reference("ODD_URL", odd.url());
     let gateway = builder.reference("GOOD_URL", good.url()).start().expect("the gateway starts");
     // Calls are answered by hand.
-    gateway.overlay().apply("backends: { odd: { timeout: 60s } }").expect("a sound overlay");
+    gateway.overlay().apply(UNHURRIED).expect("a sound overlay");
     (gateway, good)
 }
 

@@ -6,7 +6,7 @@ use only1mcp::limits;
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, Request};
-use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, call_odd, eventually};
+use crate::support::scripted::{Outcome, UNHURRIED, WithChildren, assert_serves, call, call_odd, eventually};
 
 /// Asserts that `odd` comes to an outcome, and that both backends serve afterwards.
 async fn check(rig: &WithChildren, tool: &str, expected: &Outcome) {
@@ -127,6 +127,7 @@ async fn an_answer_that_comes_too_late_goes_to_nobody() {
     let rig = WithChildren::start("plain");
     assert_serves(rig.address(), "odd").await;
     assert_eq!(call(rig.address(), "odd__held", "x").await, Outcome::failed("upstream_timeout", true));
+    rig.gateway.overlay().apply(UNHURRIED).expect("a sound overlay");
     // In the midst of these it arrives, and before the last one.
     rig.ledger.note(format_args!("go on"));
     let mut said = false;

@@ -387,7 +387,7 @@ async fn a_session_that_is_over_is_begun_anew_and_the_call_carried_once_more() {
     let builder = only1mcp::Gateway::<crate::support::scripted::Servers>::builder().workers(1);
     let gateway = builder.reference("ODD_URL", odd.url()).reference("GOOD_URL", good.url()).start().expect("it starts");
     // So many calls at once may take longer than a second.
-    gateway.overlay().apply("backends: { odd: { timeout: 60s } }").expect("a sound overlay");
+    gateway.overlay().apply(UNHURRIED).expect("a sound overlay");
     let address = gateway.address();
     assert_eq!(call(address, "odd__echo", "first").await, Outcome::Text("first".to_owned()));
     // The server forgets it.

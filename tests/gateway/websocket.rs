@@ -183,7 +183,7 @@ async fn a_backend_that_breaks_off_or_breaks_the_rules_loses_its_calls_and_is_re
 
 #[tokio::test]
 async fn a_call_is_told_to_have_been_sent_only_if_it_was() {
-    let (reading_again, held) = mpsc::channel(1);
+    let (breaks_off, held) = mpsc::channel(1);
     let held = Arc::new(Mutex::new(held));
     let good = SocketServer::start(greeted(move |request| match request.name() {
         "reads_no_more" => vec![Step::Follow(Arc::clone(&held)), Step::Close],
@@ -205,7 +205,7 @@ async fn a_call_is_told_to_have_been_sent_only_if_it_was() {
     }
     let under_way = r#"only1mcp_upstream_calls_under_way{backend="good",endpoint="env:GOOD_URL"}"#;
     within("all calls are under way", async { while sample(&gateway, under_way).await != Some(25.0) {} }).await;
-    drop(reading_again);
+    drop(breaks_off);
     let (mut unknown, mut unsent) = (0, 0);
     while let Some(outcome) = calls.join_next().await {
         match outcome.expect("a call") {
