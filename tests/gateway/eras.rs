@@ -57,7 +57,7 @@ impl Speaker {
     async fn ask(&self, gateway: SocketAddr, method: &str, name: &str, params: &str) -> Value {
         let answer = Client::ask(gateway, &self.request(method, name, params, "")).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json()
+        answer.message()
     }
 
     fn is_modern(&self) -> bool {
