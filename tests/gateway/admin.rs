@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use only1mcp::upstream::Kind;
 use only1mcp::{Gateway, Running, StartError};
-use tokio::sync::mpsc;
 
 use crate::command_line::Started;
 use crate::legacy;
 use crate::peers::skipped;
 use crate::support::client::{Answer, Client, Request, within};
 use crate::support::gateways::Demo;
+use crate::support::held::Held;
 use crate::support::program::run;
 use crate::support::scripted::{Outcome, Servers, call};
 use crate::support::server::{Server, Step, json_answer, modern, text_body};
@@ -131,28 +131,26 @@ async fn calls_and_connections_are_counted_as_they_happen() {
 
 #[tokio::test]
 async fn a_call_is_answered_by_its_backend_whether_or_not_its_client_stays() {
-    let (reached, mut reach) = mpsc::channel(1);
-    let odd = Server::start(modern(move |request| {
-        reached.try_send(()).expect("one call after the other");
-        vec![Step::Pause(Duration::from_millis(300)), json_answer(200, &text_body(&request.id(), "late"))]
-    }));
+    let mut held = Held::start();
     let builder = Gateway::<Servers>::builder().workers(1).admin_address("127.0.0.1:0");
-    let builder = builder.reference("ODD_URL", odd.url()).reference("GOOD_URL", odd.url());
+    let builder = builder.reference("ODD_URL", held.recorder.url()).reference("GOOD_URL", held.recorder.url());
     let gateway = builder.start().expect("the gateway starts");
     let admin = gateway.admin_address().expect("there is an admin listener");
     let session = legacy::session(gateway.address()).await;
-    let body = legacy::message("tools/call", r#"{"name":"odd__echo","arguments":{}}"#);
+    let body = legacy::message("tools/call", r#"{"name":"good__echo","arguments":{}}"#);
     // A legacy client that leaves has not cancelled; a modern one has, and there is no answer.
-    for (turn, request) in [Request::legacy(&session, body), Request::call("odd__echo", "{}")].into_iter().enumerate() {
+    for (turn, request) in [Request::legacy(&session, body), Request::call("good__echo", "{}")].into_iter().enumerate()
+    {
         let mut leaving = Client::connect(gateway.address()).await;
         leaving.write(&request.bytes()).await;
-        within("the call", reach.recv()).await;
+        held.recorder.post().await;
         drop(leaving);
+        held.release(1 - turn);
         let counts = within("the end of the call", async {
             loop {
                 let now = samples(admin).await;
                 let counts = ["answered", "client_gone"].map(|outcome| {
-                    now.get(&format!("only1mcp_calls_total{{backend=\"odd\",outcome=\"{outcome}\"}}")).copied()
+                    now.get(&format!("only1mcp_calls_total{{backend=\"good\",outcome=\"{outcome}\"}}")).copied()
                 });
                 if counts.iter().flatten().sum::<f64>() > turn as f64 {
                     break counts;

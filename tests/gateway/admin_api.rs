@@ -4,19 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use only1mcp::catalog::Topology as _;
 use only1mcp::catalog::plan::Reference;
 use only1mcp::{Gateway, Running};
 use only1mcp_model::Source;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use crate::admin::samples;
 use crate::command_line::Started;
 use crate::support::client::{Answer, Client, Request, within};
 use crate::support::gateways::{Alone, Demo, SEAL_KEY, Views};
+use crate::support::held::Held;
 use crate::support::openapi::Document;
 use crate::support::program::run;
 use crate::support::recorder::Recorder;
@@ -348,14 +347,24 @@ async fn servers_tell_what_their_calls_came_to_and_how_their_children_fare() {
     let admin = gateway.admin_address().expect("there is an admin listener");
     assert_eq!(call(gateway.address(), "good__echo", "x").await, Outcome::Text("x".to_owned()));
     assert_eq!(call(gateway.address(), "odd__echo", "x").await, Outcome::failed("outcome_unknown", true));
-    let health = Client::ask(admin, &get(&format!("{BASE}/health"))).await;
-    Document::fetch(admin).await.check("get", &format!("{BASE}/health"), &health);
-    let health = health.json();
-    let of = |name: &str| {
+    let of = |health: &Value, name: &str| {
         let servers = health["servers"].as_array().expect("servers");
         servers.iter().find(|server| server["name"] == name).expect("it is there").clone()
     };
-    let (good, odd) = (of("good"), of("odd"));
+    // Once they are counted, which they are after they are answered.
+    let health = within("both calls", async {
+        loop {
+            let health = Client::ask(admin, &get(&format!("{BASE}/health"))).await;
+            let [good, odd] = ["good", "odd"].map(|name| of(&health.json(), name)["calls"].take());
+            if good["answered"] == 1 && odd["failed"] == 1 {
+                break health;
+            }
+        }
+    })
+    .await;
+    Document::fetch(admin).await.check("get", &format!("{BASE}/health"), &health);
+    let health = health.json();
+    let (good, odd) = (of(&health, "good"), of(&health, "odd"));
     assert_eq!(
         (&good["state"], &good["calls"]["answered"], &good["calls"]["failed"]),
         (&json!("unknown"), &json!(1), &json!(0))
@@ -445,20 +454,16 @@ async fn every_setting_in_force_is_told_with_who_set_it() {
 
 #[tokio::test]
 async fn a_gateway_that_drains_is_not_ready_and_lives() {
-    let (reached, mut reach) = mpsc::channel(1);
-    let slow = Server::start(modern(move |request| {
-        reached.try_send(()).expect("one call");
-        vec![Step::Pause(Duration::from_millis(600)), json_answer(200, &text_body(&request.id(), "late"))]
-    }));
+    let mut held = Held::start();
     let builder = Gateway::<Servers>::builder().workers(1).admin_address("127.0.0.1:0");
-    let builder = builder.reference("ODD_URL", slow.url()).reference("GOOD_URL", slow.url());
+    let builder = builder.reference("ODD_URL", held.recorder.url()).reference("GOOD_URL", held.recorder.url());
     let gateway = builder.start().expect("the gateway starts");
     let (address, admin) = (gateway.address(), gateway.admin_address().expect("there is an admin listener"));
     let document = Document::fetch(admin).await;
     let ready = Client::ask(admin, &get("/healthz/ready")).await;
     assert_eq!((ready.status, ready.json()), (200, json!({ "ready": true, "reasons": [] })));
     let calling = tokio::spawn(async move { call(address, "good__echo", "x").await });
-    within("the call", reach.recv()).await;
+    held.recorder.post().await;
     let stopping = tokio::task::spawn_blocking(|| gateway.stop());
     let drained = within("it says so", async {
         loop {
@@ -473,7 +478,8 @@ async fn a_gateway_that_drains_is_not_ready_and_lives() {
     document.check("get", &format!("{BASE}/ready"), &drained);
     assert_eq!(drained.json()["reasons"][0]["kind"], "draining");
     assert_eq!(Client::ask(admin, &get("/healthz/live")).await.status, 200);
-    assert_eq!(within("the call", calling).await.expect("it ended"), Outcome::Text("late".to_owned()));
+    held.release(1);
+    assert_eq!(within("the call", calling).await.expect("it ended"), Outcome::Text("done".to_owned()));
     within("the gateway stops", stopping).await.expect("it stopped");
 }
 
