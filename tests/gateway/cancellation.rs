@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 
+use crate::hedging::Place;
 use crate::legacy::{delete, initialize, message, session};
 use crate::streams::{status, until};
 use crate::support::client::{Client, Event, Request};
@@ -101,16 +102,18 @@ async fn no_other_session_and_no_other_id_cancels_a_call() {
     let mut observer = Client::connect(gateway.address()).await;
     let (own, other) = (session(gateway.address()).await, session(gateway.address()).await);
     let mut client = Client::connect(gateway.address()).await;
-    client.write(&Request::legacy(&own, silent("1").replace("60000", "500")).bytes()).await;
+    client.write(&Request::legacy(&own, silent("1")).bytes()).await;
     until(&mut observer, |status| status["calls_running"] == 1).await;
     cancel(gateway.address(), &other, "1").await;
     for id in ["2", r#""1""#, "null", "[1]"] {
         cancel(gateway.address(), &own, id).await;
     }
+    let so_far = status(&mut observer).await;
+    assert_eq!((&so_far["calls_running"], &so_far["calls_cancelled"]), (&json!(1), &json!(0)));
+    cancel(gateway.address(), &own, "1").await;
     begun(&mut client).await;
-    let answer = client.message().await.expect("an answer");
-    assert_eq!(answer["result"]["structuredContent"]["milliseconds"], 500);
-    assert_eq!(status(&mut observer).await["calls_cancelled"], 0);
+    assert_eq!(client.message().await, None);
+    until(&mut observer, |status| status["calls_cancelled"] == 1 && status["calls_running"] == 0).await;
 }
 
 /// Above 2^53 two of them are one to whoever reads numbers as floating point.
@@ -167,32 +170,39 @@ async fn the_end_of_a_session_cancels_its_calls_and_no_others() {
     let mut clients = Vec::new();
     for session in [&ended, &other] {
         let mut client = Client::connect(gateway.address()).await;
-        let call = silent("1").replace("60000", if *session == ended { "60000" } else { "700" });
-        client.write(&Request::legacy(session, call).bytes()).await;
+        client.write(&Request::legacy(session, silent("1")).bytes()).await;
         clients.push(client);
     }
     until(&mut observer, |status| status["calls_running"] == 2).await;
     assert_eq!(Client::ask(gateway.address(), &delete(&ended)).await.status, 200);
     until(&mut observer, |status| status["calls_cancelled"] == 1).await;
-    let [mut cancelled, mut answered] = clients.try_into().expect("two");
+    let [mut cancelled, mut waiting] = clients.try_into().expect("two");
     begun(&mut cancelled).await;
     assert_eq!(cancelled.message().await, None);
-    begun(&mut answered).await;
-    let answer = answered.message().await.expect("an answer");
-    assert_eq!(answer["result"]["structuredContent"]["milliseconds"], 700);
+    let so_far = status(&mut observer).await;
+    assert_eq!((&so_far["calls_running"], &so_far["calls_cancelled"]), (&json!(1), &json!(1)));
+    cancel(gateway.address(), &other, "1").await;
+    begun(&mut waiting).await;
+    assert_eq!(waiting.message().await, None);
+    until(&mut observer, |status| status["calls_cancelled"] == 2 && status["calls_running"] == 0).await;
 }
 
 #[tokio::test]
 async fn a_call_of_a_batch_is_cancelled_alone() {
-    let gateway = gateways::demo();
-    let mut observer = Client::connect(gateway.address()).await;
+    let mut place = Place::start("own");
+    let gateway = gateways::recorded(&place.recorder);
     let greeted = Client::ask(gateway.address(), &initialize("2025-03-26")).await;
     let session = greeted.field("mcp-session-id").expect("a session").to_owned();
     let mut client = Client::connect(gateway.address()).await;
-    let batch = format!("[{},{}]", silent("1"), silent("2").replace("60000", "700"));
+    let call = message("tools/call", r#"{"name":"admin__echo","arguments":{}}"#);
+    let batch = format!("[{call},{}]", call.replacen(r#""id":1"#, r#""id":2"#, 1));
     client.write(&Request::legacy(&session, batch).bytes()).await;
-    until(&mut observer, |status| status["calls_running"] == 2).await;
+    place.recorder.post().await;
+    place.recorder.post().await;
     cancel(gateway.address(), &session, "1").await;
+    place.taken_back().await;
+    place.release(1);
     let answers = client.answer().await.json();
     assert_eq!((answers[0]["id"].clone(), answers[1].clone()), (json!(2), json!(null)), "{answers}");
+    assert_eq!(answers[0]["result"]["content"][0]["text"], "own", "{answers}");
 }
