@@ -13,7 +13,7 @@ use crate::lists::{ALL, Asking, REVISIONS};
 use crate::support::client::{Client, Request as Asked};
 use crate::support::gateways;
 use crate::support::ledger::Directory;
-use crate::support::server::{self, Request, Script, Server, json_answer};
+use crate::support::server::{self, Request, Script, Server, json_answer, nowhere};
 
 only1mcp::topology!(Aggregation = "tests/gateway/topologies/aggregation.yaml");
 
@@ -121,8 +121,7 @@ fn all(method: &str, count: usize) -> Vec<String> {
 
 /// Where every backend is a port at which nobody listens.
 fn started() -> Running {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let nobody = format!("http://{}/mcp", free.expect("a free port"));
+    let nobody = nowhere();
     let builder = Gateway::<Aggregation>::builder().workers(1);
     let given = |builder: only1mcp::Builder<_>, n| builder.reference(format!("S{n}_URL"), &nobody);
     (0..SERVERS).fold(builder, given).start().expect("the gateway starts")

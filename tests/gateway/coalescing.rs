@@ -233,6 +233,7 @@ async fn who_leaves_takes_the_call_along_only_when_nobody_else_waits() {
     released.add_permits(1);
     assert_eq!(second.await.expect("an answer").json()["id"], "own-2");
     assert_eq!(upstream.calls(), 1);
+    under_way(&gateway, 0).await;
     // Now both leave.
     let mut clients = [Client::connect(gateway.address()).await, Client::connect(gateway.address()).await];
     for client in &mut clients {
@@ -261,6 +262,7 @@ async fn an_error_is_everybodys() {
         assert_eq!(answer.await.expect("an answer").text(), expected);
     }
     assert_eq!(upstream.recorder.calls(), 1);
+    under_way(&gateway, 0).await;
     // A failure is one too: of calls that wait for a server that is lost, none is made again.
     let asks: Vec<_> = (0..4).map(|_| ask(&gateway, echo())).collect();
     under_way(&gateway, 4).await;
