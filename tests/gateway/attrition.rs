@@ -18,7 +18,7 @@ const CYCLES: (&str, usize) = ("ONLY1MCP_KILL_CYCLES", 100);
 
 #[tokio::test]
 async fn one_child_serves_five_hundred_sessions() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     let mut sessions = BTreeSet::new();
     for number in 0..500 {
@@ -31,7 +31,7 @@ async fn one_child_serves_five_hundred_sessions() {
         let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
             "params": { "name": "odd__echo", "arguments": { "text": own } } });
         let answer = Client::ask(rig.address(), &Request::legacy(&session, body.to_string())).await;
-        assert_eq!(answer.json()["result"]["content"][0]["text"], own, "{}", answer.text());
+        assert_eq!(answer.message()["result"]["content"][0]["text"], own, "{}", answer.text());
         sessions.insert(session);
     }
     assert_eq!((sessions.len(), rig.ledger.spawned().len()), (500, 1));
@@ -39,7 +39,7 @@ async fn one_child_serves_five_hundred_sessions() {
 
 #[tokio::test]
 async fn sixty_four_calls_at_once_never_cross() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     let address = rig.address();
     let clients: Vec<_> = (0..64)
@@ -60,7 +60,7 @@ async fn sixty_four_calls_at_once_never_cross() {
 
 #[tokio::test]
 async fn a_child_that_floods_stderr_without_end_goes_on_serving() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     assert_eq!(call(rig.address(), "odd__floods_stderr", "x").await, Outcome::Text("flooding".to_owned()));
     for round in 0..50 {

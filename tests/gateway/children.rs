@@ -2,6 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use only1mcp::limits;
 use rustix::process::Signal;
@@ -14,7 +15,7 @@ use crate::support::scripted::{
 
 #[tokio::test]
 async fn a_killed_child_leaves_its_call_unknown_and_the_next_one_served() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     let address = rig.address();
     let pending = tokio::spawn(async move { call(address, "odd__never", "x").await });
@@ -36,27 +37,24 @@ async fn a_child_that_crashes_at_once_is_started_six_times_in_the_first_minute_a
         .iter()
         .map(|line| line.split(' ').nth(1).and_then(|ms| ms.parse().ok()).expect("a time"))
         .collect();
-    let gaps: Vec<u64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // The pauses grow by a factor, as far as has been seen, up to the longest.
-    let factor = gaps[2] as f64 / gaps[1] as f64;
-    assert!(factor > 1.5, "{gaps:?}");
-    let longest = limits::RESPAWN_BACKOFF.1.as_millis() as f64;
-    let (mut at, mut gap, mut count) = ((starts[3] - starts[0]) as f64, gaps[2] as f64, 4);
-    loop {
-        gap = (gap * factor).min(longest);
-        at += gap;
-        if at > 60_000.0 {
-            break;
-        }
-        count += 1;
+    // A start takes its time as well, so that what is seen between two of them is the pause at least.
+    let (first, longest) = limits::RESPAWN_BACKOFF;
+    let pauses = || std::iter::successors(Some(first), |pause| Some((*pause * 4).min(longest)));
+    for (pause, pair) in pauses().zip(starts.windows(2)) {
+        assert!(u128::from(pair[1] - pair[0]) >= pause.as_millis(), "{pause:?}: {starts:?}");
     }
-    assert!(count <= 6, "{count} starts, pauses {gaps:?}");
+    let mut at = Duration::ZERO;
+    let further = pauses().take_while(|pause| {
+        at += *pause;
+        at <= Duration::from_secs(60)
+    });
+    assert_eq!(1 + further.count(), 6);
 }
 
 #[tokio::test]
 async fn stopping_leaves_neither_children_nor_grandchildren() {
     // Catches SIGTERM and stays when its stdin ends.
-    let rig = WithChildren::start("stays");
+    let rig = WithChildren::unhurried("stays");
     assert_serves(rig.address(), "odd").await;
     let Outcome::Text(grandchild) = call(rig.address(), "odd__grandchild", "x").await else { unreachable!("its pid") };
     let mut family = rig.ledger.spawned();
@@ -91,7 +89,7 @@ async fn a_child_that_stands_still_is_ended_all_the_same() {
 
 #[tokio::test]
 async fn a_grandchild_that_holds_stdout_does_not_hold_up_the_end_of_a_child() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     let Outcome::Text(grandchild) = call(rig.address(), "odd__grandchild", "x").await else { unreachable!("its pid") };
     assert_eq!(call(rig.address(), "odd__exits", "x").await, Outcome::failed("outcome_unknown", true));
@@ -102,7 +100,7 @@ async fn a_grandchild_that_holds_stdout_does_not_hold_up_the_end_of_a_child() {
 
 #[tokio::test]
 async fn a_child_is_given_no_descriptors_of_the_gateway_and_named_variables_only() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     let Outcome::Text(given) = call(rig.address(), "odd__surroundings", "x").await else { unreachable!("an answer") };
     let given: Value = serde_json::from_str(&given).expect("what it was given");

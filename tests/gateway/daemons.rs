@@ -12,7 +12,8 @@ use crate::life::Tended;
 use crate::sandbox::Confined;
 use crate::support::ledger::{Directory, Ledger};
 use crate::support::scripted::{
-    Outcome, WithChildren, assert_serves, call, descendants_of, eventually, is_alive, parent_of, signal, state,
+    Outcome, WithChildren, assert_ended, assert_serves, call, descendants_of, eventually, is_alive, parent_of, signal,
+    state,
 };
 
 /// Where the gateway that is killed writes its family down.
@@ -20,12 +21,17 @@ const FAMILY: &str = "GATEWAY_FAMILY";
 
 /// A daemon of a backend's child, which is alive and has left its parent.
 async fn daemon(rig: &WithChildren, backend: &str) -> u32 {
+    let pid = daemon_of(rig, backend).await;
+    assert!(is_alive(pid));
+    pid
+}
+
+/// The same, whatever became of it since.
+async fn daemon_of(rig: &WithChildren, backend: &str) -> u32 {
     let Outcome::Text(pid) = call(rig.address(), &format!("{backend}__daemon"), "x").await else {
         unreachable!("its pid")
     };
-    let pid = pid.parse().expect("a process id");
-    assert!(is_alive(pid));
-    pid
+    pid.parse().expect("a process id")
 }
 
 /// The child of `odd`, and the keeper between it and the gateway.
@@ -44,7 +50,7 @@ async fn kept_once_up(rig: &WithChildren) -> (u32, u32) {
 
 #[tokio::test]
 async fn a_daemon_ends_when_the_gateway_stops() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     let (mut daemons, (_, keeper)) = (Vec::new(), kept_once_up(&rig).await);
     for _ in 0..50 {
         daemons.push(daemon(&rig, "odd").await);
@@ -59,10 +65,11 @@ async fn a_daemon_ends_when_the_gateway_stops() {
 
 #[tokio::test]
 async fn a_daemon_ends_when_its_server_breaks_off() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     let one = daemon(&rig, "odd").await;
-    assert_eq!(message(&rig, "odd__exits").await, "backend `odd`: it ended with exit status: 7");
+    let told = message(&rig, "odd__exits").await;
+    assert_ended(told.strip_prefix("backend `odd`: ").expect(&told), "exit status: 7");
     eventually("its end", || !is_alive(one)).await;
     assert_serves(rig.address(), "odd").await;
     let other = daemon(&rig, "odd").await;
@@ -70,13 +77,14 @@ async fn a_daemon_ends_when_its_server_breaks_off() {
     eventually("its end", || !is_alive(other)).await;
     assert_serves(rig.address(), "odd").await;
     let last_end = rig.vitals("odd").last_end.clone();
-    assert_eq!(last_end.as_deref(), Some("it ended with signal: 9 (SIGKILL)"));
+    assert_ended(&last_end.expect("it was killed"), "signal: 9 (SIGKILL)");
 }
 
 #[tokio::test]
 async fn a_daemon_ends_with_a_server_that_is_idle() {
     let rig = WithChildren::start_as::<Tended>("plain", |builder| builder);
-    let daemon = daemon(&rig, "odd").await;
+    // It may be at rest by the time that its answer is read.
+    let daemon = daemon_of(&rig, "odd").await;
     eventually("its rest", || rig.vitals("odd").state == State::Asleep).await;
     eventually("its end", || !is_alive(daemon)).await;
     assert_eq!(rig.vitals("odd").last_end, None, "it did not break off");
@@ -99,7 +107,7 @@ async fn a_daemon_ends_in_a_sandbox_of_any_kind_and_goes_on_without_one() {
 
 #[tokio::test]
 async fn a_daemon_that_never_stays_the_same_process_ends() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     let own = format!("hopper-of-{}", std::process::id());
     let Outcome::Text(first) = call(rig.address(), "odd__hopper", &own).await else { unreachable!("its pid") };
@@ -137,7 +145,7 @@ async fn a_daemon_ends_with_a_gateway_that_is_killed() {
 #[ignore = "a role of this binary: another test starts it and kills it"]
 async fn gateway_to_be_killed() {
     let Some(family) = std::env::var_os(FAMILY) else { return };
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     assert_serves(rig.address(), "odd").await;
     assert_serves(rig.address(), "good").await;
     Ledger::at(family.into()).note(format_args!("spawn {}", daemon(&rig, "odd").await));
@@ -146,7 +154,7 @@ async fn gateway_to_be_killed() {
 
 #[tokio::test]
 async fn a_keeper_that_is_killed_takes_its_server_along_and_both_are_replaced() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     let (server, keeper) = kept_once_up(&rig).await;
     let Outcome::Text(grandchild) = call(rig.address(), "odd__grandchild", "x").await else { unreachable!("its pid") };
     let address = rig.address();
@@ -175,7 +183,7 @@ async fn a_keeper_that_stands_still_holds_up_nobody_for_long() {
 
 #[tokio::test]
 async fn other_signals_are_nothing_to_a_keeper() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     let (server, keeper) = kept_once_up(&rig).await;
     for other in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::PIPE, Signal::ALARM] {
         signal(keeper, other);
@@ -188,7 +196,7 @@ async fn other_signals_are_nothing_to_a_keeper() {
 async fn a_keeper_keeps_nothing_of_the_gateway() {
     // As much as a gateway may well have; that of a keeper is what the program came with, and not even its own.
     let ballast = vec![1_u8; 64 << 20];
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     let (_, keeper) = kept_once_up(&rig).await;
     let of = |name: &str| std::fs::read_to_string(format!("/proc/{keeper}/{name}")).expect("/proc");
     let resident = || -> usize {

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::support::client::{Client, Event, META, Request as Asked};
 use crate::support::http2::{DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, RST_STREAM};
 use crate::support::http2_server::{Http2Server, Turn, Turns, discovered, head, json, modern};
-use crate::support::scripted::{Outcome, assert_serves, call, eventually};
+use crate::support::scripted::{Outcome, assert_serves, call, eventually, unhurried};
 use crate::support::server::{Request, event, result_body, text_body};
 
 only1mcp::topology!(pub(crate) Http2Servers = "tests/gateway/topologies/http2_servers.yaml");
@@ -40,13 +40,13 @@ pub(crate) fn echo(request: &Request) -> Turns {
     json(200, &text_body(&request.id(), request.argument()))
 }
 
-/// Calls `odd__TOOL` so many times at once, each with a text of its own, and expects it back.
+/// Calls a tool so many times at once, each with a text of its own, and expects it back.
 async fn at_once(gateway: SocketAddr, tool: &'static str, count: usize) {
     let mut calls = JoinSet::new();
     for number in 0..count {
         calls.spawn(async move {
             let own = format!("number {number}");
-            let outcome = call(gateway, &format!("odd__{tool}"), &own).await;
+            let outcome = call(gateway, tool, &own).await;
             assert_eq!(outcome, Outcome::Text(own));
         });
     }
@@ -74,7 +74,7 @@ async fn many_calls_share_one_connection_and_never_cross() {
         turns
     }));
     let gateway = in_front_of(&odd.url());
-    let calls = tokio::spawn(at_once(gateway.address(), "echo", 64));
+    let calls = tokio::spawn(at_once(gateway.address(), "odd__echo", 64));
     eventually("all of them are there", || odd.seen.heard("tools/call").len() == 64).await;
     assert_eq!(odd.seen.at_once(), 64);
     gate.add_permits(64);
@@ -117,7 +117,7 @@ async fn no_more_streams_are_open_than_the_backend_allows() {
     let script = modern(|request| [vec![Turn::Pause(Duration::from_millis(5))], echo(request)].concat());
     let odd = Http2Server::start_at(([127, 0, 0, 1], 0).into(), None, settings, script);
     let gateway = in_front_of(&odd.url());
-    at_once(gateway.address(), "echo", 40).await;
+    at_once(gateway.address(), "odd__echo", 40).await;
     assert_eq!((odd.seen.connections(), odd.seen.at_once()), (1, 3));
 }
 
@@ -128,29 +128,22 @@ async fn a_call_that_waits_for_a_stream_until_its_time_is_over_was_not_sent() {
     let gate = closed();
     let held = Arc::clone(&gate);
     let script = modern(move |request| match request.name() {
-        // Its progress keeps it alive for longer than the one that waits.
-        "held" => vec![
-            head(200, "text/event-stream"),
-            Turn::Pause(Duration::from_secs(2)),
-            Turn::Data(progress(&request.id(), "half").into()),
-            Turn::Gate(Arc::clone(&held)),
-            Turn::Data(event_of(request).into()),
-            Turn::End,
-        ],
+        "held" => [vec![Turn::Gate(Arc::clone(&held))], echo(request)].concat(),
         _ => echo(request),
     });
     let odd = Http2Server::start_at(([127, 0, 0, 1], 0).into(), None, settings, script);
     let gateway = in_front_of(&odd.url());
-    let request = Asked::call("odd__held", "{}").edit(META, &format!(r#"{META},"progressToken":1"#));
-    let mut first = Client::connect(gateway.address()).await;
-    first.write(&request.bytes()).await;
+    unhurried(&gateway);
+    let (address, own) = (gateway.address(), Outcome::Text("x".to_owned()));
+    let first = tokio::spawn(async move { call(address, "odd__held", "x").await });
     eventually("the first", || odd.seen.heard("tools/call").len() == 1).await;
+    // The one that waits has less time.
+    gateway.overlay().apply("backends: { odd: { timeout: 1s } }").expect("a sound overlay");
     let second = call(gateway.address(), "odd__echo", "y").await;
     assert!(matches!(&second, Outcome::Failed(_, false)), "{second:?}");
     gate.add_permits(1);
-    first.head().await;
-    assert_eq!(first.message().await.expect("progress")["params"]["message"], "half");
-    assert_eq!(first.message().await.expect("the answer")["result"]["content"][0]["text"], "done");
+    assert_eq!(first.await.expect("a call"), own);
+    unhurried(&gateway);
     assert_serves(gateway.address(), "odd").await;
     let texts: Vec<_> = odd.seen.heard("tools/call").iter().map(|(_, call)| call.argument().to_owned()).collect();
     assert!(!texts.contains(&"y".to_owned()), "{texts:?}");
@@ -458,7 +451,7 @@ async fn a_client_that_does_not_read_holds_up_its_own_stream_alone() {
         _ => echo(request),
     }));
     let gateway = in_front_of(&odd.url());
-    gateway.overlay().apply("backends: { odd: { timeout: 1m } }").expect("a sound overlay");
+    unhurried(&gateway);
     let mut slow = Vec::new();
     for number in 0..SLOW {
         let tool = if number % 2 == 0 { "odd__flood" } else { "odd__long" };
@@ -470,7 +463,7 @@ async fn a_client_that_does_not_read_holds_up_its_own_stream_alone() {
     eventually("they are under way", || odd.seen.heard("tools/call").len() == SLOW).await;
     // Others are served on the same connection while those are held back.
     for _ in 0..5 {
-        at_once(gateway.address(), "echo", 16).await;
+        at_once(gateway.address(), "odd__echo", 16).await;
     }
     assert_eq!((odd.seen.connections(), odd.seen.open()), (1, SLOW), "they are held back");
     let mut readers = JoinSet::new();
@@ -695,18 +688,19 @@ pub(crate) mod tls {
     #[tokio::test]
     async fn a_server_that_chooses_http_2_is_spoken_to_so_and_another_one_in_http_1() {
         let (authority, directory) = (Authority::new(), Directory::new());
-        let odd = http2(&authority);
+        let good = http2(&authority);
         for protocols in [&[&b"http/1.1"[..]][..], &[]] {
             let count = Arc::new(AtomicUsize::new(0));
-            let good = http1(&authority, protocols, &count);
+            let odd = http1(&authority, protocols, &count);
             let gateway = gateway(&authority, &directory, &odd.url(), &good.url());
-            let before = odd.seen.connections();
-            at_once(gateway.address, "echo", 64).await;
-            assert_eq!(odd.seen.connections(), before + 1, "one for all of them");
-            assert_eq!(odd.seen.heard("tools/call")[0].1.field(":scheme"), Some("https"));
+            let before = good.seen.connections();
+            // `good` has more time for so many.
+            at_once(gateway.address, "good__echo", 64).await;
+            assert_eq!(good.seen.connections(), before + 1, "one for all of them");
+            assert_eq!(good.seen.heard("tools/call")[0].1.field(":scheme"), Some("https"));
             for number in 0..20 {
                 let own = format!("call {number}");
-                assert_eq!(call(gateway.address, "good__echo", &own).await, Outcome::Text(own));
+                assert_eq!(call(gateway.address, "odd__echo", &own).await, Outcome::Text(own));
             }
             assert_eq!(count.load(Ordering::SeqCst), 20);
         }

@@ -15,7 +15,7 @@ use crate::legacy_sse::{self, Stream};
 use crate::profiles::Session;
 use crate::questions::{hear, respond};
 use crate::support::client::{Answer, Client, Request as Asked};
-use crate::support::scripted::{Servers, WithChildren, eventually};
+use crate::support::scripted::{Servers, WithChildren, eventually, unhurried};
 use crate::support::server::{self, Request, Server, Step, chunk, event, head, last_chunk, stream_head, text_body};
 use crate::support::socket_server::{SocketServer, say};
 use crate::websocket::{self, Sockets};
@@ -60,7 +60,7 @@ fn assert_as_written(text: &str) {
 
 #[tokio::test]
 async fn a_child_asks_the_client_of_its_only_call() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     let session = Session::begin(rig.address(), ABLE).await;
     let mut client = call(&session, "odd__asks").await;
     let (roots, sampling) = (hear(&mut client).await.expect("roots"), hear(&mut client).await.expect("sampling"));
@@ -153,7 +153,9 @@ impl Played {
 fn gateway(odd: &Server) -> only1mcp::Running {
     // One worker, so that there is one session.
     let builder = Gateway::<Servers>::builder().workers(1).reference("ODD_URL", odd.url());
-    builder.reference("GOOD_URL", odd.url()).start().expect("the gateway starts")
+    let gateway = builder.reference("GOOD_URL", odd.url()).start().expect("the gateway starts");
+    unhurried(&gateway);
+    gateway
 }
 
 #[tokio::test]
@@ -237,6 +239,7 @@ async fn a_server_over_http_and_sse_asks_on_its_stream() {
         vec![head(202, "content-length: 0\r\n")]
     });
     let gateway = legacy_sse::gateway(&odd, &odd);
+    unhurried(&gateway);
     let session = Session::begin(gateway.address(), ABLE).await;
     let mut client = call(&session, "odd__echo").await;
     answered(&session, &mut client).await;
@@ -265,6 +268,7 @@ async fn a_server_over_websocket_asks_and_takes_back() {
     }));
     let builder = Gateway::<Sockets>::builder().workers(1).reference("ODD_URL", odd.url());
     let gateway = builder.reference("GOOD_URL", odd.url()).start().expect("the gateway starts");
+    unhurried(&gateway);
     let session = Session::begin(gateway.address(), ABLE).await;
     let mut client = call(&session, "odd__echo").await;
     answered(&session, &mut client).await;
@@ -318,6 +322,7 @@ async fn what_a_server_over_http_and_sse_asks_beside_several_calls_is_put_to_nob
         vec![head(202, "content-length: 0\r\n")]
     });
     let gateway = legacy_sse::gateway(&odd, &odd);
+    unhurried(&gateway);
     let calls = beside_each_other(gateway.address()).await;
     eventually("both calls", || HELD.lock().expect("not poisoned").len() == 2).await;
     HELD.lock().expect("not poisoned")[0].1.say(QUESTION);
@@ -342,6 +347,7 @@ async fn what_a_server_over_websocket_asks_beside_several_calls_is_put_to_nobody
     }));
     let builder = Gateway::<Sockets>::builder().workers(1).reference("ODD_URL", odd.url());
     let gateway = builder.reference("GOOD_URL", odd.url()).start().expect("the gateway starts");
+    unhurried(&gateway);
     assert_unasked(beside_each_other(gateway.address()).await).await;
 }
 
@@ -390,7 +396,7 @@ async fn pages_that_a_legacy_server_requires_are_asked_for_and_the_call_is_made_
     assert_eq!(calls.load(Ordering::SeqCst), 5);
     let session = Session::begin(gateway.address(), OPENS).await;
     let message = legacy::message("tools/call", r#"{"name":"odd__echo","arguments":{}}"#);
-    let answer = Client::ask(gateway.address(), &Asked::legacy(&session.id, message)).await.json();
+    let answer = Client::ask(gateway.address(), &Asked::legacy(&session.id, message)).await.message();
     let data: Value = serde_json::from_str(DATA).expect("JSON");
     assert_eq!((&answer["error"]["code"], &answer["error"]["data"]), (&json!(-32042), &data));
 }
@@ -460,7 +466,7 @@ async fn a_client_that_opens_no_pages_is_asked_for_none() {
 /// A client that reads no streams cannot be asked; its call goes on, and the server hears why.
 #[tokio::test]
 async fn who_cannot_be_asked_is_not() {
-    let rig = WithChildren::start("plain");
+    let rig = WithChildren::unhurried("plain");
     let session = Session::begin(rig.address(), ABLE).await;
     let mut client = Client::connect(rig.address()).await;
     let params = json!({ "name": "odd__asks", "arguments": {} }).to_string();

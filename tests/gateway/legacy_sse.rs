@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::support::client::{Client, META, Request as Asked};
-use crate::support::scripted::{Outcome, assert_serves, call, eventually};
+use crate::support::scripted::{Outcome, assert_serves, call, eventually, unhurried};
 use crate::support::server::{
     Request, Script, Server, Step, chunk, event, head, json_answer, modern, result_body, stream_head, telling,
     text_body,
@@ -153,6 +153,7 @@ async fn a_server_is_greeted_once_and_serves_many_calls_on_one_stream() {
     });
     let good = good();
     let gateway = gateway(&odd, &good);
+    unhurried(&gateway);
     let address = gateway.address();
     let calls =
         (0..64).map(|own| tokio::spawn(async move { (own, call(address, "odd__echo", &own.to_string()).await) }));
@@ -175,6 +176,7 @@ async fn every_worker_has_a_stream_of_its_own() {
     let ((odd, played), good) = (old(echo), good());
     let builder = Gateway::<Old>::builder().workers(2);
     let gateway = builder.reference("ODD_URL", odd.url()).reference("GOOD_URL", good.url()).start().expect("it starts");
+    unhurried(&gateway);
     for own in 0..40 {
         assert_eq!(call(gateway.address(), "odd__echo", &own.to_string()).await, ok(&own.to_string()));
     }
@@ -212,6 +214,7 @@ async fn events_are_the_same_however_their_bytes_come() {
     });
     let good = good();
     let gateway = gateway(&odd, &good);
+    unhurried(&gateway);
     for tool in ["line_ends", "returns", "two_lines", "other_events", "comments", "twice", "strays"] {
         assert_eq!(call(gateway.address(), &format!("odd__{tool}"), tool).await, ok(tool));
     }
@@ -246,6 +249,7 @@ async fn the_endpoint_event_is_found_whatever_its_lines_and_its_form() {
     ] {
         let ((odd, _), good) = (opening(bytes), good());
         let gateway = gateway(&odd, &good);
+        unhurried(&gateway);
         assert_eq!(call(gateway.address(), "odd__echo", "x").await, ok("x"), "{bytes:?}");
     }
 }
@@ -355,6 +359,10 @@ async fn a_message_that_is_not_accepted_was_not_sent_and_one_that_may_be_is_not_
         ("babbles", Outcome::failed("upstream_protocol_error", true)),
         ("no_result", Outcome::failed("upstream_protocol_error", true)),
     ] {
+        match tool {
+            "silent" => drop(gateway.overlay().apply("{}").expect("a sound overlay")),
+            _ => unhurried(&gateway),
+        }
         assert_eq!(call(gateway.address(), &format!("odd__{tool}"), "x").await, outcome, "{tool}");
         assert_serves(gateway.address(), "good").await;
         assert_serves(gateway.address(), "odd").await;
@@ -431,6 +439,7 @@ async fn progress_reaches_its_call_and_a_call_given_up_is_cancelled() {
     });
     let good = good();
     let gateway = gateway(&odd, &good);
+    unhurried(&gateway);
     let tracked = |tool: &str, token: &str| {
         Asked::call(tool, r#"{"text":"x"}"#).edit(META, &format!(r#"{META},"progressToken":"{token}""#))
     };

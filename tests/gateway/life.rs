@@ -6,7 +6,9 @@ use only1mcp::upstream::State;
 use serde_json::json;
 
 use crate::last_words::message;
-use crate::support::scripted::{Outcome, WithChildren, assert_serves, call, call_with, eventually, is_alive};
+use crate::support::scripted::{
+    Outcome, WithChildren, assert_ended, assert_serves, call, call_with, eventually, is_alive,
+};
 
 only1mcp::topology!(pub(crate) Tended = "tests/gateway/topologies/tended.yaml");
 only1mcp::topology!(Stubborn = "tests/gateway/topologies/stubborn.yaml");
@@ -22,12 +24,12 @@ fn text(text: &str) -> Outcome {
 #[tokio::test]
 async fn a_lazy_child_is_started_by_its_first_call_which_waits_for_it() {
     let rig = tended("slow:200");
-    eventually("its rest", || rig.vitals("odd").state == State::Asleep).await;
-    assert_eq!((rig.vitals("odd").generation, rig.ledger.spawned().len()), (0, 0));
+    eventually("its rest", || rig.vitals("calm").state == State::Asleep).await;
+    assert_eq!((rig.vitals("calm").generation, rig.ledger.spawned().len()), (0, 0));
     let calls: Vec<_> = (0..20)
         .map(|number| {
             let address = rig.address();
-            tokio::spawn(async move { (number, call(address, "odd__echo", &number.to_string()).await) })
+            tokio::spawn(async move { (number, call(address, "calm__echo", &number.to_string()).await) })
         })
         .collect();
     for call in calls {
@@ -89,7 +91,8 @@ async fn a_child_that_never_lasts_is_left_alone_until_a_call_asks_for_it() {
     let rig = WithChildren::start_as::<Stubborn>("exit", |builder| builder);
     eventually("its rest", || rig.vitals("odd").state == State::Asleep).await;
     assert_eq!(rig.ledger.spawned().len(), 2);
-    assert_eq!(message(&rig, "odd__echo").await, "backend `odd`: it ended with exit status: 3");
+    let told = message(&rig, "odd__echo").await;
+    assert_ended(told.strip_prefix("backend `odd`: ").expect(&told), "exit status: 3");
     assert_eq!(rig.ledger.spawned().len(), 3);
 }
 

@@ -67,7 +67,7 @@ impl WithChildren {
     /// The same, but that calls of `odd` have as long as the test may take.
     pub(crate) fn unhurried(start: &str) -> Self {
         let rig = Self::start(start);
-        rig.gateway.overlay().apply(UNHURRIED).expect("a sound overlay");
+        unhurried(&rig.gateway);
         rig
     }
 
@@ -88,6 +88,11 @@ impl WithChildren {
     }
 }
 
+/// From now on calls of `odd` have as long as the test may take.
+pub(crate) fn unhurried(gateway: &Running) {
+    gateway.overlay().apply(UNHURRIED).expect("a sound overlay");
+}
+
 /// A gateway in front of two servers.
 pub(crate) fn with_servers(odd: &Server, good: &Server) -> Running {
     with_servers_under("backends: {}", odd, good)
@@ -99,6 +104,12 @@ pub(crate) fn with_servers_under(overlay: &str, odd: &Server, good: &Server) -> 
     let overlay = overlay::load(&source, Servers::SPEC.compiled()).expect("a sound overlay");
     let builder = Gateway::<Servers>::builder().workers(2).overlay(overlay);
     builder.reference("ODD_URL", odd.url()).reference("GOOD_URL", good.url()).start().expect("the gateway starts")
+}
+
+/// Asserts what is told of a child that has ended so. That its pipes were closed may be seen long before its end is.
+pub(crate) fn assert_ended(told: &str, how: &str) {
+    let is_closed = told == "it closed its stdout" || told.starts_with("it reads no more: ");
+    assert!(is_closed || told == format!("it ended with {how}"), "{told}");
 }
 
 /// Calls a tool with `text` as its argument.
