@@ -2,7 +2,7 @@
 //!
 //! One more setting is one more key of [`BackendSettings`] and one more line of `SETTINGS`; that it takes effect is the
 //! gateway's. What is added is read in [`added`], and what it makes of the compiled topology is in [`base`]. How settings
-//! become a part of the topology is in [`promote`], and of the text of another overlay in [`update`].
+//! become a part of the topology is in [`promote`], and of the text of another overlay in `update`.
 
 pub mod added;
 pub mod base;
